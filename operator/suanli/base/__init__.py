@@ -1,0 +1,1 @@
+"""Words and units that every layer shares."""

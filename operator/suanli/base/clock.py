@@ -1,0 +1,33 @@
+"""Times of the wire: RFC 3339 in UTC, and milliseconds since the epoch inside."""
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where the loops take the time from; a test gives its own."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the Unix epoch, UTC."""
+        ...
+
+
+def parse_time_ms(text: str) -> int:
+    """An RFC 3339 time in milliseconds since the Unix epoch.
+
+    Raises: ValueError when it is not such a time or has no zone.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f'"{text}" has no time zone; write it as "2026-01-31T08:00:00Z"')
+    return round(moment.timestamp() * 1000)
+
+
+def time_text(ms: int) -> str:
+    """Milliseconds since the epoch as Kubernetes writes times, to the second."""
+    return datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def time_text_ms(ms: int) -> str:
+    """The same, to the millisecond."""
+    return f"{time_text(ms)[:-1]}.{ms % 1000:03d}Z"

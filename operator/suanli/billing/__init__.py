@@ -1,0 +1,1 @@
+"""Turns what ran into exact usage. Pure."""

@@ -1,0 +1,1 @@
+"""Member clusters: credentials, connections, manifests, membership."""
