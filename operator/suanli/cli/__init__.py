@@ -1,1 +1,34 @@
-"""The command line."""
+"""The command line: `suanli`."""
+
+import sys
+
+import typer
+
+from suanli import __version__
+from suanli.cli.crds import crds
+from suanli.cli.plan import plan
+from suanli.cli.site import site_app
+
+app = typer.Typer(
+    name="suanli",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Places, runs and meters compute jobs over a federation of Kubernetes clusters.",
+)
+app.command("plan")(plan)
+app.command("crds")(crds)
+app.add_typer(site_app, name="site")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"suanli {__version__}")
+
+
+@app.command()
+def operator() -> None:
+    """Run the operator; its settings are SUANLI_* variables (docs/operations.md)."""
+    from suanli.main import run  # the other commands need none of it
+
+    sys.exit(run())

@@ -1,0 +1,293 @@
+"""One connection to one API server, in raw JSON dictionaries.
+
+It speaks HTTP itself: it never follows a redirect, reads no proxy or credential from the environment and bounds every
+answer, because the server on the other side may belong to somebody else (see hack/decisions/).
+"""
+
+import asyncio
+import json
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+Json = dict[str, Any]
+MAX_ANSWER_BYTES = 256 << 20
+MAX_EVENT_BYTES = 4 << 20
+PATCH_TYPES = {
+    "merge": "application/merge-patch+json",
+    "apply": "application/apply-patch+yaml",
+    "json": "application/json-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where an API server is and how to speak to it. Holds secrets: never print it."""
+
+    server: str
+    ca_pem: str | None
+    token: str | None = None
+    client_cert_pem: str | None = None
+    client_key_pem: str | None = None
+    tls_server_name: str | None = None
+
+    def __repr__(self) -> str:
+        """Only the address: the rest is secret."""
+        return f"Target({self.server})"
+
+
+class ApiError(Exception):
+    """The server answered with an error."""
+
+    def __init__(self, status: int, reason: str, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+
+class Unreachable(Exception):
+    """No whole answer came: refused, timed out, cut off, or not an API server's."""
+
+
+Observer = Callable[[str, str, str, str], None]
+"""Told of every request: client name, verb, resource, result ("201", "error")."""
+
+
+def _no_observer(client: str, verb: str, resource: str, result: str) -> None:
+    """Nobody counts."""
+
+
+class ApiClient:
+    """Requests to one API server, at most `concurrency` at a time."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        name: str,
+        concurrency: int = 32,
+        timeout_s: float = 15.0,
+        observer: Observer = _no_observer,
+        user_agent: str = "suanli",
+    ) -> None:
+        self.name = name
+        self.server = target.server
+        self._base = target.server.rstrip("/")
+        self._tls = _tls_context(target)
+        self._tls_server_name = target.tls_server_name
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s, 10.0))
+        self._headers = {"Accept": "application/json", "User-Agent": user_agent}
+        if target.token:
+            self._headers["Authorization"] = f"Bearer {target.token}"
+        self._concurrency = concurrency
+        self._observe = observer
+        self._session: aiohttp.ClientSession | None = None
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def __aenter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close it."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Cut all its connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def get(self, path: str, params: Mapping[str, str] | None = None) -> Json:
+        """Read one object or list. Raises: ApiError, Unreachable."""
+        return await self._request("GET", path, params=params)
+
+    async def list_all(self, path: str, params: Mapping[str, str] | None = None, page: int = 2_000) -> Json:
+        """Read a whole list in pages: {"items": [...], "metadata": {"resourceVersion": ...}}."""
+        query = {**(params or {}), "limit": str(page)}
+        items: list[Json] = []
+        while True:
+            answer = await self._request("GET", path, params=query)
+            got = answer.get("items") or []
+            if not isinstance(got, list):
+                raise Unreachable(f"{self.server}{path} answered with something that is not a list")
+            items.extend(got)
+            metadata = answer.get("metadata") or {}
+            if not metadata.get("continue"):
+                return {"items": items, "metadata": metadata}
+            query["continue"] = metadata["continue"]
+
+    async def post(self, path: str, body: Json, params: Mapping[str, str] | None = None) -> Json:
+        """Create. Raises: ApiError (409 when it exists), Unreachable."""
+        return await self._request("POST", path, body, params=params)
+
+    async def put(self, path: str, body: Json) -> Json:
+        """Replace; a resourceVersion in the body is checked by the server."""
+        return await self._request("PUT", path, body)
+
+    async def patch(self, path: str, body: Json | list[Json], *, kind: str = "merge", params: Mapping[str, str] | None = None) -> Json:
+        """Change; a resourceVersion in a merge patch is checked by the server."""
+        return await self._request("PATCH", path, body, params=params, content_type=PATCH_TYPES[kind])
+
+    async def delete(self, path: str, body: Json | None = None) -> Json:
+        """Remove; `body` holds DeleteOptions such as preconditions."""
+        return await self._request("DELETE", path, body)
+
+    async def watch(self, path: str, params: Mapping[str, str], silence_s: float) -> AsyncIterator[Json]:
+        """Events of a watch until the server ends it.
+
+        Raises: ApiError, Unreachable (also when nothing, not even a bookmark, came for `silence_s`).
+        """
+        query = {**params, "watch": "1", "allowWatchBookmarks": "true"}
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=silence_s)
+        try:
+            async with self._open("GET", path, query, None, None, timeout) as answer:
+                if answer.status >= 400:
+                    raise _api_error(answer.status, await _bounded(answer), answer.headers.get("Retry-After"))
+                async for line in _lines(answer):
+                    event = _parsed(line, self.server)
+                    if event.get("type") == "ERROR":
+                        status = event.get("object") or {}
+                        raise ApiError(int(status.get("code") or 500), str(status.get("reason")), str(status.get("message")))
+                    yield event
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(_why(error, self.server)) from error
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        body: Json | list[Json] | None = None,
+        *,
+        params: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> Json:
+        data = None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+        result = "error"
+        try:
+            async with self._slots, self._open(method, path, params, data, content_type, self._timeout) as answer:
+                result = str(answer.status)
+                raw = await _bounded(answer)
+                if answer.status >= 300:
+                    raise _api_error(answer.status, raw, answer.headers.get("Retry-After"))
+                return _parsed(raw, self.server)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(_why(error, self.server)) from error
+        finally:
+            self._observe(self.name, method.lower(), _resource(path), result)
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        data: bytes | None,
+        content_type: str | None,
+        timeout: aiohttp.ClientTimeout,
+    ) -> Any:
+        if self._session is None:
+            # Watches hold a connection each; the semaphore, not the pool, bounds the requests.
+            connector = aiohttp.TCPConnector(limit=self._concurrency + 32, ssl=self._tls, keepalive_timeout=60)
+            self._session = aiohttp.ClientSession(
+                connector=connector, trust_env=False, headers=self._headers, auto_decompress=False, read_bufsize=1 << 18
+            )
+        headers = {} if content_type is None else {"Content-Type": content_type}
+        return self._session.request(
+            method,
+            self._base + path,
+            params=dict(params or {}),
+            data=data,
+            headers={**headers, "Accept-Encoding": "identity"},
+            timeout=timeout,
+            allow_redirects=False,
+            server_hostname=self._tls_server_name,
+        )
+
+
+def _tls_context(target: Target) -> ssl.SSLContext | bool:
+    if not target.server.startswith("https://"):
+        return False
+    try:
+        context = ssl.create_default_context(cadata=target.ca_pem)
+        # Many clusters' own CAs lack the extensions that Python's strict mode asks for.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        if target.client_cert_pem and target.client_key_pem:
+            # OpenSSL takes a client certificate from a file only.
+            with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+                file.write(f"{target.client_cert_pem}\n{target.client_key_pem}\n")
+                file.flush()
+                context.load_cert_chain(file.name)
+    except ssl.SSLError as error:
+        raise ValueError(f"the certificates for {target.server} cannot be used: {error.reason or error}") from error
+    return context
+
+
+async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
+    parts = bytearray()
+    async for chunk in answer.content.iter_chunked(1 << 18):
+        parts += chunk
+        if len(parts) > MAX_ANSWER_BYTES:
+            raise Unreachable(f"{answer.url.host} sent more than {MAX_ANSWER_BYTES >> 20} MiB in one answer")
+    return bytes(parts)
+
+
+async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    rest = bytearray()
+    async for chunk in answer.content.iter_any():
+        rest += chunk
+        if b"\n" not in chunk:
+            if len(rest) > MAX_EVENT_BYTES:
+                raise Unreachable(f"{answer.url.host} sent a watch event of more than {MAX_EVENT_BYTES >> 20} MiB")
+            continue
+        *whole, tail = rest.split(b"\n")
+        rest = bytearray(tail)
+        for line in whole:
+            if line.strip():
+                yield bytes(line)
+
+
+def _parsed(raw: bytes, server: str) -> Json:
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise Unreachable(f"{server} answered with something that is not JSON") from error
+    if not isinstance(value, dict):
+        raise Unreachable(f"{server} answered with JSON that is not an object")
+    return value
+
+
+def _api_error(status: int, raw: bytes, retry_after: str | None) -> ApiError:
+    reason, message = "", raw[:300].decode("utf-8", "replace")
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError):
+        body = None
+    if isinstance(body, dict):
+        reason, message = str(body.get("reason") or ""), str(body.get("message") or message)
+    seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
+    return ApiError(status, reason, message[:2_000], seconds)
+
+
+def _why(error: BaseException, server: str) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return f"{server} is not who its certificate authority says: {error.__cause__ or error}"[:300]
+    if isinstance(error, TimeoutError):
+        return f"{server} did not answer in time"
+    return f"{server} could not be reached: {error or type(error).__name__}"[:300]
+
+
+def _resource(path: str) -> str:
+    """The resource of a request path: "computejobs/status" of /apis/suanli.io/v1alpha1/namespaces/x/computejobs/y/status."""
+    parts = path.strip("/").split("/")
+    parts = parts[2:] if parts[0] == "api" else parts[3:] if parts[0] == "apis" else parts
+    if len(parts) > 2 and parts[0] == "namespaces":
+        parts = parts[2:]
+    return "/".join(parts[:1] + parts[2:3]) or "server"

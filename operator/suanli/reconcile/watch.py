@@ -1,0 +1,56 @@
+"""kopf brings the hub's events into the mirror, and nothing else."""
+
+import asyncio
+import base64
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import kopf
+
+from suanli.api import KINDS
+from suanli.base.names import GROUP, VERSION
+from suanli.kube.client import Json, Target
+
+Apply = Callable[[str | None, Json], None]
+
+
+def registry(target: Target, apply: Apply) -> kopf.OperatorRegistry:
+    """Handlers that pass every event of every kind to `apply`; none of them writes or keeps a timer."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=handlers)
+    def login(**_: Any) -> kopf.ConnectionInfo:
+        return kopf.ConnectionInfo(
+            server=target.server,
+            ca_data=_encoded(target.ca_pem),
+            token=target.token,
+            certificate_data=_encoded(target.client_cert_pem),
+            private_key_data=_encoded(target.client_key_pem),
+        )
+
+    @kopf.on.startup(registry=handlers)
+    def quiet(settings: kopf.OperatorSettings, **_: Any) -> None:
+        settings.posting.enabled = False
+        settings.peering.standalone = True
+        settings.scanning.disabled = True
+        settings.process.ultimate_exiting_timeout = 10
+
+    for model in KINDS:
+        info = model.kind_info
+
+        @kopf.on.event(GROUP, VERSION, info.plural, registry=handlers, id=f"mirror-{info.plural}")
+        async def mirror(event: Any, **_: Any) -> None:
+            apply(event["type"], dict(event["object"]))
+
+    return handlers
+
+
+async def run(target: Target, apply: Apply, stop: asyncio.Event) -> None:
+    """Watch until stopped."""
+    logging.getLogger("kopf.objects").setLevel(logging.ERROR)
+    await kopf.operator(registry=registry(target, apply), standalone=True, clusterwide=True, stop_flag=stop)
+
+
+def _encoded(pem: str | None) -> str | None:
+    return base64.b64encode(pem.encode()).decode() if pem else None
