@@ -18,7 +18,9 @@ Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a
 LongName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 ClassName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 Text = Annotated[str, Field(min_length=1, max_length=256)]
-LabelKey = Annotated[str, Field(min_length=1, max_length=316, pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")]
+LabelKey = Annotated[
+    str, Field(min_length=1, max_length=316, pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
+]
 LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
 Duration = Annotated[str, Field(min_length=1, max_length=32, pattern=DURATION_PATTERN)]
 Quantity = Annotated[str, Field(min_length=1, max_length=32, pattern=QUANTITY_PATTERN)]
@@ -47,5 +49,6 @@ class LabelSelector(Model):
     """Sites by their labels: all must match."""
 
     match_labels: Annotated[
-        dict[LabelKey, LabelValue], Field(max_length=16, description="Labels of the ComputeSite that must have these values.")
+        dict[LabelKey, LabelValue],
+        Field(max_length=16, description="Labels of the ComputeSite that must have these values."),
     ]

@@ -14,7 +14,6 @@ from suanli.api.common import (
     Model,
     Name,
     Quantity,
-    Text,
     Time,
 )
 from suanli.api.kind import Kind, PrinterColumn, Resource
@@ -69,7 +68,13 @@ class JobResources(Model):
 
     class_: Annotated[
         list[ClassName],
-        Field(alias="class", min_length=1, max_length=8, description="Acceptable classes, in order of wish.", json_schema_extra={"x-set": "true"}),
+        Field(
+            alias="class",
+            min_length=1,
+            max_length=8,
+            description="Acceptable classes, in order of wish.",
+            json_schema_extra={"x-set": "true"},
+        ),
     ]
     per_task: Annotated[PerTask, Field(description="What one task gets.")]
 
@@ -77,7 +82,9 @@ class JobResources(Model):
 class EnvVar(Model):
     """A plain environment variable."""
 
-    name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Its name.")]
+    name: Annotated[
+        str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Its name.")
+    ]
     value: Annotated[str, Field(max_length=4_096, description="Its value, taken as it is.")] = ""
 
 
@@ -85,17 +92,29 @@ class Scratch(Model):
     """Local scratch space, gone with the task."""
 
     size: Annotated[Quantity, Field(description='Size limit, such as "100Gi".')]
-    mount_path: Annotated[str, Field(min_length=2, max_length=256, pattern=r"^/[A-Za-z0-9._/-]+$", description="Where the task sees it.")]
+    mount_path: Annotated[
+        str, Field(min_length=2, max_length=256, pattern=r"^/[A-Za-z0-9._/-]+$", description="Where the task sees it.")
+    ]
 
 
 class Template(Model):
     """The one container of a task; everything else of the pod is the operator's."""
 
-    image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$", description="Container image.")]
-    command: Annotated[list[Annotated[str, Field(max_length=4_096)]], Field(max_length=64, description="Entry point; absent: the image's.")] = []
+    image: Annotated[
+        str,
+        Field(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$", description="Container image."),
+    ]
+    command: Annotated[
+        list[Annotated[str, Field(max_length=4_096)]],
+        Field(max_length=64, description="Entry point; absent: the image's."),
+    ] = []
     args: Annotated[list[Annotated[str, Field(max_length=4_096)]], Field(max_length=256, description="Arguments.")] = []
-    env: Annotated[list[EnvVar], Field(max_length=128, description="Environment variables.", json_schema_extra={"x-key": "name"})] = []
-    working_dir: Annotated[str | None, Field(max_length=256, pattern=r"^/[A-Za-z0-9._/-]*$", description="Working directory.")] = None
+    env: Annotated[
+        list[EnvVar], Field(max_length=128, description="Environment variables.", json_schema_extra={"x-key": "name"})
+    ] = []
+    working_dir: Annotated[
+        str | None, Field(max_length=256, pattern=r"^/[A-Za-z0-9._/-]*$", description="Working directory.")
+    ] = None
     scratch: Annotated[Scratch | None, Field(description="Local scratch space.")] = None
 
 
@@ -117,9 +136,13 @@ class DataOutput(Model):
 class Data(Model):
     """Where data lies and where it may go."""
 
-    inputs: Annotated[list[DataInput], Field(max_length=32, description="What the job reads.", json_schema_extra={"x-key": "name"})] = []
+    inputs: Annotated[
+        list[DataInput], Field(max_length=32, description="What the job reads.", json_schema_extra={"x-key": "name"})
+    ] = []
     outputs: Annotated[DataOutput | None, Field(description="What the job writes.")] = None
-    allowed_regions: Annotated[list[Name], Field(max_length=64, description="Only sites of these regions; empty: any.")] = []
+    allowed_regions: Annotated[
+        list[Name], Field(max_length=64, description="Only sites of these regions; empty: any.")
+    ] = []
     allowed_sites: Annotated[list[Name], Field(max_length=64, description="Only these sites; empty: any.")] = []
     domain: Annotated[Name | None, Field(description="Data domain: only sites that name it may run the job.")] = None
 
@@ -127,10 +150,14 @@ class Data(Model):
 class Timing(Model):
     """When the job may, should and must run."""
 
-    expected_duration: Annotated[Duration, Field(description="How long it is expected to run; used for cost, not enforced.")] = "1h"
+    expected_duration: Annotated[
+        Duration, Field(description="How long it is expected to run; used for cost, not enforced.")
+    ] = "1h"
     not_before: Annotated[Time | None, Field(description="Not to start earlier.")] = None
     deadline: Annotated[Time | None, Field(description="To be finished by then, by its expected duration.")] = None
-    deferrable: Annotated[Duration | None, Field(description="May be put off by this much for cheaper or greener hours.")] = None
+    deferrable: Annotated[
+        Duration | None, Field(description="May be put off by this much for cheaper or greener hours.")
+    ] = None
 
 
 class Limits(Model):
@@ -138,7 +165,9 @@ class Limits(Model):
 
     max_cost: Annotated[MicroYuan | None, Field(description="Most micro-yuan that its expected run may cost.")] = None
     retries: Annotated[int, Field(ge=0, le=100, description="New attempts after a failure.")] = 0
-    active_deadline: Annotated[Duration | None, Field(description="Longest time one attempt may run; then it is stopped.")] = None
+    active_deadline: Annotated[
+        Duration | None, Field(description="Longest time one attempt may run; then it is stopped.")
+    ] = None
 
 
 class ComputeJobSpec(Model):
@@ -147,7 +176,9 @@ class ComputeJobSpec(Model):
     category: Annotated[Category, Field(description="What kind of work it is; policy goes by it.")] = Category.GENERAL
     origin: Annotated[Name, Field(description="ComputeRegion where the users or the data owner sit.")]
     latency: Annotated[Latency | None, Field(description="Bound on one-way time; absent: any.")] = None
-    tasks: Annotated[int, Field(ge=1, le=10_000, description="Tasks; all on one site, started together or not at all.")] = 1
+    tasks: Annotated[
+        int, Field(ge=1, le=10_000, description="Tasks; all on one site, started together or not at all.")
+    ] = 1
     resources: Annotated[JobResources, Field(description="What the job runs on.")]
     template: Annotated[Template, Field(description="What a task runs.")]
     data: Annotated[Data | None, Field(description="Where its data lies and may go.")] = None
@@ -155,7 +186,9 @@ class ComputeJobSpec(Model):
     priority: Annotated[int, Field(ge=0, le=1_000_000, description="Higher goes first.")] = 0
     failover: Annotated[Failover, Field(description="Whether two copies may ever overlap.")] = Failover.AT_MOST_ONCE
     limits: Annotated[Limits, Field(description="How far it may go.")] = Limits()
-    desired_state: Annotated[JobState, Field(description="Running, or Suspended to stop it and keep it.")] = JobState.RUNNING
+    desired_state: Annotated[JobState, Field(description="Running, or Suspended to stop it and keep it.")] = (
+        JobState.RUNNING
+    )
 
 
 class Assignment(Model):
@@ -199,12 +232,19 @@ class Placement(Model):
 
     cost: Annotated[CostLines | None, Field(description="Cost lines at the chosen site.")] = None
     latency: Annotated[Duration | None, Field(description="One-way time from the origin to the site.")] = None
-    latency_source: Annotated[str | None, Field(max_length=16, description="Measured (by links) or Estimated (by distance).")] = None
-    runners_up: Annotated[list[RunnerUp], Field(max_length=3, description="The next best sites.", json_schema_extra={"x-key": "site"})] = []
-    rejections: Annotated[
-        list[Rejection], Field(max_length=16, description="Sites ruled out, by reason.", json_schema_extra={"x-key": "reason"})
+    latency_source: Annotated[
+        str | None, Field(max_length=16, description="Measured (by links) or Estimated (by distance).")
+    ] = None
+    runners_up: Annotated[
+        list[RunnerUp], Field(max_length=3, description="The next best sites.", json_schema_extra={"x-key": "site"})
     ] = []
-    bound_gap_ppm: Annotated[int | None, Field(ge=0, description="Proven gap of the cycle's plan to the optimum, in millionths.")] = None
+    rejections: Annotated[
+        list[Rejection],
+        Field(max_length=16, description="Sites ruled out, by reason.", json_schema_extra={"x-key": "reason"}),
+    ] = []
+    bound_gap_ppm: Annotated[
+        int | None, Field(ge=0, description="Proven gap of the cycle's plan to the optimum, in millionths.")
+    ] = None
 
 
 class Queue(Model):
@@ -230,25 +270,37 @@ class Usage(Model):
     cpu_milli_ms: Annotated[Digits, Field(description="Millicores times milliseconds.")] = "0"
     memory_byte_ms: Annotated[Digits, Field(description="Bytes of memory times milliseconds.")] = "0"
     card_ms: Annotated[Digits, Field(description="Cards times milliseconds.")] = "0"
-    core_hours: Annotated[str, Field(max_length=40, pattern=r"^[0-9]+\.[0-9]{6}$", description="The same in core-hours, rounded.")] = "0.000000"
-    card_hours: Annotated[str, Field(max_length=40, pattern=r"^[0-9]+\.[0-9]{6}$", description="The same in card-hours, rounded.")] = "0.000000"
+    core_hours: Annotated[
+        str, Field(max_length=40, pattern=r"^[0-9]+\.[0-9]{6}$", description="The same in core-hours, rounded.")
+    ] = "0.000000"
+    card_hours: Annotated[
+        str, Field(max_length=40, pattern=r"^[0-9]+\.[0-9]{6}$", description="The same in card-hours, rounded.")
+    ] = "0.000000"
 
 
 class ComputeJobStatus(Model):
     """What the operator decided and observed."""
 
     conditions: Annotated[
-        list[Condition], Field(max_length=16, description="Accepted, QuotaReserved, Placed, Dispatched, Running, Finished.")
+        list[Condition],
+        Field(max_length=16, description="Accepted, QuotaReserved, Placed, Dispatched, Running, Finished."),
     ] = []
-    state: Annotated[str | None, Field(max_length=16, description="One word for people, made from the conditions; read those in programs.")] = None
-    reason: Annotated[str | None, Field(max_length=63, description="Why it is in that state, made from the conditions.")] = None
+    state: Annotated[
+        str | None,
+        Field(max_length=16, description="One word for people, made from the conditions; read those in programs."),
+    ] = None
+    reason: Annotated[
+        str | None, Field(max_length=63, description="Why it is in that state, made from the conditions.")
+    ] = None
     epoch: Annotated[int, Field(ge=0, description="Number of the last attempt.")] = 0
     assignment: Annotated[Assignment | None, Field(description="Where the current attempt runs.")] = None
     placement: Annotated[Placement | None, Field(description="Why it runs there, or why it waits.")] = None
     queue: Annotated[Queue | None, Field(description="Where it stands while it waits.")] = None
     estimate: Annotated[Estimate | None, Field(description="What is to be expected.")] = None
     failures: Annotated[int, Field(ge=0, description="Attempts that failed.")] = 0
-    started_at: Annotated[Time | None, Field(description="When the first container of the current attempt started.")] = None
+    started_at: Annotated[
+        Time | None, Field(description="When the first container of the current attempt started.")
+    ] = None
     finished_at: Annotated[Time | None, Field(description="When the job ended.")] = None
     usage: Annotated[Usage | None, Field(description="What its containers really ran.")] = None
 

@@ -13,7 +13,9 @@ class ComputeLinkSpec(Model):
 
     endpoints: Annotated[
         list[Name],
-        Field(min_length=2, max_length=2, description="The two places it joins: names of ComputeRegions or ComputeSites."),
+        Field(
+            min_length=2, max_length=2, description="The two places it joins: names of ComputeRegions or ComputeSites."
+        ),
     ]
     one_way: Annotated[Duration, Field(description='One-way time as measured, such as "3.2ms".')]
     bandwidth: Annotated[Quantity | None, Field(description='Bits per second, such as "400G".')] = None

@@ -71,8 +71,13 @@ class Hub(Model):
 
     name: Annotated[Name, Field(description="The hub's name.")]
     side: Annotated[Side, Field(description="East or West.")]
-    regions: Annotated[list[Name], Field(max_length=256, description="ComputeRegions that belong to the hub beside its clusters'.")] = []
-    clusters: Annotated[list[HubCluster], Field(max_length=32, description="Its data-centre clusters.", json_schema_extra={"x-key": "name"})] = []
+    regions: Annotated[
+        list[Name], Field(max_length=256, description="ComputeRegions that belong to the hub beside its clusters'.")
+    ] = []
+    clusters: Annotated[
+        list[HubCluster],
+        Field(max_length=32, description="Its data-centre clusters.", json_schema_extra={"x-key": "name"}),
+    ] = []
 
 
 class LatencyTier(Model):
@@ -88,7 +93,9 @@ class RuleMatch(Model):
     categories: Annotated[list[Category], Field(max_length=16, description="Job categories.")] = []
     origin_sides: Annotated[list[Side], Field(max_length=2, description="Sides of the job's origin region.")] = []
     compute_types: Annotated[list[ComputeType], Field(max_length=3, description="Types of the compute class.")] = []
-    tiers: Annotated[list[Name], Field(max_length=16, description='Latency tiers; "any" is a job without a bound.')] = []
+    tiers: Annotated[
+        list[Name], Field(max_length=16, description='Latency tiers; "any" is a job without a bound.')
+    ] = []
 
 
 class PlacementRule(Model):
@@ -96,12 +103,15 @@ class PlacementRule(Model):
 
     name: Annotated[Name, Field(description="The rule's name, shown in explanations.")]
     match: Annotated[RuleMatch, Field(description="Which jobs it is about.")] = RuleMatch()
-    effect: Annotated[Effect, Field(description="Require forbids all other sites; Prefer and Avoid add or take the weight.")]
+    effect: Annotated[
+        Effect, Field(description="Require forbids all other sites; Prefer and Avoid add or take the weight.")
+    ]
     sides: Annotated[list[Side], Field(max_length=2, description="Sites on these sides.")] = []
     hubs: Annotated[list[Name], Field(max_length=64, description="Sites in these hubs.")] = []
     site_selector: Annotated[LabelSelector | None, Field(description="Sites with these labels.")] = None
     weight: Annotated[
-        MicroYuan | None, Field(description="For Prefer and Avoid: micro-yuan per task and hour that the rule is worth.")
+        MicroYuan | None,
+        Field(description="For Prefer and Avoid: micro-yuan per task and hour that the rule is worth."),
     ] = None
 
 
@@ -111,7 +121,9 @@ class NewBuild(Model):
     max_racks_outside_hubs: Annotated[
         int, Field(ge=0, le=1_000_000, description="Most standard racks (2.5 kW) of a new site outside all hubs.")
     ]
-    enforcement: Annotated[Enforcement, Field(description="Deny refuses such a site, Warn admits it with a warning.")] = Enforcement.DENY
+    enforcement: Annotated[
+        Enforcement, Field(description="Deny refuses such a site, Warn admits it with a warning.")
+    ] = Enforcement.DENY
 
 
 class Pairing(Model):
@@ -134,20 +146,30 @@ class Target(Model):
 class HubPolicySpec(Model):
     """Hubs, tiers, rules and targets."""
 
-    hubs: Annotated[list[Hub], Field(max_length=64, description="National hubs.", json_schema_extra={"x-key": "name"})] = []
+    hubs: Annotated[
+        list[Hub], Field(max_length=64, description="National hubs.", json_schema_extra={"x-key": "name"})
+    ] = []
     latency_tiers: Annotated[
-        list[LatencyTier], Field(max_length=16, description="Latency tiers, one-way.", json_schema_extra={"x-key": "name"})
+        list[LatencyTier],
+        Field(max_length=16, description="Latency tiers, one-way.", json_schema_extra={"x-key": "name"}),
     ] = []
     placement_rules: Annotated[
         list[PlacementRule], Field(max_length=128, description="Placement rules.", json_schema_extra={"x-key": "name"})
     ] = []
     new_build: Annotated[NewBuild | None, Field(description="What may be built outside the hubs.")] = None
-    pairings: Annotated[list[Pairing], Field(max_length=128, description="East-west pairings and enclaves.", json_schema_extra={"x-atomic": "true"})] = []
-    targets: Annotated[list[Target], Field(max_length=32, description="Figures to be met.", json_schema_extra={"x-key": "kpi"})] = []
+    pairings: Annotated[
+        list[Pairing],
+        Field(max_length=128, description="East-west pairings and enclaves.", json_schema_extra={"x-atomic": "true"}),
+    ] = []
+    targets: Annotated[
+        list[Target], Field(max_length=32, description="Figures to be met.", json_schema_extra={"x-key": "kpi"})
+    ] = []
     transfer_price_per_gib: Annotated[
         DecimalText, Field(description="CNY per GiB over paths whose links name no price.")
     ] = "0"
-    carbon_price_per_tonne: Annotated[DecimalText, Field(description="CNY per tonne of CO2 that placement counts.")] = "0"
+    carbon_price_per_tonne: Annotated[DecimalText, Field(description="CNY per tonne of CO2 that placement counts.")] = (
+        "0"
+    )
 
 
 class Kpi(Model):
@@ -156,14 +178,19 @@ class Kpi(Model):
     name: Annotated[Name, Field(description="The figure's name.")]
     value: Annotated[Text, Field(description="Its value.")]
     target: Annotated[Text | None, Field(description="Its target.")] = None
-    met: Annotated[str | None, Field(max_length=7, pattern="^(True|False|Unknown)$", description="Whether it is met.")] = None
+    met: Annotated[
+        str | None, Field(max_length=7, pattern="^(True|False|Unknown)$", description="Whether it is met.")
+    ] = None
 
 
 class HubPolicyStatus(Model):
     """What the operator found."""
 
     conditions: Annotated[list[Condition], Field(max_length=48, description="Consistent, and one per target.")] = []
-    kpis: Annotated[list[Kpi], Field(max_length=32, description="Figures computed from what ran.", json_schema_extra={"x-key": "name"})] = []
+    kpis: Annotated[
+        list[Kpi],
+        Field(max_length=32, description="Figures computed from what ran.", json_schema_extra={"x-key": "name"}),
+    ] = []
 
 
 class HubPolicy(Resource):
@@ -175,7 +202,9 @@ class HubPolicy(Resource):
         short_names=("hubpol",),
         namespaced=False,
         columns=(
-            PrinterColumn("Consistent", '.status.conditions[?(@.type=="Consistent")].status', "Whether its rules can all hold."),
+            PrinterColumn(
+                "Consistent", '.status.conditions[?(@.type=="Consistent")].status', "Whether its rules can all hold."
+            ),
             PrinterColumn("Age", ".metadata.creationTimestamp", "Since when.", type="date"),
         ),
     )

@@ -10,12 +10,18 @@ API_VERSION = f"{GROUP}/{VERSION}"
 LABEL_HUB = f"{GROUP}/hub"  # the hub's identity: UID of its kube-system namespace
 LABEL_JOB_UID = f"{GROUP}/job-uid"
 LABEL_EPOCH = f"{GROUP}/epoch"
+ANNOTATION_SITE = f"{GROUP}/site"  # on what a join made: the ComputeSite
+ANNOTATION_CLUSTER = f"{GROUP}/cluster-id"  # on a site's Secret: UID of the member's kube-system namespace
 LABEL_MANAGED = "app.kubernetes.io/managed-by"
 ANNOTATION_JOB = f"{GROUP}/job"  # namespace/name on the hub, for people
 ANNOTATION_CLASS = f"{GROUP}/class"
 FINALIZER_METERING = f"{GROUP}/metering"
 MANAGER = "suanli"
+CONTAINER = "task"  # the one container of our pods; a member may inject others beside it
 MEMBER_NAMESPACE_PREFIX = "suanli-t-"
+MEMBER_SYSTEM_NAMESPACE = "suanli-system"
+SECRET_KEY = "kubeconfig"  # noqa: S105 - a key's name
+OLDEST_MINOR = 31  # of Kubernetes 1.x on hub and members
 
 
 def short_hash(*parts: str, length: int = 8) -> str:
@@ -26,6 +32,16 @@ def short_hash(*parts: str, length: int = 8) -> str:
 def member_namespace(hub_id: str, namespace: str) -> str:
     """The tenant's namespace on a member: one per hub and hub namespace, at most 63 characters."""
     return f"{MEMBER_NAMESPACE_PREFIX}{namespace[:40].rstrip('-')}-{short_hash(hub_id, namespace)}"
+
+
+def member_account(hub_id: str) -> str:
+    """The hub's service account on a member, and what belongs to it."""
+    return f"suanli-hub-{short_hash(hub_id)}"
+
+
+def site_secret(site: str) -> str:
+    """The Secret on the hub with a site's kubeconfig."""
+    return f"site-{site}"
 
 
 def member_job_name(uid: str, epoch: int) -> str:

@@ -80,3 +80,9 @@ class Reason(StrEnum):
     MATCHES_NOTHING = "MatchesNothing"
     RESOLVED = "Resolved"
     UNKNOWN_ENDPOINT = "UnknownEndpoint"
+    # the ledger
+    LEDGER_UNUSABLE = "LedgerUnusable"
+    # joining and leaving
+    JOINED_ELSEWHERE = "JoinedElsewhere"
+    SITE_IN_USE = "SiteInUse"
+    REFUSED = "Refused"

@@ -13,30 +13,68 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    namespace: Annotated[str, Field(max_length=63, description="Namespace of the operator: its Lease and the sites' Secrets.")] = "suanli-system"
-    identity: Annotated[str, Field(max_length=253, description="This replica's name in the Lease; empty: the host's name.")] = ""
+    namespace: Annotated[
+        str, Field(max_length=63, description="Namespace of the operator: its Lease and the sites' Secrets.")
+    ] = "suanli-system"
+    identity: Annotated[
+        str, Field(max_length=253, description="This replica's name in the Lease; empty: the host's name.")
+    ] = ""
     kubeconfig: Annotated[str, Field(description="Kubeconfig of the hub; empty: the pod's service account.")] = ""
     data_dir: Annotated[str, Field(min_length=1, description="Folder of the usage ledger.")] = "/var/lib/suanli"
     http_host: Annotated[str, Field(description="Address of probes and metrics.")] = "0.0.0.0"  # noqa: S104 - a pod's probes come from outside
-    http_port: Annotated[int, Field(ge=0, le=65_535, description="Port of probes and metrics; 0 takes a free one.")] = 8080
-    log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe log line.")] = "INFO"
+    http_port: Annotated[int, Field(ge=0, le=65_535, description="Port of probes and metrics; 0 takes a free one.")] = (
+        8080
+    )
+    log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe log line.")] = (
+        "INFO"
+    )
     log_format: Annotated[str, Field(pattern="^(json|text)$", description="json or text.")] = "json"
-    allow_loopback_members: Annotated[str, Field(pattern="^(Allow|Refuse)$", description="Allow members on this machine's loopback, for tests and demos.")] = "Refuse"
+    allow_loopback_members: Annotated[
+        str,
+        Field(pattern="^(Allow|Refuse)$", description="Allow members on this machine's loopback, for tests and demos."),
+    ] = "Refuse"
     hub_concurrency: Annotated[int, Field(ge=1, le=512, description="Requests to the hub at a time.")] = 32
     member_concurrency: Annotated[int, Field(ge=1, le=512, description="Requests to one member at a time.")] = 32
     workers: Annotated[int, Field(ge=1, le=1_024, description="Jobs taken forward at a time.")] = 96
-    cycle_ms: Annotated[int, Field(ge=10, le=60_000, description="Least time between the starts of two placement cycles.")] = 200
-    full_compare_s: Annotated[int, Field(ge=5, le=86_400, description="Time between two full comparisons of mirror, hub and members.")] = 300
+    cycle_ms: Annotated[
+        int, Field(ge=10, le=60_000, description="Least time between the starts of two placement cycles.")
+    ] = 200
+    full_compare_s: Annotated[
+        int, Field(ge=5, le=86_400, description="Time between two full comparisons of mirror, hub and members.")
+    ] = 300
     probe_s: Annotated[int, Field(ge=1, le=600, description="Time between two looks at whether a member answers.")] = 5
-    unreachable_after_s: Annotated[int, Field(ge=1, le=3_600, description="Silence after which a member counts as unreachable.")] = 15
-    report_pending_s: Annotated[int, Field(ge=1, le=3_600, description="Pods pending for so long are reported on the job.")] = 60
-    gang_timeout_s: Annotated[int, Field(ge=5, le=86_400, description="Time for all tasks to start; then the attempt is taken back.")] = 600
-    image_timeout_s: Annotated[int, Field(ge=1, le=86_400, description="Time for an image that cannot be pulled; then the attempt fails.")] = 120
-    retry_backoff_s: Annotated[int, Field(ge=0, le=3_600, description="A site is not tried again for a job for so long after an attempt there ended badly.")] = 30
-    retain_finished_s: Annotated[int, Field(ge=0, le=2_592_000, description="A finished job's objects stay on the member for so long.")] = 3_600
-    explain_s: Annotated[int, Field(ge=1, le=3_600, description="Least time between two updates of why a job waits.")] = 20
-    site_status_s: Annotated[int, Field(ge=1, le=3_600, description="Least time between two updates of a site's figures.")] = 5
-    lease_s: Annotated[int, Field(ge=3, le=300, description="A leader that has not renewed its Lease for so long is replaced.")] = 15
+    unreachable_after_s: Annotated[
+        int, Field(ge=1, le=3_600, description="Silence after which a member counts as unreachable.")
+    ] = 15
+    report_pending_s: Annotated[
+        int, Field(ge=1, le=3_600, description="Pods pending for so long are reported on the job.")
+    ] = 60
+    gang_timeout_s: Annotated[
+        int, Field(ge=5, le=86_400, description="Time for all tasks to start; then the attempt is taken back.")
+    ] = 600
+    image_timeout_s: Annotated[
+        int, Field(ge=1, le=86_400, description="Time for an image that cannot be pulled; then the attempt fails.")
+    ] = 120
+    retry_backoff_s: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=3_600,
+            description="A site is not tried again for a job for so long after an attempt there ended badly.",
+        ),
+    ] = 30
+    retain_finished_s: Annotated[
+        int, Field(ge=0, le=2_592_000, description="A finished job's objects stay on the member for so long.")
+    ] = 3_600
+    explain_s: Annotated[
+        int, Field(ge=1, le=3_600, description="Least time between two updates of why a job waits.")
+    ] = 20
+    site_status_s: Annotated[
+        int, Field(ge=1, le=3_600, description="Least time between two updates of a site's figures.")
+    ] = 5
+    lease_s: Annotated[
+        int, Field(ge=3, le=300, description="A leader that has not renewed its Lease for so long is replaced.")
+    ] = 15
 
 
 def load(environment: Mapping[str, str]) -> Settings:

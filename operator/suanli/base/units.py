@@ -12,7 +12,8 @@ QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]{1,3})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
 
 _DURATION_UNIT_US = {"us": 1, "µs": 1, "ms": 1_000, "s": MICRO, "m": 60 * MICRO, "h": 3_600 * MICRO}
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|us|µs|s|m|h)")
-_QUANTITY = re.compile(r"^([0-9]+(?:\.[0-9]+)?)([eE][0-9]+|m|k|[KMGTPE]i?)?$")
+# Bounded: members send quantities too, and "1e999999999" must not become a number.
+_QUANTITY = re.compile(r"^([0-9]{1,24}(?:\.[0-9]{1,24})?)([eE][0-9]{1,2}|m|k|[KMGTPE]i?)?$")
 _SUFFIX = {
     "": Decimal(1),
     "m": Decimal("0.001"),
