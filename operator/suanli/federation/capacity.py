@@ -71,7 +71,9 @@ def figures(
     _take(rooms, foreign)
     allocatable: Counter[str] = Counter()
     for resource, room in rooms.values():
-        allocatable[resource.class_] += max(0, room.cards if resource.unit is ComputeUnit.CARD else room.cpu_milli // 1000)
+        allocatable[resource.class_] += max(
+            0, room.cards if resource.unit is ComputeUnit.CARD else room.cpu_milli // 1000
+        )
     _take(rooms, own)
     for demand in unbound:
         _fit(rooms, demand)
@@ -115,7 +117,11 @@ def _fit(rooms: Mapping[str, tuple[SiteResource, _Free]], demand: Demand) -> Non
 
 def _times(room: _Free, demand: Demand) -> int:
     times = room.pods
-    for free, asked in ((room.cpu_milli, demand.cpu_milli), (room.memory_bytes, demand.memory_bytes), (room.cards, demand.cards)):
+    for free, asked in (
+        (room.cpu_milli, demand.cpu_milli),
+        (room.memory_bytes, demand.memory_bytes),
+        (room.cards, demand.cards),
+    ):
         if asked:
             times = min(times, free // asked)
     return times
@@ -123,4 +129,6 @@ def _times(room: _Free, demand: Demand) -> int:
 
 def _grouped(rooms: Iterable[_Free]) -> tuple[FreeNodes, ...]:
     alike = Counter((max(0, r.cpu_milli), max(0, r.memory_bytes), max(0, r.cards), max(0, r.pods)) for r in rooms)
-    return tuple(FreeNodes(count=n, cpu_milli=c, memory_bytes=m, cards=k) for (c, m, k, p), n in sorted(alike.items()) if p)
+    return tuple(
+        FreeNodes(count=n, cpu_milli=c, memory_bytes=m, cards=k) for (c, m, k, p), n in sorted(alike.items()) if p
+    )

@@ -151,7 +151,14 @@ def _epoch(labels: Raw) -> int:
     return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 10 else 0
 
 
-_IMAGE_REASONS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable", "ImageInspectError"}
+_IMAGE_REASONS = {
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "RegistryUnavailable",
+    "ImageInspectError",
+}
 
 
 def own_pod(raw: Raw) -> OwnPod:
@@ -168,12 +175,16 @@ def own_pod(raw: Raw) -> OwnPod:
     if image:
         trouble = f"{text(image[0].get('reason'))}: {text(image[0].get('message'))}"
     elif phase == "Pending":
-        unbound = [c for c in items(status.get("conditions")) if c.get("type") == "PodScheduled" and c.get("status") == "False"]
+        unbound = [
+            c for c in items(status.get("conditions")) if c.get("type") == "PodScheduled" and c.get("status") == "False"
+        ]
         trouble = f"{text(unbound[0].get('reason'))}: {text(unbound[0].get('message'))}" if unbound else ""
     failure = ""
     for state in ended_states:
         if state.get("exitCode") != 0:
-            failure = f"exit code {text(str(state.get('exitCode')), 12)}, {text(state.get('reason')) or 'no reason given'}"
+            failure = (
+                f"exit code {text(str(state.get('exitCode')), 12)}, {text(state.get('reason')) or 'no reason given'}"
+            )
     if phase == "Failed" and text(status.get("reason")):
         failure = f"{text(status.get('reason'))}: {text(status.get('message'))}"
     finalizers = metadata.get("finalizers")
@@ -192,7 +203,9 @@ def own_pod(raw: Raw) -> OwnPod:
         trouble=trouble,
         image_trouble=bool(image),
         failure=failure,
-        disrupted=any(c.get("type") == "DisruptionTarget" and c.get("status") == "True" for c in items(status.get("conditions"))),
+        disrupted=any(
+            c.get("type") == "DisruptionTarget" and c.get("status") == "True" for c in items(status.get("conditions"))
+        ),
         deletion=text(metadata.get("deletionTimestamp")),
         raw=raw,
     )
@@ -227,10 +240,25 @@ def trimmed_pod(raw: Raw) -> Raw:
     """The parts of one of our pods that following and metering read."""
     metadata, spec, status = mapping(raw.get("metadata")), mapping(raw.get("spec")), mapping(raw.get("status"))
     return {
-        "metadata": {k: metadata[k] for k in ("uid", "name", "namespace", "labels", "annotations", "finalizers", "deletionTimestamp", "creationTimestamp") if k in metadata},
+        "metadata": {
+            k: metadata[k]
+            for k in (
+                "uid",
+                "name",
+                "namespace",
+                "labels",
+                "annotations",
+                "finalizers",
+                "deletionTimestamp",
+                "creationTimestamp",
+            )
+            if k in metadata
+        },
         "spec": {
             "nodeName": spec.get("nodeName"),
-            "containers": [{"name": c.get("name"), "resources": c.get("resources")} for c in items(spec.get("containers"))],
+            "containers": [
+                {"name": c.get("name"), "resources": c.get("resources")} for c in items(spec.get("containers"))
+            ],
         },
         "status": {k: status[k] for k in KEPT_STATUS if k in status},
     }

@@ -67,15 +67,28 @@ class Member:
         self._foreign = self._reflector(
             "/api/v1/pods", {"labelSelector": others, "fieldSelector": live}, facts.pod_load, self._capacity_changed
         )
-        self._own_jobs = self._reflector("/apis/batch/v1/jobs", {"labelSelector": ours}, facts.own_job, self._job_changed)
+        self._own_jobs = self._reflector(
+            "/apis/batch/v1/jobs", {"labelSelector": ours}, facts.own_job, self._job_changed
+        )
         self._own_pods = self._reflector(
-            "/api/v1/pods", {"labelSelector": ours}, lambda raw: facts.own_pod(facts.trimmed_pod(raw)), self._pod_changed
+            "/api/v1/pods",
+            {"labelSelector": ours},
+            lambda raw: facts.own_pod(facts.trimmed_pod(raw)),
+            self._pod_changed,
         )
         self._loads: dict[str, PodLoad] = {}
 
-    def _reflector(self, path: str, params: dict[str, str], keep: Callable[[Json], Any], on_change: Callable[[str, Any, Any], None]) -> Reflector:
+    def _reflector(
+        self, path: str, params: dict[str, str], keep: Callable[[Json], Any], on_change: Callable[[str, Any, Any], None]
+    ) -> Reflector:
         return Reflector(
-            self._client, path, params=params, keep=keep, on_change=on_change, on_trouble=self._watch_trouble, on_heard=self._heard
+            self._client,
+            path,
+            params=params,
+            keep=keep,
+            on_change=on_change,
+            on_trouble=self._watch_trouble,
+            on_heard=self._heard,
         )
 
     async def run(self) -> None:
@@ -109,7 +122,9 @@ class Member:
         """Ready, schedulable nodes."""
         return [n for n in self.nodes() if n.usable]
 
-    def figures(self, classes: tuple[SiteResource, ...], unbound: tuple[capacity.Demand, ...]) -> Mapping[str, capacity.ClassFigures]:
+    def figures(
+        self, classes: tuple[SiteResource, ...], unbound: tuple[capacity.Demand, ...]
+    ) -> Mapping[str, capacity.ClassFigures]:
         """Capacity by class; computed anew only when something changed."""
         key = (self._revision, classes, unbound)
         if self._figures is None or self._figures[0] != key:
@@ -244,14 +259,22 @@ class Member:
         cluster = facts.text(facts.mapping(identity.get("metadata")).get("uid"), 63)
         digits = "".join(c for c in facts.text(version.get("minor")) if c.isdecimal())
         if not text or not cluster or not digits:
-            return Health(False, Reason.BAD_RESPONSE, f"{self._client.server} answers, but not as a Kubernetes API server does")
+            return Health(
+                False, Reason.BAD_RESPONSE, f"{self._client.server} answers, but not as a Kubernetes API server does"
+            )
         if version.get("major") != "1" or int(digits[:6]) < OLDEST_MINOR:
             return Health(
-                False, Reason.UNSUPPORTED_VERSION, f"the member runs Kubernetes {text}; suanli needs 1.{OLDEST_MINOR} or newer", text, cluster
+                False,
+                Reason.UNSUPPORTED_VERSION,
+                f"the member runs Kubernetes {text}; suanli needs 1.{OLDEST_MINOR} or newer",
+                text,
+                cluster,
             )
         if not self.synced:
             why = f": {self._trouble}" if self._trouble else ""
-            return Health(None, Reason.SYNCING, f"the first lists of nodes, pods and jobs are not complete{why}", text, cluster)
+            return Health(
+                None, Reason.SYNCING, f"the first lists of nodes, pods and jobs are not complete{why}", text, cluster
+            )
         return Health(True, Reason.CONNECTED, f"Kubernetes {text} answers", text, cluster)
 
     def _bad_health(self, error: ApiError | Unreachable) -> Health:

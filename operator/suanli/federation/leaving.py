@@ -1,0 +1,197 @@
+"""Taking a member cluster out: everything that joining and running made goes, on both sides. Can be repeated."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from suanli.base.errors import SuanliError
+from suanli.base.names import (
+    ANNOTATION_SITE,
+    FINALIZER_METERING,
+    LABEL_HUB,
+    LABEL_JOB_UID,
+    LABEL_MANAGED,
+    MANAGER,
+    MEMBER_SYSTEM_NAMESPACE,
+    member_account,
+    site_secret,
+)
+from suanli.base.reasons import Reason
+from suanli.base.untrusted import Raw, items, mapping, text
+from suanli.federation import grants
+from suanli.federation.administered import Administered, collection_of
+from suanli.federation.membership import identity
+from suanli.kube.client import Json
+
+GONE_WAIT_S = 120.0
+LOOK_EVERY_S = 0.5
+# What a cluster puts into every namespace by itself, and what tells nothing of who uses it.
+_FURNITURE = {("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")}
+_PASSING = {"events"}
+
+
+async def leave(hub: Administered, member: Administered | None, *, site: str, namespace: str, force: bool) -> None:
+    """Take the site out; without a member (it is gone for good) only the hub's side.
+
+    Raises: SuanliError, SiteInUse when jobs are there and `force` is not given.
+    """
+    hub_id = await identity(hub)
+    if member is not None:
+        await _check_ours(member, hub_id, site)
+    if not force:
+        await _check_unused(hub, member, hub_id, site)
+    # The hub first: without its ComputeSite the operator begins nothing new there.
+    await hub.remove("ComputeSite", site)
+    await hub.remove("Secret", site_secret(site), namespace)
+    if member is None:
+        return
+    name = member_account(hub_id)
+    for kind, place in (
+        ("ClusterRoleBinding", ""),
+        ("ClusterRole", ""),
+        ("ValidatingAdmissionPolicyBinding", ""),
+        ("ValidatingAdmissionPolicy", ""),
+        ("Secret", MEMBER_SYSTEM_NAMESPACE),
+        ("ServiceAccount", MEMBER_SYSTEM_NAMESPACE),
+    ):
+        await member.remove(kind, name, place)
+    await _remove_tenants(member, hub_id)
+    await _remove_system(member)
+
+
+async def _check_ours(member: Administered, hub_id: str, site: str) -> None:
+    """The member is not another hub's, and no other site."""
+    if await identity(member) == hub_id:
+        raise SuanliError(Reason.DUPLICATE_CLUSTER, "the member is the hub itself; give its own --member-kubeconfig")
+    system = mapping(mapping(await member.find("Namespace", MEMBER_SYSTEM_NAMESPACE)).get("metadata"))
+    owner = mapping(system.get("labels")).get(LABEL_HUB)
+    joined = mapping(system.get("annotations")).get(ANNOTATION_SITE)
+    if owner and owner != hub_id:
+        raise SuanliError(
+            Reason.JOINED_ELSEWHERE,
+            f'this cluster is joined to another hub ({owner}) as site "{joined}"; give the kubeconfig of site "{site}"',
+        )
+    if owner and joined and joined != site:
+        raise SuanliError(
+            Reason.JOINED_ELSEWHERE,
+            f'this cluster is joined as site "{joined}", not "{site}"; give the kubeconfig of site "{site}"',
+        )
+
+
+async def _check_unused(hub: Administered, member: Administered | None, hub_id: str, site: str) -> None:
+    """No job is assigned there, and no pod there still waits to be metered."""
+    jobs = await hub.list_all(collection_of("ComputeJob"))
+    assigned = [j for j in jobs if _site_of(j) == site and not mapping(j.get("status")).get("finishedAt")]
+    if assigned:
+        first = assigned[0]["metadata"]
+        raise SuanliError(
+            Reason.SITE_IN_USE,
+            f'{len(assigned)} jobs are assigned to site "{site}", such as {first["namespace"]}/{first["name"]}; '
+            "set its spec.desiredState to Inactive and wait until they end, or give --force to lose them",
+        )
+    if member is None:
+        return
+    finished = {j["metadata"]["uid"] for j in jobs if mapping(j.get("status")).get("finishedAt")}
+    pods = await member.list_all("/api/v1/pods", f"{LABEL_HUB}={hub_id}")
+    unmetered = [
+        p for p in pods if _holds(p) and mapping(p["metadata"].get("labels")).get(LABEL_JOB_UID) not in finished
+    ]
+    if unmetered:
+        first = unmetered[0]["metadata"]
+        raise SuanliError(
+            Reason.SITE_IN_USE,
+            f"{len(unmetered)} pods on the member are not metered yet, such as {first['namespace']}/{first['name']}; "
+            "wait until the operator has recorded them, or give --force to lose their usage",
+        )
+
+
+async def _remove_tenants(member: Administered, hub_id: str) -> None:
+    """The tenants' namespaces with all that is in them; our finalizer must not hold them."""
+    for namespace in await _tenants(member, hub_id):
+        if "deletionTimestamp" not in namespace["metadata"]:
+            await member.remove("Namespace", namespace["metadata"]["name"])
+
+    async def left() -> list[str]:
+        for pod in await member.list_all("/api/v1/pods", f"{LABEL_HUB}={hub_id}"):
+            await _release(member, pod)
+        return [n["metadata"]["name"] for n in await _tenants(member, hub_id)]
+
+    await _until_gone(left)
+
+
+async def _until_gone(look: Callable[[], Awaitable[list[str]]]) -> None:
+    """Look until nothing is left. Raises: SuanliError after a while."""
+    for _ in range(int(GONE_WAIT_S / LOOK_EVERY_S)):
+        left = await look()
+        if not left:
+            return
+        await asyncio.sleep(LOOK_EVERY_S)
+    raise SuanliError(
+        Reason.REFUSED,
+        f"the member has not removed namespace {left[0]} in {GONE_WAIT_S:.0f} s; see what holds it, then leave again",
+    )
+
+
+async def _tenants(member: Administered, hub_id: str) -> list[Json]:
+    found = await member.list_all(collection_of("Namespace"), f"{LABEL_HUB}={hub_id},{LABEL_MANAGED}={MANAGER}")
+    return [n for n in found if n["metadata"]["name"] != MEMBER_SYSTEM_NAMESPACE]
+
+
+async def _release(member: Administered, pod: Json) -> None:
+    if not _holds(pod):
+        return
+    metadata = pod["metadata"]
+    kept = [f for f in metadata["finalizers"] if f != FINALIZER_METERING]
+    path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
+    await member.patch_if_there(path, {"metadata": {"finalizers": kept or None}})
+
+
+async def _remove_system(member: Administered) -> None:
+    """Our namespace goes if joining made it and nobody else uses it; otherwise only our marks on it go."""
+    system = await member.find("Namespace", MEMBER_SYSTEM_NAMESPACE)
+    if system is None:
+        return
+
+    async def left() -> list[str]:
+        return [MEMBER_SYSTEM_NAMESPACE] if await member.find("Namespace", MEMBER_SYSTEM_NAMESPACE) else []
+
+    metadata = mapping(system.get("metadata"))
+    made = grants.ANNOTATION_MADE in mapping(metadata.get("annotations"))
+    if made and not await _used_by_others(member):
+        await member.remove("Namespace", MEMBER_SYSTEM_NAMESPACE)
+        await _until_gone(left)
+        return
+    marks = {
+        "labels": {LABEL_HUB: None, LABEL_MANAGED: None},
+        "annotations": {ANNOTATION_SITE: None, grants.ANNOTATION_MADE: None},
+    }
+    await member.merge("Namespace", MEMBER_SYSTEM_NAMESPACE, {"metadata": marks})
+
+
+async def _used_by_others(member: Administered) -> bool:
+    """Whether anything of any kind is in the system namespace beside what a cluster puts there, or that cannot be told."""
+    try:
+        groups = items(mapping(await member.get("/apis")).get("groups"))
+        versions = [text(mapping(group.get("preferredVersion")).get("groupVersion")) for group in groups]
+        for path in ("/api/v1", *(f"/apis/{version}" for version in versions)):
+            for resource in items(mapping(await member.get(path)).get("resources")):
+                if await _holds_more_than_furniture(member, path, resource):
+                    return True
+    except SuanliError:
+        return True  # such as an extension server that is down
+    return False
+
+
+async def _holds_more_than_furniture(member: Administered, path: str, resource: Raw) -> bool:
+    kind, verbs = text(resource.get("name")), resource.get("verbs")
+    if not resource.get("namespaced") or "list" not in (verbs or []) or kind in _PASSING:
+        return False
+    found = await member.list_all(f"{path}/namespaces/{MEMBER_SYSTEM_NAMESPACE}/{kind}")
+    return any((kind, o["metadata"]["name"]) not in _FURNITURE for o in found)
+
+
+def _site_of(job: Json) -> object:
+    return mapping(mapping(job.get("status")).get("assignment")).get("site")
+
+
+def _holds(pod: Json) -> bool:
+    return FINALIZER_METERING in (pod["metadata"].get("finalizers") or [])
