@@ -96,7 +96,9 @@ class ApiClient:
         """The client itself."""
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close it."""
         await self.close()
 
@@ -133,7 +135,9 @@ class ApiClient:
         """Replace; a resourceVersion in the body is checked by the server."""
         return await self._request("PUT", path, body)
 
-    async def patch(self, path: str, body: Json | list[Json], *, kind: str = "merge", params: Mapping[str, str] | None = None) -> Json:
+    async def patch(
+        self, path: str, body: Json | list[Json], *, kind: str = "merge", params: Mapping[str, str] | None = None
+    ) -> Json:
         """Change; a resourceVersion in a merge patch is checked by the server."""
         return await self._request("PATCH", path, body, params=params, content_type=PATCH_TYPES[kind])
 
@@ -156,7 +160,9 @@ class ApiClient:
                     event = _parsed(line, self.server)
                     if event.get("type") == "ERROR":
                         status = event.get("object") or {}
-                        raise ApiError(int(status.get("code") or 500), str(status.get("reason")), str(status.get("message")))
+                        raise ApiError(
+                            int(status.get("code") or 500), str(status.get("reason")), str(status.get("message"))
+                        )
                     yield event
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(_why(error, self.server)) from error

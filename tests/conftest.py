@@ -1,0 +1,14 @@
+"""The quick tests come first, those of the whole product last."""
+
+import pytest
+
+SERVERS = ("localfed", "chart", "e2e")  # folders whose tests need control planes, in this order
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    root = items[0].config.rootpath / "tests" if items else None
+    items.sort(key=lambda item: _rank(item.path.relative_to(root).parts[0]) if root else 0)
+
+
+def _rank(folder: str) -> int:
+    return SERVERS.index(folder) + 1 if folder in SERVERS else 0

@@ -1,0 +1,358 @@
+"""The ledger keeps what it acknowledged, once, and says plainly when it cannot."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from suanli.base.errors import SuanliError
+from suanli.base.reasons import Reason
+from suanli.billing.usage import MAX_CARDS, MAX_CPU_MILLI, MAX_MEMORY_BYTES, MAX_RUN_MS, PodUsage, total
+from suanli.ledgerstore.usage import MOST_PARAMETERS, UsageStore
+
+HOUR = 3_600_000
+
+
+def a_usage(pod: str = "p1", job: str = "u1", **fields: Any) -> PodUsage:
+    base = PodUsage(
+        pod_uid=pod,
+        job_uid=job,
+        epoch=1,
+        site="east",
+        class_="nvidia-a100-80g",
+        start_ms=1_000,
+        end_ms=1_000 + HOUR,
+        cpu_milli=2_000,
+        memory_bytes=1 << 30,
+        cards=4,
+    )
+    return replace(base, **fields)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "usage.sqlite3"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[UsageStore]:
+    with UsageStore(path) as opened:
+        yield opened
+
+
+def refused(work: Callable[[], object], *words: str) -> None:
+    with pytest.raises(SuanliError) as caught:
+        work()
+    assert caught.value.reason is Reason.LEDGER_UNUSABLE
+    for word in words:
+        assert word in str(caught.value)
+
+
+# --- what it keeps
+
+
+def test_what_was_recorded_is_there_after_opening_again(path: Path) -> None:
+    usages = [a_usage("p1"), a_usage("p2", start_ms=0), a_usage("p3", "u2", estimated=True, note="lost")]
+    with UsageStore(path) as store:
+        assert store.record(usages) == 3
+    with UsageStore(path) as store:
+        assert store.of_job("u1") == [usages[1], usages[0]]
+        assert store.of_job("u2") == [usages[2]]
+        assert store.of_job("u3") == []
+        assert store.totals() == total(usages)
+
+
+def test_the_same_record_again_changes_nothing(store: UsageStore) -> None:
+    assert store.record([a_usage()]) == 1
+    assert store.record([a_usage(), a_usage(), a_usage("p2")]) == 1
+    assert store.record([a_usage()]) == 0
+    assert store.conflicts == 0
+    assert store.totals().pods == 2
+
+
+def test_another_record_of_a_known_pod_is_refused_and_counted(
+    store: UsageStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.record([a_usage()])
+    assert store.record([a_usage(cards=8), a_usage("p2"), a_usage("p2", cards=9)]) == 1
+    assert store.conflicts == 2
+    assert store.of_job("u1") == [a_usage(), a_usage("p2")]
+    assert "the first stays" in caplog.text
+
+
+def test_nothing_to_record_is_no_trouble(store: UsageStore) -> None:
+    assert store.record([]) == 0
+    assert store.recorded([]) == set()
+    assert store.totals() == total([])
+
+
+def test_recorded_asks_for_more_pods_than_one_statement_holds(store: UsageStore) -> None:
+    pods = [f"p{n}" for n in range(2 * MOST_PARAMETERS + 1)]
+    store.record([a_usage(pod) for pod in pods[::2]])
+    assert store.recorded([*pods, "other"]) == set(pods[::2])
+
+
+def test_the_largest_records_sum_exactly(store: UsageStore) -> None:
+    largest: dict[str, Any] = {
+        "end_ms": 1_000 + MAX_RUN_MS,
+        "cpu_milli": MAX_CPU_MILLI,
+        "memory_bytes": MAX_MEMORY_BYTES,
+    }
+    usages = [a_usage(f"p{n}", cards=MAX_CARDS, **largest) for n in range(100)]
+    store.record(usages)
+    assert int(store.totals().memory_byte_ms) == 100 * MAX_MEMORY_BYTES * MAX_RUN_MS
+
+
+def test_one_bad_record_keeps_the_whole_transaction_out(store: UsageStore) -> None:
+    refused(lambda: store.record([a_usage("p1"), a_usage("p2", cards=-1)]))
+    refused(lambda: store.record([a_usage("p1"), a_usage("p2", cards=1 << 64)]))
+    refused(lambda: store.record([a_usage("p1"), a_usage("")]))
+    assert store.totals().pods == 0
+    assert store.record([a_usage("p1")]) == 1
+
+
+def test_another_thread_may_use_it(store: UsageStore) -> None:
+    thread = threading.Thread(target=store.record, args=([a_usage()],))
+    thread.start()
+    thread.join()
+    assert store.recorded(["p1"]) == {"p1"}
+
+
+def test_another_process_may_read_while_it_is_written(store: UsageStore, path: Path) -> None:
+    store.record([a_usage("p1")])
+    with UsageStore(path) as reader:
+        store.record([a_usage("p2")])
+        assert reader.totals().pods == 2
+
+
+# --- append only
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE pod_usage SET cards = 0",
+        "UPDATE OR REPLACE pod_usage SET pod_uid = 'p2'",
+        "DELETE FROM pod_usage",
+    ],
+)
+def test_nothing_can_be_changed_or_deleted(store: UsageStore, path: Path, statement: str) -> None:
+    store.record([a_usage("p1"), a_usage("p2")])
+    other = sqlite3.connect(path)
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        other.execute(statement)
+    other.close()
+    assert store.of_job("u1") == [a_usage("p1"), a_usage("p2")]
+
+
+def test_a_replacing_insert_replaces_nothing(store: UsageStore, path: Path) -> None:
+    store.record([a_usage()])
+    other = sqlite3.connect(path)
+    row = "'p1', 'u1', 1, 'east', 'c', 0, 1, 0, 0, 0, 0, ''"
+    other.execute(f"INSERT OR REPLACE INTO pod_usage VALUES ({row})")
+    other.commit()
+    other.close()
+    assert store.of_job("u1") == [a_usage()]
+
+
+def test_the_file_says_what_it_is(store: UsageStore, path: Path) -> None:
+    store.record([a_usage()])
+    other = sqlite3.connect(path)
+    assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert other.execute("PRAGMA application_id").fetchone() == (0x5355414E,)
+    assert other.execute("PRAGMA user_version").fetchone() == (1,)
+    other.close()
+
+
+# --- trouble
+
+
+def test_a_locked_file(path: Path) -> None:
+    with UsageStore(path, busy_ms=10) as store:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        refused(lambda: store.record([a_usage()]), "locked", str(path))
+        other.execute("ROLLBACK")
+        other.close()
+        assert store.record([a_usage()]) == 1
+
+
+def test_a_missing_folder(tmp_path: Path) -> None:
+    refused(lambda: UsageStore(tmp_path / "nowhere" / "usage.sqlite3"), "cannot be opened", "folder")
+
+
+def test_a_folder_in_place_of_the_file(tmp_path: Path) -> None:
+    refused(lambda: UsageStore(tmp_path), "cannot be opened")
+
+
+def test_a_file_that_is_not_sqlite(path: Path) -> None:
+    path.write_bytes(b"these are the accounts of a grocer\n" * 100)
+    before = path.read_bytes()
+    refused(lambda: UsageStore(path), "not a SQLite file")
+    assert path.read_bytes() == before
+
+
+def test_another_applications_database_is_left_alone(path: Path) -> None:
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE grocer (apples)")
+    other.commit()
+    other.close()
+    before = path.read_bytes()
+    refused(lambda: UsageStore(path), "another application")
+    assert path.read_bytes() == before
+
+
+def test_another_applications_mark_is_respected(path: Path) -> None:
+    other = sqlite3.connect(path)
+    other.execute("PRAGMA application_id = 7")
+    other.close()
+    refused(lambda: UsageStore(path), "another application")
+
+
+def test_a_newer_schema_is_left_alone(path: Path) -> None:
+    UsageStore(path).close()
+    other = sqlite3.connect(path)
+    other.execute("PRAGMA user_version = 99")
+    other.close()
+    refused(lambda: UsageStore(path), "newer", "99")
+
+
+def test_a_truncated_file(path: Path) -> None:
+    with UsageStore(path) as store:
+        store.record([a_usage(f"p{n}") for n in range(1_000)])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    def read() -> None:
+        with UsageStore(path) as store:
+            store.totals()
+
+    refused(read, "damaged")
+
+
+def test_an_overwritten_page(path: Path) -> None:
+    with UsageStore(path) as store:
+        store.record([a_usage(f"p{n}") for n in range(1_000)])
+    raw = bytearray(path.read_bytes())
+    for offset in range(4_096, len(raw), 4_096):
+        raw[offset : offset + 64] = b"\xff" * 64
+    path.write_bytes(raw)
+
+    def read() -> None:
+        with UsageStore(path) as store:
+            store.totals()
+
+    refused(read, "damaged")
+
+
+def test_a_full_disk_loses_nothing_that_was_acknowledged(path: Path) -> None:
+    with UsageStore(path) as store:
+        store.record([a_usage()])
+        store._db.execute(f"PRAGMA max_page_count = {store._pragma('page_count')}")
+        many = [a_usage(f"p{n}", note="x" * 200) for n in range(2, 2_000)]
+        refused(lambda: store.record(many), "the disk is full")
+        assert store.totals() == total([a_usage()])
+        store._db.execute("PRAGMA max_page_count = 1000000")
+        assert store.record(many) == len(many)
+
+
+def test_a_read_only_file(path: Path) -> None:
+    with UsageStore(path) as store:
+        store.record([a_usage()])
+        store._db.execute("PRAGMA query_only = 1")  # the tests may run as root, whom no file mode stops
+        refused(lambda: store.record([a_usage("p2")]), "read-only", "writable")
+        assert store.totals().pods == 1
+
+
+def test_a_closed_store_says_so(path: Path) -> None:
+    store = UsageStore(path)
+    store.close()
+    store.close()
+    refused(store.totals, "closed")
+
+
+def test_what_was_acknowledged_survives_a_kill(path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    acknowledged = [child.stdout.readline().strip() for _ in range(20)]
+    os.kill(child.pid, signal.SIGKILL)
+    acknowledged += child.stdout.read().split()
+    child.stdout.close()
+    child.wait()
+    with UsageStore(path) as store:
+        assert store.recorded(acknowledged) == set(acknowledged)
+        assert store.totals().pods - len(acknowledged) in (0, 1)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from suanli.billing.usage import PodUsage
+from suanli.ledgerstore.usage import UsageStore
+
+store = UsageStore(Path(sys.argv[1]))
+n = 0
+while True:
+    n += 1
+    store.record([PodUsage(f"p{n}", "u", 1, "s", "c", 0, 1, 1, 1, 1)])
+    print(f"p{n}", flush=True)
+"""
+
+
+# --- against a model
+
+usages = st.builds(
+    a_usage,
+    pod=st.sampled_from([f"p{n}" for n in range(12)]),
+    job=st.sampled_from(["u1", "u2"]),
+    cards=st.integers(0, 2),
+    epoch=st.integers(0, 2),
+)
+
+
+class Ledger(RuleBasedStateMachine):
+    """The store against a dictionary that keeps the first record of each pod."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = UsageStore(Path(":memory:"))
+        self.model: dict[str, PodUsage] = {}
+        self.conflicts = 0
+
+    @rule(batch=st.lists(usages, max_size=6))
+    def record(self, batch: list[PodUsage]) -> None:
+        before = len(self.model)
+        for usage in batch:
+            self.conflicts += self.model.setdefault(usage.pod_uid, usage) != usage
+        assert self.store.record(batch) == len(self.model) - before
+
+    @rule(good=st.lists(usages, max_size=3))
+    def fail(self, good: list[PodUsage]) -> None:
+        with pytest.raises(SuanliError):
+            self.store.record([*good, a_usage("bad", cards=-1)])
+
+    @invariant()
+    def agree(self) -> None:
+        assert self.store.totals() == total(self.model.values())
+        assert {u.pod_uid: u for u in self.store.of_job("u1")} == {
+            p: u for p, u in self.model.items() if u.job_uid == "u1"
+        }
+        assert self.store.recorded(f"p{n}" for n in range(12)) == set(self.model)
+        assert self.store.conflicts == self.conflicts
+
+    def teardown(self) -> None:
+        self.store.close()
+
+
+TestLedger = Ledger.TestCase
+TestLedger.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)
