@@ -67,12 +67,14 @@ def run() -> int:
         Path(settings.data_dir).mkdir(parents=True, exist_ok=True)
         store = UsageStore(Path(settings.data_dir) / "usage.sqlite3")
     except (SuanliError, ValueError, OSError) as error:
-        LOG.error("bad configuration: %s", error)  # noqa: TRY400 - a sentence, not a trace
+        LOG.error("bad configuration: %s", error)
         return 2
     try:
         return asyncio.run(_serve(settings, target, store))
     except OSError as error:
-        LOG.error("cannot listen on %s:%s: %s; set SUANLI_HTTP_PORT", settings.http_host, settings.http_port, error.strerror)  # noqa: TRY400
+        LOG.error(
+            "cannot listen on %s:%s: %s; set SUANLI_HTTP_PORT", settings.http_host, settings.http_port, error.strerror
+        )
         return 2
 
 
@@ -81,19 +83,35 @@ async def _serve(settings: Settings, target: Target, store: UsageStore) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    hub = ApiClient(target, name="hub", concurrency=settings.hub_concurrency, observer=metrics.request, user_agent=f"suanli-operator/{__version__}")
+    hub = ApiClient(
+        target,
+        name="hub",
+        concurrency=settings.hub_concurrency,
+        observer=metrics.request,
+        user_agent=f"suanli-operator/{__version__}",
+    )
     async with hub:
         try:
             identity = await hub.get("/api/v1/namespaces/kube-system")
         except (ApiError, Unreachable) as error:
-            LOG.error("the hub cannot be used: %s; check its address, credentials and the chart's RBAC", error)  # noqa: TRY400
+            LOG.error("the hub cannot be used: %s; check its address, credentials and the chart's RBAC", error)
             return 4
         operator = Operator(
-            target=target, hub=hub, hub_id=identity["metadata"]["uid"], store=store, clock=SystemClock(), settings=settings, metrics=metrics
+            target=target,
+            hub=hub,
+            hub_id=identity["metadata"]["uid"],
+            store=store,
+            clock=SystemClock(),
+            settings=settings,
+            metrics=metrics,
         )
-        probes = ProbeServer(settings.http_host, settings.http_port, healthy=pulse.wrong, ready=operator.ready, metrics=operator.scrape)
+        probes = ProbeServer(
+            settings.http_host, settings.http_port, healthy=pulse.wrong, ready=operator.ready, metrics=operator.scrape
+        )
         port = await probes.start()
-        LOG.info("started", extra={"version": __version__, "hub": target.server, "port": port, "identity": settings.identity})
+        LOG.info(
+            "started", extra={"version": __version__, "hub": target.server, "port": port, "identity": settings.identity}
+        )
         lease = Lease(hub, settings.namespace, LEASE, settings.identity, duration_s=settings.lease_s)
         try:
             return await _run_until_stopped(operator, lease, pulse, stop)

@@ -22,7 +22,11 @@ async def fill(hub: ApiClient, mirror: Mirror) -> None:
 
 
 async def run(
-    hub: ApiClient, mirror: Mirror, members: Callable[[], Mapping[str, Member]], look_at: Callable[[str], None], every_s: float
+    hub: ApiClient,
+    mirror: Mirror,
+    members: Callable[[], Mapping[str, Member]],
+    look_at: Callable[[str], None],
+    every_s: float,
 ) -> None:
     """Compare again and again until cancelled; every job, and everything on a member, is looked at anew."""
     while True:

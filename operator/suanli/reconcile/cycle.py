@@ -59,7 +59,7 @@ class Cycle:
             self._wake.clear()
             try:
                 waits = await self._once()
-            except Exception:  # noqa: BLE001 - the outermost edge: a bad cycle must not end the operator
+            except Exception:
                 LOG.exception("placement cycle failed, will be tried again")
                 self._metrics.surprises.inc()
                 waits = True
@@ -113,10 +113,21 @@ class Cycle:
         found = []
         for entry in self._mirror.jobs.values():
             model = entry.model
-            if model is None or entry.holds is not None or entry.finished or model.spec.desired_state is JobState.SUSPENDED:
+            if (
+                model is None
+                or entry.holds is not None
+                or entry.finished
+                or model.spec.desired_state is JobState.SUSPENDED
+            ):
                 continue
             found.append(
-                WaitingJob(uid=entry.uid, job=model, account=entry.namespace, submitted_ms=entry.created_ms, backoff=self._backoff(entry.uid, now_ms))
+                WaitingJob(
+                    uid=entry.uid,
+                    job=model,
+                    account=entry.namespace,
+                    submitted_ms=entry.created_ms,
+                    backoff=self._backoff(entry.uid, now_ms),
+                )
             )
         return found
 
@@ -162,5 +173,3 @@ def unbound(mirror: Mirror, sites: Sites) -> dict[str, tuple[Demand, ...]]:
         site: tuple(Demand(class_, n, cpu, memory, cards) for (class_, cpu, memory, cards), n in sorted(shapes.items()))
         for site, shapes in counts.items()
     }
-
-

@@ -48,7 +48,10 @@ class Recorder:
         try:
             self._waiting.put_nowait((f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", body))
         except asyncio.QueueFull:
-            LOG.warning("event dropped, too many are waiting", extra={"object": f"{kind} {metadata['name']}", "reason": str(reason)})
+            LOG.warning(
+                "event dropped, too many are waiting",
+                extra={"object": f"{kind} {metadata['name']}", "reason": str(reason)},
+            )
 
     async def run(self) -> None:
         """Write until cancelled."""

@@ -240,7 +240,9 @@ def suspend(view: View) -> Step | None:
         Condition("Running", False, Reason.SUSPENDED, text),
     ]
     usage = status.wire(view.usage())
-    return Write(status.changed(entry, view.now_ms, conditions, assignment=None, placement=None, startedAt=None, usage=usage))
+    return Write(
+        status.changed(entry, view.now_ms, conditions, assignment=None, placement=None, startedAt=None, usage=usage)
+    )
 
 
 def take_back(view: View) -> Step | None:
@@ -285,7 +287,11 @@ def create(view: View) -> Step | None:
         return None
     if view.create_refused:
         text = f"{_assigned(entry).site} refused the job: {view.create_refused}"
-        return Write(status.finished(entry, Reason.DISPATCH_REFUSED, text, view.usage(), view.now_ms), Reason.DISPATCH_REFUSED, text)
+        return Write(
+            status.finished(entry, Reason.DISPATCH_REFUSED, text, view.usage(), view.now_ms),
+            Reason.DISPATCH_REFUSED,
+            text,
+        )
     if any(at.jobs or at.pods for at in _others(view)):
         return Wait()  # at most one copy: the old one has to be gone first
     dispatched = entry.condition("Dispatched")
@@ -301,7 +307,13 @@ def follow(view: View) -> Step | None:
     if job is None:
         return Wait()
     if job.deleting:
-        return Wait() if not _dispatched(entry) else _end_attempt(view, Reason.DELETED_ON_MEMBER, f"the member Job was removed at {_assigned(entry).site}, not by suanli")
+        return (
+            Wait()
+            if not _dispatched(entry)
+            else _end_attempt(
+                view, Reason.DELETED_ON_MEMBER, f"the member Job was removed at {_assigned(entry).site}, not by suanli"
+            )
+        )
     if job.complete or job.failed_reason:
         if any(p.started and not p.ended for p in pods):
             return Wait()
@@ -353,13 +365,19 @@ def _ended(view: View, job: OwnJob, pods: list[OwnPod]) -> Step:
     if job.failed_reason == "DeadlineExceeded":
         limit = entry.model.spec.limits.active_deadline if entry.model else ""
         text = f"the attempt ran longer than limits.activeDeadline {limit} at {assignment.site}"
-        return Write(status.finished(entry, Reason.DEADLINE, text, usage, view.now_ms, startedAt=_started_at(pods)), Reason.DEADLINE, text)
+        return Write(
+            status.finished(entry, Reason.DEADLINE, text, usage, view.now_ms, startedAt=_started_at(pods)),
+            Reason.DEADLINE,
+            text,
+        )
     disrupted = bool(failures) and all(p.disrupted for p in failures)
     retries = entry.model.spec.limits.retries if entry.model else 0
     if disrupted or int(entry.status.get("failures") or 0) < retries:
         return _end_attempt(view, Reason.DISRUPTED if disrupted else Reason.FAILED, text)
     count = int(entry.status.get("failures") or 0) + 1
-    wanted = status.finished(entry, Reason.FAILED, text, usage, view.now_ms, startedAt=_started_at(pods), failures=count)
+    wanted = status.finished(
+        entry, Reason.FAILED, text, usage, view.now_ms, startedAt=_started_at(pods), failures=count
+    )
     return Write(wanted, Reason.FAILED, text)
 
 

@@ -58,9 +58,11 @@ class MapKeeper:
                 self.queue.succeeded(key)
             except (ApiError, Unreachable) as error:
                 if not (isinstance(error, ApiError) and error.status in (404, 409)):
-                    LOG.warning("status not written, will be tried again", extra={"object": key, "error": str(error)[:500]})
+                    LOG.warning(
+                        "status not written, will be tried again", extra={"object": key, "error": str(error)[:500]}
+                    )
                 self.queue.failed(key)
-            except Exception:  # noqa: BLE001 - the outermost edge: one bad object never stops the others
+            except Exception:
                 LOG.exception("status failed unexpectedly, will be tried again", extra={"object": key})
                 self._metrics.surprises.inc()
                 self.queue.failed(key, at_least_s=5.0)
@@ -99,7 +101,13 @@ class MapKeeper:
             now = (condition["status"], condition["reason"])
             if before.get(condition["type"]) == now:
                 continue
-            told = {"object": f"{kind} {name}", "type": condition["type"], "status": now[0], "reason": now[1], "why": condition["message"]}
+            told = {
+                "object": f"{kind} {name}",
+                "type": condition["type"],
+                "status": now[0],
+                "reason": now[1],
+                "why": condition["message"],
+            }
             LOG.info("condition changed", extra=told)
             if now[0] == "False" and condition["type"] in ("Ready", "Consistent", "Resolved"):
                 self._warn(raw, Reason(now[1]), condition["message"])
@@ -129,9 +137,17 @@ class MapKeeper:
             jobs += 1
             spec = entry.model.spec
             per_task = spec.resources.per_task
-            each = per_task.cards if units.get(assignment.class_) is ComputeUnit.CARD else -(-cpu_milli(per_task.cpu) // 1000)
+            each = (
+                per_task.cards
+                if units.get(assignment.class_) is ComputeUnit.CARD
+                else -(-cpu_milli(per_task.cpu) // 1000)
+            )
             allocated[assignment.class_] += spec.tasks * each
-        figures = member.figures(tuple(site.spec.resources), unbound(self._mirror, self._sites).get(name, ())) if member and member.usable else {}
+        figures = (
+            member.figures(tuple(site.spec.resources), unbound(self._mirror, self._sites).get(name, ()))
+            if member and member.usable
+            else {}
+        )
         return mapstatus.site_status(
             raw,
             site,
@@ -144,5 +160,3 @@ class MapKeeper:
             jobs=jobs,
             now_ms=now_ms,
         )
-
-

@@ -44,14 +44,24 @@ def site_status(
         conditions.append(Condition("Reachable", None, Reason.NOT_CONNECTED, "there is no connection to the member"))
     if credentials is not None:
         refused = member is not None and member.health.reason is Reason.CREDENTIALS_REFUSED
-        why = (Reason.CREDENTIALS_REFUSED, member.health.message) if refused and member else (credentials.reason, credentials.message)
+        why = (
+            (Reason.CREDENTIALS_REFUSED, member.health.message)
+            if refused and member
+            else (credentials.reason, credentials.message)
+        )
         conditions.append(Condition("CredentialsValid", credentials.target is not None and not refused, *why))
     conditions.append(_compliance(site, policy))
     status: Json = {
         **old,
-        "conditions": merged(old.get("conditions") or [], conditions, site.metadata.generation, time_text(now_ms), SITE_ORDER),
+        "conditions": merged(
+            old.get("conditions") or [], conditions, site.metadata.generation, time_text(now_ms), SITE_ORDER
+        ),
         "side": side_of(site.spec.region, policy),
-        "sizeClass": "Mega" if site.spec.standard_racks >= MEGA_RACKS else "Large" if site.spec.standard_racks >= LARGE_RACKS else "Medium",
+        "sizeClass": "Mega"
+        if site.spec.standard_racks >= MEGA_RACKS
+        else "Large"
+        if site.spec.standard_racks >= LARGE_RACKS
+        else "Medium",
         "jobs": jobs,
     }
     hub = hub_of(site.spec.region, policy)
@@ -63,7 +73,8 @@ def site_status(
         nodes = member.usable_nodes()
         status |= {
             "classes": [
-                {"class": c, "capacity": f.capacity, "allocatable": f.allocatable, "allocated": allocated.get(c, 0)} for c, f in figures.items()
+                {"class": c, "capacity": f.capacity, "allocatable": f.allocatable, "allocated": allocated.get(c, 0)}
+                for c, f in figures.items()
             ],
             "cpuMilli": sum(n.allocatable.cpu_milli for n in nodes),
             "memoryBytes": sum(n.allocatable.memory_bytes for n in nodes),
@@ -85,13 +96,20 @@ def _compliance(site: ComputeSite, policy: HubPolicy | None) -> Condition:
     for hub in policy.spec.hubs:
         for cluster in hub.clusters:
             if site.spec.region in cluster.regions and micro(site.spec.energy.pue) > micro(cluster.pue_ceiling):
-                text = f"PUE {site.spec.energy.pue} is above the ceiling {cluster.pue_ceiling} of cluster {cluster.name}"
+                text = (
+                    f"PUE {site.spec.energy.pue} is above the ceiling {cluster.pue_ceiling} of cluster {cluster.name}"
+                )
                 return Condition("PolicyCompliant", False, Reason.PUE_ABOVE_CEILING, text)
     limit = policy.spec.new_build
     if hub_of(site.spec.region, policy) is None and limit and site.spec.standard_racks > limit.max_racks_outside_hubs:
         text = f"{site.spec.standard_racks} standard racks outside all hubs; the policy's limit is {limit.max_racks_outside_hubs}"
         return Condition("PolicyCompliant", False, Reason.OUTSIDE_HUBS, text)
-    return Condition("PolicyCompliant", True, Reason.COMPLIANT, f"PUE {decimal_text(micro(site.spec.energy.pue), places=2)} keeps the policy")
+    return Condition(
+        "PolicyCompliant",
+        True,
+        Reason.COMPLIANT,
+        f"PUE {decimal_text(micro(site.spec.energy.pue), places=2)} keeps the policy",
+    )
 
 
 def link_status(raw: Json, mirror: Mirror, now_ms: int) -> Json:
@@ -111,7 +129,18 @@ def policy_status(raw: Json, policy: HubPolicy, mirror: Mirror, now_ms: int) -> 
     wrong = _policy_problem(policy, mirror)
     if wrong:
         return _with(raw, [Condition("Consistent", False, *wrong)], now_ms)
-    return _with(raw, [Condition("Consistent", True, Reason.CONSISTENT, f"{len(policy.spec.placement_rules)} rules over {len(policy.spec.hubs)} hubs")], now_ms)
+    return _with(
+        raw,
+        [
+            Condition(
+                "Consistent",
+                True,
+                Reason.CONSISTENT,
+                f"{len(policy.spec.placement_rules)} rules over {len(policy.spec.hubs)} hubs",
+            )
+        ],
+        now_ms,
+    )
 
 
 def _policy_problem(policy: HubPolicy, mirror: Mirror) -> tuple[Reason, str] | None:
@@ -120,9 +149,15 @@ def _policy_problem(policy: HubPolicy, mirror: Mirror) -> tuple[Reason, str] | N
     for hub in policy.spec.hubs:
         for region in {*hub.regions, *(r for c in hub.clusters for r in c.regions)}:
             if region not in mirror.regions:
-                return Reason.UNKNOWN_REGION, f'hub {hub.name} names region "{region}", which does not exist; create it or correct the name'
+                return (
+                    Reason.UNKNOWN_REGION,
+                    f'hub {hub.name} names region "{region}", which does not exist; create it or correct the name',
+                )
             if seen.setdefault(region, hub.name) != hub.name:
-                return Reason.CONTRADICTION, f"region {region} belongs to hubs {seen[region]} and {hub.name}; leave it in one"
+                return (
+                    Reason.CONTRADICTION,
+                    f"region {region} belongs to hubs {seen[region]} and {hub.name}; leave it in one",
+                )
     tiers = {t.name for t in policy.spec.latency_tiers} | {"any"}
     for rule in policy.spec.placement_rules:
         for name in rule.hubs:

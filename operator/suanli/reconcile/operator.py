@@ -26,7 +26,15 @@ class Operator:
     """One replica."""
 
     def __init__(
-        self, *, target: Target, hub: ApiClient, hub_id: str, store: UsageStore, clock: Clock, settings: Settings, metrics: Metrics
+        self,
+        *,
+        target: Target,
+        hub: ApiClient,
+        hub_id: str,
+        store: UsageStore,
+        clock: Clock,
+        settings: Settings,
+        metrics: Metrics,
     ) -> None:
         self._target = target
         self._hub = hub
@@ -60,7 +68,9 @@ class Operator:
             on_waiting=self._wake,
             warn=self._warn_job,
         )
-        self._cycle = Cycle(mirror=self.mirror, sites=self._sites, worker=self._worker, clock=clock, settings=settings, metrics=metrics)
+        self._cycle = Cycle(
+            mirror=self.mirror, sites=self._sites, worker=self._worker, clock=clock, settings=settings, metrics=metrics
+        )
         self._maps = MapKeeper(
             hub=hub,
             mirror=self.mirror,
@@ -96,7 +106,9 @@ class Operator:
                 group.create_task(self._worker.run())
                 group.create_task(self._recorder.run())
                 every = self._settings.full_compare_s
-                group.create_task(compare.run(self._hub, self.mirror, lambda: self._sites.members, self._worker.queue.add, every))
+                group.create_task(
+                    compare.run(self._hub, self.mirror, lambda: self._sites.members, self._worker.queue.add, every)
+                )
         finally:
             self._leads = False
             self._metrics.leading(False)
@@ -112,7 +124,11 @@ class Operator:
         jobs: Counter[tuple[str, str, str]] = Counter()
         for entry in self.mirror.jobs.values():
             assignment = entry.holds
-            jobs[str(entry.status.get("state") or "New"), assignment.site if assignment else "", str(entry.status.get("reason") or "")] += 1
+            jobs[
+                str(entry.status.get("state") or "New"),
+                assignment.site if assignment else "",
+                str(entry.status.get("reason") or ""),
+            ] += 1
         now_ms = self._clock.now_ms()
         members = self._sites.members
         ages = {name: (now_ms - m.last_heard_ms) / 1000 for name, m in members.items() if m.last_heard_ms}
@@ -123,7 +139,11 @@ class Operator:
 
     def _connect(self, target: Target, site: str) -> ApiClient:
         return ApiClient(
-            target, name=site, concurrency=self._settings.member_concurrency, observer=self._metrics.request, user_agent="suanli-operator"
+            target,
+            name=site,
+            concurrency=self._settings.member_concurrency,
+            observer=self._metrics.request,
+            user_agent="suanli-operator",
         )
 
     def _wake(self) -> None:
@@ -165,5 +185,3 @@ class Operator:
     def _warn_job(self, entry: JobEntry, reason: Reason, text: str) -> None:
         metadata = {"name": entry.name, "namespace": entry.namespace, "uid": entry.uid}
         self._recorder.warn("ComputeJob", metadata, reason, text)
-
-

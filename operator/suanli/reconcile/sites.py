@@ -19,7 +19,7 @@ from suanli.kube.watch import Reflector
 from suanli.reconcile.state import Mirror
 
 LOG = logging.getLogger(__name__)
-SECRET_KEY = "kubeconfig"
+DATA_KEY = "kubeconfig"
 
 
 @dataclass
@@ -103,16 +103,35 @@ class Sites:
             return Reason.INVALID_SPEC, problem or "not known"
         credentials = self.credentials.get(name)
         if site.spec.region not in self._mirror.regions:
-            return Reason.UNKNOWN_REGION, f'spec.region "{site.spec.region}" is no ComputeRegion; create it or correct the field'
+            return (
+                Reason.UNKNOWN_REGION,
+                f'spec.region "{site.spec.region}" is no ComputeRegion; create it or correct the field',
+            )
         if credentials is None or credentials.target is None:
-            return (credentials.reason, credentials.message) if credentials else (Reason.NOT_CONNECTED, "not connected yet")
+            return (
+                (credentials.reason, credentials.message)
+                if credentials
+                else (Reason.NOT_CONNECTED, "not connected yet")
+            )
         member = self.members[name]
         if not member.usable:
-            heard = f", last heard from at {time_text(member.last_heard_ms)}" if member.last_heard_ms and member.health.reachable is False else ""
-            return member.health.reason if not member.usable and member.health.reason is not Reason.CONNECTED else Reason.SYNCING, member.health.message + heard
+            heard = (
+                f", last heard from at {time_text(member.last_heard_ms)}"
+                if member.last_heard_ms and member.health.reachable is False
+                else ""
+            )
+            return (
+                member.health.reason
+                if not member.usable and member.health.reason is not Reason.CONNECTED
+                else Reason.SYNCING,
+                member.health.message + heard,
+            )
         twin = self._twin(name, member)
         if twin:
-            return Reason.DUPLICATE_CLUSTER, f"ComputeSite {twin} is the same cluster; give this one a Secret of its own cluster or delete it"
+            return (
+                Reason.DUPLICATE_CLUSTER,
+                f"ComputeSite {twin} is the same cluster; give this one a Secret of its own cluster or delete it",
+            )
         known = (self._mirror.raw["ComputeSite", name].get("status") or {}).get("clusterId")
         if known and known != member.health.cluster_id:
             return (
@@ -120,7 +139,10 @@ class Sites:
                 f"the Secret leads to cluster {member.health.cluster_id}, this site was cluster {known}; leave and join again if it was replaced",
             )
         if site.spec.desired_state is not SiteState.ACTIVE:
-            return Reason.SITE_INACTIVE, f"spec.desiredState is {site.spec.desired_state}; set it to Active to place new jobs"
+            return (
+                Reason.SITE_INACTIVE,
+                f"spec.desiredState is {site.spec.desired_state}; set it to Active to place new jobs",
+            )
         if not member.usable_nodes():
             return Reason.NO_CAPACITY, f"none of its {len(list(member.nodes()))} nodes is ready and schedulable"
         return Reason.READY, f"{len(member.usable_nodes())} nodes are ready"
@@ -132,15 +154,23 @@ class Sites:
 
     def _read(self, site: ComputeSite) -> Credentials:
         if site.spec.connection is None:
-            return Credentials(None, Reason.NOT_CONNECTED, "spec.connection is not set; join the site with `suanli site join`")
+            return Credentials(
+                None, Reason.NOT_CONNECTED, "spec.connection is not set; join the site with `suanli site join`"
+            )
         name = site.spec.connection.kubeconfig_secret_ref.name
         secret: Json | None = self.secrets.items.get(f"{self._settings.namespace}/{name}")
         where = f"Secret {self._settings.namespace}/{name}"
         if secret is None:
-            return Credentials(None, Reason.CREDENTIALS_MISSING, f"{where} does not exist; create it with `suanli site join`")
-        encoded = (secret.get("data") or {}).get(SECRET_KEY)
+            return Credentials(
+                None, Reason.CREDENTIALS_MISSING, f"{where} does not exist; create it with `suanli site join`"
+            )
+        encoded = (secret.get("data") or {}).get(DATA_KEY)
         if not encoded:
-            return Credentials(None, Reason.CREDENTIALS_MISSING, f'{where} has no key "{SECRET_KEY}"; create it with `suanli site join`')
+            return Credentials(
+                None,
+                Reason.CREDENTIALS_MISSING,
+                f'{where} has no key "{DATA_KEY}"; create it with `suanli site join`',
+            )
         try:
             data = base64.b64decode(encoded, validate=True)
             target = parse_kubeconfig(data, allow_loopback=self._settings.allow_loopback_members == "Allow")
@@ -175,7 +205,11 @@ class Sites:
         handle = self._handles.get(name)
         if handle is None or handle.task is not task or task.cancelled():
             return
-        LOG.error("the watches of a site ended unexpectedly, connecting again", exc_info=task.exception(), extra={"site": name})
+        LOG.error(
+            "the watches of a site ended unexpectedly, connecting again",
+            exc_info=task.exception(),
+            extra={"site": name},
+        )
         del self._handles[name]
         self.members.pop(name, None)
         asyncio.get_running_loop().call_later(5.0, self._on_site, name)

@@ -109,7 +109,12 @@ class Mirror:
 
     def removed(self, entry: JobEntry) -> None:
         """The hub was asked and does not have this job any more."""
-        metadata = {"uid": entry.uid, "namespace": entry.namespace, "name": entry.name, "resourceVersion": str(entry.version)}
+        metadata = {
+            "uid": entry.uid,
+            "namespace": entry.namespace,
+            "name": entry.name,
+            "resourceVersion": str(entry.version),
+        }
         self.apply("DELETED", {"kind": ComputeJob.kind_info.kind, "metadata": metadata})
 
     def forget_removed(self) -> None:
@@ -220,12 +225,21 @@ def _spec_mark(raw: Json) -> tuple[object, object]:
 def _parsed(raw: Json) -> tuple[Resource | None, str]:
     """The object without its status, or the first thing that is wrong with it."""
     metadata = raw["metadata"]
-    kept = {k: metadata.get(k) for k in ("name", "namespace", "uid", "generation", "labels", "creationTimestamp") if metadata.get(k) is not None}
+    kept = {
+        k: metadata.get(k)
+        for k in ("name", "namespace", "uid", "generation", "labels", "creationTimestamp")
+        if metadata.get(k) is not None
+    }
     try:
         if len(json.dumps(raw.get("spec"))) > MAX_OBJECT_BYTES:
             return None, f"spec is larger than {MAX_OBJECT_BYTES >> 10} KiB; make it smaller"
         model = MODELS[raw["kind"]].model_validate(
-            {"apiVersion": raw.get("apiVersion", ""), "kind": raw["kind"], "metadata": Metadata.model_validate(kept), "spec": raw.get("spec")}
+            {
+                "apiVersion": raw.get("apiVersion", ""),
+                "kind": raw["kind"],
+                "metadata": Metadata.model_validate(kept),
+                "spec": raw.get("spec"),
+            }
         )
     except ValidationError as error:
         first = error.errors()[0]

@@ -27,7 +27,9 @@ class Change:
 def changed(entry: JobEntry, now_ms: int, conditions: Sequence[Condition], **fields: Any) -> Json:
     """The entry's status with these conditions and fields; a field that is None is taken away."""
     status = dict(entry.status)
-    status["conditions"] = merged(status.get("conditions") or [], conditions, entry.generation, time_text(now_ms), ORDER)
+    status["conditions"] = merged(
+        status.get("conditions") or [], conditions, entry.generation, time_text(now_ms), ORDER
+    )
     for name, value in fields.items():
         if value is None:
             status.pop(name, None)
@@ -101,7 +103,13 @@ def placed(entry: JobEntry, decision: Decision, assignment: Assignment, gap_ppm:
     )
 
 
-_NOT_ACCEPTED = {Reason.INVALID_SPEC, Reason.UNKNOWN_REGION, Reason.UNKNOWN_CLASS, Reason.UNKNOWN_SITE, Reason.UNKNOWN_TIER}
+_NOT_ACCEPTED = {
+    Reason.INVALID_SPEC,
+    Reason.UNKNOWN_REGION,
+    Reason.UNKNOWN_CLASS,
+    Reason.UNKNOWN_SITE,
+    Reason.UNKNOWN_TIER,
+}
 
 
 def waiting(entry: JobEntry, decision: Decision, now_ms: int) -> Json:
@@ -132,12 +140,16 @@ def invalid(entry: JobEntry, now_ms: int) -> Json:
 def finished(entry: JobEntry, reason: Reason, message: str, usage: Usage, now_ms: int, **fields: Any) -> Json:
     """The status of a job that has ended for good."""
     running = find(entry.status.get("conditions") or [], "Running")
-    ran = bool(fields.get("startedAt") or entry.status.get("startedAt") or (running and running.get("status") == "True"))
+    ran = bool(
+        fields.get("startedAt") or entry.status.get("startedAt") or (running and running.get("status") == "True")
+    )
     return changed(
         entry,
         now_ms,
         [
-            Condition("Dispatched", True if ran else None, Reason.DISPATCHED if ran else reason, "" if ran else message),
+            Condition(
+                "Dispatched", True if ran else None, Reason.DISPATCHED if ran else reason, "" if ran else message
+            ),
             Condition("Running", False, reason, message),
             Condition("Finished", True, reason, message),
         ],

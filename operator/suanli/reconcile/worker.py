@@ -73,9 +73,11 @@ class JobWorker:
             except ApiError as error:
                 await self._on_api_error(uid, error)
             except (Unreachable, SuanliError) as error:
-                LOG.warning("job step failed, will be tried again", extra={"job": self._label(uid), "error": str(error)})
+                LOG.warning(
+                    "job step failed, will be tried again", extra={"job": self._label(uid), "error": str(error)}
+                )
                 self.queue.failed(uid)
-            except Exception:  # noqa: BLE001 - the outermost edge: one bad job never stops the others
+            except Exception:
                 LOG.exception("job step failed unexpectedly, will be tried again", extra={"job": self._label(uid)})
                 self._metrics.surprises.inc()
                 self.queue.failed(uid, at_least_s=5.0)
@@ -102,7 +104,9 @@ class JobWorker:
         entry = self._mirror.jobs.get(uid)
         assigned = entry.assignment.site if entry and entry.assignment else None
         sites = {
-            name: stages.AtSite(m.usable, m.last_heard_ms, tuple(m.jobs.get(uid, {}).values()), tuple(m.pods.get(uid, {}).values()))
+            name: stages.AtSite(
+                m.usable, m.last_heard_ms, tuple(m.jobs.get(uid, {}).values()), tuple(m.pods.get(uid, {}).values())
+            )
             for name, m in self._members().items()
             if name == assigned or uid in m.jobs or uid in m.pods
         }
@@ -128,7 +132,10 @@ class JobWorker:
             await self._create(view.entry, step, members[step.assignment.site])
             return False  # the member's watch tells what comes of it
         if isinstance(step, stages.Delete):
-            LOG.info("stopping", extra={"job": self._label(uid), "site": step.site, "member_job": step.job.name, "why": step.why})
+            LOG.info(
+                "stopping",
+                extra={"job": self._label(uid), "site": step.site, "member_job": step.job.name, "why": step.why},
+            )
             await members[step.site].delete_job(step.job)
             return False
         if isinstance(step, stages.Record):
@@ -169,7 +176,10 @@ class JobWorker:
         if after and not before:
             self.decisions.pop(entry.uid, None)
             self._metrics.placed(after["site"])
-            LOG.info("placed", extra={"job": entry.label, "site": after["site"], "class": after["class"], "epoch": after["epoch"]})
+            LOG.info(
+                "placed",
+                extra={"job": entry.label, "site": after["site"], "class": after["class"], "epoch": after["epoch"]},
+            )
         elif not after:
             self._explained[entry.uid] = self._clock.now_ms()
             if isinstance(before, dict) and step.warning is not None:
@@ -178,7 +188,10 @@ class JobWorker:
             self._on_waiting()
         if step.status.get("finishedAt") and not had_finished:
             state, reason = step.status["state"], step.status["reason"]
-            LOG.info("finished", extra={"job": entry.label, "state": state, "reason": reason, "usage": step.status.get("usage")})
+            LOG.info(
+                "finished",
+                extra={"job": entry.label, "state": state, "reason": reason, "usage": step.status.get("usage")},
+            )
             self._metrics.finished(reason)
             self._on_waiting()
         if step.warning is not None:
@@ -191,7 +204,8 @@ class JobWorker:
         resource = next((r for r in site.spec.resources if r.class_ == assignment.class_), None) if site else None
         if resource is None:
             raise SuanliError(
-                Reason.UNKNOWN_CLASS, f"ComputeSite {assignment.site} no longer offers class {assignment.class_}; put it back or delete the job"
+                Reason.UNKNOWN_CLASS,
+                f"ComputeSite {assignment.site} no longer offers class {assignment.class_}; put it back or delete the job",
             )
         manifest = render.job_manifest(
             hub_id=self._hub_id,

@@ -10,7 +10,15 @@ from suanli.telemetry.metrics import CONTENT_TYPE
 class ProbeServer:
     """Serves /healthz, /readyz and /metrics."""
 
-    def __init__(self, host: str, port: int, *, healthy: Callable[[], str], ready: Callable[[], str], metrics: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        healthy: Callable[[], str],
+        ready: Callable[[], str],
+        metrics: Callable[[], bytes],
+    ) -> None:
         """`healthy` and `ready` give an empty string when all is well, else what is not."""
         self._address = (host, port)
         self._checks = {"/healthz": healthy, "/readyz": ready}

@@ -10,7 +10,11 @@ _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | 
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
-    return {k: v for k, v in record.__dict__.items() if k not in _STANDARD and not k.startswith("_") and k not in ("settings", "k8s_skip", "k8s_ref")}
+    return {
+        k: v
+        for k, v in record.__dict__.items()
+        if k not in _STANDARD and not k.startswith("_") and k not in ("settings", "k8s_skip", "k8s_ref")
+    }
 
 
 class JsonLines(logging.Formatter):

@@ -14,17 +14,32 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         reg = self.registry
-        self.requests = Counter("suanli_api_requests_total", "Requests to API servers.", ["cluster", "verb", "resource", "code"], registry=reg)
-        self.cycle_seconds = Histogram("suanli_placement_cycle_seconds", "Time to place all waiting jobs.", buckets=CYCLE_BUCKETS, registry=reg)
-        self.surprises = Counter("suanli_unexpected_errors_total", "Errors that nobody foresaw; each is in the log.", registry=reg)
+        self.requests = Counter(
+            "suanli_api_requests_total",
+            "Requests to API servers.",
+            ["cluster", "verb", "resource", "code"],
+            registry=reg,
+        )
+        self.cycle_seconds = Histogram(
+            "suanli_placement_cycle_seconds", "Time to place all waiting jobs.", buckets=CYCLE_BUCKETS, registry=reg
+        )
+        self.surprises = Counter(
+            "suanli_unexpected_errors_total", "Errors that nobody foresaw; each is in the log.", registry=reg
+        )
         self._batch = Gauge("suanli_placement_batch_jobs", "Jobs in the last cycle.", registry=reg)
-        self._unplaced = Gauge("suanli_placement_unplaced_jobs", "Jobs that the last cycle could not place.", registry=reg)
-        self._gap = Gauge("suanli_placement_gap_ratio", "Proven gap of the last cycle's plan to the optimum.", registry=reg)
+        self._unplaced = Gauge(
+            "suanli_placement_unplaced_jobs", "Jobs that the last cycle could not place.", registry=reg
+        )
+        self._gap = Gauge(
+            "suanli_placement_gap_ratio", "Proven gap of the last cycle's plan to the optimum.", registry=reg
+        )
         self._placed = Counter("suanli_jobs_placed_total", "Assignments committed.", ["site"], registry=reg)
         self._dispatched = Counter("suanli_jobs_dispatched_total", "Jobs created on members.", ["site"], registry=reg)
         self._finished = Counter("suanli_jobs_finished_total", "Jobs that ended for good.", ["reason"], registry=reg)
         self._jobs = Gauge("suanli_jobs", "Jobs by state, site and reason.", ["state", "site", "reason"], registry=reg)
-        self._heard = Gauge("suanli_member_last_heard_age_seconds", "Time since a member last answered.", ["site"], registry=reg)
+        self._heard = Gauge(
+            "suanli_member_last_heard_age_seconds", "Time since a member last answered.", ["site"], registry=reg
+        )
         self._ready = Gauge("suanli_site_ready", "1 if new jobs can be placed there.", ["site"], registry=reg)
         self._leader = Gauge("suanli_leader", "1 while this replica leads.", registry=reg)
 
@@ -54,7 +69,9 @@ class Metrics:
         """Note whether this replica leads."""
         self._leader.set(int(leads))
 
-    def scrape(self, jobs: Mapping[tuple[str, str, str], int], heard_age_s: Mapping[str, float], ready: Mapping[str, bool]) -> bytes:
+    def scrape(
+        self, jobs: Mapping[tuple[str, str, str], int], heard_age_s: Mapping[str, float], ready: Mapping[str, bool]
+    ) -> bytes:
         """The text exposition, with the gauges that are counted only when somebody asks."""
         for gauge in (self._jobs, self._heard, self._ready):
             gauge.clear()
