@@ -1,0 +1,48 @@
+"""The chart rendered by Helm, and installed on a hub."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gates import chart
+from harness.shell import Kubectl, run
+from localfed import ClusterSpec, Provider, provider_from_env
+
+Objects = dict[tuple[str, str], dict[str, Any]]
+Render = Callable[..., Objects]
+
+
+@pytest.fixture(scope="session")
+def helm() -> str:
+    return chart.helm()
+
+
+@pytest.fixture
+def render(helm: str, tmp_path: Path) -> Render:
+    """Renders the chart with these values, as YAML; the objects by kind and name."""
+
+    def rendered(values: Mapping[str, Any] | None = None, release: str = "suanli") -> Objects:
+        file = tmp_path / "values.yaml"
+        file.write_text(yaml.safe_dump(dict(values or {})))
+        text = run([helm, "template", release, chart.CHART, "--namespace", "suanli-system", "--values", file])
+        objects = [each for each in yaml.safe_load_all(text) if each]
+        found = {(each["kind"], each["metadata"]["name"]): each for each in objects}
+        assert len(found) == len(objects), "two objects have one name"
+        return found
+
+    return rendered
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[Provider]:
+    with provider_from_env() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def hub(provider: Provider) -> Kubectl:
+    cluster = provider.up([ClusterSpec("hub")])["hub"]
+    return Kubectl(provider.binary("kubectl"), cluster.kubeconfig)
