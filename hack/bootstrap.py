@@ -36,23 +36,41 @@ def main() -> None:
         venv.parent.mkdir(parents=True, exist_ok=True)
         guard = (venv.parent / f"venv-{tag}.lock").open("w")
     except OSError as error:
-        fail(f"cannot write to the cache {venv.parent} ({error.strerror}); set SUANLI_CACHE to a folder that can be written")
+        fail(
+            f"cannot write to the cache {venv.parent} ({error.strerror}); set SUANLI_CACHE to a folder that can be written"
+        )
     with guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         if not done.exists():
             free = shutil.disk_usage(venv.parent).free
             if free < NEEDED_BYTES:
-                fail(f"{venv.parent} has {free >> 20} MiB free and the environment needs 1024; free some or set SUANLI_CACHE")
+                fail(
+                    f"{venv.parent} has {free >> 20} MiB free and the environment needs 1024; free some or set SUANLI_CACHE"
+                )
             shutil.rmtree(venv, ignore_errors=True)
             print("suanli: installing the locked Python packages (once, about a minute)", file=sys.stderr, flush=True)
-            made = subprocess.run([sys.executable, "-m", "venv", str(venv)], capture_output=True, text=True, check=False)
+            made = subprocess.run(
+                [sys.executable, "-m", "venv", str(venv)], capture_output=True, text=True, check=False
+            )
             if made.returncode:
-                fail("python3 cannot make a virtual environment; install its venv module (Debian: apt-get install python3-venv)")
-            pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+                fail(
+                    "python3 cannot make a virtual environment; install its venv module (Debian: apt-get install python3-venv)"
+                )
+            pip = [
+                str(venv / "bin/python"),
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-input",
+                "--disable-pip-version-check",
+            ]
             got = subprocess.run([*pip, "-r", str(LOCK)], capture_output=True, text=True, check=False)
             if got.returncode:
                 print(got.stderr.strip()[-2000:], file=sys.stderr)
-                fail("pip could not install requirements.lock; check that a Python package index can be reached, then run again")
+                fail(
+                    "pip could not install requirements.lock; check that a Python package index can be reached, then run again"
+                )
             done.touch()
     print(venv / "bin/python")
 

@@ -1,0 +1,54 @@
+"""The steps of `hack/check`, in order."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gates import chart, dead, lock, places, reference
+from gates.failure import run
+from gates.tree import ROOT, shell_scripts, with_suffix
+
+PYTHON_TREES = ("operator/suanli", "hack/src", "hack/bootstrap.py", "tests")
+CRD_FOLDERS = ("crds", "charts/suanli/files/crds")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One gate; `check` raises Failed with what it found."""
+
+    name: str
+    check: Callable[[], object]
+
+
+def generated() -> None:
+    """The CRDs as the models make them, and the tables of the docs."""
+    for folder in CRD_FOLDERS:
+        run(sys.executable, "-m", "suanli", "crds", "--dir", folder, "--check")
+    reference.check()
+
+
+def shell() -> None:
+    """Shellcheck over everything that is shell."""
+    run("shellcheck", "--external-sources", *map(str, shell_scripts()))
+
+
+def yaml() -> None:
+    """Yamllint over everything that is YAML; the chart's templates are not, before Helm renders them."""
+    paths = [str(p) for p in with_suffix(".yaml", ".yml") if p.parts[2:3] != ("templates",)]
+    run("yamllint", "--strict", "--config-file", str(ROOT / ".yamllint.yaml"), *paths)
+
+
+STEPS = (
+    Step("format", lambda: run("ruff", "format", "--check", ".")),
+    Step("lint", lambda: run("ruff", "check", ".")),
+    Step("types", lambda: run("mypy", *PYTHON_TREES)),
+    Step("layers", lambda: run("lint-imports", "--no-logo")),
+    Step("generated", generated),
+    Step("dead code", dead.check),
+    Step("lock", lock.check),
+    Step("places", places.check),
+    Step("shell", shell),
+    Step("yaml", yaml),
+    Step("chart", chart.lint),
+    Step("values", chart.check_schema),
+)

@@ -1,0 +1,58 @@
+"""Commands a person would type, run for their output."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class CommandError(Exception):
+    """A command ended with an error."""
+
+
+def run(argv: Sequence[str | Path], *, stdin: str | None = None, timeout_s: float = 120, check: bool = True) -> str:
+    """The command's standard output. Raises: CommandError with what it said."""
+    done = subprocess.run(
+        [str(a) for a in argv], input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False
+    )
+    if check and done.returncode:
+        raise CommandError(
+            f"{' '.join(str(a) for a in argv)} ended with {done.returncode}: {done.stderr or done.stdout}"
+        )
+    return done.stdout if done.returncode == 0 else done.stdout + done.stderr
+
+
+class Kubectl:
+    """kubectl against one cluster."""
+
+    def __init__(self, binary: Path, kubeconfig: Path) -> None:
+        self.binary = binary
+        self.kubeconfig = kubeconfig
+
+    def __call__(self, *args: str | Path, stdin: str | None = None, check: bool = True) -> str:
+        """Run it."""
+        return run([self.binary, "--kubeconfig", self.kubeconfig, *args], stdin=stdin, check=check)
+
+    def json(self, *args: str) -> Any:
+        """Run it with `-o json`."""
+        return json.loads(self(*args, "-o", "json"))
+
+    def apply(self, manifest: str) -> str:
+        """Apply a manifest's text."""
+        return self("apply", "-f", "-", stdin=manifest)
+
+
+def wait_for(what: str, look: Callable[[], T], *, seconds: float = 60, every: float = 0.25) -> T:
+    """Look until something true comes back. Raises: TimeoutError that names what was waited for and what was seen."""
+    end = time.monotonic() + seconds
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {seconds:.0f} s for {what}; last seen: {seen!r}")
+        time.sleep(every)
