@@ -7,7 +7,7 @@ from localfed.errors import LocalfedError
 
 if __name__ == "__main__":
     try:
-        app()
+        app(prog_name="hack/localfed")
     except LocalfedError as error:
         sys.exit(f"localfed: {error}")
     except KeyboardInterrupt:

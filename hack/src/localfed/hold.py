@@ -21,7 +21,7 @@ DOWN_SECONDS = 60.0
 GUARD_CHECK_SECONDS = 1.0
 
 
-class Ended(Exception):  # noqa: N818 - not a failure: somebody asked for the end
+class Ended(Exception):
     """SIGTERM or SIGINT came."""
 
 
@@ -71,11 +71,14 @@ def detach(arguments: Sequence[str]) -> int:
 
 
 def let_go(descriptor: int, folder: Path) -> None:
-    """Tell the waiting `up` that all is ready, and leave its terminal."""
+    """Tell the waiting `up` that all is ready, and leave its terminal; an `up` that was killed ends this too."""
     with (folder / "localfed.log").open("ab") as log:
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
-    os.write(descriptor, READY)
+    try:
+        os.write(descriptor, READY)
+    except BrokenPipeError as error:
+        raise Ended from error
     os.close(descriptor)
 
 
