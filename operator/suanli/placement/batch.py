@@ -1,0 +1,235 @@
+"""Waiting jobs and sites as arrays.
+
+Jobs that placement cannot tell apart share one row; every way to run a job, a class at a site, is a pool. Axes: r rows,
+s sites, p pools, u regions that some row names.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from suanli.api.job import ComputeJobSpec
+from suanli.api.site import ComputeUnit, SiteResource
+from suanli.base.clock import parse_time_ms
+from suanli.base.units import cpu_milli, duration_ms, duration_us, whole
+from suanli.placement.network import Path
+from suanli.placement.snapshot import ClassRoom, Country, SiteView, WaitingJob
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+FOREVER_US = 1 << 60  # a bound that no path exceeds
+MOST = 1 << 60  # times and capacities are cut here: sums of arrays stay within 64 bits
+MOST_A_TASK = 1 << 46  # what one task asks for is cut here, far above any node: 10,000 tasks stay below MOST
+NO_WISH = 1 << 16
+NO_ROOM = ClassRoom((), ())
+ANY_TIER = "any"
+# What of a spec decides where it can run and what it costs there.
+_TELLING = {"category", "origin", "latency", "tasks", "resources", "data", "timing", "priority", "limits"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """Jobs that are alike, the oldest first."""
+
+    jobs: tuple[WaitingJob, ...]
+
+    @property
+    def spec(self) -> ComputeJobSpec:
+        """The spec of each of them."""
+        return self.jobs[0].job.spec
+
+    @property
+    def account(self) -> str:
+        """The account of each of them."""
+        return self.jobs[0].account
+
+
+@dataclass(frozen=True)
+class Pool:
+    """One class of compute at one site."""
+
+    site: int
+    resource: SiteResource
+    room: ClassRoom
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One cycle's question."""
+
+    rows: tuple[Row, ...]
+    sites: tuple[SiteView, ...]
+    pools: tuple[Pool, ...]
+    country: Country
+    now_ms: int
+
+    # --- rows
+
+    @cached_property
+    def tasks_r(self) -> Ints:
+        """Tasks of one job. Shape (R,)."""
+        return _ints(row.spec.tasks for row in self.rows)
+
+    @cached_property
+    def need_rk(self) -> Ints:
+        """What one task needs. Shape (R, 4). Units: millicores, bytes, cards, pods."""
+        return np.array(
+            [
+                (min(MOST_A_TASK, cpu_milli(t.cpu)), min(MOST_A_TASK, whole(t.memory)), t.cards, 1)
+                for t in (row.spec.resources.per_task for row in self.rows)
+            ],
+            dtype=np.int64,
+        ).reshape(len(self.rows), 4)
+
+    @cached_property
+    def duration_ms_r(self) -> Ints:
+        """Expected run. Shape (R,). Units: ms."""
+        return _ints(min(MOST, duration_ms(row.spec.timing.expected_duration)) for row in self.rows)
+
+    @cached_property
+    def priority_r(self) -> Ints:
+        """Higher goes first. Shape (R,)."""
+        return _ints(row.spec.priority for row in self.rows)
+
+    @cached_property
+    def latency_bound_us_r(self) -> Ints:
+        """Longest one-way time from origin to site. Shape (R,). Units: µs."""
+        return _ints(bound_us(row.spec, self.country) for row in self.rows)
+
+    @cached_property
+    def deadline_ms_r(self) -> Ints:
+        """To be finished by then. Shape (R,). Units: ms since the epoch."""
+        texts = (row.spec.timing.deadline for row in self.rows)
+        return _ints(parse_time_ms(text) if text else MOST for text in texts)
+
+    @cached_property
+    def max_cost_r(self) -> Floats:
+        """Most that the expected run may cost. Shape (R,). Units: micro-yuan."""
+        limits = (row.spec.limits.max_cost for row in self.rows)
+        return np.array([float(limit) if limit is not None else np.inf for limit in limits])
+
+    @cached_property
+    def tier_r(self) -> tuple[str, ...]:
+        """The latency tier each row is in."""
+        return tuple(tier_of(row.spec, self.country) for row in self.rows)
+
+    # --- sites and pools
+
+    @cached_property
+    def site_p(self) -> Ints:
+        """The site of each pool, in ascending order. Shape (P,)."""
+        return _ints(pool.site for pool in self.pools)
+
+    @cached_property
+    def is_card_p(self) -> Bools:
+        """Whether the pool is counted in cards. Shape (P,)."""
+        return np.array([pool.resource.unit is ComputeUnit.CARD for pool in self.pools], dtype=bool)
+
+    @cached_property
+    def wish_rp(self) -> Ints:
+        """The place of the pool's class in the row's list of classes, NO_WISH where it is not in it. Shape (R, P)."""
+        names = sorted({pool.resource.class_ for pool in self.pools})
+        column = {name: c for c, name in enumerate(names)}
+        wish_rc = np.full((len(self.rows), len(names)), NO_WISH, dtype=np.int64)
+        for r, row in enumerate(self.rows):
+            for place, name in enumerate(row.spec.resources.class_):
+                if name in column:
+                    wish_rc[r, column[name]] = place
+        return wish_rc[:, _ints(column[pool.resource.class_] for pool in self.pools)]
+
+    def over_sites(self, any_rp: Bools) -> Bools:
+        """Whether any pool of the site holds. Shapes: (R, P) -> (R, S)."""
+        found = np.zeros((len(self.rows), len(self.sites)), dtype=bool)
+        if len(self.pools):
+            starts = np.flatnonzero(np.diff(self.site_p, prepend=-1))
+            found[:, self.site_p[starts]] = np.logical_or.reduceat(any_rp, starts, axis=1)
+        return found
+
+    # --- the network
+
+    @cached_property
+    def region_index(self) -> Mapping[str, int]:
+        """Every region that a row names, as origin or for its data."""
+        names: dict[str, int] = {}
+        for row in self.rows:
+            data = row.spec.data
+            sources = [i.region for i in data.inputs] if data else []
+            goal = [data.outputs.region] if data and data.outputs else []
+            for name in (row.spec.origin, *sources, *goal):
+                names.setdefault(name, len(names))
+        return names
+
+    @cached_property
+    def paths_us(self) -> list[list[Path]]:
+        """The way from every named region to every site, [u][s]."""
+        network = self.country.network
+        places = [(view.site.metadata.name, view.site.spec.region) for view in self.sites]
+        return [[network.path(name, site, region) for site, region in places] for name in self.region_index]
+
+    @cached_property
+    def origin_r(self) -> Ints:
+        """The row's origin among the named regions. Shape (R,)."""
+        return _ints(self.region_index[row.spec.origin] for row in self.rows)
+
+    @cached_property
+    def one_way_us_us(self) -> Ints:
+        """One-way time. Shape (U, S). Units: µs."""
+        return np.array([[min(MOST, p.one_way_us) for p in ways] for ways in self.paths_us], dtype=np.int64).reshape(
+            len(self.region_index), len(self.sites)
+        )
+
+
+def make_batch(waiting: Sequence[WaitingJob], sites: Sequence[SiteView], country: Country, now_ms: int) -> Batch:
+    """Group the jobs, order the sites by name and number their pools."""
+    ordered = tuple(sorted(sites, key=lambda view: view.site.metadata.name))
+    pools = tuple(
+        Pool(s, resource, view.classes.get(resource.class_, NO_ROOM))
+        for s, view in enumerate(ordered)
+        for resource in view.site.spec.resources
+    )
+    return Batch(group(waiting), ordered, pools, country, now_ms)
+
+
+def group(waiting: Sequence[WaitingJob]) -> tuple[Row, ...]:
+    """Rows in the order of the queue: higher priority, then older, then UID."""
+    alike: dict[tuple[str, str, tuple[str, ...]], list[WaitingJob]] = defaultdict(list)
+    for job in sorted(waiting, key=queue_order):
+        spec = job.job.spec.model_dump_json(include=_TELLING)
+        alike[job.account, spec, tuple(sorted(job.backoff))].append(job)
+    return tuple(Row(tuple(jobs)) for jobs in alike.values())
+
+
+def queue_order(job: WaitingJob) -> tuple[int, int, str]:
+    """Who goes first."""
+    return -job.job.spec.priority, job.submitted_ms, job.uid
+
+
+def bound_us(spec: ComputeJobSpec, country: Country) -> int:
+    """The job's bound on one-way time in µs; FOREVER_US without one."""
+    if spec.latency is None:
+        return FOREVER_US
+    if spec.latency.one_way is not None:
+        return min(FOREVER_US, duration_us(spec.latency.one_way))
+    tier = country.tiers.get(spec.latency.tier or "")
+    return min(FOREVER_US, duration_us(tier.one_way)) if tier else FOREVER_US
+
+
+def tier_of(spec: ComputeJobSpec, country: Country) -> str:
+    """The tier's name; of a time of its own the tightest tier that allows it; "any" without a bound or beyond all tiers."""
+    if spec.latency is None:
+        return ANY_TIER
+    if spec.latency.tier is not None:
+        return spec.latency.tier
+    bound = bound_us(spec, country)
+    wide = sorted((duration_us(t.one_way), t.name) for t in country.tiers.values())
+    return next((name for us, name in wide if us >= bound), ANY_TIER)
+
+
+def _ints(values: Iterable[int]) -> Ints:
+    return np.array(list(values), dtype=np.int64)

@@ -1,0 +1,182 @@
+"""Builds a plan: rows into pools by price, then repairs what found no place, then improves what stands dear.
+
+Sources of the ideas: regret heuristics and shift/swap neighbourhoods of generalised assignment (Martello and Toth 1981,
+Yagiura, Ibaraki and Glover 2004).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from suanli.placement.batch import Floats, Ints
+from suanli.placement.draft import Draft
+from suanli.placement.market import Market
+
+REPAIRS = 4_000  # moves that making room may try in one plan
+IMPROVEMENTS = 4_000  # moves that improving may try
+DEPTH = 2  # jobs that are moved in a chain to make room for one
+
+
+@dataclass
+class Budget:
+    """Tries that are left."""
+
+    left: int
+
+    def spend(self) -> bool:
+        """Whether another one may be made."""
+        self.left -= 1
+        return self.left >= 0
+
+
+def fill(market: Market, key_rp: Floats) -> Draft:
+    """All jobs of a row at once, rows with the most to lose first; nothing is repaired."""
+    draft = Draft(market)
+    order_rp = market.by_preference(key_rp)
+    for row in sorted(range(len(market.count_r)), key=lambda r: _urgency(market, key_rp, order_rp, r)):
+        _pour(draft, row, int(market.count_r[row]), order_rp[row])
+    return draft
+
+
+def fill_in_turn(market: Market, key_rp: Floats) -> Draft:
+    """Strictly in the order of the queue; who finds no place has room made for it by moving others, never by dropping one."""
+    draft, budget = Draft(market), Budget(REPAIRS)
+    order_rp = market.by_preference(key_rp)
+    hopeless: set[int] = set()
+    for row, jobs in market.queue:
+        left = _pour(draft, row, jobs, order_rp[row])
+        while left and row not in hopeless:
+            if not _squeeze(draft, row, order_rp[row], budget):
+                hopeless.add(row)
+                break
+            left -= 1
+            left = _pour(draft, row, left, order_rp[row])
+    return draft
+
+
+def improve(draft: Draft) -> None:
+    """Move jobs to cheaper pools, straight or by sending another one on, while that makes the plan cheaper."""
+    market, budget = draft.market, Budget(IMPROVEMENTS)
+    order_rp = market.by_preference(np.where(market.allowed_rp, market.cost_rp.astype(float), np.inf))
+    changed = True
+    while changed and budget.left > 0:
+        changed = False
+        for row, pool in _dearest_first(draft):
+            changed |= _cheaper(draft, row, pool, order_rp[row], budget)
+
+
+def _urgency(market: Market, key_rp: Floats, order_rp: Ints, row: int) -> tuple[int, float]:
+    """Higher priority first, then who would lose most by its second choice."""
+    best, second = (key_rp[row, order_rp[row, i]] if i < order_rp.shape[1] else np.inf for i in (0, 1))
+    regret = np.inf if not np.isfinite(second) else float(second - best)
+    return -int(market.priority_r[row]), -regret
+
+
+def _pour(draft: Draft, row: int, jobs: int, order_p: Ints) -> int:
+    """Put jobs into the row's pools in order, as many as fit; how many are left."""
+    for pool in order_p.tolist():
+        if not jobs or not draft.market.allowed_rp[row, pool]:
+            break
+        fits = min(jobs, draft.room(row, pool))
+        if fits:
+            draft.put(row, pool, fits)
+            jobs -= fits
+    return jobs
+
+
+def _squeeze(draft: Draft, row: int, order_p: Ints, budget: Budget) -> bool:
+    """Put one job in by packing a pool anew, or by moving others out of it."""
+    pools = [p for p in order_p.tolist() if draft.market.allowed_rp[row, p]]
+    if any(draft.tidy_for(row, pool) for pool in pools if budget.spend()):
+        return True
+    return any(_make_room(draft, row, pool, DEPTH, (pool,), budget) for pool in pools)
+
+
+def _make_room(draft: Draft, row: int, pool: int, depth: int, closed: tuple[int, ...], budget: Budget) -> bool:
+    """Put one job of the row into the pool after others have moved on to their next choices; nothing changes if that fails."""
+    saved = draft.save()
+    for other, goal in _movers(draft, row, pool, closed):
+        if draft.room(row, pool):
+            break
+        while draft.placed_rp[other, pool] and not draft.room(row, pool):
+            if not budget.spend() or not _move(draft, other, pool, goal, depth, closed, budget):
+                break
+    if draft.room(row, pool):
+        draft.put(row, pool, 1)
+        return True
+    draft.restore(saved)
+    return False
+
+
+def _move(draft: Draft, row: int, pool: int, goal: int, depth: int, closed: tuple[int, ...], budget: Budget) -> bool:
+    """Move one job to its goal, if need be by making room there."""
+    saved = draft.save()
+    if not draft.take_out(row, pool, 1):
+        return False
+    if draft.room(row, goal):
+        draft.put(row, goal, 1)
+        return True
+    if depth > 1 and _make_room(draft, row, goal, depth - 1, (*closed, goal), budget):
+        return True
+    draft.restore(saved)
+    return False
+
+
+def _movers(
+    draft: Draft, row: int, pool: int, closed: tuple[int, ...], most_extra: int | None = None
+) -> list[tuple[int, int]]:
+    """Rows in the pool that could go elsewhere, and where; the cheapest move per freed share of the pool first."""
+    market = draft.market
+    others = np.flatnonzero(draft.placed_rp[:, pool])
+    others = others[others != row]
+    freed = np.maximum((market.demand_rk[others] / np.maximum(market.capacity_pk[pool], 1.0)).max(axis=1), 1e-12)
+    extra = market.cost_rp[others] - market.cost_rp[others, pool][:, None]
+    open_ = market.allowed_rp[others]
+    open_[:, list(closed)] = False
+    if most_extra is not None:
+        open_ &= extra < most_extra
+    found, goals = np.nonzero(open_)
+    order = np.argsort(extra[found, goals] / freed[found], kind="stable")
+    return [(int(others[found[i]]), int(goals[i])) for i in order]
+
+
+def _dearest_first(draft: Draft) -> list[tuple[int, int]]:
+    """Places that cost more than the row's cheapest pool, the greatest loss first."""
+    market = draft.market
+    least_r = np.where(market.allowed_rp, market.cost_rp, np.iinfo(np.int64).max).min(axis=1)
+    rows, pools = np.nonzero(draft.placed_rp)
+    loss = market.cost_rp[rows, pools] - least_r[rows]
+    order = np.argsort(-loss, kind="stable")
+    return [(int(rows[i]), int(pools[i])) for i in order if loss[i] > 0]
+
+
+def _cheaper(draft: Draft, row: int, pool: int, order_p: Ints, budget: Budget) -> bool:
+    """Move jobs of a row from a pool to a cheaper one."""
+    cost_p = draft.market.cost_rp[row]
+    for goal in order_p.tolist():
+        if cost_p[goal] >= cost_p[pool] or not draft.placed_rp[row, pool] or not budget.spend():
+            return False
+        fits = min(int(draft.placed_rp[row, pool]), draft.room(row, goal))
+        if fits and draft.take_out(row, pool, fits):
+            draft.put(row, goal, fits)
+            return True
+        if not fits and _exchange(draft, row, pool, goal, budget):
+            return True
+    return False
+
+
+def _exchange(draft: Draft, row: int, pool: int, goal: int, budget: Budget) -> bool:
+    """One job goes to a full pool and another one leaves it, if that is cheaper together."""
+    market = draft.market
+    gain = int(market.cost_rp[row, pool] - market.cost_rp[row, goal])
+    for other, refuge in _movers(draft, row, goal, (goal,), most_extra=gain):
+        if not budget.spend():
+            return False
+        saved = draft.save()
+        if draft.take_out(row, pool, 1) and draft.take_out(other, goal, 1) and draft.room(row, goal):
+            draft.put(row, goal, 1)
+            if draft.room(other, refuge):
+                draft.put(other, refuge, 1)
+                return True
+        draft.restore(saved)
+    return False

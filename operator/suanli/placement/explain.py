@@ -1,0 +1,131 @@
+"""Decisions in words and numbers; it only formats what filters, scores and the solver found."""
+
+from collections import Counter
+
+import numpy as np
+
+from suanli.api.job import CostLines, Estimate, Placement, Queue, Rejection, RunnerUp
+from suanli.base.money import yuan_text
+from suanli.base.reasons import Reason
+from suanli.base.units import duration_text
+from suanli.placement.accept import Refusal
+from suanli.placement.batch import Batch
+from suanli.placement.filters import MENDED_BY_WAITING, Sieve
+from suanli.placement.scores import Costs, transfer_ms
+from suanli.placement.snapshot import Decision
+
+RUNNERS_UP = 3
+TOLD = 3  # reasons with their example in the message
+EXAMPLE_CHARS = 512
+MESSAGE_CHARS = 900
+
+
+def refused(said: Refusal) -> Decision:
+    """A job for which no site was asked."""
+    return Decision(None, None, said.reason, said.message)
+
+
+class Explainer:
+    """Says of each row once what its jobs share."""
+
+    def __init__(self, batch: Batch, costs: Costs, sieve: Sieve) -> None:
+        self._batch = batch
+        self._sieve = sieve
+        self._costs = costs
+        self._total_rp = costs.total_rp
+        self._paid_rp = costs.paid_rp
+        self._placed: dict[tuple[int, int], Decision] = {}
+        self._fallen: dict[int, tuple[Reason, str, list[Rejection]]] = {}
+
+    def placed(self, r: int, p: int) -> Decision:
+        """A job of row r that runs in pool p."""
+        if (r, p) not in self._placed:
+            self._placed[r, p] = self._describe(r, p)
+        return self._placed[r, p]
+
+    def waiting(self, r: int, ahead: int) -> Decision:
+        """A job of row r that found no place."""
+        if r not in self._fallen:
+            self._fallen[r] = self._why(r)
+        reason, message, rejections = self._fallen[r]
+        queue = Queue(position=ahead + 1, ahead=ahead) if reason in MENDED_BY_WAITING else None
+        return Decision(None, None, reason, message, Placement(rejections=rejections), queue=queue)
+
+    def _describe(self, r: int, p: int) -> Decision:
+        b, site = self._batch, int(self._batch.site_p[p])
+        name = b.sites[site].site.metadata.name
+        others = self._others(r, site)
+        total = int(self._total_rp[r, p])
+        path = b.paths_us[int(b.origin_r[r])][site]
+        lines = {line: str(int(cost[r, p])) for line, cost in self._costs.lines.items()}
+        moved = transfer_ms(b, r, site)
+        placement = Placement(
+            cost=CostLines(**lines, total=str(total)),
+            latency=duration_text(path.one_way_us),
+            latency_source="Measured" if path.measured else "Estimated",
+            runners_up=others[:RUNNERS_UP],
+            rejections=self._rejections(r),
+        )
+        estimate = Estimate(
+            cost=str(int(self._paid_rp[r, p])),
+            transfer_time=duration_text(moved * 1_000) if moved else None,
+        )
+        resource = b.pools[p].resource
+        return Decision(name, resource.class_, Reason.PLACED, self._praise(name, total, others), placement, estimate)
+
+    def _others(self, r: int, site: int) -> list[RunnerUp]:
+        """The cheapest way to run it at each other site that could take it, the cheapest site first."""
+        b = self._batch
+        cheapest: dict[int, tuple[int, int]] = {}
+        for p in np.flatnonzero(self._sieve.allowed_rp[r]).tolist():
+            s, cost = int(b.site_p[p]), int(self._total_rp[r, p])
+            if s != site and (s not in cheapest or cost < cheapest[s][0]):
+                cheapest[s] = (cost, p)
+        return [
+            RunnerUp(site=b.sites[s].site.metadata.name, class_=b.pools[p].resource.class_, total=str(cost))
+            for s, (cost, p) in sorted(cheapest.items(), key=lambda item: (item[1][0], item[0]))
+        ]
+
+    def _praise(self, name: str, total: int, others: list[RunnerUp]) -> str:
+        cost = f"{yuan_text(total)} CNY with policy weights"
+        if not others:
+            return f"{name}: {cost}; the only site that can take it now"
+        next_ = f"{others[0].site} {yuan_text(int(others[0].total))} CNY"
+        if total <= int(others[0].total):
+            return f"{name}: {cost}, the cheapest of {len(others) + 1} sites; next {next_}"
+        cheaper = sum(int(o.total) < total for o in others)
+        return f"{name}: {cost}; {cheaper} of {len(others) + 1} sites are cheaper but needed by other jobs, such as {next_}"
+
+    def _rejections(self, r: int) -> list[Rejection]:
+        """How many sites fell to each reason, most first, each with one of them in numbers."""
+        sieve = self._sieve
+        fell = [s for s in range(len(self._batch.sites)) if sieve.fell_rs[r, s] >= 0]
+        counts = Counter(sieve.reason(r, s) for s in fell)
+        found = []
+        for reason, count in counts.most_common():
+            first = next(s for s in fell if sieve.reason(r, s) is reason)
+            text = sieve.why(self._batch, r, first)[:EXAMPLE_CHARS]
+            found.append(Rejection(reason=str(reason), count=count, example=text))
+        return found
+
+    def _why(self, r: int) -> tuple[Reason, str, list[Rejection]]:
+        b, rejections = self._batch, self._rejections(r)
+        taken = [s for s in range(len(b.sites)) if self._sieve.fell_rs[r, s] < 0]
+        if taken:
+            name = b.sites[taken[0]].site.metadata.name
+            text = f"{name} could take it, but what is free there goes to jobs ahead of it in this plan"
+            rejections = _added(
+                rejections, Rejection(reason=Reason.WAITING_FOR_CAPACITY, count=len(taken), example=text)
+            )
+        reasons = {rejection.reason for rejection in rejections}
+        reason = next((x for x in MENDED_BY_WAITING if x in reasons), Reason.NO_FEASIBLE_SITE)
+        told = [f"{x.count} {x.reason} ({x.example})" for x in rejections[:TOLD]]
+        told += [f"{x.count} {x.reason}" for x in rejections[TOLD:]]
+        return reason, f"none of {len(b.sites)} sites: {'; '.join(told)}"[:MESSAGE_CHARS], rejections
+
+
+def _added(rejections: list[Rejection], new: Rejection) -> list[Rejection]:
+    """With the new one counted in where its reason is there already."""
+    same = sum(x.count for x in rejections if x.reason == new.reason)
+    kept = [x for x in rejections if x.reason != new.reason]
+    return sorted([*kept, new.model_copy(update={"count": new.count + same})], key=lambda x: -x.count)

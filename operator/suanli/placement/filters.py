@@ -1,0 +1,359 @@
+"""Why a site cannot take a job: one pure function a row of FILTERS, in the order in which a site falls.
+
+What waiting does not mend comes first, so that a site is never said to be busy when it is too far anyway.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from suanli.api.policy import Effect
+from suanli.api.site import ComputeUnit, SiteState
+from suanli.base.money import yuan_text
+from suanli.base.reasons import Reason
+from suanli.base.units import bytes_text, decimal_text, duration_text
+from suanli.placement.batch import MOST, NO_WISH, Batch, Bools, Ints
+from suanli.placement.packing import Nodes, Shape, nodes_of, slots
+from suanli.placement.rules import matches_rp, names_s
+from suanli.placement.scores import Costs
+from suanli.placement.snapshot import FreeNodes
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What one filter says.
+
+    Shapes: `allowed` (R, S), or (R, P) with `by_pool`: then a site falls when its last pool does. `why` gives the numbers
+    for one row and one site (or pool) that is not allowed.
+    """
+
+    reason: Reason
+    allowed: Bools
+    why: Callable[[int, int], str]
+    by_pool: bool = False
+
+
+Filter = Callable[[Batch, Costs], Verdicts]
+
+
+def allowed_account(b: Batch, costs: Costs) -> Verdicts:
+    """Sites that are open to all, or to the job's account."""
+    accounts = [row.account for row in b.rows]
+    open_s = [set(view.site.spec.allowed_accounts) for view in b.sites]
+    known = {name: i for i, name in enumerate(sorted(set(accounts)))}
+    allowed_as = np.array([[not names or a in names for names in open_s] for a in known], dtype=bool)
+    allowed_as = allowed_as.reshape(len(known), len(b.sites))
+
+    def why(r: int, s: int) -> str:
+        return f"is for other accounts than {accounts[r]}"
+
+    return Verdicts(Reason.ACCOUNT_NOT_ALLOWED, allowed_as[[known[a] for a in accounts]], why)
+
+
+def latency_bound(b: Batch, costs: Costs) -> Verdicts:
+    """Sites within the job's one-way latency bound.
+
+    Shapes: one_way_us_us (U, S), latency_bound_us_r (R,) -> (R, S).
+    Source: 发改数据〔2023〕1779号: 1 ms city, 5 ms region, 20 ms between hubs; read as one-way.
+    """
+    one_way_us_rs = b.one_way_us_us[b.origin_r]
+
+    def why(r: int, s: int) -> str:
+        source = "" if b.paths_us[int(b.origin_r[r])][s].measured else " by distance"
+        far, bound = duration_text(int(one_way_us_rs[r, s])), duration_text(int(b.latency_bound_us_r[r]))
+        return f"is {far} from {b.rows[r].spec.origin}{source}, the bound is {bound}"
+
+    return Verdicts(Reason.LATENCY_BOUND_EXCEEDED, one_way_us_rs <= b.latency_bound_us_r[:, None], why)
+
+
+def residency(b: Batch, costs: Costs) -> Verdicts:
+    """Sites where the job's data may go: by region, by site, by data domain."""
+    regions = [view.site.spec.region for view in b.sites]
+    names = [view.site.metadata.name for view in b.sites]
+    domains = [set(view.site.spec.data_domains) for view in b.sites]
+    allowed_rs = np.ones((len(b.rows), len(b.sites)), dtype=bool)
+    for r, row in enumerate(b.rows):
+        data = row.spec.data
+        if data is None:
+            continue
+        if data.allowed_regions:
+            allowed_rs[r] &= np.isin(regions, data.allowed_regions)
+        if data.allowed_sites:
+            allowed_rs[r] &= np.isin(names, data.allowed_sites)
+        if data.domain:
+            allowed_rs[r] &= [data.domain in d for d in domains]
+
+    def why(r: int, s: int) -> str:
+        data = b.rows[r].spec.data
+        assert data is not None, "a job without data is allowed everywhere"
+        if data.allowed_regions and regions[s] not in data.allowed_regions:
+            return f"stands in {regions[s]}, data.allowedRegions are {_list(data.allowed_regions)}"
+        if data.allowed_sites and names[s] not in data.allowed_sites:
+            return f"is not in data.allowedSites {_list(data.allowed_sites)}"
+        return f"is not of data domain {data.domain}"
+
+    return Verdicts(Reason.RESIDENCY_FORBIDS, allowed_rs, why)
+
+
+def policy_rules(b: Batch, costs: Costs) -> Verdicts:
+    """Pools that no Require rule of the policy forbids."""
+    allowed_rp = np.ones((len(b.rows), len(b.pools)), dtype=bool)
+    rule_rp = np.full(allowed_rp.shape, -1)
+    rules = b.country.policy.spec.placement_rules if b.country.policy else []
+    for i, rule in enumerate(rules):
+        if rule.effect is Effect.REQUIRE:
+            broken_rp = matches_rp(rule, b) & ~names_s(rule, b)[b.site_p]
+            rule_rp[broken_rp & allowed_rp] = i
+            allowed_rp &= ~broken_rp
+
+    def why(r: int, p: int) -> str:
+        rule = rules[int(rule_rp[r, p])]
+        region = b.sites[b.pools[p].site].site.spec.region
+        wanted = [*rule.sides, *rule.hubs, *(f"{k}={v}" for k, v in _labels(rule.site_selector))]
+        hub = b.country.hub_by_region.get(region)
+        place = f"{hub.side}, {hub.name}" if hub else "outside the hubs"
+        return f"is {place}; rule {rule.name} requires {_list(wanted)}"
+
+    return Verdicts(Reason.POLICY_FORBIDS, allowed_rp, why, by_pool=True)
+
+
+def offered_class(b: Batch, costs: Costs) -> Verdicts:
+    """Pools of a class that the job accepts, counted in what it asks for: cards or cores."""
+    wished_rp = b.wish_rp < NO_WISH
+    asks_cards_r = b.need_rk[:, 2] > 0
+
+    def why(r: int, p: int) -> str:
+        resource = b.pools[p].resource
+        if wished_rp[r, p]:
+            asked = f"{b.need_rk[r, 2]} cards a task" if asks_cards_r[r] else "no cards"
+            return f"counts {resource.class_} in {resource.unit.lower()}s, the job asks for {asked}"
+        offered = [pool.resource.class_ for pool in b.pools if pool.site == b.pools[p].site]
+        return f"offers {_list(offered)}, not {_list(b.rows[r].spec.resources.class_)}"
+
+    allowed_rp = wished_rp & (asks_cards_r[:, None] == b.is_card_p[None, :])
+    return Verdicts(Reason.CLASS_NOT_OFFERED, allowed_rp, why, by_pool=True)
+
+
+def cost_limit(b: Batch, costs: Costs) -> Verdicts:
+    """Pools where the expected run costs no more than the job allows."""
+    paid_rp = costs.paid_rp
+
+    def why(r: int, p: int) -> str:
+        cost, most = yuan_text(int(paid_rp[r, p])), yuan_text(int(b.max_cost_r[r]))
+        return f"would cost {cost} CNY, limits.maxCost is {most} CNY"
+
+    return Verdicts(Reason.COST_LIMIT_EXCEEDED, paid_rp <= b.max_cost_r[:, None], why, by_pool=True)
+
+
+def deadline(b: Batch, costs: Costs) -> Verdicts:
+    """All sites, while the expected run ends in time."""
+    late_ms_r = b.now_ms + b.duration_ms_r - b.deadline_ms_r
+    allowed_rs = np.asarray(np.broadcast_to((late_ms_r <= 0)[:, None], (len(b.rows), len(b.sites))))
+
+    def why(r: int, s: int) -> str:
+        timing = b.rows[r].spec.timing
+        late = duration_text(int(late_ms_r[r]) * 1_000)
+        return f"would end {timing.expected_duration} after now, {late} after timing.deadline {timing.deadline}"
+
+    return Verdicts(Reason.DEADLINE_UNREACHABLE, allowed_rs, why)
+
+
+def node_size(b: Batch, costs: Costs) -> Verdicts:
+    """Pools with a node that takes one task when it is empty; a pool whose nodes are not known yet is not judged."""
+    slots_rp = _slots_rp(b, [nodes_of(pool.room.empty) for pool in b.pools])
+    known_p = np.array([b.sites[pool.site].ready for pool in b.pools], dtype=bool)
+
+    def why(r: int, p: int) -> str:
+        largest = _largest([node for _, node in nodes_of(b.pools[p].room.empty)], b.pools[p].resource.unit)
+        return f"one task needs {_amount(b, r)}, its largest node of {b.pools[p].resource.class_} has {largest}"
+
+    return Verdicts(Reason.TASK_FITS_NO_NODE, (slots_rp > 0) | ~known_p[None, :], why, by_pool=True)
+
+
+def site_size(b: Batch, costs: Costs) -> Verdicts:
+    """Pools that take the whole gang when they are empty."""
+    slots_rp = _slots_rp(b, [nodes_of(pool.room.empty) for pool in b.pools])
+    known_p = np.array([b.sites[pool.site].ready for pool in b.pools], dtype=bool)
+
+    def why(r: int, p: int) -> str:
+        class_ = b.pools[p].resource.class_
+        return f"holds {slots_rp[r, p]} tasks of {_amount(b, r)} on {class_} when empty, the job has {b.tasks_r[r]}"
+
+    allowed_rp = (slots_rp >= b.tasks_r[:, None]) | ~known_p[None, :]
+    return Verdicts(Reason.INSUFFICIENT_CAPACITY, allowed_rp, why, by_pool=True)
+
+
+def active_site(b: Batch, costs: Costs) -> Verdicts:
+    """Sites that take new work."""
+    states = [view.site.spec.desired_state for view in b.sites]
+    allowed_s = np.array([state is SiteState.ACTIVE for state in states], dtype=bool)
+    return Verdicts(
+        Reason.SITE_INACTIVE, _all_rows(b, allowed_s), lambda r, s: f"has spec.desiredState {states[s]}, not Active"
+    )
+
+
+def ready_site(b: Batch, costs: Costs) -> Verdicts:
+    """Sites that are ready."""
+    allowed_s = np.array([view.ready for view in b.sites], dtype=bool)
+    return Verdicts(Reason.SITE_NOT_READY, _all_rows(b, allowed_s), lambda r, s: b.sites[s].not_ready or "is not ready")
+
+
+def backoff(b: Batch, costs: Costs) -> Verdicts:
+    """Sites where no attempt of this job ended badly a moment ago."""
+    column = {view.site.metadata.name: s for s, view in enumerate(b.sites)}
+    allowed_rs = np.ones((len(b.rows), len(b.sites)), dtype=bool)
+    for r, row in enumerate(b.rows):
+        allowed_rs[r, [column[name] for name in row.jobs[0].backoff if name in column]] = False
+    return Verdicts(
+        Reason.SITE_BACKOFF, allowed_rs, lambda r, s: b.rows[r].jobs[0].backoff[b.sites[s].site.metadata.name]
+    )
+
+
+def free_units(b: Batch, costs: Costs) -> Verdicts:
+    """Pools with as many free units as the whole gang needs, on whatever nodes."""
+    free_pk = np.array([_free_units(pool.room.free) for pool in b.pools], dtype=np.int64).reshape(len(b.pools), 3)
+    needed_rk = b.tasks_r[:, None] * b.need_rk[:, :3]
+    allowed_rp = np.asarray((needed_rk[:, None, :] <= free_pk[None, :, :]).all(axis=2))
+
+    def why(r: int, p: int) -> str:
+        free, needed = free_pk[p], needed_rk[r]
+        class_ = b.pools[p].resource.class_
+        if needed[2] > free[2]:
+            return f"has {free[2]} cards of {class_} free now, the job needs {needed[2]}"
+        if needed[0] > free[0]:
+            return f"has {_cores(int(free[0]))} cores of {class_} free now, the job needs {_cores(int(needed[0]))}"
+        return f"has {bytes_text(int(free[1]))} memory of {class_} free now, the job needs {bytes_text(int(needed[1]))}"
+
+    return Verdicts(Reason.WAITING_FOR_CAPACITY, allowed_rp, why, by_pool=True)
+
+
+def free_nodes(b: Batch, costs: Costs) -> Verdicts:
+    """Pools whose nodes, as free as they are now, take every task of the gang."""
+    slots_rp = _slots_rp(b, [nodes_of(pool.room.free) for pool in b.pools])
+
+    def why(r: int, p: int) -> str:
+        class_ = b.pools[p].resource.class_
+        return (
+            f"has nodes of {class_} free for {slots_rp[r, p]} tasks of {_amount(b, r)} now, the job has {b.tasks_r[r]}"
+        )
+
+    return Verdicts(Reason.CAPACITY_FRAGMENTED, slots_rp >= b.tasks_r[:, None], why, by_pool=True)
+
+
+FILTERS: tuple[Filter, ...] = (
+    allowed_account,
+    offered_class,
+    residency,
+    policy_rules,
+    latency_bound,
+    cost_limit,
+    deadline,
+    active_site,
+    node_size,
+    site_size,
+    ready_site,
+    backoff,
+    free_units,
+    free_nodes,
+)
+# A job whose sites fall to these only may be placed later as it is.
+MENDED_BY_WAITING = (
+    Reason.WAITING_FOR_CAPACITY,
+    Reason.CAPACITY_FRAGMENTED,
+    Reason.SITE_BACKOFF,
+    Reason.SITE_NOT_READY,
+)
+
+
+@dataclass(frozen=True)
+class Sieve:
+    """What all filters leave.
+
+    Shapes: `allowed_rp` (R, P); `fell_rs` (R, S) holds the number of the filter a site fell to, -1 where it did not.
+    """
+
+    allowed_rp: Bools
+    fell_rs: Ints
+    verdicts: tuple[Verdicts, ...]
+
+    def reason(self, r: int, s: int) -> Reason | None:
+        """Why the site fell."""
+        filter_ = int(self.fell_rs[r, s])
+        return self.verdicts[filter_].reason if filter_ >= 0 else None
+
+    def why(self, b: Batch, r: int, s: int) -> str:
+        """The same in numbers, with the site's name."""
+        verdict = self.verdicts[int(self.fell_rs[r, s])]
+        place = s
+        if verdict.by_pool:
+            here = [int(p) for p in np.flatnonzero(b.site_p == s) if not verdict.allowed[r, p]]
+            if not here:
+                return f"{b.sites[s].site.metadata.name} offers no class"
+            place = min(here, key=lambda p: (int(b.wish_rp[r, p]), p))
+        return f"{b.sites[s].site.metadata.name} {verdict.why(r, place)}"
+
+
+def sift(b: Batch, costs: Costs) -> Sieve:
+    """Run every filter over every row and site."""
+    allowed_rp = np.ones((len(b.rows), len(b.pools)), dtype=bool)
+    standing_rs = np.ones((len(b.rows), len(b.sites)), dtype=bool)
+    fell_rs = np.full(standing_rs.shape, -1, dtype=np.int64)
+    verdicts = []
+    for i, filter_ in enumerate(FILTERS):
+        verdict = filter_(b, costs)
+        verdicts.append(verdict)
+        if verdict.by_pool:
+            allowed_rp &= verdict.allowed
+            left_rs = standing_rs & b.over_sites(allowed_rp)
+        else:
+            left_rs = standing_rs & verdict.allowed
+        fell_rs[standing_rs & ~left_rs] = i
+        standing_rs = left_rs
+        allowed_rp &= standing_rs[:, b.site_p]
+    return Sieve(allowed_rp, fell_rs, tuple(verdicts))
+
+
+def _slots_rp(b: Batch, nodes_p: list[Nodes]) -> Ints:
+    """Tasks of each row that each pool's nodes take. Rows of one shape are counted once."""
+    shapes, index_r = np.unique(b.need_rk, axis=0, return_inverse=True)
+    wanted: list[Shape] = [(int(c), int(m), int(k), int(o)) for c, m, k, o in shapes]
+    slots_hp = np.array([[slots(nodes, shape) for nodes in nodes_p] for shape in wanted], dtype=np.int64)
+    return np.asarray(slots_hp.reshape(len(wanted), len(nodes_p))[index_r.reshape(-1)])
+
+
+def _free_units(groups: Iterable[FreeNodes]) -> tuple[int, int, int]:
+    """Millicores, bytes and cards of all nodes together."""
+    cpu = memory = cards = 0
+    for g in groups:
+        cpu, memory, cards = cpu + g.count * g.cpu_milli, memory + g.count * g.memory_bytes, cards + g.count * g.cards
+    return min(MOST, cpu), min(MOST, memory), min(MOST, cards)
+
+
+def _all_rows(b: Batch, allowed_s: Bools) -> Bools:
+    return np.asarray(np.broadcast_to(allowed_s[None, :], (len(b.rows), len(b.sites))))
+
+
+def _labels(selector: object) -> list[tuple[str, str]]:
+    return list(getattr(selector, "match_labels", {}).items())
+
+
+def _cores(milli: int) -> str:
+    return decimal_text(milli, 1_000, 3).rstrip("0").rstrip(".")
+
+
+def _amount(b: Batch, r: int) -> str:
+    cpu, memory, cards, _ = (int(x) for x in b.need_rk[r])
+    return (f"{cards} cards, " if cards else "") + f"{_cores(cpu)} cores, {bytes_text(memory)}"
+
+
+def _largest(nodes: list[tuple[int, int, int, int]], unit: ComputeUnit) -> str:
+    if not nodes:
+        return "no node"
+    cpu, memory, cards, _ = max(nodes, key=lambda n: n[2] if unit is ComputeUnit.CARD else n[0])
+    return (f"{cards} cards, " if cards else "") + f"{_cores(cpu)} cores, {bytes_text(memory)}"
+
+
+def _list(names: Iterable[str]) -> str:
+    shown = [str(n) for n in names]
+    return ", ".join(shown[:5]) + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")

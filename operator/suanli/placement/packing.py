@@ -1,0 +1,72 @@
+"""Tasks onto nodes: how many fit, and what is left when some are taken. Nodes that are alike are counted, not listed."""
+
+from collections.abc import Iterable, Sequence
+
+from suanli.placement.snapshot import FreeNodes
+
+Shape = tuple[int, int, int, int]  # of one task: millicores, bytes, cards, pods
+Node = tuple[int, int, int, int]  # what one node can still take, in the same order
+Nodes = tuple[tuple[int, Node], ...]  # how many of each kind, the fullest first: by cards, then cores, then memory
+Load = tuple[Shape, int]  # a shape and how many tasks of it
+MOST_SLOTS = 1 << 40  # members tell of their nodes, and may tell nonsense
+
+
+def nodes_of(groups: Iterable[FreeNodes]) -> Nodes:
+    """The nodes of a room."""
+    return _ordered([(g.count, (g.cpu_milli, g.memory_bytes, g.cards, g.pods)) for g in groups])
+
+
+def times(node: Node, shape: Shape) -> int:
+    """Tasks of a shape that one node takes."""
+    return min(free // asked for free, asked in zip(node, shape, strict=True) if asked)
+
+
+def slots(nodes: Nodes, shape: Shape) -> int:
+    """Tasks of a shape that all nodes take, if nothing else comes."""
+    return min(MOST_SLOTS, sum(count * times(node, shape) for count, node in nodes))
+
+
+def take(nodes: Nodes, shape: Shape, tasks: int) -> Nodes | None:
+    """What is left when the tasks are taken, the fullest nodes first; None if they do not fit."""
+    left, kept = tasks, []
+    for count, node in nodes:
+        each = times(node, shape) if left else 0
+        if not each:
+            kept.append((count, node))
+            continue
+        whole = min(count, left // each)
+        left -= whole * each
+        if whole:
+            kept.append((whole, _less(node, shape, each)))
+        if left and whole < count:
+            kept.append((1, _less(node, shape, left)))
+            whole, left = whole + 1, 0
+        if whole < count:
+            kept.append((count - whole, node))
+    return None if left else _ordered(kept)
+
+
+def pack(nodes: Nodes, loads: Sequence[Load]) -> Nodes | None:
+    """What is left when all the loads are taken, the largest shapes first; None if they do not fit that way."""
+    for shape, tasks in sorted(loads, key=lambda load: (load[0][2], load[0][0], load[0][1]), reverse=True):
+        left = take(nodes, shape, tasks)
+        if left is None:
+            return None
+        nodes = left
+    return nodes
+
+
+def _less(node: Node, shape: Shape, tasks: int) -> Node:
+    return (
+        node[0] - tasks * shape[0],
+        node[1] - tasks * shape[1],
+        node[2] - tasks * shape[2],
+        node[3] - tasks * shape[3],
+    )
+
+
+def _ordered(nodes: list[tuple[int, Node]]) -> Nodes:
+    counts: dict[Node, int] = {}
+    for count, node in nodes:
+        counts[node] = counts.get(node, 0) + count
+    return tuple((count, node) for node, count in sorted(counts.items(), key=lambda item: (item[0][2], *item[0])))

@@ -1,0 +1,137 @@
+"""What placement is given and what it gives back: frozen, and nothing but data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from suanli.api.job import ComputeJob, Estimate, Placement, Queue
+from suanli.api.link import ComputeLink
+from suanli.api.policy import Hub, HubPolicy, LatencyTier
+from suanli.api.region import ComputeRegion
+from suanli.api.site import ComputeSite
+from suanli.base.reasons import Reason
+from suanli.placement.network import Network
+
+OUTSIDE = "Outside"
+
+
+@dataclass(frozen=True)
+class FreeNodes:
+    """`count` equal nodes and what each can still take."""
+
+    count: int
+    cpu_milli: int
+    memory_bytes: int
+    cards: int
+    pods: int = 110
+
+
+@dataclass(frozen=True)
+class ClassRoom:
+    """The nodes of one class at one site: as free as they are now, and as free as they are without our own jobs."""
+
+    free: tuple[FreeNodes, ...]
+    empty: tuple[FreeNodes, ...]
+
+
+@dataclass(frozen=True)
+class SiteView:
+    """A site at this moment; `not_ready` says why nothing can be placed there, if so."""
+
+    site: ComputeSite
+    ready: bool
+    not_ready: str = ""
+    classes: Mapping[str, ClassRoom] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WaitingJob:
+    """A job without a place; `backoff` names the sites that are not tried again yet, and why."""
+
+    uid: str
+    job: ComputeJob
+    account: str
+    submitted_ms: int
+    backoff: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Country:
+    """Regions, links and the policy in force; what is derived from them is derived once."""
+
+    regions: Mapping[str, ComputeRegion]
+    links: Mapping[str, ComputeLink]
+    policy: HubPolicy | None
+
+    @cached_property
+    def network(self) -> Network:
+        """One-way times and transfer prices between places."""
+        return Network(self.regions.values(), self.links.values())
+
+    @cached_property
+    def hub_by_region(self) -> Mapping[str, Hub]:
+        """The hub that each region belongs to; regions outside all hubs are missing."""
+        return hubs_by_region(self.policy)
+
+    @cached_property
+    def tiers(self) -> Mapping[str, LatencyTier]:
+        """The policy's latency tiers by name."""
+        return {t.name: t for t in self.policy.spec.latency_tiers} if self.policy else {}
+
+    def side(self, region: str) -> str:
+        """East, West or Outside."""
+        hub = self.hub_by_region.get(region)
+        return str(hub.side) if hub else OUTSIDE
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to become of one waiting job, and the numbers that made it so."""
+
+    site: str | None
+    class_: str | None
+    reason: Reason
+    message: str
+    placement: Placement = field(default_factory=Placement)
+    estimate: Estimate | None = None
+    queue: Queue | None = None
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Shadow prices by (site, class): micro-yuan per millicore, per byte, per card and per pod. A warm start for the next cycle."""
+
+    by_pool: Mapping[tuple[str, str], tuple[float, float, float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One decision for every waiting job, by UID.
+
+    `gap_ppm` is proven: no way to run the jobs that are placed is cheaper by more than this share of what the plan costs.
+    """
+
+    decisions: Mapping[str, Decision]
+    gap_ppm: int = 0
+    prices: Prices = field(default_factory=Prices)
+
+
+def hubs_by_region(policy: HubPolicy | None) -> Mapping[str, Hub]:
+    """Every region of every hub and of its clusters; the first hub that names a region has it."""
+    found: dict[str, Hub] = {}
+    for hub in policy.spec.hubs if policy else ():
+        for region in (*hub.regions, *(r for c in hub.clusters for r in c.regions)):
+            found.setdefault(region, hub)
+    return found
+
+
+def hub_of(region: str, policy: HubPolicy | None) -> str | None:
+    """The name of the hub a region belongs to."""
+    hub = hubs_by_region(policy).get(region)
+    return hub.name if hub else None
+
+
+def side_of(region: str, policy: HubPolicy | None) -> str:
+    """East, West or Outside."""
+    hub = hubs_by_region(policy).get(region)
+    return str(hub.side) if hub else OUTSIDE
