@@ -1,22 +1,36 @@
 """ComputeJob: what users apply."""
 
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from suanli.api.common import (
-    ClassName,
-    Condition,
+    DURATION,
+    Amount,
+    Conditions,
+    Cores,
+    DataSize,
     Digits,
-    Duration,
+    DurationText,
+    Int,
+    Memory,
     MicroYuan,
     Model,
     Name,
-    Quantity,
+    Names,
+    OneWay,
+    Span,
     Time,
+    Words,
 )
 from suanli.api.kind import Kind, PrinterColumn, Resource
+from suanli.api.lists import ATOMIC, keyed
+from suanli.api.rule import Rule, Shape, unchanging
+from suanli.base.units import duration_us
+
+MOST_TEXT = 131_072
 
 
 class Category(StrEnum):
@@ -51,71 +65,151 @@ class Failover(StrEnum):
 class Latency(Model):
     """A bound on one-way time between the job's origin and its site: a tier's name or a time."""
 
-    tier: Annotated[Name | None, Field(description="Name of a latency tier of the policy.")] = None
-    one_way: Annotated[Duration | None, Field(description='Longest one-way time, such as "8ms".')] = None
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.tier) || !has(self.oneWay)",
+            lambda latency: latency.tier is None or latency.one_way is None,
+            'oneWay "{oneWay}" stands beside tier "{tier}"; leave one of them out',
+            field="oneWay",
+            reason="FieldValueForbidden",
+        ),
+        Rule(
+            "has(self.tier) || has(self.oneWay)",
+            lambda latency: latency.tier is not None or latency.one_way is not None,
+            "no bound is given; name a tier or a oneWay time, or leave latency out",
+            field="tier",
+            reason="FieldValueRequired",
+        ),
+    )
+
+    tier: Annotated[
+        Name | None,
+        Field(description="Name of a latency tier of the policy, such as region. Exactly one of tier and oneWay."),
+    ] = None
+    one_way: Annotated[
+        OneWay | None,
+        Field(description='Longest time in one direction, such as "8ms". Exactly one of tier and oneWay.'),
+    ] = None
 
 
 class PerTask(Model):
     """What one task gets; requests and limits are the same."""
 
-    cpu: Annotated[Quantity, Field(description='Cores, such as "16" or "500m".')]
-    memory: Annotated[Quantity, Field(description='Memory, such as "64Gi".')]
-    cards: Annotated[int, Field(ge=0, le=1_024, description="Cards of the class; 0 for a class counted in cores.")] = 0
+    cpu: Annotated[Cores, Field(description='Cores of one task, such as "16" or "500m".')]
+    memory: Annotated[Memory, Field(description='Memory of one task, such as "64Gi".')]
+    cards: Annotated[
+        Int, Field(ge=0, le=1_024, description="Cards of one task; 0 for a class that is counted in cores.")
+    ] = 0
 
 
 class JobResources(Model):
     """What the job runs on."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.class.all(c, self.class.exists_one(d, d == c))",
+            lambda resources: len(set(resources.class_)) == len(resources.class_),
+            "class {class} names one class twice; name each once, the most wished first",
+            field="class",
+        ),
+    )
+
     class_: Annotated[
-        list[ClassName],
+        list[Name],
+        ATOMIC,
         Field(
             alias="class",
             min_length=1,
             max_length=8,
-            description="Acceptable classes, in order of wish.",
-            json_schema_extra={"x-set": "true"},
+            description="Acceptable classes, in order of wish: the cheapest way to run it counts, among equal costs the "
+            "earlier class.",
         ),
     ]
-    per_task: Annotated[PerTask, Field(description="What one task gets.")]
+    per_task: Annotated[PerTask, Field(description="What one task gets; it fits on one node.")]
 
 
 class EnvVar(Model):
     """A plain environment variable."""
 
     name: Annotated[
-        str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Its name.")
+        str,
+        Field(min_length=1, max_length=128),
+        Shape(
+            r"^[A-Za-z_][A-Za-z0-9_]*$",
+            'is not the name of a variable; use letters, digits and "_", and begin with no digit',
+        ),
+        Field(description="Its name."),
     ]
-    value: Annotated[str, Field(max_length=4_096, description="Its value, taken as it is.")] = ""
+    value: Annotated[
+        str, Field(max_length=4_096, description="Its value, taken as it is: nothing is expanded in it.")
+    ] = ""
+
+
+def _is_apart(path: str) -> bool:
+    """A path that does not climb and is no folder of the kernel."""
+    parts = path.split("/")
+    return ".." not in parts and (len(parts) < 2 or parts[1] not in ("dev", "proc", "sys"))
+
+
+_PATH = Shape(r"^/[A-Za-z0-9._/-]*$", 'is not a path; begin with "/" and use letters, digits, "-", "_", "." and "/"')
+_APART = Rule(
+    _PATH.then(r"!self.matches(r'(^/(dev|proc|sys)(/|$))|(/\.\.(/|$))')"),
+    _is_apart,
+    'leads out of the task or into the kernel\'s folders; use a folder of its own without "..", such as "/scratch"',
+)
 
 
 class Scratch(Model):
     """Local scratch space, gone with the task."""
 
-    size: Annotated[Quantity, Field(description='Size limit, such as "100Gi".')]
-    mount_path: Annotated[
-        str, Field(min_length=2, max_length=256, pattern=r"^/[A-Za-z0-9._/-]+$", description="Where the task sees it.")
+    size: Annotated[
+        Memory, Field(description='Most that it holds, such as "100Gi"; a task that writes more is stopped.')
     ]
+    mount_path: Annotated[
+        str,
+        Field(min_length=2, max_length=256),
+        _PATH,
+        _APART,
+        Field(description='Where the task sees it, such as "/scratch".'),
+    ]
+
+
+def _text_size(template: "Template") -> int:
+    words = sum(map(len, (*template.command, *template.args)))
+    return words + sum(len(variable.name) + len(variable.value) for variable in template.env)
 
 
 class Template(Model):
     """The one container of a task; everything else of the pod is the operator's."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "(has(self.command) ? self.command.map(w, size(w)).sum() : 0) + (has(self.args) ? self.args.map(w, size(w)).sum() : 0)"
+            " + (has(self.env) ? self.env.map(v, size(v.name) + (has(v.value) ? size(v.value) : 0)).sum() : 0)"
+            f" <= {MOST_TEXT}",
+            lambda template: _text_size(template) <= MOST_TEXT,
+            f"command, args and env hold more than {MOST_TEXT} characters in sum; put what is larger into the image or into "
+            "data that the task reads",
+        ),
+    )
+
     image: Annotated[
         str,
-        Field(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$", description="Container image."),
+        Field(min_length=1, max_length=512),
+        Shape(
+            r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
+            'is not the name of an image; write it as "team/train:1.4" or with its digest',
+        ),
+        Field(description='Container image, such as "team/train:1.4"; it runs as user 65534 without privileges.'),
     ]
-    command: Annotated[
-        list[Annotated[str, Field(max_length=4_096)]],
-        Field(max_length=64, description="Entry point; absent: the image's."),
-    ] = []
-    args: Annotated[list[Annotated[str, Field(max_length=4_096)]], Field(max_length=256, description="Arguments.")] = []
-    env: Annotated[
-        list[EnvVar], Field(max_length=128, description="Environment variables.", json_schema_extra={"x-key": "name"})
-    ] = []
+    command: Annotated[Words, Field(max_length=64, description="Entry point; absent: the image's.")] = []
+    args: Annotated[Words, Field(max_length=256, description="Arguments, taken as they are.")] = []
+    env: Annotated[list[EnvVar], keyed("name"), Field(max_length=128, description="Environment variables.")] = []
     working_dir: Annotated[
-        str | None, Field(max_length=256, pattern=r"^/[A-Za-z0-9._/-]*$", description="Working directory.")
+        Annotated[str, Field(min_length=1, max_length=256), _PATH] | None,
+        Field(description="Working directory; absent: the image's."),
     ] = None
-    scratch: Annotated[Scratch | None, Field(description="Local scratch space.")] = None
+    scratch: Annotated[Scratch | None, Field(description="Local scratch space, one for each task.")] = None
 
 
 class DataInput(Model):
@@ -123,72 +217,176 @@ class DataInput(Model):
 
     name: Annotated[Name, Field(description="A name for it, unique in the job.")]
     region: Annotated[Name, Field(description="ComputeRegion where it lies.")]
-    size: Annotated[Quantity, Field(description='Its size, such as "2Ti".')]
+    size: Annotated[DataSize, Field(description='Its size, such as "2Ti"; moving it is part of the cost.')]
 
 
 class DataOutput(Model):
     """Data that the job writes."""
 
     region: Annotated[Name, Field(description="ComputeRegion where it is to go.")]
-    size: Annotated[Quantity, Field(description="Its size.")]
+    size: Annotated[DataSize, Field(description='Its size, such as "300Gi"; moving it is part of the cost.')]
 
 
 class Data(Model):
     """Where data lies and where it may go."""
 
-    inputs: Annotated[
-        list[DataInput], Field(max_length=32, description="What the job reads.", json_schema_extra={"x-key": "name"})
-    ] = []
+    inputs: Annotated[list[DataInput], keyed("name"), Field(max_length=32, description="What the job reads.")] = []
     outputs: Annotated[DataOutput | None, Field(description="What the job writes.")] = None
     allowed_regions: Annotated[
-        list[Name], Field(max_length=64, description="Only sites of these regions; empty: any.")
+        Names, Field(max_length=64, description="The job runs on sites of these regions only; empty: any.")
     ] = []
-    allowed_sites: Annotated[list[Name], Field(max_length=64, description="Only these sites; empty: any.")] = []
-    domain: Annotated[Name | None, Field(description="Data domain: only sites that name it may run the job.")] = None
+    allowed_sites: Annotated[
+        Names, Field(max_length=64, description="The job runs on these sites only; empty: any.")
+    ] = []
+    domain: Annotated[
+        Name | None, Field(description="Data domain: the job runs only on sites that name it in dataDomains.")
+    ] = None
+
+
+def _leaves_time(timing: "Timing") -> bool:
+    if timing.deadline is None or timing.not_before is None:
+        return True
+    span = timedelta(microseconds=duration_us(timing.expected_duration))
+    return datetime.fromisoformat(timing.deadline) >= datetime.fromisoformat(timing.not_before) + span
 
 
 class Timing(Model):
     """When the job may, should and must run."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.deadline) || !has(self.notBefore) || !has(self.expectedDuration) || "
+            + DURATION.then(
+                "self.deadline >= self.notBefore + duration(self.expectedDuration)", "self.expectedDuration"
+            ),
+            _leaves_time,
+            'deadline "{deadline}" comes before notBefore "{notBefore}" and expectedDuration "{expectedDuration}" are over; '
+            "move deadline back, or the others forward",
+            field="deadline",
+        ),
+    )
+
     expected_duration: Annotated[
-        Duration, Field(description="How long it is expected to run; used for cost, not enforced.")
+        Span,
+        Field(description='How long it is expected to run, such as "6h"; for cost and deadline, and never enforced.'),
     ] = "1h"
-    not_before: Annotated[Time | None, Field(description="Not to start earlier.")] = None
-    deadline: Annotated[Time | None, Field(description="To be finished by then, by its expected duration.")] = None
+    not_before: Annotated[
+        Time | None, Field(description='Not to start earlier than this time, such as "2026-01-31T08:00:00Z".')
+    ] = None
+    deadline: Annotated[
+        Time | None,
+        Field(description="To be finished by then, as far as expectedDuration is right; too late, it is not started."),
+    ] = None
     deferrable: Annotated[
-        Duration | None, Field(description="May be put off by this much for cheaper or greener hours.")
+        Span | None, Field(description='May be put off by this much for cheaper or greener hours, such as "12h".')
     ] = None
 
 
 class Limits(Model):
     """How far the job may go."""
 
-    max_cost: Annotated[MicroYuan | None, Field(description="Most micro-yuan that its expected run may cost.")] = None
-    retries: Annotated[int, Field(ge=0, le=100, description="New attempts after a failure.")] = 0
-    active_deadline: Annotated[
-        Duration | None, Field(description="Longest time one attempt may run; then it is stopped.")
+    rules: ClassVar[tuple[Rule, ...]] = (
+        unchanging(
+            "activeDeadline",
+            "a running attempt keeps the limit it began with; delete the job and apply it again",
+            optional=True,
+            shown=False,
+        ),
+    )
+
+    max_cost: Annotated[
+        Amount | None,
+        Field(
+            description='Most micro-yuan that its expected run may cost, such as "100000000" for 100 CNY; dearer sites are '
+            "ruled out. A job that is placed already is not moved by a change."
+        ),
     ] = None
+    retries: Annotated[Int, Field(ge=0, le=100, description="New attempts after attempts that failed.")] = 0
+    active_deadline: Annotated[
+        Span | None,
+        Field(
+            description='Longest time that one attempt may run, such as "12h"; then the job ends. Cannot be changed.'
+        ),
+    ] = None
+
+
+_ANEW = "delete the job and apply it under a new name, or again once it is gone"
 
 
 class ComputeJobSpec(Model):
     """A batch job of one or more equal tasks."""
 
-    category: Annotated[Category, Field(description="What kind of work it is; policy goes by it.")] = Category.GENERAL
-    origin: Annotated[Name, Field(description="ComputeRegion where the users or the data owner sit.")]
-    latency: Annotated[Latency | None, Field(description="Bound on one-way time; absent: any.")] = None
-    tasks: Annotated[
-        int, Field(ge=1, le=10_000, description="Tasks; all on one site, started together or not at all.")
-    ] = 1
-    resources: Annotated[JobResources, Field(description="What the job runs on.")]
-    template: Annotated[Template, Field(description="What a task runs.")]
-    data: Annotated[Data | None, Field(description="Where its data lies and may go.")] = None
-    timing: Annotated[Timing, Field(description="When it may, should and must run.")] = Timing()
-    priority: Annotated[int, Field(ge=0, le=1_000_000, description="Higher goes first.")] = 0
-    failover: Annotated[Failover, Field(description="Whether two copies may ever overlap.")] = Failover.AT_MOST_ONCE
-    limits: Annotated[Limits, Field(description="How far it may go.")] = Limits()
-    desired_state: Annotated[JobState, Field(description="Running, or Suspended to stop it and keep it.")] = (
-        JobState.RUNNING
+    rules: ClassVar[tuple[Rule, ...]] = (
+        unchanging("category", _ANEW),
+        unchanging("origin", _ANEW),
+        unchanging("latency", _ANEW, optional=True, shown=False),
+        unchanging("tasks", _ANEW),
+        unchanging("resources", _ANEW, shown=False),
+        unchanging("template", _ANEW, shown=False),
+        unchanging("data", _ANEW, optional=True, shown=False),
     )
+
+    category: Annotated[
+        Category,
+        Field(description="What kind of work it is; rules of the policy go by it. Cannot be changed."),
+    ] = Category.GENERAL
+    origin: Annotated[
+        Name,
+        Field(
+            description="ComputeRegion where the users or the data owner sit; latency is measured from there. Cannot be "
+            "changed."
+        ),
+    ]
+    latency: Annotated[
+        Latency | None,
+        Field(
+            description="Bound on the time in one direction between origin and site; absent: any. Cannot be changed."
+        ),
+    ] = None
+    tasks: Annotated[
+        Int,
+        Field(
+            ge=1,
+            le=10_000,
+            description="Number of equal tasks; all on one site, started together or not at all. Cannot be changed.",
+        ),
+    ] = 1
+    resources: Annotated[
+        JobResources, Field(description="Classes that it can run on, and what each task gets. Cannot be changed.")
+    ]
+    template: Annotated[Template, Field(description="What a task runs. Cannot be changed.")]
+    data: Annotated[
+        Data | None, Field(description="Where its data lie and may go; absent: it moves none. Cannot be changed.")
+    ] = None
+    timing: Annotated[
+        Timing,
+        Field(description="When it may, should and must run. May be changed; it counts until the job is placed."),
+    ] = Timing()
+    priority: Annotated[
+        Int,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="Higher goes first among the jobs that wait. May be changed; it stops no running job.",
+        ),
+    ] = 0
+    failover: Annotated[
+        Failover,
+        Field(
+            description="Whether a second copy may start while the site of the first is silent and the first may still run: "
+            "never with AtMostOnce, allowed with AtLeastOnce. May be changed."
+        ),
+    ] = Failover.AT_MOST_ONCE
+    limits: Annotated[Limits, Field(description="How far it may go. May be changed, but for activeDeadline.")] = (
+        Limits()
+    )
+    desired_state: Annotated[
+        JobState,
+        Field(
+            description="Running; or Suspended: the attempt is stopped, what ran stays metered, and Running starts it anew. "
+            "May be changed."
+        ),
+    ] = JobState.RUNNING
 
 
 class Assignment(Model):
@@ -196,7 +394,7 @@ class Assignment(Model):
 
     site: Annotated[Name, Field(description="The ComputeSite.")]
     epoch: Annotated[int, Field(ge=1, description="Number of the attempt; only this one counts.")]
-    class_: Annotated[ClassName, Field(alias="class", description="Class of compute.")]
+    class_: Annotated[Name, Field(alias="class", description="Class of compute.")]
     time: Annotated[Time, Field(description="When it was decided.")]
 
 
@@ -215,7 +413,7 @@ class RunnerUp(Model):
     """A site that would have done as well, or nearly."""
 
     site: Annotated[Name, Field(description="The site.")]
-    class_: Annotated[ClassName, Field(alias="class", description="Class of compute there.")]
+    class_: Annotated[Name, Field(alias="class", description="Class of compute there.")]
     total: Annotated[MicroYuan, Field(description="What it would cost there.")]
 
 
@@ -231,19 +429,23 @@ class Placement(Model):
     """Why it runs where it runs, or why it waits."""
 
     cost: Annotated[CostLines | None, Field(description="Cost lines at the chosen site.")] = None
-    latency: Annotated[Duration | None, Field(description="One-way time from the origin to the site.")] = None
+    latency: Annotated[DurationText | None, Field(description="One-way time from the origin to the site.")] = None
     latency_source: Annotated[
         str | None, Field(max_length=16, description="Measured (by links) or Estimated (by distance).")
     ] = None
     runners_up: Annotated[
-        list[RunnerUp], Field(max_length=3, description="The next best sites.", json_schema_extra={"x-key": "site"})
+        list[RunnerUp], keyed("site", "class"), Field(max_length=3, description="The next best ways to run it.")
     ] = []
     rejections: Annotated[
-        list[Rejection],
-        Field(max_length=16, description="Sites ruled out, by reason.", json_schema_extra={"x-key": "reason"}),
+        list[Rejection], keyed("reason"), Field(max_length=16, description="Sites ruled out, by reason.")
     ] = []
     bound_gap_ppm: Annotated[
-        int | None, Field(ge=0, description="Proven gap of the cycle's plan to the optimum, in millionths.")
+        int | None,
+        Field(
+            ge=0,
+            description="Proven: no way to run the jobs that this plan placed is cheaper by more than this share, in "
+            "millionths.",
+        ),
     ] = None
 
 
@@ -258,7 +460,7 @@ class Estimate(Model):
     """What is to be expected."""
 
     cost: Annotated[MicroYuan | None, Field(description="Micro-yuan of the expected run.")] = None
-    transfer_time: Annotated[Duration | None, Field(description="Time to move its inputs.")] = None
+    transfer_time: Annotated[DurationText | None, Field(description="Time to move its inputs.")] = None
 
 
 class Usage(Model):
@@ -282,7 +484,7 @@ class ComputeJobStatus(Model):
     """What the operator decided and observed."""
 
     conditions: Annotated[
-        list[Condition],
+        Conditions,
         Field(max_length=16, description="Accepted, QuotaReserved, Placed, Dispatched, Running, Finished."),
     ] = []
     state: Annotated[
@@ -314,16 +516,30 @@ class ComputeJob(Resource):
         short_names=("cjob",),
         namespaced=True,
         columns=(
-            PrinterColumn("State", ".status.state", "Waiting, Placed, Running, Succeeded, Failed, ..."),
+            PrinterColumn("State", ".status.state", "Waiting, Starting, Running, Succeeded, Failed and the like."),
             PrinterColumn("Site", ".status.assignment.site", "Where it runs."),
             PrinterColumn("Class", ".status.assignment.class", "Class of compute."),
             PrinterColumn("Reason", ".status.reason", "Why it waits or how it ended."),
             PrinterColumn("Origin", ".spec.origin", "Where its users sit.", priority=1),
+            PrinterColumn("Priority", ".spec.priority", "Higher goes first.", type="integer", priority=1),
             PrinterColumn("Card-hours", ".status.usage.cardHours", "Cards used.", priority=1),
             PrinterColumn("Core-hours", ".status.usage.coreHours", "Cores used.", priority=1),
             PrinterColumn("Message", '.status.conditions[?(@.type=="Placed")].message', "Why, in numbers.", priority=1),
             PrinterColumn("Age", ".metadata.creationTimestamp", "Since when.", type="date"),
         ),
     )
-    spec: Annotated[ComputeJobSpec, Field(description="What the user declares.")]
-    status: Annotated[ComputeJobStatus | None, Field(description="What the operator decided and observed.")] = None
+    spec: Annotated[
+        ComputeJobSpec,
+        Field(
+            description="What to run, on what, how near to whom, when, and how far it may go. All tasks run on one site, which "
+            "is chosen by latency, policy, data, capacity and cost. What that choice stands on cannot be changed afterwards; "
+            "timing, priority, failover, limits and desiredState can."
+        ),
+    ]
+    status: Annotated[
+        ComputeJobStatus | None,
+        Field(
+            description="What the operator decided and observed: where the job runs and why, or why it waits, and what it "
+            "used. Nobody else writes it."
+        ),
+    ] = None

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import ConfigDict, Field
 
-from suanli.api.common import Model
+from suanli.api.common import Model, Name
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Metadata(Model):
 
     model_config = ConfigDict(extra="ignore")
 
-    name: Annotated[str, Field(min_length=1, max_length=253)]
+    name: Name
     namespace: Annotated[str | None, Field(max_length=63)] = None
     uid: str = ""
     generation: int = 0

@@ -4,28 +4,54 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from suanli.api.common import Condition, DecimalText, Duration, Model, Name, Quantity
+from suanli.api.common import Bandwidth, Conditions, DecimalText, Model, Name, OneWay
 from suanli.api.kind import Kind, PrinterColumn, Resource
+from suanli.api.lists import ATOMIC
+from suanli.api.rule import Rule
 
 
 class ComputeLinkSpec(Model):
     """A link, the same in both directions."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "size(self.endpoints) != 2 || self.endpoints[0] != self.endpoints[1]",
+            lambda spec: spec.endpoints[0] != spec.endpoints[1],
+            "endpoints {endpoints} join a place to itself; name two different ComputeRegions or ComputeSites",
+            field="endpoints",
+        ),
+    )
+
     endpoints: Annotated[
         list[Name],
+        ATOMIC,
         Field(
-            min_length=2, max_length=2, description="The two places it joins: names of ComputeRegions or ComputeSites."
+            min_length=2,
+            max_length=2,
+            description="The two places that it joins: names of ComputeRegions or ComputeSites, two different ones.",
         ),
     ]
-    one_way: Annotated[Duration, Field(description='One-way time as measured, such as "3.2ms".')]
-    bandwidth: Annotated[Quantity | None, Field(description='Bits per second, such as "400G".')] = None
-    price_per_gib: Annotated[DecimalText | None, Field(description="CNY per GiB carried, decimal string.")] = None
+    one_way: Annotated[
+        OneWay,
+        Field(
+            description='Time in one direction as measured, such as "3.2ms"; half of a round trip. Placement adds up the '
+            "fastest path of links."
+        ),
+    ]
+    bandwidth: Annotated[
+        Bandwidth | None,
+        Field(description='Bits per second, such as "400G"; the narrowest link of a path sets how long data take.'),
+    ] = None
+    price_per_gib: Annotated[
+        DecimalText | None,
+        Field(description="CNY for each GiB carried, as a decimal string; absent: transferPricePerGib of the policy."),
+    ] = None
 
 
 class ComputeLinkStatus(Model):
     """What the operator knows of the link."""
 
-    conditions: Annotated[list[Condition], Field(max_length=8, description="Resolved: both endpoints exist.")] = []
+    conditions: Annotated[Conditions, Field(max_length=8, description="Resolved: whether both endpoints exist.")] = []
 
 
 class ComputeLink(Resource):
@@ -41,8 +67,19 @@ class ComputeLink(Resource):
             PrinterColumn("To", ".spec.endpoints[1]", "The other end."),
             PrinterColumn("One-way", ".spec.oneWay", "One-way time."),
             PrinterColumn("Bandwidth", ".spec.bandwidth", "Bits per second."),
+            PrinterColumn(
+                "Resolved", '.status.conditions[?(@.type=="Resolved")].status', "Whether both ends are known."
+            ),
             PrinterColumn("Age", ".metadata.creationTimestamp", "Since when.", type="date"),
         ),
     )
-    spec: Annotated[ComputeLinkSpec, Field(description="What the administrator declares.")]
-    status: Annotated[ComputeLinkStatus | None, Field(description="What the operator observes.")] = None
+    spec: Annotated[
+        ComputeLinkSpec,
+        Field(
+            description="The two places that the link joins, and how long, how wide and how dear the way is. Where no path of "
+            "links joins two places, their distance gives an estimate, which explanations mark as such."
+        ),
+    ]
+    status: Annotated[
+        ComputeLinkStatus | None, Field(description="What the operator found about the link; nobody else writes it.")
+    ] = None

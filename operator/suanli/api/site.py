@@ -2,26 +2,33 @@
 
 from enum import StrEnum
 from typing import Annotated, ClassVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field
 
 from suanli.api.common import (
-    ClassName,
-    Condition,
+    LABEL_KEY,
+    Conditions,
     Date,
     DecimalText,
     FractionText,
-    HourText,
+    Int,
     LabelKey,
-    LabelValue,
+    Labels,
     LongName,
     Model,
     Name,
-    Quantity,
+    Names,
+    PositiveDecimal,
+    Pue,
     Text,
     Time,
+    TotalCores,
+    TotalMemory,
 )
 from suanli.api.kind import Kind, PrinterColumn, Resource
+from suanli.api.lists import ATOMIC, SET, keyed
+from suanli.api.rule import Rule, Shape, unchanging
 
 
 class SiteState(StrEnum):
@@ -66,90 +73,188 @@ class SecretRef(Model):
 class Connection(Model):
     """How the hub reaches the member."""
 
-    kubeconfig_secret_ref: Annotated[SecretRef, Field(description="The Secret with the member's kubeconfig.")]
+    kubeconfig_secret_ref: Annotated[
+        SecretRef,
+        Field(description="The Secret with the member's kubeconfig, as `suanli site join` makes it."),
+    ]
+
+
+def _is_countable(name: str) -> bool:
+    """Cores, or a resource that device plugins may offer. Source: Kubernetes, extended resources."""
+    return name == "cpu" or ("/" in name and "kubernetes.io/" not in name and not name.startswith("requests."))
+
+
+ResourceName = Annotated[
+    LabelKey,
+    Rule(
+        LABEL_KEY.then(
+            "(self == 'cpu' || (self.contains('/') && !self.contains('kubernetes.io/') && !self.startsWith('requests.')))"
+        ),
+        _is_countable,
+        'is neither "cpu" nor an extended resource; write the vendor\'s domain and a name, such as "nvidia.com/gpu"',
+    ),
+]
 
 
 class SiteResource(Model):
     """One class of compute that the site offers."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "(self.unit == 'Core') == (self.resourceName == 'cpu')",
+            lambda r: (r.unit is ComputeUnit.CORE) == (r.resource_name == "cpu"),
+            'unit {unit} does not go with resourceName "{resourceName}"; a Core is counted of "cpu", a Card of an extended '
+            'resource such as "nvidia.com/gpu"',
+            field="unit",
+        ),
+    )
+
     class_: Annotated[
-        ClassName, Field(alias="class", description="Class name that jobs ask for, such as nvidia-a100-80g.")
+        Name, Field(alias="class", description='Name of the class that jobs ask for, such as "nvidia-a100-80g".')
     ]
-    type: Annotated[ComputeType, Field(description="General, Intelligent or Super.")]
+    type: Annotated[
+        ComputeType, Field(description="General for CPUs, Intelligent for AI accelerators, Super for supercomputing.")
+    ]
     resource_name: Annotated[
-        LabelKey,
-        Field(description='Kubernetes resource that is counted: "cpu" or an extended one such as nvidia.com/gpu.'),
+        ResourceName,
+        Field(
+            description='Kubernetes resource that is counted: "cpu", or an extended one such as "nvidia.com/gpu" as the '
+            "device plugin names it."
+        ),
     ]
-    unit: Annotated[ComputeUnit, Field(description="Card or Core.")]
-    precision: Annotated[Precision, Field(description="Precision of the performance figure.")] = Precision.FP32
-    petaflops: Annotated[DecimalText | None, Field(description="Petaflops of one unit at that precision.")] = None
+    unit: Annotated[
+        ComputeUnit, Field(description='What is counted and priced: a Card, or a Core of the resource "cpu".')
+    ]
+    precision: Annotated[
+        Precision, Field(description="Precision that petaflops is for; figures of two precisions never add up.")
+    ] = Precision.FP32
+    petaflops: Annotated[
+        PositiveDecimal | None,
+        Field(description='Petaflops of one unit at that precision as a decimal string, such as "0.312".'),
+    ] = None
     list_price: Annotated[
-        DecimalText, Field(description="CNY for one unit and hour, until a tariff says otherwise.")
+        DecimalText, Field(description='CNY for one unit and hour as a decimal string, such as "5.50".')
     ] = "0"
     rated_power_w: Annotated[
-        int, Field(ge=0, le=1_000_000, description="Watts of IT power of one unit under load.")
+        Int,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="Watts of IT power of one unit under load; with energy it makes the cost of electricity and carbon.",
+        ),
     ] = 0
-    labels: Annotated[
-        dict[LabelKey, LabelValue], Field(max_length=16, description="Chip family, vendor and the like.")
-    ] = {}
+    labels: Annotated[Labels, Field(max_length=16, description="What people want to know: chip family, vendor.")] = {}
     node_labels: Annotated[
-        dict[LabelKey, LabelValue],
+        Labels,
         Field(
             max_length=8,
-            description="Labels of the nodes that carry this class; empty: all nodes that have the resource.",
+            description="Labels of the nodes that carry this class; empty: all nodes that have the resource. Classes of "
+            "cards take their nodes before classes of cores, earlier classes before later ones.",
         ),
     ] = {}
     declared_units: Annotated[
-        int | None,
+        Int | None,
         Field(
-            ge=0, le=10_000_000, description="Units for offline planning only; the operator reads the member's nodes."
+            ge=0,
+            le=10_000_000,
+            description="Units for `suanli plan`, which asks no cluster; the operator counts the member's nodes instead.",
         ),
     ] = None
 
 
 class DeclaredCapacity(Model):
-    """Cores and memory for offline planning; the operator reads the member's nodes instead."""
+    """Cores and memory for `suanli plan`; the operator counts the member's nodes instead."""
 
-    cpu: Annotated[Quantity, Field(description="Cores in sum.")]
-    memory: Annotated[Quantity, Field(description="Memory in sum.")]
+    cpu: Annotated[TotalCores, Field(description='Cores in sum, such as "24576".')]
+    memory: Annotated[TotalMemory, Field(description='Memory in sum, such as "160Ti".')]
+
+
+_HOUR = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+StartHour = Annotated[
+    str,
+    Field(min_length=5, max_length=5),
+    Shape(rf"^{_HOUR}$", 'is not a time of day; write it in quotes from "00:00" to "23:59"'),
+]
+EndHour = Annotated[
+    str,
+    Field(min_length=5, max_length=5),
+    Shape(rf"^({_HOUR}|24:00)$", 'is not a time of day; write it in quotes from "00:00" to "24:00"'),
+]
 
 
 class PriceBand(Model):
     """Electricity price of some hours of some months."""
 
-    from_: Annotated[HourText, Field(alias="from", description='First minute, "08:00", in the schedule\'s time zone.')]
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.from != self.to",
+            lambda band: band.from_ != band.to,
+            'from "{from}" to "{to}" is no time at all; for the whole day write "00:00" to "24:00"',
+            field="to",
+        ),
+    )
+
+    from_: Annotated[
+        StartHour, Field(alias="from", description='First minute, such as "08:00", in the time zone of the schedule.')
+    ]
     to: Annotated[
-        HourText, Field(description='End, exclusive, "24:00" at the latest; earlier than from means over midnight.')
+        EndHour,
+        Field(description='End, exclusive, "24:00" at the latest; earlier than from means until then on the next day.'),
     ]
     months: Annotated[
-        list[Annotated[int, Field(ge=1, le=12)]], Field(max_length=12, description="Months 1-12; empty: all.")
+        list[Annotated[Int, Field(ge=1, le=12)]],
+        SET,
+        Field(max_length=12, description="Months from 1 to 12; empty: all."),
     ] = []
-    price_per_kwh: Annotated[DecimalText, Field(description="CNY per kWh.")]
+    price_per_kwh: Annotated[DecimalText, Field(description='CNY per kWh as a decimal string, such as "0.684".')]
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ValueError, ZoneInfoNotFoundError):
+        return False
+    return True
+
+
+_ZONE = Shape(
+    r"^(UTC|[A-Z][A-Za-z]*(/[A-Za-z0-9_+-]+)+)$",
+    'is not a time zone; write a name of the IANA data base, such as "Asia/Shanghai" or "UTC"',
+)
+Timezone = Annotated[
+    str,
+    Field(max_length=64),
+    _ZONE,
+    # The API server asks its own data base; where that does not know the name, the error says so.
+    Rule(_ZONE.then("timestamp('2026-01-01T00:00:00Z').getHours(self) >= 0"), _is_zone, _ZONE.wrong),
+]
 
 
 class Energy(Model):
     """What the site's energy costs, in money and carbon."""
 
     pue: Annotated[
-        DecimalText,
-        Field(description='Power usage effectiveness, total over IT energy, yearly, such as "1.18"; at least 1.'),
-    ] = "1.5"
-    green_share: Annotated[FractionText, Field(description='Renewable share of the energy, "0" to "1".')] = "0"
-    grid_factor_g_per_kwh: Annotated[int, Field(ge=0, le=5_000, description="Grid emission factor, gCO2 per kWh.")] = 0
-    timezone: Annotated[
-        str,
+        Pue,
         Field(
-            max_length=64,
-            pattern=r"^[A-Za-z]+(/[A-Za-z_+-]+[0-9]*)*$",
-            description="IANA time zone of the price schedule.",
+            description='Power usage effectiveness of a year, total over IT energy, as a decimal string such as "1.18"; from '
+            '"1" to "5". Above the ceiling of its cluster the site is marked as not compliant.'
         ),
+    ] = "1.5"
+    green_share: Annotated[
+        FractionText, Field(description='Renewable share of the energy as a decimal string, "0" to "1".')
+    ] = "0"
+    grid_factor_g_per_kwh: Annotated[
+        Int, Field(ge=0, le=5_000, description="Emission factor of the rest, in grams of CO2 per kWh.")
+    ] = 0
+    timezone: Annotated[
+        Timezone, Field(description='IANA time zone of the price schedule, such as "Asia/Shanghai".')
     ] = "Asia/Shanghai"
     price_schedule: Annotated[
         list[PriceBand],
+        ATOMIC,
         Field(
             max_length=96,
-            description="Time-of-use prices; the first band that covers a moment holds.",
-            json_schema_extra={"x-atomic": "true"},
+            description="Time-of-use prices; the first band that covers a moment holds. Hours without a band cost nothing.",
         ),
     ] = []
 
@@ -157,32 +262,57 @@ class Energy(Model):
 class ComputeSiteSpec(Model):
     """A data centre and how to reach it."""
 
-    region: Annotated[Name, Field(description="ComputeRegion it stands in.")]
-    operator: Annotated[Text | None, Field(description="Who runs it.")] = None
-    standard_racks: Annotated[int, Field(ge=0, le=1_000_000, description="Standard racks of 2.5 kW.")] = 0
-    built_on: Annotated[Date | None, Field(description="Day it went into service.")] = None
-    connection: Annotated[
-        Connection | None, Field(description="How the hub reaches it; absent: known, but nothing can run there.")
-    ] = None
-    desired_state: Annotated[SiteState, Field(description="Active, Inactive (nothing new), or Drain.")] = (
-        SiteState.ACTIVE
+    rules: ClassVar[tuple[Rule, ...]] = (
+        unchanging(
+            "region",
+            "a data centre does not move, and data were placed by where it stands; take it out with `suanli site leave` and "
+            "join it under the right region",
+        ),
     )
+
+    region: Annotated[Name, Field(description="ComputeRegion that it stands in. Cannot be changed.")]
+    operator: Annotated[Text | None, Field(description="Who runs it.")] = None
+    standard_racks: Annotated[
+        Int,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="Standard racks of 2.5 kW. From 3,000 a site is Large, from 10,000 Mega; HubPolicy says how many a "
+            "new or grown site outside the hubs may have.",
+        ),
+    ] = 0
+    built_on: Annotated[Date | None, Field(description='Day it went into service, such as "2023-05-01".')] = None
+    connection: Annotated[
+        Connection | None,
+        Field(description="How the hub reaches the member; absent: the site is known, but nothing can run there."),
+    ] = None
+    desired_state: Annotated[
+        SiteState,
+        Field(
+            description="Active takes jobs. Inactive and Drain take none, and what runs there goes on; Drain says that the site is to be emptied."
+        ),
+    ] = SiteState.ACTIVE
     resources: Annotated[
-        list[SiteResource],
-        Field(max_length=32, description="Classes of compute it offers.", json_schema_extra={"x-key": "class"}),
+        list[SiteResource], keyed("class"), Field(max_length=32, description="Classes of compute that it offers.")
     ] = []
-    declared_capacity: Annotated[DeclaredCapacity | None, Field(description="For offline planning only.")] = None
-    energy: Annotated[Energy, Field(description="Energy efficiency, source and price.")] = Energy()
+    declared_capacity: Annotated[
+        DeclaredCapacity | None,
+        Field(description="Capacity for `suanli plan`; the operator counts the member's nodes instead."),
+    ] = None
+    energy: Annotated[Energy, Field(description="What its energy costs, in money and carbon.")] = Energy()
     allowed_accounts: Annotated[
-        list[Name], Field(max_length=256, description="Accounts that may use it; empty: all.")
+        Names, Field(max_length=256, description="Accounts that may use it, which are namespaces of jobs; empty: all.")
     ] = []
-    data_domains: Annotated[list[Name], Field(max_length=64, description="Data domains whose data may stay here.")] = []
+    data_domains: Annotated[
+        Names,
+        Field(max_length=64, description="Data domains whose data may stay here; jobs name theirs in data.domain."),
+    ] = []
 
 
 class ClassCapacity(Model):
     """Units of one class on the member."""
 
-    class_: Annotated[ClassName, Field(alias="class", description="The class.")]
+    class_: Annotated[Name, Field(alias="class", description="The class.")]
     capacity: Annotated[int, Field(ge=0, description="Units of all nodes of this class.")] = 0
     allocatable: Annotated[
         int, Field(ge=0, description="Units of ready, schedulable nodes, less what foreign pods request.")
@@ -194,7 +324,7 @@ class ComputeSiteStatus(Model):
     """What the operator observes of the member."""
 
     conditions: Annotated[
-        list[Condition], Field(max_length=16, description="Ready, Reachable, CredentialsValid, PolicyCompliant.")
+        Conditions, Field(max_length=16, description="Ready, Reachable, CredentialsValid, PolicyCompliant.")
     ] = []
     hub: Annotated[Name | None, Field(description="Hub it belongs to.")] = None
     side: Annotated[str | None, Field(max_length=8, description="East, West or Outside.")] = None
@@ -202,8 +332,7 @@ class ComputeSiteStatus(Model):
         None
     )
     classes: Annotated[
-        list[ClassCapacity],
-        Field(max_length=32, description="Capacity per class.", json_schema_extra={"x-key": "class"}),
+        list[ClassCapacity], keyed("class"), Field(max_length=32, description="Capacity per class.")
     ] = []
     cpu_milli: Annotated[int, Field(ge=0, description="Allocatable millicores.")] = 0
     memory_bytes: Annotated[int, Field(ge=0, description="Allocatable bytes of memory.")] = 0
@@ -238,5 +367,14 @@ class ComputeSite(Resource):
             PrinterColumn("Age", ".metadata.creationTimestamp", "Since when.", type="date"),
         ),
     )
-    spec: Annotated[ComputeSiteSpec, Field(description="What the administrator declares.")]
-    status: Annotated[ComputeSiteStatus | None, Field(description="What the operator observes.")] = None
+    spec: Annotated[
+        ComputeSiteSpec,
+        Field(
+            description="Where the data centre stands, how the hub reaches its cluster, which classes of compute it offers at "
+            "which price, and what its energy costs. How much is there is read from the cluster's nodes."
+        ),
+    ]
+    status: Annotated[
+        ComputeSiteStatus | None,
+        Field(description="What the operator observes of the member cluster; nobody else writes it."),
+    ] = None

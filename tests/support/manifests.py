@@ -1,0 +1,96 @@
+"""Manifests as people write them: small ones that are right, and ways to make them wrong."""
+
+import copy
+from typing import Any
+
+from suanli.base.names import API_VERSION
+
+Manifest = dict[str, Any]
+ABSENT = object()
+
+
+def a_region(name: str = "shanghai", **spec: Any) -> Manifest:
+    return _object("ComputeRegion", name, {"displayName": "上海", "latitude": "31.23", "longitude": "121.47", **spec})
+
+
+def a_link(name: str = "beijing-shanghai", **spec: Any) -> Manifest:
+    return _object("ComputeLink", name, {"endpoints": ["beijing", "shanghai"], "oneWay": "8ms", **spec})
+
+
+def a_policy(name: str = "sample", **spec: Any) -> Manifest:
+    whole = {
+        "hubs": [
+            {
+                "name": "delta",
+                "side": "East",
+                "regions": ["shanghai"],
+                "clusters": [{"name": "wuhu", "regions": ["wuhu"], "pueCeiling": "1.25"}],
+            }
+        ],
+        "latencyTiers": [{"name": "city", "oneWay": "1ms"}],
+        "placementRules": [
+            {"name": "west", "match": {"tiers": ["any"]}, "effect": "Prefer", "sides": ["West"], "weight": "500000"},
+            {"name": "stay", "effect": "Require", "siteSelector": {"matchLabels": {"owner": "bank"}}},
+        ],
+        "newBuild": {"maxRacksOutsideHubs": 2999, "enforcement": "Deny"},
+        "pairings": [{"from": "delta", "to": "guizhou", "kind": "Pairing"}],
+        "targets": [{"kpi": "average-pue", "comparison": "AtMost", "value": "1.5", "by": "2025-12-31"}],
+    }
+    return _object("HubPolicy", name, {**whole, **spec})
+
+
+def a_site(name: str = "wuhu-dc1", **spec: Any) -> Manifest:
+    whole = {
+        "region": "wuhu",
+        "standardRacks": 500,
+        "resources": [
+            {
+                "class": "nvidia-a100-80g",
+                "type": "Intelligent",
+                "resourceName": "nvidia.com/gpu",
+                "unit": "Card",
+                "petaflops": "0.312",
+                "labels": {"vendor": "nvidia"},
+            },
+            {"class": "cpu-x86", "type": "General", "resourceName": "cpu", "unit": "Core"},
+        ],
+        "energy": {"priceSchedule": [{"from": "22:00", "to": "06:00", "months": [7, 8], "pricePerKwh": "0.335"}]},
+    }
+    return _object("ComputeSite", name, {**whole, **spec})
+
+
+def a_job(name: str = "train", **spec: Any) -> Manifest:
+    whole = {
+        "origin": "shanghai",
+        "latency": {"tier": "city"},
+        "tasks": 2,
+        "resources": {"class": ["nvidia-a100-80g"], "perTask": {"cpu": "16", "memory": "64Gi", "cards": 8}},
+        "template": {
+            "image": "team/train:1.4",
+            "command": ["sleep", "20s"],
+            "env": [{"name": "EPOCHS", "value": "3"}],
+            "scratch": {"size": "100Gi", "mountPath": "/scratch"},
+        },
+        "data": {"inputs": [{"name": "corpus", "region": "shanghai", "size": "2Ti"}]},
+        "timing": {"expectedDuration": "6h"},
+        "limits": {"activeDeadline": "12h"},
+    }
+    return _object("ComputeJob", name, {**whole, **spec})
+
+
+def changed(manifest: Manifest, path: str, value: object) -> Manifest:
+    """The manifest with another value at a path such as "spec.hubs.0.name"; ABSENT takes the field away."""
+    new = copy.deepcopy(manifest)
+    *way, last = path.split(".")
+    place: Any = new
+    for step in way:
+        place = place[int(step)] if isinstance(place, list) else place.setdefault(step, {})
+    if value is ABSENT:
+        del place[last]
+    else:
+        place[int(last) if isinstance(place, list) else last] = value
+    return new
+
+
+def _object(kind: str, name: str, spec: Manifest) -> Manifest:
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
