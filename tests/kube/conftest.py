@@ -8,7 +8,10 @@ from typing import Any, TypeVar
 
 import pytest
 
+from asynctests import pytest_pyfunc_call
 from suanli.kube.client import ApiError, Json, Unreachable
+
+__all__ = ["pytest_pyfunc_call"]
 
 T = TypeVar("T")
 

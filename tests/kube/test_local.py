@@ -114,6 +114,7 @@ def test_a_server_name_for_tls_is_kept(write: Callable[..., Path]) -> None:
         (lambda c: c.clear(), "cannot be used"),
         (lambda c: user(c, **{"client-certificate": "nowhere.crt", "client-key": "nowhere.key"}), "nowhere.crt"),
         (lambda c: user(c, exec={"command": "no-such-plugin", "apiVersion": "x"}), "no-such-plugin"),
+        (lambda c: user(c), "neither a token nor a client certificate"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_line(write: Callable[..., Path], change: Change, words: str) -> None:

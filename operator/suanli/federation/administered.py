@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from suanli.base.errors import SuanliError
 from suanli.base.names import GROUP, VERSION
 from suanli.base.reasons import Reason
+from suanli.base.untrusted import mapping
 from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
 
 FIELD_MANAGER = "suanli-site-join"
@@ -99,13 +100,13 @@ class Administered:
                 what = "absent"
         self._note(kind, name, what)
 
-    async def patch_if_there(self, path: str, body: Json) -> None:
-        """Merge into an object that may have gone meanwhile. Raises: SuanliError."""
+    async def patch_if_unchanged(self, path: str, change: list[Json]) -> None:
+        """Carry out a JSON patch, unless the object has gone or its tests fail by now. Raises: SuanliError."""
         with self._plainly():
             try:
-                await self._client.patch(path, body)
+                await self._client.patch(path, change, kind="json")
             except ApiError as error:
-                if error.status != 404:
+                if error.status not in (404, 409, 422):
                     raise
 
     async def _get(self, path: str) -> Json | None:
@@ -152,5 +153,6 @@ def _difference(before: Json | None, after: Json) -> str:
 
 def _declared(raw: Json) -> Json:
     """The object without what servers and controllers keep in it."""
-    metadata = {k: v for k, v in raw["metadata"].items() if k not in ("resourceVersion", "generation", "managedFields")}
+    kept = mapping(raw.get("metadata")).items()
+    metadata = {k: v for k, v in kept if k not in ("resourceVersion", "generation", "managedFields")}
     return {**raw, "metadata": metadata, "status": None}

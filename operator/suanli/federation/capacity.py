@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from suanli.api.site import ComputeUnit, SiteResource
 from suanli.federation.facts import NodeFacts, PodLoad
-from suanli.placement.snapshot import FreeNodes
+from suanli.placement.snapshot import ClassRoom, FreeNodes
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class _Free:
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """Units of one class: of all its nodes, of its usable nodes less foreign pods, and its free nodes."""
+    """Units of one class: of all its nodes, and of its usable nodes less foreign pods; and those nodes."""
 
     capacity: int
     allocatable: int
-    free: tuple[FreeNodes, ...]
+    room: ClassRoom
 
 
 def class_of(node: NodeFacts, classes: Sequence[SiteResource]) -> SiteResource | None:
@@ -74,16 +74,13 @@ def figures(
         allocatable[resource.class_] += max(
             0, room.cards if resource.unit is ComputeUnit.CARD else room.cpu_milli // 1000
         )
+    empty = {c.class_: _grouped(rooms, c.class_) for c in classes}
     _take(rooms, own)
     for demand in unbound:
         _fit(rooms, demand)
     return {
-        c.class_: ClassFigures(
-            capacity[c.class_],
-            allocatable[c.class_],
-            _grouped([room for resource, room in rooms.values() if resource.class_ == c.class_]),
-        )
-        for c in classes
+        name: ClassFigures(capacity[name], allocatable[name], ClassRoom(_grouped(rooms, name), empty[name]))
+        for name in empty
     }
 
 
@@ -127,8 +124,14 @@ def _times(room: _Free, demand: Demand) -> int:
     return times
 
 
-def _grouped(rooms: Iterable[_Free]) -> tuple[FreeNodes, ...]:
-    alike = Counter((max(0, r.cpu_milli), max(0, r.memory_bytes), max(0, r.cards), max(0, r.pods)) for r in rooms)
+def _grouped(rooms: Mapping[str, tuple[SiteResource, _Free]], class_: str) -> tuple[FreeNodes, ...]:
+    alike = Counter(
+        (max(0, r.cpu_milli), max(0, r.memory_bytes), max(0, r.cards), max(0, r.pods))
+        for resource, r in rooms.values()
+        if resource.class_ == class_
+    )
     return tuple(
-        FreeNodes(count=n, cpu_milli=c, memory_bytes=m, cards=k) for (c, m, k, p), n in sorted(alike.items()) if p
+        FreeNodes(count=n, cpu_milli=c, memory_bytes=m, cards=k, pods=p)
+        for (c, m, k, p), n in sorted(alike.items())
+        if p
     )

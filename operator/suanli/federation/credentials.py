@@ -18,6 +18,7 @@ from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
 from suanli.federation.serverurl import checked_server
 from suanli.federation.strictyaml import NotText, YamlRefused, load
+from suanli.kube.addresses import Reach
 from suanli.kube.client import Target
 
 MAX_BYTES = 64 << 10
@@ -86,13 +87,15 @@ def parse_kubeconfig(data: bytes, *, allow_loopback: bool) -> Target:
         _refuse("user", "client-certificate-data and client-key-data go together; give both or neither")
     if (token is None) == (certificate is None):
         _refuse("user", "give either a token or a client certificate with its key")
+    reach = Reach.OUTSIDE_OR_LOOPBACK if allow_loopback else Reach.OUTSIDE
     return Target(
-        server=checked_server(_text(cluster, "cluster", "server"), allow_loopback=allow_loopback),
+        server=checked_server(_text(cluster, "cluster", "server"), reach),
         ca_pem=_authority(cluster),
         token=token,
         client_cert_pem=certificate,
         client_key_pem=key,
         tls_server_name=_server_name(cluster),
+        reach=reach,
     )
 
 
@@ -146,8 +149,8 @@ def _entry(config: Mapping[str, Any], field: str, kind: str, name: str, known: t
         _refuse(field, f"it must be a list of entries with a name; {FLATTEN}")
     found = [e for e in entries if e["name"] == name]
     if len(found) != 1:
-        count = "no entry" if not found else f"{len(found)} entries"
-        _refuse(field, f'there must be exactly one entry named "{shown(name)}", there is {count}; correct the names')
+        count = f"there are {len(found)}" if found else "there is none"
+        _refuse(field, f'there must be exactly one entry named "{shown(name)}", {count}; correct the names')
     entry = found[0]
     if set(entry) != {"name", kind}:
         _refuse(f"{field}[{shown(name)}]", f'it must hold "name" and "{kind}" and nothing else; {FLATTEN}')

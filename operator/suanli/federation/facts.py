@@ -1,15 +1,30 @@
 """What is read out of a member's raw objects. The member is not trusted: anything may be missing or nonsense."""
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from suanli.base.names import FINALIZER_METERING, LABEL_EPOCH, LABEL_JOB_UID
+from suanli.base.names import (
+    ANNOTATION_CLASS,
+    CONTAINER,
+    FINALIZER_METERING,
+    LABEL_EPOCH,
+    LABEL_HUB,
+    LABEL_JOB_UID,
+    MEMBER_NAMESPACE_PREFIX,
+    member_job_name,
+)
 from suanli.base.units import cpu_milli, whole
+from suanli.base.untrusted import Raw, count, items, mapping, text
 
-Raw = Mapping[str, Any]
 MAX_AMOUNT = 1 << 60
-MAX_TEXT = 256
+# What is kept of one object's lists and maps; real ones are far smaller.
+MAX_LABELS, MAX_RESOURCES, MAX_CONTAINERS, MAX_CONDITIONS = 128, 64, 16, 16
+_NAMESPACE = re.compile(MEMBER_NAMESPACE_PREFIX + "[a-z0-9-]{1,54}")
+_NAME_PART = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -84,37 +99,9 @@ class OwnJob:
     ended_at: str
 
 
-def mapping(value: object) -> Raw:
-    """The value if it is an object, else an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def items(value: object) -> list[Raw]:
-    """The objects in a list, whatever else it is."""
-    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
-
-
-def text(value: object, limit: int = MAX_TEXT) -> str:
-    """A printable, bounded string."""
-    if not isinstance(value, str):
-        return ""
-    return "".join(c if c.isprintable() else " " for c in value[:limit])
-
-
 def amounts(raw: Raw) -> Amounts:
     """A resource list; what cannot be read counts as nothing."""
-    extended = []
-    values = {"cpu": 0, "memory": 0, "pods": 0}
-    for name, value in raw.items():
-        try:
-            number = min(MAX_AMOUNT, cpu_milli(value) if name == "cpu" else whole(value))
-        except (ValueError, OverflowError):
-            continue
-        if name in values:
-            values[name] = number
-        elif "/" in name and number:
-            extended.append((text(name), number))
-    return Amounts(values["cpu"], values["memory"], values["pods"], tuple(sorted(extended)))
+    return _amounts(_numbers(raw))
 
 
 def node_facts(raw: Raw) -> NodeFacts:
@@ -123,42 +110,32 @@ def node_facts(raw: Raw) -> NodeFacts:
     ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in items(status.get("conditions")))
     tainted = any(t.get("effect") in ("NoSchedule", "NoExecute") for t in items(spec.get("taints")))
     metadata = mapping(raw.get("metadata"))
-    labels = {text(k): text(v) for k, v in mapping(metadata.get("labels")).items()}
+    labels = {text(k): text(v, 63) for k, v in _first(mapping(metadata.get("labels")), MAX_LABELS)}
     usable = ready and not tainted and not spec.get("unschedulable") and not metadata.get("deletionTimestamp")
     return NodeFacts(text(metadata.get("name")), usable, labels, amounts(mapping(status.get("allocatable"))))
 
 
 def pod_load(raw: Raw) -> PodLoad:
-    """What a bound pod requests: the larger of its containers' sum and its largest init container, plus overhead."""
+    """What a bound pod takes, as a scheduler counts it.
+
+    Source: Kubernetes' resource requests of a pod: containers and sidecars run together; each init container runs beside
+    the sidecars before it; an amount for the whole pod goes before those; overhead comes on top.
+    """
     spec = mapping(raw.get("spec"))
-    running = [amounts(mapping(mapping(c.get("resources")).get("requests"))) for c in items(spec.get("containers"))]
-    first = [amounts(mapping(mapping(c.get("resources")).get("requests"))) for c in items(spec.get("initContainers"))]
-    over = amounts(mapping(spec.get("overhead")))
-    names = {n for a in [*running, *first] for n, _ in a.extended}
-    return PodLoad(
-        text(spec.get("nodeName")),
-        Amounts(
-            max(sum(a.cpu_milli for a in running), *(a.cpu_milli for a in first), 0) + over.cpu_milli,
-            max(sum(a.memory_bytes for a in running), *(a.memory_bytes for a in first), 0) + over.memory_bytes,
-            1,
-            tuple((n, max(sum(a.of(n) for a in running), *(a.of(n) for a in first), 0)) for n in sorted(names)),
-        ),
-    )
-
-
-def _epoch(labels: Raw) -> int:
-    value = labels.get(LABEL_EPOCH)
-    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 10 else 0
-
-
-_IMAGE_REASONS = {
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "RegistryUnavailable",
-    "ImageInspectError",
-}
+    together: Counter[str] = Counter()
+    for container in items(spec.get("containers")):
+        together.update(_requests(container))
+    sidecars: Counter[str] = Counter()
+    peak: Counter[str] = Counter()
+    for container in items(spec.get("initContainers")):
+        alone = _requests(container)
+        peak |= alone + sidecars
+        if container.get("restartPolicy") == "Always":
+            sidecars += alone
+    needed = (together + sidecars) | peak
+    needed.update({n: v - needed[n] for n, v in _requests(spec).items()})
+    needed.update(_numbers(mapping(spec.get("overhead"))))
+    return PodLoad(text(spec.get("nodeName")), _amounts({**needed, "pods": 1}))
 
 
 def own_pod(raw: Raw) -> OwnPod:
@@ -166,43 +143,26 @@ def own_pod(raw: Raw) -> OwnPod:
     metadata, spec, status = mapping(raw.get("metadata")), mapping(raw.get("spec")), mapping(raw.get("status"))
     labels = mapping(metadata.get("labels"))
     phase = text(status.get("phase"))
-    states = [mapping(c.get("state")) for c in items(status.get("containerStatuses"))]
-    ended_states = [mapping(s.get("terminated")) for s in states if s.get("terminated")]
-    waiting = [mapping(s.get("waiting")) for s in states if s.get("waiting")]
+    states = _states(status)
+    task = states.get(CONTAINER)
     over = phase in ("Succeeded", "Failed")
-    image = [w for w in waiting if w.get("reason") in _IMAGE_REASONS]
-    trouble = ""
-    if image:
-        trouble = f"{text(image[0].get('reason'))}: {text(image[0].get('message'))}"
-    elif phase == "Pending":
-        unbound = [
-            c for c in items(status.get("conditions")) if c.get("type") == "PodScheduled" and c.get("status") == "False"
-        ]
-        trouble = f"{text(unbound[0].get('reason'))}: {text(unbound[0].get('message'))}" if unbound else ""
-    failure = ""
-    for state in ended_states:
-        if state.get("exitCode") != 0:
-            failure = (
-                f"exit code {text(str(state.get('exitCode')), 12)}, {text(state.get('reason')) or 'no reason given'}"
-            )
-    if phase == "Failed" and text(status.get("reason")):
-        failure = f"{text(status.get('reason'))}: {text(status.get('message'))}"
+    image, trouble = _trouble(status, states)
     finalizers = metadata.get("finalizers")
     return OwnPod(
         uid=text(metadata.get("uid")),
         name=text(metadata.get("name")),
         namespace=text(metadata.get("namespace")),
         job_uid=text(labels.get(LABEL_JOB_UID)),
-        epoch=_epoch(labels),
+        epoch=count(labels.get(LABEL_EPOCH)),
         node=text(spec.get("nodeName")),
         phase=phase,
-        started=over or bool(ended_states) or any(s.get("running") for s in states),
-        ended=over or (bool(states) and len(ended_states) == len(states)),
+        started=over or any(s.get("running") or s.get("terminated") for s in ([task] if task else states.values())),
+        ended=over or (bool(states) and all(s.get("terminated") for s in states.values())),
         deleting=bool(metadata.get("deletionTimestamp")),
         metered=isinstance(finalizers, list) and FINALIZER_METERING in finalizers,
         trouble=trouble,
-        image_trouble=bool(image),
-        failure=failure,
+        image_trouble=image,
+        failure=_failure(status, states),
         disrupted=any(
             c.get("type") == "DisruptionTarget" and c.get("status") == "True" for c in items(status.get("conditions"))
         ),
@@ -215,14 +175,14 @@ def own_job(raw: Raw) -> OwnJob:
     """One of our member Jobs, for following."""
     metadata, status = mapping(raw.get("metadata")), mapping(raw.get("status"))
     labels = mapping(metadata.get("labels"))
-    true = {c.get("type"): c for c in items(status.get("conditions")) if c.get("status") == "True"}
+    true = {text(c.get("type")): c for c in items(status.get("conditions")) if c.get("status") == "True"}
     failed = mapping(true.get("Failed"))
     complete = mapping(true.get("Complete"))
     return OwnJob(
         name=text(metadata.get("name")),
         namespace=text(metadata.get("namespace")),
         job_uid=text(labels.get(LABEL_JOB_UID)),
-        epoch=_epoch(labels),
+        epoch=count(labels.get(LABEL_EPOCH)),
         uid=text(metadata.get("uid")),
         created=text(metadata.get("creationTimestamp")),
         deleting=bool(metadata.get("deletionTimestamp")),
@@ -233,32 +193,137 @@ def own_job(raw: Raw) -> OwnJob:
     )
 
 
-KEPT_STATUS = ("phase", "reason", "message", "conditions", "containerStatuses")
+def is_ours(found: OwnJob | OwnPod) -> bool:
+    """Whether the object is where and what the hub makes; a copy that somebody made of one still has its labels."""
+    if not (found.epoch and _NAME_PART.fullmatch(found.job_uid) and _NAMESPACE.fullmatch(found.namespace)):
+        return False
+    job, name = member_job_name(found.job_uid, found.epoch), found.name
+    if isinstance(found, OwnJob):
+        return name == job
+    return name.startswith(f"{job}-") and _NAME_PART.fullmatch(name.removeprefix(f"{job}-")) is not None
 
 
 def trimmed_pod(raw: Raw) -> Raw:
-    """The parts of one of our pods that following and metering read."""
+    """The parts of one of our pods that following, capacity and metering read, each bounded."""
     metadata, spec, status = mapping(raw.get("metadata")), mapping(raw.get("spec")), mapping(raw.get("status"))
+    labels, annotations = mapping(metadata.get("labels")), mapping(metadata.get("annotations"))
+    finalizers = metadata.get("finalizers")
+    kept_spec = {
+        "nodeName": text(spec.get("nodeName")),
+        "containers": [_trimmed_container(c) for c in items(spec.get("containers"))[:MAX_CONTAINERS]],
+        "initContainers": [_trimmed_container(c) for c in items(spec.get("initContainers"))[:MAX_CONTAINERS]],
+        "overhead": _trimmed_amounts(spec.get("overhead")),
+        "resources": {"requests": _trimmed_amounts(mapping(spec.get("resources")).get("requests"))},
+    }
     return {
         "metadata": {
-            k: metadata[k]
-            for k in (
-                "uid",
-                "name",
-                "namespace",
-                "labels",
-                "annotations",
-                "finalizers",
-                "deletionTimestamp",
-                "creationTimestamp",
-            )
-            if k in metadata
+            **_texts(metadata, ("uid", "name", "namespace", "deletionTimestamp", "creationTimestamp")),
+            "labels": _texts(labels, (LABEL_HUB, LABEL_JOB_UID, LABEL_EPOCH)),
+            "annotations": _texts(annotations, (ANNOTATION_CLASS,)),
+            "finalizers": [text(f) for f in finalizers[:MAX_LABELS]] if isinstance(finalizers, list) else [],
         },
-        "spec": {
-            "nodeName": spec.get("nodeName"),
-            "containers": [
-                {"name": c.get("name"), "resources": c.get("resources")} for c in items(spec.get("containers"))
+        "spec": kept_spec,
+        "status": {
+            **_texts(status, ("phase", "reason", "message")),
+            "conditions": [
+                _texts(c, ("type", "status", "reason", "message", "lastTransitionTime"))
+                for c in items(status.get("conditions"))[:MAX_CONDITIONS]
+            ],
+            "containerStatuses": [
+                {"name": text(c.get("name")), "state": _trimmed_state(mapping(c.get("state")))}
+                for c in items(status.get("containerStatuses"))[:MAX_CONTAINERS]
             ],
         },
-        "status": {k: status[k] for k in KEPT_STATUS if k in status},
     }
+
+
+# --- their parts
+
+
+_IMAGE_REASONS = (
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "RegistryUnavailable",
+    "ImageInspectError",
+)
+
+
+def _states(status: Raw) -> dict[str, Raw]:
+    """The state of each container, by its name."""
+    return {text(c.get("name")): mapping(c.get("state")) for c in items(status.get("containerStatuses"))}
+
+
+def _trouble(status: Raw, states: Mapping[str, Raw]) -> tuple[bool, str]:
+    """Whether an image cannot be had, and in words why the pod does not start."""
+    for state in states.values():
+        waiting = mapping(state.get("waiting"))
+        if waiting.get("reason") in _IMAGE_REASONS:
+            return True, f"{text(waiting.get('reason'))}: {text(waiting.get('message'))}"
+    if status.get("phase") == "Pending":
+        for c in items(status.get("conditions")):
+            if c.get("type") == "PodScheduled" and c.get("status") == "False":
+                return False, f"{text(c.get('reason'))}: {text(c.get('message'))}"
+    return False, ""
+
+
+def _failure(status: Raw, states: Mapping[str, Raw]) -> str:
+    """How it failed, in words: what the node says, else how the task ended, else another container."""
+    if status.get("phase") == "Failed" and text(status.get("reason")):
+        return f"{text(status.get('reason'))}: {text(status.get('message'))}"
+    for name in sorted(states, key=lambda n: n != CONTAINER):
+        ended = mapping(states[name].get("terminated"))
+        if ended and ended.get("exitCode") != 0:
+            code = text(str(ended.get("exitCode")), 12)
+            return f"exit code {code}, {text(ended.get('reason')) or 'no reason given'}"
+    return ""
+
+
+def _numbers(raw: Raw) -> Counter[str]:
+    """A resource list as exact numbers; what cannot be read is left out."""
+    found: Counter[str] = Counter()
+    for name, value in _first(raw, MAX_RESOURCES):
+        try:
+            found[text(name)] = min(MAX_AMOUNT, cpu_milli(value) if name == "cpu" else whole(value))
+        except (ValueError, OverflowError):
+            continue
+    return found
+
+
+def _requests(section: Raw) -> Counter[str]:
+    return _numbers(mapping(mapping(section.get("resources")).get("requests")))
+
+
+def _amounts(numbers: Mapping[str, int]) -> Amounts:
+    extended = sorted((n, v) for n, v in numbers.items() if "/" in n and v > 0)
+    return Amounts(numbers.get("cpu", 0), numbers.get("memory", 0), numbers.get("pods", 0), tuple(extended))
+
+
+def _first(raw: Raw, most: int) -> Iterable[tuple[str, Any]]:
+    return islice(raw.items(), most)
+
+
+def _texts(raw: Raw, fields: Iterable[str]) -> dict[str, str]:
+    """Those of the fields that are there, as bounded texts."""
+    return {f: text(raw[f]) for f in fields if isinstance(raw.get(f), str)}
+
+
+def _trimmed_container(raw: Raw) -> Raw:
+    requests = _trimmed_amounts(mapping(raw.get("resources")).get("requests"))
+    return {**_texts(raw, ("name", "restartPolicy")), "resources": {"requests": requests}}
+
+
+def _trimmed_amounts(raw: object) -> dict[str, str]:
+    return {text(k): text(str(v), 64) for k, v in _first(mapping(raw), MAX_RESOURCES) if isinstance(v, str | int)}
+
+
+def _trimmed_state(raw: Raw) -> Raw:
+    kept = {}
+    for name in ("waiting", "running", "terminated"):
+        state = mapping(raw.get(name))
+        code = state.get("exitCode")
+        codes = {"exitCode": code} if isinstance(code, int) and abs(code) < 1 << 31 else {}
+        if state:
+            kept[name] = {**_texts(state, ("reason", "message", "startedAt", "finishedAt")), **codes}
+    return kept

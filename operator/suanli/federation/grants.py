@@ -19,25 +19,17 @@ from suanli.base.names import (
 
 Json = dict[str, Any]
 ANNOTATION_MADE = "suanli.io/made-by-join"  # the system namespace was not there before, so leaving may remove it
+FENCED = "the hub may create only namespaces"
 
 _RULES: list[Json] = [
-    {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]},
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "patch"]},
-    {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch", "create", "patch"]},
-    {
-        "apiGroups": ["batch"],
-        "resources": ["jobs"],
-        "verbs": ["get", "list", "watch", "create", "patch", "delete"],
-    },
-    {"apiGroups": [""], "resources": ["resourcequotas"], "verbs": ["get", "create"]},
-    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["get", "create"]},
+    {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch", "patch"]},
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "watch", "create", "delete"]},
+    {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["create"]},
+    {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]},
     {"nonResourceURLs": ["/version"], "verbs": ["get"]},
 ]
 
-_IN_OUR_NAMESPACES = (
-    "request.resource.resource == 'namespaces' || "
-    f"(has(request.namespace) && request.namespace.startsWith('{MEMBER_NAMESPACE_PREFIX}'))"
-)
 _ONLY_OUR_FINALIZER = (
     "request.resource.resource != 'pods' || ("
     "request.operation == 'UPDATE' && !has(request.subResource) && object.spec == oldObject.spec"
@@ -80,6 +72,11 @@ def account_objects(hub_id: str) -> list[Json]:
     ]
 
 
+def forbidden_namespace() -> Json:
+    """A namespace that the account's rights allow to create, and the fence forbids."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "suanli-fence-probe"}}
+
+
 def token_secret(hub_id: str) -> Json:
     """The account's long-lived token; the member fills it in."""
     secret = _object("v1", "Secret", hub_id, namespaced=True, type="kubernetes.io/service-account-token")
@@ -98,14 +95,14 @@ def _fence(hub_id: str, user: str) -> Json:
         "matchConditions": [{"name": "is-the-hub", "expression": f"request.userInfo.username == '{user}'"}],
         "validations": [
             {
-                "expression": _IN_OUR_NAMESPACES,
-                "message": f"the hub may write only in namespaces named {MEMBER_NAMESPACE_PREFIX}*",
+                "expression": _in_our_namespaces(hub_id),
+                "message": f"the hub may write only in namespaces named {MEMBER_NAMESPACE_PREFIX}* that are its own, and"
+                " create only where they enforce Pod Security restricted; put the namespace's labels right or delete it",
                 "reason": "Forbidden",
             },
             {
-                "expression": _restricted(hub_id),
-                "message": f"the hub may write only namespaces named {MEMBER_NAMESPACE_PREFIX}* that are its own"
-                " and enforce Pod Security restricted",
+                "expression": _makes_our_namespace(hub_id),
+                "message": f"{FENCED} named {MEMBER_NAMESPACE_PREFIX}* that are its own and enforce Pod Security restricted",
                 "reason": "Forbidden",
             },
             {
@@ -117,15 +114,33 @@ def _fence(hub_id: str, user: str) -> Json:
     }
 
 
-def _restricted(hub_id: str) -> str:
-    labels = "object.metadata.?labels"
+def _in_our_namespaces(hub_id: str) -> str:
+    return (
+        "request.resource.resource == 'namespaces' || ("
+        f"namespaceObject != null && namespaceObject.metadata.name.startsWith('{MEMBER_NAMESPACE_PREFIX}')"
+        f" && {_label('namespaceObject', LABEL_HUB)} == '{hub_id}'"
+        f" && (request.operation != 'CREATE' || {_restricted('namespaceObject')}))"
+    )
+
+
+def _makes_our_namespace(hub_id: str) -> str:
     return (
         "request.resource.resource != 'namespaces' || ("
-        "object != null && !has(request.subResource)"
+        "request.operation == 'CREATE' && !has(request.subResource)"
         f" && object.metadata.name.startsWith('{MEMBER_NAMESPACE_PREFIX}')"
-        f" && {labels}[?'pod-security.kubernetes.io/enforce'].orValue('') == 'restricted'"
-        f" && {labels}[?'{LABEL_HUB}'].orValue('') == '{hub_id}')"
+        f" && {_label('object', LABEL_HUB)} == '{hub_id}' && {_restricted('object')})"
     )
+
+
+def _restricted(namespace: str) -> str:
+    enforce = "pod-security.kubernetes.io/enforce"
+    return (
+        f"{_label(namespace, enforce)} == 'restricted' && {_label(namespace, f'{enforce}-version')} in ['', 'latest']"
+    )
+
+
+def _label(namespace: str, key: str) -> str:
+    return f"{namespace}.metadata.?labels[?'{key}'].orValue('')"
 
 
 def _labels(hub_id: str) -> dict[str, str]:

@@ -19,8 +19,10 @@ from suanli.base.reasons import Reason
 from suanli.base.untrusted import Raw, items, mapping, text
 from suanli.federation import grants
 from suanli.federation.administered import Administered, collection_of
-from suanli.federation.membership import identity
+from suanli.federation.membership import identity, known_cluster
+from suanli.federation.render import release_patch
 from suanli.kube.client import Json
+from suanli.kube.watch import key_of
 
 GONE_WAIT_S = 120.0
 LOOK_EVERY_S = 0.5
@@ -36,7 +38,7 @@ async def leave(hub: Administered, member: Administered | None, *, site: str, na
     """
     hub_id = await identity(hub)
     if member is not None:
-        await _check_ours(member, hub_id, site)
+        await _check_ours(hub, member, hub_id, site, namespace)
     if not force:
         await _check_unused(hub, member, hub_id, site)
     # The hub first: without its ComputeSite the operator begins nothing new there.
@@ -58,9 +60,10 @@ async def leave(hub: Administered, member: Administered | None, *, site: str, na
     await _remove_system(member)
 
 
-async def _check_ours(member: Administered, hub_id: str, site: str) -> None:
+async def _check_ours(hub: Administered, member: Administered, hub_id: str, site: str, namespace: str) -> None:
     """The member is not another hub's, and no other site."""
-    if await identity(member) == hub_id:
+    member_id, known = await identity(member), await known_cluster(hub, site, namespace)
+    if member_id == hub_id:
         raise SuanliError(Reason.DUPLICATE_CLUSTER, "the member is the hub itself; give its own --member-kubeconfig")
     system = mapping(mapping(await member.find("Namespace", MEMBER_SYSTEM_NAMESPACE)).get("metadata"))
     owner = mapping(system.get("labels")).get(LABEL_HUB)
@@ -69,6 +72,12 @@ async def _check_ours(member: Administered, hub_id: str, site: str) -> None:
         raise SuanliError(
             Reason.JOINED_ELSEWHERE,
             f'this cluster is joined to another hub ({owner}) as site "{joined}"; give the kubeconfig of site "{site}"',
+        )
+    if known and known != member_id:
+        raise SuanliError(
+            Reason.WRONG_CLUSTER,
+            f'site "{site}" is cluster {known}, this member is {member_id}; give the kubeconfig of site "{site}",'
+            " or --member-is-gone when its cluster exists no more",
         )
     if owner and joined and joined != site:
         raise SuanliError(
@@ -93,13 +102,12 @@ async def _check_unused(hub: Administered, member: Administered | None, hub_id: 
     finished = {j["metadata"]["uid"] for j in jobs if mapping(j.get("status")).get("finishedAt")}
     pods = await member.list_all("/api/v1/pods", f"{LABEL_HUB}={hub_id}")
     unmetered = [
-        p for p in pods if _holds(p) and mapping(p["metadata"].get("labels")).get(LABEL_JOB_UID) not in finished
+        p for p in pods if _holds(p) and text(mapping(p["metadata"].get("labels")).get(LABEL_JOB_UID)) not in finished
     ]
     if unmetered:
-        first = unmetered[0]["metadata"]
         raise SuanliError(
             Reason.SITE_IN_USE,
-            f"{len(unmetered)} pods on the member are not metered yet, such as {first['namespace']}/{first['name']}; "
+            f"{len(unmetered)} pods on the member are not metered yet, such as {key_of(unmetered[0])}; "
             "wait until the operator has recorded them, or give --force to lose their usage",
         )
 
@@ -140,9 +148,9 @@ async def _release(member: Administered, pod: Json) -> None:
     if not _holds(pod):
         return
     metadata = pod["metadata"]
-    kept = [f for f in metadata["finalizers"] if f != FINALIZER_METERING]
-    path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
-    await member.patch_if_there(path, {"metadata": {"finalizers": kept or None}})
+    namespace, _, name = key_of(pod).partition("/")
+    change = release_patch(text(metadata.get("uid")), metadata["finalizers"])
+    await member.patch_if_unchanged(f"/api/v1/namespaces/{namespace}/pods/{name}", change)
 
 
 async def _remove_system(member: Administered) -> None:
@@ -194,4 +202,5 @@ def _site_of(job: Json) -> object:
 
 
 def _holds(pod: Json) -> bool:
-    return FINALIZER_METERING in (pod["metadata"].get("finalizers") or [])
+    finalizers = pod["metadata"].get("finalizers")
+    return isinstance(finalizers, list) and FINALIZER_METERING in finalizers

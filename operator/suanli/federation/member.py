@@ -1,21 +1,25 @@
 """One member cluster as the hub sees it: what it has, what runs there, and whether it still answers."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from suanli.api.site import SiteResource
 from suanli.base.clock import Clock
-from suanli.base.names import FINALIZER_METERING, LABEL_HUB
+from suanli.base.names import LABEL_HUB, OLDEST_MINOR
 from suanli.base.reasons import Reason
-from suanli.federation import capacity, facts
+from suanli.base.untrusted import mapping, text
+from suanli.federation import capacity, facts, render
 from suanli.federation.facts import NodeFacts, OwnJob, OwnPod, PodLoad
 from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
 from suanli.kube.watch import Reflector
 
 JOBS = "/apis/batch/v1/namespaces/{namespace}/jobs"
-OLDEST_MINOR = 31
+MOST_NODES, MOST_PODS = 20_000, 200_000  # Kubernetes itself promises 5,000 and 150,000
+PATIENCE_S = 3.0
+TELL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -43,43 +47,47 @@ class Member:
         unreachable_after_s: float,
         on_job: Callable[[str], None],
         on_site: Callable[[str], None],
+        cluster_id: str = "",
     ) -> None:
+        """`cluster_id` is the cluster that the site is known to be, if it is known; else the first one that answers."""
         self.site = site
         self.health = Health(None, Reason.SYNCING, "not yet heard from")
         self.last_heard_ms = 0
-        self.jobs: dict[str, dict[str, OwnJob]] = {}  # by job UID, by name
+        self.jobs: dict[str, dict[str, OwnJob]] = {}  # by job UID, by namespace/name
         self.pods: dict[str, dict[str, OwnPod]] = {}  # by job UID, by pod UID
         self._client = client
-        self._hub_id = hub_id
         self._clock = clock
         self._probe_s = probe_s
-        self._silence_ms = unreachable_after_s * 1000
+        self._silence_s = unreachable_after_s
         self._on_job = on_job
         self._on_site = on_site
+        self._cluster_id = cluster_id
         self._namespaces: set[str] = set()
         self._figures: tuple[object, Mapping[str, capacity.ClassFigures]] | None = None
         self._revision = 0
-        self._trouble = ""
-        self._began_ms = clock.now_ms()
+        self._loads: dict[str, PodLoad] = {}  # of our pods that hold a node, by pod UID
+        self._telling: asyncio.TimerHandle | None = None
+        self._stalled = False
+        self._heard_s = 0.0  # on the loop's clock, which does not jump
+        self._well_s = 0.0
         ours, others = f"{LABEL_HUB}={hub_id}", f"{LABEL_HUB}!={hub_id}"
         live = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
-        self._nodes = self._reflector("/api/v1/nodes", {}, facts.node_facts, self._capacity_changed)
-        self._foreign = self._reflector(
-            "/api/v1/pods", {"labelSelector": others, "fieldSelector": live}, facts.pod_load, self._capacity_changed
-        )
+        others_live = {"labelSelector": others, "fieldSelector": live}
+        self._nodes = self._reflector("/api/v1/nodes", {}, facts.node_facts, self._capacity_changed, MOST_NODES)
+        self._foreign = self._reflector("/api/v1/pods", others_live, facts.pod_load, self._capacity_changed)
         self._own_jobs = self._reflector(
             "/apis/batch/v1/jobs", {"labelSelector": ours}, facts.own_job, self._job_changed
         )
-        self._own_pods = self._reflector(
-            "/api/v1/pods",
-            {"labelSelector": ours},
-            lambda raw: facts.own_pod(facts.trimmed_pod(raw)),
-            self._pod_changed,
-        )
-        self._loads: dict[str, PodLoad] = {}
+        self._own_pods = self._reflector("/api/v1/pods", {"labelSelector": ours}, _own_pod, self._pod_changed)
+        self._reflectors = (self._nodes, self._foreign, self._own_jobs, self._own_pods)
 
     def _reflector(
-        self, path: str, params: dict[str, str], keep: Callable[[Json], Any], on_change: Callable[[str, Any, Any], None]
+        self,
+        path: str,
+        params: dict[str, str],
+        keep: Callable[[Json], Any],
+        on_change: Callable[[str, Any, Any], None],
+        most: int = MOST_PODS,
     ) -> Reflector:
         return Reflector(
             self._client,
@@ -87,24 +95,28 @@ class Member:
             params=params,
             keep=keep,
             on_change=on_change,
-            on_trouble=self._watch_trouble,
             on_heard=self._heard,
+            confirm=self._confirm_cluster,
+            most=most,
         )
 
     async def run(self) -> None:
         """Watch and probe until cancelled; then close the connection."""
+        self._heard_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._probe())
-                for reflector in (self._nodes, self._foreign, self._own_jobs, self._own_pods):
+                for reflector in self._reflectors:
                     group.create_task(reflector.run())
         finally:
+            if self._telling is not None:
+                self._telling.cancel()
             await self._client.close()
 
     @property
     def synced(self) -> bool:
         """Whether every mirror has been filled once."""
-        return all(r.synced.is_set() for r in (self._nodes, self._foreign, self._own_jobs, self._own_pods))
+        return all(r.synced.is_set() for r in self._reflectors)
 
     @property
     def usable(self) -> bool:
@@ -151,17 +163,18 @@ class Member:
         """
         name = namespace["metadata"]["name"]
         path = JOBS.format(namespace=name)
-        if name not in self._namespaces:
-            await self._ensure_namespace(namespace)
-        try:
-            answer = await self._client.post(path, job)
-        except ApiError as error:
-            if error.status == 404:
-                self._namespaces.discard(name)  # it was removed behind our back: the next try makes it anew
-            if error.status != 409:
-                raise
-            answer = await self._client.get(f"{path}/{job['metadata']['name']}")
-        self._put_job(facts.own_job(answer))
+        async with self._patience():
+            if name not in self._namespaces:
+                await self._ensure_namespace(namespace)
+            try:
+                answer = await self._client.post(path, job)
+            except ApiError as error:
+                if error.status == 404:
+                    self._namespaces.discard(name)  # it was removed behind our back: the next try makes it anew
+                if error.status != 409:
+                    raise
+                answer = await self._client.get(f"{path}/{job['metadata']['name']}")
+        self._own_jobs.learn(answer)
 
     async def _ensure_namespace(self, namespace: Json) -> None:
         try:
@@ -174,123 +187,190 @@ class Member:
     async def delete_job(self, job: OwnJob) -> None:
         """Delete exactly this Job and, in the background, its pods. Raises: ApiError, Unreachable."""
         body = {"propagationPolicy": "Background", "preconditions": {"uid": job.uid}}
-        try:
-            await self._client.delete(f"{JOBS.format(namespace=job.namespace)}/{job.name}", body)
-        except ApiError as error:
-            if error.status not in (404, 409):
-                raise
+        async with self._patience():
+            try:
+                await self._client.delete(f"{JOBS.format(namespace=job.namespace)}/{job.name}", body)
+            except ApiError as error:
+                if error.status not in (404, 409):
+                    raise
 
     async def release_pod(self, pod: OwnPod) -> None:
         """Take our finalizer off a pod whose use is recorded. Raises: ApiError, Unreachable."""
-        raw = pod.raw["metadata"].get("finalizers") or []
-        left = [f for f in raw if f != FINALIZER_METERING]
-        body: Json = {"metadata": {"uid": pod.uid, "finalizers": left or None}}
+        change = render.release_patch(pod.uid, pod.raw["metadata"].get("finalizers") or [])
+        if not change:
+            return
+        async with self._patience():
+            try:
+                path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+                await self._client.patch(path, change, kind="json")
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+
+    @asynccontextmanager
+    async def _patience(self) -> AsyncIterator[None]:
+        """Those who write serve all members: none of them waits long for this one.
+
+        Raises: Unreachable, at once while the member has not answered since the last such wait.
+        """
+        late = f"{self._client.server} takes longer than {PATIENCE_S:g} s to answer"
+        if self._stalled:
+            raise Unreachable(late)
         try:
-            await self._client.patch(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}", body)
-        except ApiError as error:
-            if error.status not in (404, 409):
-                raise
+            async with asyncio.timeout(PATIENCE_S):
+                yield
+        except TimeoutError as error:
+            self._stalled = True
+            raise Unreachable(late) from error
 
     # --- what it tells
 
     def _heard(self) -> None:
         self.last_heard_ms = self._clock.now_ms()
+        self._heard_s = asyncio.get_running_loop().time()
 
-    def _watch_trouble(self, error: ApiError | Unreachable) -> None:
-        self._trouble = _sentence(error)
+    def _tell_site(self) -> None:
+        """Tell of a change of the site soon, of many changes once."""
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(TELL_S, self._told)
 
-    def _capacity_changed(self, kind: str, new: Any, old: Any) -> None:
-        if kind == "MODIFIED" and new == old:
-            return
-        self._revision += 1
+    def _told(self) -> None:
+        self._telling = None
         self._on_site(self.site)
 
-    def _job_changed(self, kind: str, job: OwnJob, old: OwnJob | None) -> None:
-        if kind == "DELETED":
-            named = self.jobs.get(job.job_uid, {})
-            named.pop(job.name, None)
-            if not named:
-                self.jobs.pop(job.job_uid, None)
-        else:
-            self._put_job(job)
-        self._on_job(job.job_uid)
+    def _capacity_changed(self, kind: str, new: Any, old: Any) -> None:
+        self._revision += 1
+        self._tell_site()
 
-    def _put_job(self, job: OwnJob) -> None:
-        self.jobs.setdefault(job.job_uid, {})[job.name] = job
+    def _job_changed(self, kind: str, job: OwnJob, old: OwnJob | None) -> None:
+        if old is not None and facts.is_ours(old):
+            _take_out(self.jobs, old.job_uid, f"{old.namespace}/{old.name}")
+            self._on_job(old.job_uid)
+        if kind != "DELETED" and facts.is_ours(job):
+            self.jobs.setdefault(job.job_uid, {})[f"{job.namespace}/{job.name}"] = job
+            self._on_job(job.job_uid)
 
     def _pod_changed(self, kind: str, pod: OwnPod, old: OwnPod | None) -> None:
-        of_job = self.pods.setdefault(pod.job_uid, {})
-        if kind == "DELETED":
-            of_job.pop(pod.uid, None)
-            if not of_job:
-                self.pods.pop(pod.job_uid, None)
-        else:
-            of_job[pod.uid] = pod
-        holds = kind != "DELETED" and bool(pod.node) and not pod.ended
-        if holds != (pod.uid in self._loads):
-            if holds:
-                self._loads[pod.uid] = facts.pod_load(pod.raw)
-            else:
-                del self._loads[pod.uid]
-            self._revision += 1
-            self._on_site(self.site)
-        self._on_job(pod.job_uid)
+        held = self._loads.pop(old.uid, None) if old is not None else None
+        load = facts.pod_load(pod.raw) if kind != "DELETED" and pod.node and not pod.ended else None
+        if load is not None:
+            self._loads[pod.uid] = load
+        if load != held:
+            self._capacity_changed(kind, pod, old)
+        if old is not None and facts.is_ours(old):
+            _take_out(self.pods, old.job_uid, old.uid)
+            self._on_job(old.job_uid)
+        if kind != "DELETED" and facts.is_ours(pod):
+            self.pods.setdefault(pod.job_uid, {})[pod.uid] = pod
+            self._on_job(pod.job_uid)
+
+    # --- whether it is well
 
     async def _probe(self) -> None:
         """Ask the member for its version and identity again and again; decide whether it is reachable."""
+        silent = True
         while True:
             before = self.health
             try:
                 version = await self._client.get("/version")
-                identity = await self._client.get("/api/v1/namespaces/kube-system")
+                seen = self._seen(version, await self._cluster())
                 self._heard()
-                self.health = self._good_health(version, identity)
+                self._stalled = False
+                if silent:
+                    for reflector in self._reflectors:
+                        reflector.hurry()
+                silent, since_s = False, self._well_s
             except (ApiError, Unreachable) as error:
-                self.health = self._bad_health(error)
+                seen, silent = self._refused(error), True
+                self._stalled = self._stalled and isinstance(error, Unreachable)
+                since_s = self._heard_s if seen.reason is Reason.UNREACHABLE else self._well_s
+            self.health = self._believed(seen, since_s)
             if self.health != before:
-                self._on_site(self.site)
+                self._tell_site()
                 if self.health.reachable and not before.reachable:
                     for uid in self.job_uids():
                         self._on_job(uid)
             await asyncio.sleep(self._probe_s)
 
-    def _good_health(self, version: Json, identity: Json) -> Health:
-        text = facts.text(version.get("gitVersion"), 63)
-        cluster = facts.text(facts.mapping(identity.get("metadata")).get("uid"), 63)
-        digits = "".join(c for c in facts.text(version.get("minor")) if c.isdecimal())
-        if not text or not cluster or not digits:
-            return Health(
-                False, Reason.BAD_RESPONSE, f"{self._client.server} answers, but not as a Kubernetes API server does"
-            )
-        if version.get("major") != "1" or int(digits[:6]) < OLDEST_MINOR:
-            return Health(
-                False,
-                Reason.UNSUPPORTED_VERSION,
-                f"the member runs Kubernetes {text}; suanli needs 1.{OLDEST_MINOR} or newer",
-                text,
-                cluster,
-            )
-        if not self.synced:
-            why = f": {self._trouble}" if self._trouble else ""
-            return Health(
-                None, Reason.SYNCING, f"the first lists of nodes, pods and jobs are not complete{why}", text, cluster
-            )
-        return Health(True, Reason.CONNECTED, f"Kubernetes {text} answers", text, cluster)
+    def _believed(self, seen: Health, since_s: float) -> Health:
+        """A member that was well stays so until it has not been well for a while: one bad answer is none.
 
-    def _bad_health(self, error: ApiError | Unreachable) -> Health:
-        sentence, known = _sentence(error), self.health
+        That another cluster answers is believed at once: nothing may be done there.
+        """
+        now_s = asyncio.get_running_loop().time()
+        if seen.reachable:
+            self._well_s = now_s
+        if seen.reachable or seen.reason is Reason.WRONG_CLUSTER or now_s - since_s >= self._silence_s:
+            return seen
+        first_word = self.health.reachable is not True and seen.reason is not Reason.UNREACHABLE
+        return seen if first_word else self.health
+
+    def _seen(self, version: Json, cluster: str) -> Health:
+        """What its answers say."""
+        git = text(version.get("gitVersion"), 63)
+        digits = "".join(c for c in text(version.get("minor")) if c.isdecimal())
+        if not git or not cluster or not digits:
+            wrong = f"{self._client.server} answers, but not as a Kubernetes API server does"
+            return self._bad(Reason.BAD_RESPONSE, wrong)
+        if version.get("major") != "1" or int(digits[:6]) < OLDEST_MINOR:
+            old = f"the member runs Kubernetes {git}; suanli needs 1.{OLDEST_MINOR} or newer"
+            return Health(False, Reason.UNSUPPORTED_VERSION, old, git, cluster)
+        if cluster != (self._cluster_id or cluster):
+            return self._bad(Reason.WRONG_CLUSTER, self._other(cluster))
+        self._cluster_id = cluster
+        trouble = next((r.trouble for r in self._reflectors if r.trouble is not None), None)
+        if trouble is not None and (self.synced or (isinstance(trouble, ApiError) and trouble.status in (401, 403))):
+            return self._refused(trouble)
+        if not self.synced:
+            why = f": {_sentence(trouble)}" if trouble is not None else ""
+            told = f"the first lists of nodes, pods and jobs are not complete{why}"
+            return Health(None, Reason.SYNCING, told, git, cluster)
+        return Health(True, Reason.CONNECTED, f"Kubernetes {git} answers", git, cluster)
+
+    def _refused(self, error: ApiError | Unreachable) -> Health:
+        """What a request that failed says."""
+        sentence = _sentence(error)
         if isinstance(error, ApiError) and error.status == 401:
-            text = f"the member refuses the credentials ({sentence}); join the site again"
-            return Health(False, Reason.CREDENTIALS_REFUSED, text, known.version, known.cluster_id)
+            return self._bad(
+                Reason.CREDENTIALS_REFUSED, f"the member refuses the credentials ({sentence}); join the site again"
+            )
         if isinstance(error, ApiError) and error.status == 403:
-            text = f"the member's account lacks a permission ({sentence}); join the site again"
-            return Health(False, Reason.PERMISSION_DENIED, text, known.version, known.cluster_id)
-        heard = max(self.last_heard_ms, self._began_ms)
-        silent_ms = self._clock.now_ms() - heard
-        if silent_ms < self._silence_ms:
-            return known
-        return Health(False, Reason.UNREACHABLE, sentence, known.version, known.cluster_id)
+            lacks = f"the member's account lacks a permission ({sentence}); join the site again"
+            return self._bad(Reason.PERMISSION_DENIED, lacks)
+        return self._bad(Reason.UNREACHABLE, sentence)
+
+    def _bad(self, reason: Reason, message: str) -> Health:
+        return Health(False, reason, message, self.health.version, self.health.cluster_id)
+
+    async def _cluster(self) -> str:
+        """The cluster that answers. Raises: ApiError, Unreachable."""
+        namespace = await self._client.get("/api/v1/namespaces/kube-system")
+        return text(mapping(namespace.get("metadata")).get("uid"), 63)
+
+    async def _confirm_cluster(self) -> None:
+        """A list of another cluster lacks all that runs here: it is not believed. Raises: ApiError, Unreachable."""
+        cluster = await self._cluster()
+        self._cluster_id = self._cluster_id or cluster
+        if cluster != self._cluster_id:
+            raise Unreachable(self._other(cluster))
+
+    def _other(self, cluster: str) -> str:
+        return (
+            f"{self._client.server} is cluster {cluster}, site {self.site} is cluster {self._cluster_id}; give it the"
+            f" address of its own cluster, or let it leave and join again if it was replaced"
+        )
+
+
+def _own_pod(raw: Json) -> OwnPod:
+    return facts.own_pod(facts.trimmed_pod(raw))
+
+
+def _take_out(index: dict[str, dict[str, Any]], job_uid: str, key: str) -> None:
+    of_job = index.get(job_uid, {})
+    of_job.pop(key, None)
+    if not of_job:
+        index.pop(job_uid, None)
 
 
 def _sentence(error: ApiError | Unreachable) -> str:
-    return facts.text(str(error), 400)
+    return text(str(error), 400)

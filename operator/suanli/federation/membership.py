@@ -1,7 +1,8 @@
-"""Joining a member cluster to the hub, and taking it out again. Both can be repeated: they repair and change no more."""
+"""Joining a member cluster to the hub. It can be repeated: that repairs and changes no more."""
 
 import asyncio
 import base64
+import binascii
 from dataclasses import dataclass, replace
 
 from suanli.base.errors import SuanliError
@@ -25,10 +26,13 @@ from suanli.base.untrusted import mapping, text
 from suanli.federation import grants
 from suanli.federation.administered import Administered, collection_of
 from suanli.federation.credentials import parse_kubeconfig, write_kubeconfig
+from suanli.federation.serverurl import checked_server
+from suanli.kube.addresses import Reach
 from suanli.kube.client import ApiClient, ApiError, Json, Target, Unreachable
 
 TOKEN_WAIT_S = 30.0
 LOOK_EVERY_S = 0.2
+NAMESPACES = collection_of("Namespace")
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ async def join(hub: Administered, member: Administered, joining: Joining) -> Non
 
     Raises: SuanliError; what was made by then stays, and is taken up by the next try.
     """
-    target = replace(joining.member, server=joining.server or joining.member.server)
+    server = checked_server(joining.server or joining.member.server, Reach.OUTSIDE_OR_LOOPBACK)
     hub_id, member_id = await _check(hub, member, joining)
     system = await member.find("Namespace", MEMBER_SYSTEM_NAMESPACE)
     made = system is None or grants.ANNOTATION_MADE in _annotations(system)
@@ -55,10 +59,11 @@ async def join(hub: Administered, member: Administered, joining: Joining) -> Non
     for manifest in grants.account_objects(hub_id):
         await member.apply(manifest)
     token = await _token(member, hub_id)
-    account = Target(joining.member.server, target.ca_pem, token, tls_server_name=target.tls_server_name)
-    await _prove(account, member_id)
-    kubeconfig = write_kubeconfig(replace(account, server=target.server), name=joining.site)
+    admin = joining.member
+    account = Target(admin.server, admin.ca_pem, token, tls_server_name=admin.tls_server_name)
+    kubeconfig = write_kubeconfig(replace(account, server=server), name=joining.site)
     parse_kubeconfig(kubeconfig, allow_loopback=True)  # the operator reads it just so
+    await _prove(account, member_id)
     await hub.apply(_secret(joining, kubeconfig, member_id))
     connection = {"kubeconfigSecretRef": {"name": site_secret(joining.site)}}
     if joining.manifest is None:
@@ -74,6 +79,13 @@ async def identity(cluster: Administered) -> str:
     if not uid:
         raise SuanliError(Reason.BAD_RESPONSE, f"the {cluster.name} has no kube-system namespace; check its kubeconfig")
     return uid
+
+
+async def known_cluster(hub: Administered, site: str, namespace: str) -> str:
+    """The cluster that the hub knows a site as, or nothing. Raises: SuanliError."""
+    found = mapping(await hub.find("ComputeSite", site))
+    secret = await hub.find("Secret", site_secret(site), namespace)
+    return text(mapping(found.get("status")).get("clusterId")) or text(_annotations(secret).get(ANNOTATION_CLUSTER))
 
 
 async def _check(hub: Administered, member: Administered, joining: Joining) -> tuple[str, str]:
@@ -117,8 +129,7 @@ async def _check_site(hub: Administered, joining: Joining, member_id: str) -> No
             Reason.INVALID_SPEC,
             f'the hub has no ComputeSite "{joining.site}"; give its manifest with -f, or at least --region',
         )
-    secret = await hub.find("Secret", site_secret(joining.site), joining.namespace)
-    known = mapping(mapping(mine).get("status")).get("clusterId") or _annotations(secret).get(ANNOTATION_CLUSTER)
+    known = await known_cluster(hub, joining.site, joining.namespace)
     if known and known != member_id:
         raise SuanliError(
             Reason.WRONG_CLUSTER,
@@ -152,35 +163,52 @@ def _joined_as(site: str) -> SuanliError:
 
 async def _token(member: Administered, hub_id: str) -> str:
     """The account's token, once the member has made it."""
+    account = member_account(hub_id)
     for _ in range(int(TOKEN_WAIT_S / LOOK_EVERY_S)):
-        secret = await member.find("Secret", member_account(hub_id), MEMBER_SYSTEM_NAMESPACE)
+        secret = await member.find("Secret", account, MEMBER_SYSTEM_NAMESPACE)
         encoded = mapping(mapping(secret).get("data")).get("token")
         if isinstance(encoded, str) and encoded:
-            return base64.b64decode(encoded).decode()
+            try:
+                return base64.b64decode(encoded, validate=True).decode("ascii")
+            except (binascii.Error, ValueError) as error:
+                told = f"the member made a token that cannot be read in Secret {MEMBER_SYSTEM_NAMESPACE}/{account}"
+                raise SuanliError(Reason.BAD_RESPONSE, f"{told}; delete the Secret and join again") from error
         await asyncio.sleep(LOOK_EVERY_S)
     raise SuanliError(
         Reason.REFUSED,
-        f"the member made no token for Secret {MEMBER_SYSTEM_NAMESPACE}/{member_account(hub_id)} in {TOKEN_WAIT_S:.0f} s; "
+        f"the member made no token for Secret {MEMBER_SYSTEM_NAMESPACE}/{account} in {TOKEN_WAIT_S:.0f} s; "
         "see that its kube-controller-manager runs, then join again",
     )
 
 
 async def _prove(account: Target, member_id: str) -> None:
-    """Use the new account, at the administrator's address; a member needs a moment to know a new account."""
-    last: ApiError | Unreachable | None = None
+    """Use the new account, at the administrator's address; a member needs a moment to know account and fence."""
+    last = "it can do more than it should: the admission policy that fences it in has no effect"
     async with ApiClient(account, name="member", concurrency=1) as client:
         for _ in range(int(TOKEN_WAIT_S / LOOK_EVERY_S)):
             try:
                 system = await client.get("/api/v1/namespaces/kube-system")
                 await client.get("/api/v1/nodes", {"limit": "1"})
+                if mapping(system.get("metadata")).get("uid") != member_id:
+                    last = "another cluster answers with it"
+                    break
+                if await _is_fenced(client):
+                    return
             except (ApiError, Unreachable) as error:
-                last = error
-                await asyncio.sleep(LOOK_EVERY_S)
-                continue
-            if system["metadata"]["uid"] == member_id:
-                return
-            break
+                last = str(error)
+            await asyncio.sleep(LOOK_EVERY_S)
     raise SuanliError(Reason.REFUSED, f"the account made on the member cannot be used: {last}; join again")
+
+
+async def _is_fenced(client: ApiClient) -> bool:
+    """Whether the member refuses what only the fence forbids; nothing is made."""
+    try:
+        await client.post(NAMESPACES, grants.forbidden_namespace(), {"dryRun": "All"})
+    except ApiError as error:
+        if error.status == 403 and grants.FENCED in error.message:
+            return True
+        raise
+    return False
 
 
 def _secret(joining: Joining, kubeconfig: bytes, member_id: str) -> Json:

@@ -4,11 +4,14 @@ Everything a tenant could use to reach beyond its container is set here, never t
 Source: Kubernetes Pod Security Standards, profile "restricted".
 """
 
+from collections.abc import Sequence
+
 from suanli.api.job import Assignment, ComputeJobSpec
 from suanli.api.site import ComputeUnit, SiteResource
 from suanli.base.names import (
     ANNOTATION_CLASS,
     ANNOTATION_JOB,
+    CONTAINER,
     FINALIZER_METERING,
     LABEL_EPOCH,
     LABEL_HUB,
@@ -21,7 +24,6 @@ from suanli.base.names import (
 from suanli.base.units import duration_ms
 from suanli.kube.client import Json
 
-CONTAINER = "task"
 RUN_AS = 65_534  # nobody
 GRACE_S = 30
 
@@ -74,7 +76,7 @@ def job_manifest(
         },
     }
     if spec.limits.active_deadline is not None:
-        job["activeDeadlineSeconds"] = max(1, -(-duration_ms(spec.limits.active_deadline) // 1000))
+        job["activeDeadlineSeconds"] = -(-duration_ms(spec.limits.active_deadline) // 1000)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -86,6 +88,21 @@ def job_manifest(
         },
         "spec": job,
     }
+
+
+def release_patch(uid: str, finalizers: Sequence[str]) -> list[Json]:
+    """The JSON patch that takes our finalizer, and nothing else, off a pod; refused when the pod has changed meanwhile.
+
+    Empty when it does not carry it.
+    """
+    if FINALIZER_METERING not in finalizers:
+        return []
+    path = f"/metadata/finalizers/{list(finalizers).index(FINALIZER_METERING)}"
+    return [
+        {"op": "test", "path": "/metadata/uid", "value": uid},
+        {"op": "test", "path": path, "value": FINALIZER_METERING},
+        {"op": "remove", "path": path},
+    ]
 
 
 def _pod_spec(spec: ComputeJobSpec, resource: SiteResource) -> Json:
@@ -105,7 +122,7 @@ def _pod_spec(spec: ComputeJobSpec, resource: SiteResource) -> Json:
             "runAsNonRoot": True,
         },
     }
-    # Kubernetes expands $(NAME) in commands, arguments and values; "$$" keeps what the user wrote as it is.
+    # Kubernetes expands $(NAME) and $$ in commands, arguments and values; what the user wrote is to stay as it is.
     if template.command:
         container["command"] = [_literal(c) for c in template.command]
     if template.args:
@@ -137,4 +154,4 @@ def _pod_spec(spec: ComputeJobSpec, resource: SiteResource) -> Json:
 
 
 def _literal(text: str) -> str:
-    return text.replace("$(", "$$(")
+    return text.replace("$", "$$")

@@ -6,22 +6,19 @@ from typing import NoReturn
 
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
+from suanli.kube.addresses import Address, Reach, why_not
 
 FIELD = "cluster.server"
 
 _URL = re.compile(r"https://(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.-]{1,253})(?::([0-9]{1,5}))?((?:/[A-Za-z0-9._~-]+)*)/?")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
 _LOCAL_NAMES = frozenset(
     {"localhost", "localhost.localdomain", "localhost4", "localhost6", "ip6-localhost", "ip6-loopback"}
 )
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-
-def checked_server(server: str, *, allow_loopback: bool) -> str:
-    """The address in its one plain form. Names are not resolved.
+def checked_server(server: str, reach: Reach) -> str:
+    """The address in its one plain form. Names are not resolved here; the client looks where they lead.
 
     Raises: SuanliError (CredentialsMalformed).
     """
@@ -33,31 +30,19 @@ def checked_server(server: str, *, allow_loopback: bool) -> str:
         _refuse(server, "its port must be between 1 and 65535")
     if any(segment in (".", "..") for segment in path.split("/")):
         _refuse(server, 'its path must not hold "." or ".."')
-    _check_host(server, host, allow_loopback)
+    _check_host(server, host, reach)
     return f"https://{host}{f':{int(port)}' if port else ''}{path}"
 
 
-def _check_host(server: str, host: str, allow_loopback: bool) -> None:
+def _check_host(server: str, host: str, reach: Reach) -> None:
     address = _address(server, host)
+    local = host in _LOCAL_NAMES or host.endswith(".localhost")
     if address is None:
-        if (host in _LOCAL_NAMES or host.endswith(".localhost")) and not allow_loopback:
-            _refuse(server, "it leads to the hub's own machine; give the member's address")
-        return
-    for inner in (address, *_embedded(address)):
-        if inner.is_loopback:
-            if not allow_loopback:
-                _refuse(server, "it leads to the hub's own machine; give the member's address")
-        elif (
-            inner.is_link_local
-            or inner.is_multicast
-            or inner.is_unspecified
-            or inner in _THIS_NETWORK
-            or _is_reserved(inner)
-        ):
-            _refuse(
-                server,
-                "link-local, multicast, unspecified and reserved addresses are not allowed; give the member's address",
-            )
+        why = "it leads to the hub's own machine" if local and reach is Reach.OUTSIDE else ""
+    else:
+        why = why_not(address, reach)
+    if why:
+        _refuse(server, f"{why}; give the member's address")
 
 
 def _address(server: str, host: str) -> Address | None:
@@ -76,22 +61,6 @@ def _address(server: str, host: str) -> Address | None:
     if not all(_LABEL.fullmatch(label) for label in labels):
         _refuse(server, "its host is not a plain host name; write it without empty parts and without a dot at its end")
     return None
-
-
-def _embedded(address: Address) -> list[Address]:
-    """IPv4 addresses that an IPv6 address leads to."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return []
-    found: list[Address] = [a for a in (address.ipv4_mapped, address.sixtofour) if a is not None]
-    if address.teredo is not None:
-        found += address.teredo
-    if address in _NAT64 or 1 < int(address) < 1 << 32:
-        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return found
-
-
-def _is_reserved(address: Address) -> bool:
-    return isinstance(address, ipaddress.IPv4Address) and address.is_reserved
 
 
 def _why_not(server: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 import yaml
 
 MAX_DEPTH = 16
-MAX_NODES = 10_000
+MAX_NODES = 1_000
 
 
 class YamlRefused(ValueError):
@@ -23,17 +23,14 @@ def load(text: str) -> Any:
 
     Raises: YamlRefused.
     """
-    loader = _Composer(text)
     try:
-        node = loader.get_single_node()
+        node = _Composer(text).get_single_node()
     except yaml.MarkedYAMLError as error:
         raise YamlRefused(f"it is not one valid YAML document{_line(error.problem_mark)}") from None
     except YamlRefused:
         raise
     except (yaml.YAMLError, ValueError, OverflowError):
         raise YamlRefused("it holds characters that YAML does not allow") from None
-    finally:
-        loader.dispose()
     if node is None:
         raise YamlRefused("it is empty")
     return _value(node)

@@ -8,16 +8,25 @@ import asyncio
 import json
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import aiohttp
 
+from suanli.base.untrusted import items, mapping, text
+from suanli.kube.addresses import Reach, Resolver
+
 Json = dict[str, Any]
-MAX_ANSWER_BYTES = 256 << 20
-MAX_EVENT_BYTES = 4 << 20
+MAX_ANSWER_BYTES = 8 << 20
+MAX_PAGE_BYTES = 32 << 20
+MAX_EVENT_BYTES = 8 << 20
+PAGE = 1_000
+MAX_PAGES = 5_000
+MAX_LISTED = 1_000_000
+MAX_RETRY_AFTER_S = 60.0
 PATCH_TYPES = {
     "merge": "application/merge-patch+json",
     "apply": "application/apply-patch+yaml",
@@ -36,6 +45,7 @@ class Target:
     client_cert_pem: str | None = None
     client_key_pem: str | None = None
     tls_server_name: str | None = None
+    reach: Reach = Reach.ANYWHERE
 
     def __repr__(self) -> str:
         """Only the address: the rest is secret."""
@@ -55,6 +65,18 @@ class ApiError(Exception):
 
 class Unreachable(Exception):
     """No whole answer came: refused, timed out, cut off, or not an API server's."""
+
+
+class _TooLarge(Unreachable):
+    """The answer is larger than what is read."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A piece of a list: its objects, each with a name, and the resourceVersion of the whole list."""
+
+    items: list[Json]
+    version: str
 
 
 Observer = Callable[[str, str, str, str], None]
@@ -83,6 +105,7 @@ class ApiClient:
         self._base = target.server.rstrip("/")
         self._tls = _tls_context(target)
         self._tls_server_name = target.tls_server_name
+        self._reach = target.reach
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s, 10.0))
         self._headers = {"Accept": "application/json", "User-Agent": user_agent}
         if target.token:
@@ -90,6 +113,7 @@ class ApiClient:
         self._concurrency = concurrency
         self._observe = observer
         self._session: aiohttp.ClientSession | None = None
+        self._resolver: Resolver | None = None
         self._slots = asyncio.Semaphore(concurrency)
 
     async def __aenter__(self) -> Self:
@@ -107,25 +131,64 @@ class ApiClient:
         if self._session is not None:
             await self._session.close()
             self._session = None
+        if self._resolver is not None:
+            await self._resolver.close()
 
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> Json:
         """Read one object or list. Raises: ApiError, Unreachable."""
         return await self._request("GET", path, params=params)
 
-    async def list_all(self, path: str, params: Mapping[str, str] | None = None, page: int = 2_000) -> Json:
-        """Read a whole list in pages: {"items": [...], "metadata": {"resourceVersion": ...}}."""
+    async def list_all(self, path: str, params: Mapping[str, str] | None = None, page: int = PAGE) -> Json:
+        """Read a whole list: {"items": [...], "metadata": {"resourceVersion": ...}}. Raises: ApiError, Unreachable."""
+        try:
+            return await self._collected(path, params, page)
+        except ApiError as error:
+            if error.status != 410:
+                raise
+            # Reading took longer than the server keeps the moment of the first page: once more, from the beginning.
+            return await self._collected(path, params, page)
+
+    async def _collected(self, path: str, params: Mapping[str, str] | None, page: int) -> Json:
+        found: list[Json] = []
+        version = ""
+        async with aclosing(self.pages(path, params, page)) as pages:
+            async for part in pages:
+                found.extend(part.items)
+                version = part.version
+        return {"items": found, "metadata": {"resourceVersion": version}}
+
+    async def pages(
+        self, path: str, params: Mapping[str, str] | None = None, page: int = PAGE, most: int = MAX_LISTED
+    ) -> AsyncGenerator[Page, None]:
+        """A list in pages, which shrink when objects are large; at most `most` objects.
+
+        Raises: ApiError (410 when the list has gone on for too long), Unreachable.
+        """
         query = {**(params or {}), "limit": str(page)}
-        items: list[Json] = []
-        while True:
-            answer = await self._request("GET", path, params=query)
-            got = answer.get("items") or []
-            if not isinstance(got, list):
+        listed = 0
+        for _ in range(MAX_PAGES):
+            try:
+                answer = await self._request("GET", path, params=query, most=MAX_PAGE_BYTES)
+            except _TooLarge:
+                if page == 1:
+                    raise
+                page = max(1, page // 8)
+                query["limit"] = str(page)
+                continue
+            metadata = mapping(answer.get("metadata"))
+            version = text(metadata.get("resourceVersion"), 64)
+            if not version or not isinstance(answer.get("items", ""), list | None):
                 raise Unreachable(f"{self.server}{path} answered with something that is not a list")
-            items.extend(got)
-            metadata = answer.get("metadata") or {}
-            if not metadata.get("continue"):
-                return {"items": items, "metadata": metadata}
-            query["continue"] = metadata["continue"]
+            objects = [dict(i) for i in items(answer.get("items")) if name_of(i)]
+            listed += len(objects)
+            if listed > most:
+                break
+            yield Page(objects, version)
+            token = text(metadata.get("continue"), 8_192)
+            if not token:
+                return
+            query["continue"] = token
+        raise Unreachable(f"{self.server}{path} lists more than {most} objects or {MAX_PAGES} pages")
 
     async def post(self, path: str, body: Json, params: Mapping[str, str] | None = None) -> Json:
         """Create. Raises: ApiError (409 when it exists), Unreachable."""
@@ -145,24 +208,32 @@ class ApiClient:
         """Remove; `body` holds DeleteOptions such as preconditions."""
         return await self._request("DELETE", path, body)
 
-    async def watch(self, path: str, params: Mapping[str, str], silence_s: float) -> AsyncIterator[Json]:
-        """Events of a watch until the server ends it.
+    async def watch(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        *,
+        silence_s: float,
+        longest_s: float,
+        opened: Callable[[], None] = lambda: None,
+    ) -> AsyncGenerator[Json, None]:
+        """Events of a watch until the server ends it; `opened` is told when the server has agreed to it.
 
-        Raises: ApiError, Unreachable (also when nothing, not even a bookmark, came for `silence_s`).
+        Raises: ApiError, Unreachable (also when nothing, not even a bookmark, came for `silence_s`, and after `longest_s`).
         """
         query = {**params, "watch": "1", "allowWatchBookmarks": "true"}
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=silence_s)
+        timeout = aiohttp.ClientTimeout(total=longest_s, sock_connect=10.0, sock_read=silence_s)
         try:
             async with self._open("GET", path, query, None, None, timeout) as answer:
-                if answer.status >= 400:
-                    raise _api_error(answer.status, await _bounded(answer), answer.headers.get("Retry-After"))
+                if answer.status != 200:
+                    await self._refused(answer)
+                opened()
                 async for line in _lines(answer):
                     event = _parsed(line, self.server)
                     if event.get("type") == "ERROR":
-                        status = event.get("object") or {}
-                        raise ApiError(
-                            int(status.get("code") or 500), str(status.get("reason")), str(status.get("message"))
-                        )
+                        status = mapping(event.get("object"))
+                        code = status.get("code")
+                        raise _refusal(code if isinstance(code, int) else 500, status, "the watch ended with an error")
                     yield event
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(_why(error, self.server)) from error
@@ -175,20 +246,28 @@ class ApiClient:
         *,
         params: Mapping[str, str] | None = None,
         content_type: str = "application/json",
+        most: int = MAX_ANSWER_BYTES,
     ) -> Json:
         data = None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         result = "error"
         try:
             async with self._slots, self._open(method, path, params, data, content_type, self._timeout) as answer:
                 result = str(answer.status)
-                raw = await _bounded(answer)
                 if answer.status >= 300:
-                    raise _api_error(answer.status, raw, answer.headers.get("Retry-After"))
-                return _parsed(raw, self.server)
+                    await self._refused(answer)
+                return _parsed(await _bounded(answer, most), self.server)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(_why(error, self.server)) from error
         finally:
             self._observe(self.name, method.lower(), _resource(path), result)
+
+    async def _refused(self, answer: aiohttp.ClientResponse) -> NoReturn:
+        """Raises: ApiError with what the server says."""
+        raw = await _bounded(answer, MAX_ANSWER_BYTES)
+        said = raw[:300].decode("utf-8", "replace")
+        if 300 <= answer.status < 400:
+            said = "it answers with a redirect, which is not followed; give the API server's own address"
+        raise _refusal(answer.status, _object(raw) or {}, said, answer.headers.get("Retry-After"))
 
     def _open(
         self,
@@ -201,9 +280,17 @@ class ApiClient:
     ) -> Any:
         if self._session is None:
             # Watches hold a connection each; the semaphore, not the pool, bounds the requests.
-            connector = aiohttp.TCPConnector(limit=self._concurrency + 32, ssl=self._tls, keepalive_timeout=60)
+            self._resolver = Resolver(self._reach)
+            connector = aiohttp.TCPConnector(
+                limit=self._concurrency + 32, ssl=self._tls, keepalive_timeout=60, resolver=self._resolver
+            )
             self._session = aiohttp.ClientSession(
-                connector=connector, trust_env=False, headers=self._headers, auto_decompress=False, read_bufsize=1 << 18
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+                headers=self._headers,
+                auto_decompress=False,
+                read_bufsize=1 << 18,
             )
         headers = {} if content_type is None else {"Content-Type": content_type}
         return self._session.request(
@@ -230,18 +317,24 @@ def _tls_context(target: Target) -> ssl.SSLContext | bool:
             with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
                 file.write(f"{target.client_cert_pem}\n{target.client_key_pem}\n")
                 file.flush()
-                context.load_cert_chain(file.name)
-    except ssl.SSLError as error:
-        raise ValueError(f"the certificates for {target.server} cannot be used: {error.reason or error}") from error
+                context.load_cert_chain(file.name, password=_no_password)
+    except OSError as error:
+        why = getattr(error, "reason", None) or error.strerror or error
+        raise ValueError(f"the certificates for {target.server} cannot be used: {why}") from error
     return context
 
 
-async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
+def _no_password() -> str:
+    """Asked for when a key is encrypted; without it OpenSSL would ask at the terminal."""
+    raise ValueError("the client key is encrypted; give one that is not")
+
+
+async def _bounded(answer: aiohttp.ClientResponse, most: int) -> bytes:
     parts = bytearray()
     async for chunk in answer.content.iter_chunked(1 << 18):
         parts += chunk
-        if len(parts) > MAX_ANSWER_BYTES:
-            raise Unreachable(f"{answer.url.host} sent more than {MAX_ANSWER_BYTES >> 20} MiB in one answer")
+        if len(parts) > most:
+            raise _TooLarge(f"{answer.url.host} sent more than {most >> 20} MiB in one answer")
     return bytes(parts)
 
 
@@ -261,33 +354,40 @@ async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 
 
 def _parsed(raw: bytes, server: str) -> Json:
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise Unreachable(f"{server} answered with something that is not JSON") from error
-    if not isinstance(value, dict):
-        raise Unreachable(f"{server} answered with JSON that is not an object")
+    value = _object(raw)
+    if value is None:
+        raise Unreachable(f"{server} answered with something that is not a JSON object")
     return value
 
 
-def _api_error(status: int, raw: bytes, retry_after: str | None) -> ApiError:
-    reason, message = "", raw[:300].decode("utf-8", "replace")
+def _object(raw: bytes) -> Json | None:
     try:
-        body = json.loads(raw)
+        value = json.loads(raw)
     except (ValueError, RecursionError):
-        body = None
-    if isinstance(body, dict):
-        reason, message = str(body.get("reason") or ""), str(body.get("message") or message)
-    seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
-    return ApiError(status, reason, message[:2_000], seconds)
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _refusal(code: int, status: Mapping[str, Any], otherwise: str, retry_after: str | None = None) -> ApiError:
+    """What an API server says with an error, printable and bounded."""
+    seconds = None
+    if retry_after and retry_after.isascii() and retry_after.isdigit():
+        seconds = float(min(int(retry_after[:9]), MAX_RETRY_AFTER_S))
+    message = text(status.get("message"), 2_000) or text(otherwise, 300)
+    return ApiError(code, text(status.get("reason"), 64), message, seconds)
+
+
+def name_of(raw: Mapping[str, Any]) -> str:
+    """The name of an object; empty when it has none."""
+    return text(mapping(raw.get("metadata")).get("name"))
 
 
 def _why(error: BaseException, server: str) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return f"{server} is not who its certificate authority says: {error.__cause__ or error}"[:300]
+        return text(f"{server} is not who its certificate authority says: {error.__cause__ or error}", 300)
     if isinstance(error, TimeoutError):
         return f"{server} did not answer in time"
-    return f"{server} could not be reached: {error or type(error).__name__}"[:300]
+    return text(f"{server} could not be reached: {error or type(error).__name__}", 300)
 
 
 def _resource(path: str) -> str:

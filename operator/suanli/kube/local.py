@@ -4,6 +4,7 @@ The official loader is used here and nowhere else: it runs `exec` plugins and re
 Somebody else's kubeconfig goes through federation.credentials.
 """
 
+import logging
 from pathlib import Path
 
 import yaml
@@ -25,7 +26,8 @@ def load_target(path: str | Path | None = None, context: str | None = None) -> T
     shown = str(path) if path else "the default kubeconfig ($KUBECONFIG, else ~/.kube/config)"
     if path and not Path(path).is_file():
         raise _malformed(f"{shown}: there is no such file; name the kubeconfig of the cluster's administrator")
-    settings = _settings()
+    settings, heard = _settings(), _Heard(logging.ERROR)
+    logging.getLogger().addHandler(heard)
     try:
         config.load_kube_config(  # type: ignore[no-untyped-call]
             config_file=str(path) if path else None,
@@ -33,9 +35,15 @@ def load_target(path: str | Path | None = None, context: str | None = None) -> T
             client_configuration=settings,
             persist_config=False,
         )
-        return _target(settings, shown)
+        target = _target(settings, shown)
     except _TROUBLE as error:
         raise _malformed(f"{shown} cannot be used: {_line(error)}") from error
+    finally:
+        logging.getLogger().removeHandler(heard)
+    if not target.token and not (target.client_cert_pem and target.client_key_pem):
+        why = f" ({heard.words})" if heard.words else ""
+        raise _malformed(f"{shown}: its user has neither a token nor a client certificate{why}; give one of the two")
+    return target
 
 
 def load_in_cluster() -> Target:
@@ -47,6 +55,16 @@ def load_in_cluster() -> Target:
     except _TROUBLE as error:
         text = f"no cluster: not in a pod with a service account ({_line(error)}), and SUANLI_KUBECONFIG is not set"
         raise _malformed(text) from error
+
+
+class _Heard(logging.Handler):
+    """The loader's own errors: when a credential plugin fails it only logs that, and goes on without credentials."""
+
+    words = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the first."""
+        self.words = self.words or " ".join(record.getMessage().split())[:300]
 
 
 def _settings() -> Configuration:

@@ -1,25 +1,57 @@
 """A reflector: one resource of one API server, listed once and then watched, with resume, relist and back-off."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Any, Protocol
 
-from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
+from suanli.base.untrusted import mapping, text
+from suanli.kube.client import MAX_LISTED, ApiError, Json, Page, Unreachable, name_of
 
 WATCH_S = 240
+LONGEST_S = 300.0  # a server that does not end the watch itself is cut off
 SILENCE_S = 90.0  # servers send bookmarks about once a minute
+STEADY_S = 5.0  # a watch that held for so long begins anew at once, any other after a pause
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+BURST, BURST_S = 500, 0.25  # no server gets more than so many events into so much time of the loop that all share
+RELIST = (410, 504)  # what was asked for is too old, or newer than the server knows
+
+
+class Source(Protocol):
+    """What a reflector needs of a client; ApiClient has it."""
+
+    @property
+    def server(self) -> str:
+        """Its address, for messages."""
+        ...
+
+    def pages(self, path: str, params: Mapping[str, str], *, most: int) -> AsyncGenerator[Page, None]:
+        """A list in pages. Raises: ApiError, Unreachable."""
+        ...
+
+    def watch(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        *,
+        silence_s: float,
+        longest_s: float,
+        opened: Callable[[], None],
+    ) -> AsyncGenerator[Json, None]:
+        """Events until the server ends it. Raises: ApiError, Unreachable."""
+        ...
 
 
 class Reflector:
     """Keeps `items` (by namespace/name) like the server's and tells of every change.
 
     A dropped watch resumes at the last resourceVersion; a 410 lists again and tells the difference. An object is
-    passed through `keep` first, which may trim it to what is needed.
+    passed through `keep` first, which may trim it to what is needed; `confirm` may refuse a list by raising.
     """
 
     def __init__(
         self,
-        client: ApiClient,
+        client: Source,
         path: str,
         *,
         params: dict[str, str] | None = None,
@@ -27,7 +59,8 @@ class Reflector:
         on_change: Callable[[str, Any, Any], None],
         on_trouble: Callable[[ApiError | Unreachable], None] = lambda error: None,
         on_heard: Callable[[], None] = lambda: None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        confirm: Callable[[], Awaitable[None]] | None = None,
+        most: int = MAX_LISTED,
     ) -> None:
         self._client = client
         self._path = path
@@ -36,79 +69,135 @@ class Reflector:
         self._on_change = on_change
         self._on_trouble = on_trouble
         self._on_heard = on_heard
-        self._sleep = sleep
+        self._confirm = confirm
+        self._most = most
         self._version = ""
+        self._learned: dict[str, int] = {}  # since the list that is being read was begun
+        self._hurry = asyncio.Event()
         self.items: dict[str, Any] = {}
         self.synced = asyncio.Event()
+        self.trouble: ApiError | Unreachable | None = None  # why it does not follow the server now
 
     async def run(self) -> None:
         """List and watch until cancelled."""
-        delay = 0.0
+        loop = asyncio.get_running_loop()
+        pause = 0.0
         while True:
-            try:
-                if not self._version:
-                    await self._list()
-                delay = 0.0
-                await self._watch()
-            except ApiError as error:
-                if error.status in (410, 504):
-                    self._version = ""
-                    continue
+            began = loop.time()
+            error = await self._follow()
+            steady = loop.time() - began >= STEADY_S
+            pause = 0.0 if steady else min(LONGEST_PAUSE_S, pause * 2 or FIRST_PAUSE_S)
+            if error is not None:
+                self.trouble = error
                 self._on_trouble(error)
-                delay = max(error.retry_after_s or 0.0, min(30.0, delay * 2 or 0.5))
-            except Unreachable as error:
-                self._on_trouble(error)
-                delay = min(30.0, delay * 2 or 0.5)
-            if delay:
-                await self._sleep(delay)
+            if isinstance(error, ApiError) and error.retry_after_s:
+                await asyncio.sleep(error.retry_after_s)
+            if pause:
+                await self._wait(pause)
+
+    def hurry(self) -> None:
+        """The server answers: cut a pause short."""
+        self._hurry.set()
+
+    def learn(self, raw: Json) -> None:
+        """Take in what a write was answered with, unless the watch has been there already."""
+        key, version = key_of(raw), _number(mapping(raw.get("metadata")).get("resourceVersion"))
+        if not key or key in self.items or version <= _number(self._version):
+            return
+        self._learned[key] = version
+        self._put(key, self._keep(raw))
+
+    async def _follow(self) -> ApiError | Unreachable | None:
+        """List if needed, then watch until it ends; the trouble that ended it, if it was one."""
+        try:
+            if not self._version:
+                await self._list()
+            await self._watch()
+        except ApiError as error:
+            watched = bool(self._version)
+            if error.status in RELIST:
+                self._version = ""
+                return None if watched else error
+            return error
+        except Unreachable as error:
+            return error
+        return None
 
     async def _list(self) -> None:
-        answer = await self._client.list_all(self._path, self._params)
-        fresh = {}
-        for raw in answer["items"]:
-            key = key_of(raw)
-            if key:
-                fresh[key] = raw
-        for key in [k for k in self.items if k not in fresh]:
-            self._put(key, None)
-        for key, raw in fresh.items():
-            self._put(key, raw)
-        self._version = str(answer["metadata"].get("resourceVersion") or "")
+        self._learned.clear()
+        fresh, version = {}, ""
+        async with contextlib.aclosing(self._client.pages(self._path, self._params, most=self._most)) as pages:
+            async for page in pages:
+                fresh.update({key_of(raw): self._keep(raw) for raw in page.items})
+                version = page.version
+        if self._confirm is not None:
+            await self._confirm()
+        for key in [k for k in self.items if k not in fresh and self._learned.get(k, 0) <= _number(version)]:
+            self._drop(key)
+        for key, kept in fresh.items():
+            self._put(key, kept)
+        self._version = version
         self._on_heard()
         self.synced.set()
 
     async def _watch(self) -> None:
         params = {**self._params, "resourceVersion": self._version, "timeoutSeconds": str(WATCH_S)}
-        async for event in self._client.watch(self._path, params, SILENCE_S):
-            raw = event.get("object")
-            if not isinstance(raw, dict):
-                raise Unreachable(f"{self._client.server} sent a watch event without an object")
-            self._on_heard()
-            version = str((raw.get("metadata") or {}).get("resourceVersion") or "")
-            if event.get("type") != "BOOKMARK":
-                key = key_of(raw)
-                if key:
-                    self._put(key, None if event.get("type") == "DELETED" else raw, last=raw)
-            if version:
-                self._version = version
+        watch = self._client.watch(self._path, params, silence_s=SILENCE_S, longest_s=LONGEST_S, opened=self._opened)
+        loop = asyncio.get_running_loop()
+        count, burst_began = 0, loop.time()
+        async with contextlib.aclosing(watch) as events:
+            async for event in events:
+                self._take(event)
+                count += 1
+                if count % BURST == 0:
+                    await asyncio.sleep(max(0.0, burst_began + BURST_S - loop.time()))
+                    burst_began = loop.time()
 
-    def _put(self, key: str, raw: Json | None, last: Json | None = None) -> None:
-        """Store one object and tell of it; a removed one is told with its last known state."""
+    def _opened(self) -> None:
+        self.trouble = None
+
+    def _take(self, event: Json) -> None:
+        """One event of the watch. Raises: Unreachable when it is none."""
+        kind, raw = event.get("type"), event.get("object")
+        if not isinstance(raw, dict) or kind not in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK"):
+            raise Unreachable(f"{self._client.server} sent a watch event that is none")
+        self._on_heard()
+        key = key_of(raw)
+        if key and kind == "DELETED":
+            self._drop(key, self._keep(raw))
+        elif key and kind != "BOOKMARK":
+            if len(self.items) >= self._most and key not in self.items:
+                raise Unreachable(f"{self._client.server}{self._path} has more than {self._most} objects")
+            self._put(key, self._keep(raw))
+        self._version = text(mapping(raw.get("metadata")).get("resourceVersion"), 64) or self._version
+
+    def _put(self, key: str, kept: Any) -> None:
+        """Store an object and tell of it, if anything of it is new."""
         old = self.items.get(key)
-        if raw is None:
-            gone = self._keep(last) if last is not None else old
-            self.items.pop(key, None)
-            if gone is not None:
-                self._on_change("DELETED", gone, old)
-            return
-        kept = self._keep(raw)
         self.items[key] = kept
-        self._on_change("ADDED" if old is None else "MODIFIED", kept, old)
+        if old is None or old != kept:
+            self._on_change("ADDED" if old is None else "MODIFIED", kept, old)
+
+    def _drop(self, key: str, last: Any = None) -> None:
+        """Forget an object and tell of it with its last known state."""
+        old = self.items.pop(key, None)
+        if old is not None:
+            self._on_change("DELETED", old if last is None else last, old)
+
+    async def _wait(self, seconds: float) -> None:
+        """A pause that `hurry` cuts short."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+        self._hurry.clear()
 
 
 def key_of(raw: Json) -> str:
     """namespace/name of an object; empty when it has none."""
-    metadata = raw.get("metadata")
-    if not isinstance(metadata, dict) or not metadata.get("name"):
-        return ""
-    return f"{metadata.get('namespace') or ''}/{metadata['name']}"
+    name = name_of(raw)
+    return f"{text(mapping(raw.get('metadata')).get('namespace'))}/{name}" if name else ""
+
+
+def _number(version: object) -> int:
+    """A resourceVersion as servers make it; 0 for anything else."""
+    return int(version) if isinstance(version, str) and version.isascii() and version.isdigit() else 0

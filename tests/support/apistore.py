@@ -1,0 +1,352 @@
+"""The objects of an API server in memory: versions, selectors, patches, finalizers, and a log of what changed."""
+
+import copy
+import datetime as dt
+import itertools
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+KINDS = {
+    "namespaces": "Namespace",
+    "nodes": "Node",
+    "pods": "Pod",
+    "jobs": "Job",
+    "secrets": "Secret",
+    "serviceaccounts": "ServiceAccount",
+    "configmaps": "ConfigMap",
+    "events": "Event",
+    "leases": "Lease",
+    "computeregions": "ComputeRegion",
+    "computelinks": "ComputeLink",
+    "hubpolicies": "HubPolicy",
+    "computesites": "ComputeSite",
+    "computejobs": "ComputeJob",
+    "clusterroles": "ClusterRole",
+    "clusterrolebindings": "ClusterRoleBinding",
+    "validatingadmissionpolicies": "ValidatingAdmissionPolicy",
+    "validatingadmissionpolicybindings": "ValidatingAdmissionPolicyBinding",
+}
+APIS = {
+    "v1": ("namespaces", "nodes", "pods", "secrets", "serviceaccounts", "configmaps", "events"),
+    "batch/v1": ("jobs",),
+    "coordination.k8s.io/v1": ("leases",),
+    "events.k8s.io/v1": ("events",),
+    "rbac.authorization.k8s.io/v1": ("clusterroles", "clusterrolebindings"),
+    "admissionregistration.k8s.io/v1": ("validatingadmissionpolicies", "validatingadmissionpolicybindings"),
+    "suanli.io/v1alpha1": ("computeregions", "computelinks", "hubpolicies", "computesites", "computejobs"),
+}
+NAMESPACED = ("pods", "secrets", "serviceaccounts", "configmaps", "events", "jobs", "leases", "computejobs")
+PLURALS = {kind: plural for plural, kind in KINDS.items()}
+
+
+class Refusal(Exception):
+    """What the server answers instead of the object."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.reason, self.message = status, reason, message
+
+
+@dataclass(frozen=True)
+class Path:
+    """A request path, taken apart."""
+
+    api: str  # "v1" or "batch/v1"
+    resource: str
+    namespace: str = ""
+    name: str = ""
+    sub: str = ""
+
+    @classmethod
+    def of(cls, text: str) -> "Path":
+        parts = text.strip("/").split("/")
+        if parts[0] == "api":
+            api, rest = parts[1], parts[2:]
+        elif parts[0] == "apis" and len(parts) > 3:
+            api, rest = "/".join(parts[1:3]), parts[3:]
+        else:
+            raise Refusal(404, "NotFound", "the server could not find the requested resource")
+        namespace = ""
+        if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
+            namespace, rest = rest[1], rest[2:]
+        if rest[0] not in KINDS:
+            raise Refusal(404, "NotFound", "the server could not find the requested resource")
+        return cls(api, rest[0], namespace, *rest[1:3])
+
+    @property
+    def kind(self) -> str:
+        return KINDS[self.resource]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One entry of the log: an object before and after; None where it was not there."""
+
+    version: int
+    api: str
+    resource: str
+    before: Json | None
+    after: Json | None
+
+
+class Store:
+    """Objects by API, resource, namespace and name; every change is logged and told to listeners."""
+
+    def __init__(self) -> None:
+        self.log: list[Change] = []
+        self.compacted = 0
+        self._objects: dict[tuple[str, str], dict[tuple[str, str], Json]] = {}
+        self._version = 100
+        self._listeners: list[Callable[[Change], None]] = []
+        self._snapshots: dict[str, list[Json]] = {}
+        self._tokens = itertools.count(1)
+
+    @property
+    def version(self) -> int:
+        return self._version
+
+    # --- reading
+
+    def get(self, path: Path) -> Json:
+        found = self._of(path).get((path.namespace, path.name))
+        if found is None:
+            raise Refusal(404, "NotFound", f'{path.resource} "{path.name}" not found')
+        return copy.deepcopy(found)
+
+    def objects(self, api: str) -> list[Json]:
+        """All objects of one API version."""
+        kinds = [objects for (held, _), objects in self._objects.items() if held == api]
+        return [copy.deepcopy(o) for objects in kinds for _, o in sorted(objects.items())]
+
+    def list(self, path: Path, query: dict[str, str]) -> Json:
+        """A list, or the rest of one that was begun before."""
+        if token := query.get("continue"):
+            found = self._snapshots.get(token)
+            if found is None:
+                raise Refusal(410, "Expired", "The provided continue parameter is too old")
+        else:
+            found = [copy.deepcopy(o) for _, o in sorted(self._of(path).items()) if selected(o, path, query)]
+        limit = int(query.get("limit") or 0) or len(found)
+        metadata: Json = {"resourceVersion": str(self._version)}
+        if found[limit:]:
+            metadata["continue"] = f"token-{next(self._tokens)}"
+            self._snapshots[metadata["continue"]] = found[limit:]
+        return {
+            "apiVersion": path.api,
+            "kind": f"{path.kind}List",
+            "metadata": metadata,
+            "items": found[:limit],
+        }
+
+    def compact(self) -> None:
+        """Forget the past: older watches and lists that are being read are too old from now on."""
+        self._version += 1
+        self.compacted = self._version
+        self.log.clear()
+        self._snapshots.clear()
+
+    def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
+        """Tell of every change from now on; the answer ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    # --- writing
+
+    def create(self, path: Path, body: Json, *, dry_run: bool = False) -> Json:
+        new = copy.deepcopy(body)
+        metadata = new.setdefault("metadata", {})
+        name = metadata.get("name") or f"{metadata['generateName']}{uuid.uuid4().hex[:5]}"
+        place = Path(path.api, path.resource, path.namespace, name)
+        if path.namespace and path.resource != "namespaces" and not self._has_namespace(path.namespace):
+            raise Refusal(404, "NotFound", f'namespaces "{path.namespace}" not found')
+        if (path.namespace, name) in self._of(path):
+            raise Refusal(409, "AlreadyExists", f'{path.resource} "{name}" already exists')
+        metadata |= {"name": name, "uid": metadata.get("uid") or str(uuid.uuid4()), "generation": 1}
+        metadata.setdefault("creationTimestamp", now())
+        if path.namespace:
+            metadata["namespace"] = path.namespace
+        new |= {"apiVersion": path.api, "kind": path.kind}
+        return new if dry_run else self._store(place, None, new)
+
+    def replace(self, path: Path, body: Json) -> Json:
+        before = self.get(path)
+        _check_version(path, before, body)
+        return self._store(path, before, _with_identity(body, before))
+
+    def patch(self, path: Path, body: Any, kind: str, *, dry_run: bool = False) -> Json:
+        if kind == "apply" and path.name and (path.namespace, path.name) not in self._of(path):
+            return self.create(path, body, dry_run=dry_run)
+        before = self.get(path)
+        if kind == "json":
+            after = _json_patched(before, body)
+        else:
+            _check_version(path, before, body)
+            after = merged(before, body)
+        if path.sub == "status":
+            after = {**before, "status": after.get("status")}
+        elif "status" in before:
+            after = {**after, "status": before["status"]}
+        after = _with_identity(after, before)
+        return after if dry_run else self._store(path, before, after)
+
+    def delete(self, path: Path, options: Json) -> Json:
+        before = self.get(path)
+        wanted = (options.get("preconditions") or {}).get("uid")
+        if wanted and wanted != before["metadata"]["uid"]:
+            raise Refusal(409, "Conflict", f"Precondition failed: UID in precondition: {wanted}")
+        if before["metadata"].get("finalizers"):
+            metadata = {**before["metadata"], "deletionTimestamp": before["metadata"].get("deletionTimestamp") or now()}
+            gone = self._store(path, before, {**before, "metadata": metadata})
+        else:
+            gone = self._remove(path, before)
+        if options.get("propagationPolicy") != "Orphan":
+            self._remove_dependents(path, before)
+        return gone
+
+    def put(self, raw: Json) -> Json:
+        """What somebody in the cluster makes of an object, all of it: no subresources, no checks."""
+        metadata = raw["metadata"]
+        path = Path(raw["apiVersion"], PLURALS[raw["kind"]], metadata.get("namespace", ""), metadata["name"])
+        before = self._of(path).get((path.namespace, path.name))
+        if before is None:
+            return self.create(path, raw)
+        return self._store(path, before, _with_identity(raw, before))
+
+    def forget(self, path: Path) -> None:
+        """Take an object out as if it had never been."""
+        self._of(path).pop((path.namespace, path.name), None)
+
+    # --- inside
+
+    def _of(self, path: Path) -> dict[tuple[str, str], Json]:
+        return self._objects.setdefault((path.api, path.resource), {})
+
+    def _has_namespace(self, name: str) -> bool:
+        return ("", name) in self._objects.get(("v1", "namespaces"), {})
+
+    def _store(self, path: Path, before: Json | None, after: Json) -> Json:
+        metadata = after["metadata"]
+        if metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
+            return self._remove(path, before or after)
+        if before is not None and _content(before) == _content(after):
+            return before
+        self._version += 1
+        stored = copy.deepcopy(after)
+        stored["metadata"]["resourceVersion"] = str(self._version)
+        if before is not None and before.get("spec") != after.get("spec"):
+            stored["metadata"]["generation"] = int(before["metadata"].get("generation") or 0) + 1
+        self._of(path)[path.namespace, path.name] = stored
+        self._tell(path, before, stored)
+        return copy.deepcopy(stored)
+
+    def _remove(self, path: Path, before: Json) -> Json:
+        self._version += 1
+        self._of(path).pop((path.namespace, path.name), None)
+        self._tell(path, before, None)
+        return copy.deepcopy(before)
+
+    def _tell(self, path: Path, before: Json | None, after: Json | None) -> None:
+        change = Change(self._version, path.api, path.resource, copy.deepcopy(before), copy.deepcopy(after))
+        self.log.append(change)
+        for listener in list(self._listeners):
+            listener(change)
+
+    def _remove_dependents(self, path: Path, gone: Json) -> None:
+        """What the garbage collector and the namespace controller do, at once."""
+        uid = gone["metadata"]["uid"]
+        for (api, resource), objects in list(self._objects.items()):
+            for (namespace, name), held in list(objects.items()):
+                owners = held["metadata"].get("ownerReferences") or []
+                inside = path.resource == "namespaces" and namespace == path.name
+                if inside or any(owner.get("uid") == uid for owner in owners):
+                    self.delete(Path(api, resource, namespace, name), {})
+
+
+def selected(raw: Json, path: Path, query: dict[str, str]) -> bool:
+    """Whether an object is asked for by namespace, labels and fields."""
+    if path.namespace and raw["metadata"].get("namespace") != path.namespace:
+        return False
+    labels = raw["metadata"].get("labels") or {}
+    for key, equal, value in _terms(query.get("labelSelector", "")):
+        if (labels.get(key) == value) != equal:
+            return False
+    for key, equal, value in _terms(query.get("fieldSelector", "")):
+        found: Any = raw
+        for part in key.split("."):
+            found = (found or {}).get(part)
+        if ((found or "") == value) != equal:
+            return False
+    return True
+
+
+def _terms(selector: str) -> Iterator[tuple[str, bool, str]]:
+    for term in filter(None, selector.split(",")):
+        if "!=" in term:
+            key, _, value = term.partition("!=")
+            yield key, False, value
+        else:
+            key, _, value = term.partition("=")
+            yield key, True, value
+
+
+def merged(old: Any, patch: Any) -> Any:
+    """JSON Merge Patch, RFC 7386."""
+    if not isinstance(patch, dict):
+        return copy.deepcopy(patch)
+    result = dict(old) if isinstance(old, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), value)
+    return result
+
+
+def _json_patched(before: Json, steps: list[Json]) -> Json:
+    """JSON Patch, RFC 6902, as far as test, add, replace and remove."""
+    after = copy.deepcopy(before)
+    for step in steps:
+        *parents, last = (p.replace("~1", "/").replace("~0", "~") for p in step["path"].split("/")[1:])
+        try:
+            at: Any = after
+            for part in parents:
+                at = at[int(part)] if isinstance(at, list) else at[part]
+            key: Any = int(last) if isinstance(at, list) else last
+            if step["op"] == "test" and at[key] != step["value"]:
+                raise Refusal(422, "Invalid", f"testing path {step['path']} failed")
+            if step["op"] == "remove":
+                del at[key]
+            elif step["op"] in ("add", "replace"):
+                at[key] = step["value"]
+        except (KeyError, IndexError) as error:
+            raise Refusal(422, "Invalid", f"path {step['path']} is not there") from error
+    return after
+
+
+def _check_version(path: Path, before: Json, body: Any) -> None:
+    given = (body.get("metadata") or {}) if isinstance(body, dict) else {}
+    for field in ("resourceVersion", "uid"):
+        if given.get(field) and given[field] != before["metadata"][field]:
+            raise Refusal(409, "Conflict", f'Operation cannot be fulfilled on {path.resource} "{path.name}"')
+
+
+def _with_identity(after: Json, before: Json) -> Json:
+    """An update never changes who an object is."""
+    kept = {k: before["metadata"][k] for k in ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp")
+            if k in before["metadata"]}  # fmt: skip
+    metadata = {**(after.get("metadata") or {}), **kept}
+    metadata.setdefault("generation", before["metadata"].get("generation", 1))
+    return {**after, "apiVersion": before["apiVersion"], "kind": before["kind"], "metadata": metadata}
+
+
+def _content(raw: Json) -> Json:
+    metadata = {k: v for k, v in raw["metadata"].items() if k not in ("resourceVersion", "generation")}
+    return {**raw, "metadata": metadata}
+
+
+def now() -> str:
+    """The time as API servers write it."""
+    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,105 @@
+"""What a job costs at a site, in exact fractions of a micro-yuan, by the descriptions of the fields."""
+
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+from checker.rules import is_about, names
+from checker.ways import Ways
+from checker.wire import amount, half_even, milliseconds
+from suanli.api.job import ComputeJobSpec
+from suanli.api.site import ComputeSite, Energy, SiteResource
+from suanli.placement.snapshot import Country
+
+LINES = ("run", "energy", "transfer", "carbon", "policy")
+PAID = ("run", "energy", "transfer")
+HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
+GIB = 2**30
+CUT = 10**15  # amounts that large may be shown smaller than they are, but not below this
+
+
+class Money:
+    """Cost lines in one country at one moment."""
+
+    def __init__(self, country: Country, ways: Ways, now_ms: int) -> None:
+        self._policy = country.policy.spec if country.policy else None
+        self._ways = ways
+        self._now_ms = now_ms
+        self._days: dict[int, list[Fraction]] = {}
+
+    def lines(self, spec: ComputeJobSpec, site: ComputeSite, resource: SiteResource) -> dict[str, int]:
+        """Every line in whole micro-yuan."""
+        ms = milliseconds(spec.timing.expected_duration)
+        units = self._units(spec, resource)
+        energy = site.spec.energy
+        kwh = units * resource.rated_power_w * Fraction(energy.pue) * ms / HOUR_MS / 1000
+        exact = {
+            "run": units * Fraction(resource.list_price) * 10**6 * ms / HOUR_MS,
+            "energy": kwh * self._mean_price(energy, ms) if kwh else Fraction(0),
+            "transfer": self._transfer(spec, site),
+            "carbon": self._carbon(kwh, energy),
+            "policy": self._weights(spec, site, resource, Fraction(ms, HOUR_MS)),
+        }
+        return {name: half_even(value) for name, value in exact.items()}
+
+    def _units(self, spec: ComputeJobSpec, resource: SiteResource) -> Fraction:
+        per_task = spec.resources.per_task
+        if resource.unit.value == "Card":
+            return Fraction(spec.tasks * per_task.cards)
+        return spec.tasks * amount(per_task.cpu)
+
+    def _carbon(self, kwh: Fraction, energy: Energy) -> Fraction:
+        if self._policy is None:
+            return Fraction(0)
+        tonnes = kwh * energy.grid_factor_g_per_kwh * (1 - Fraction(energy.green_share)) / 10**6
+        return tonnes * Fraction(self._policy.carbon_price_per_tonne) * 10**6
+
+    def _weights(self, spec: ComputeJobSpec, site: ComputeSite, resource: SiteResource, hours: Fraction) -> Fraction:
+        total = Fraction(0)
+        for rule in self._policy.placement_rules if self._policy else []:
+            if rule.effect.value == "Require" or not is_about(rule, spec, resource, self._ways, self._policy):
+                continue
+            if names(rule, site, self._ways):
+                sign = 1 if rule.effect.value == "Avoid" else -1
+                total += sign * int(rule.weight or 0) * spec.tasks * hours
+        return total
+
+    def _transfer(self, spec: ComputeJobSpec, site: ComputeSite) -> Fraction:
+        if spec.data is None:
+            return Fraction(0)
+        pieces = [(piece.region, piece.size) for piece in spec.data.inputs]
+        if spec.data.outputs is not None:
+            pieces.append((spec.data.outputs.region, spec.data.outputs.size))
+        default = Fraction(self._policy.transfer_price_per_gib) * 10**6 if self._policy else Fraction(0)
+        total = Fraction(0)
+        for region, size in pieces:
+            way = self._ways.way(region, site.metadata.name, site.spec.region)
+            price = default if way is None or way.price is None else way.price
+            total += -(-amount(size) // 1) * price / GIB
+        return total
+
+    def _mean_price(self, energy: Energy, ms: int) -> Fraction:
+        """Mean over the minutes of the run, the one in which it starts being the first; the month is that of the start."""
+        if not energy.price_schedule:
+            return Fraction(0)
+        local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=self._now_ms)
+        local = local.astimezone(ZoneInfo(energy.timezone))
+        if id(energy) not in self._days:
+            self._days[id(energy)] = [_price(energy, local.month, minute) for minute in range(1440)]
+        day = self._days[id(energy)]
+        minutes = max(1, -(-ms // MINUTE_MS))
+        days, rest = divmod(minutes, 1440)
+        first = local.hour * 60 + local.minute
+        return (days * sum(day) + sum(day[(first + i) % 1440] for i in range(rest))) / minutes
+
+
+def _price(energy: Energy, month: int, minute: int) -> Fraction:
+    """The first band that covers the minute holds."""
+    for band in energy.price_schedule:
+        begin, end = (int(text[:2]) * 60 + int(text[3:]) for text in (band.from_, band.to))
+        over_midnight = end <= begin
+        covers = (minute >= begin or minute < end) if over_midnight else begin <= minute < end
+        if covers and (not band.months or month in band.months):
+            return Fraction(band.price_per_kwh) * 10**6
+    return Fraction(0)

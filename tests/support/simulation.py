@@ -1,0 +1,537 @@
+"""A whole federation in virtual time: a hub, members whose Jobs really run, and the operator as a process that can be killed.
+
+Every member keeps the truth about what ran on it, so that a test can compare; containers of two attempts of one job that run
+at the same time are noticed the moment they do.
+"""
+
+import asyncio
+import base64
+import json
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from apistore import Change, Json, Refusal, merged
+from builders import a_region, a_site
+from memoryhub import FOREGROUND, MemoryClient, MemoryServer
+from suanli.api import KINDS
+from suanli.api.job import Placement
+from suanli.base.clock import parse_time_ms, time_text_ms
+from suanli.base.names import API_VERSION, FINALIZER_METERING, GROUP, LABEL_EPOCH, LABEL_JOB_UID, VERSION
+from suanli.base.reasons import Reason
+from suanli.base.settings import Settings
+from suanli.base.units import cpu_milli
+from suanli.federation.credentials import write_kubeconfig
+from suanli.kube.client import ApiError, Target, Unreachable
+from suanli.ledgerstore.usage import UsageStore
+from suanli.placement.snapshot import Country, Decision, Plan, SiteView, WaitingJob
+from suanli.reconcile.operator import Operator
+from suanli.telemetry.metrics import Metrics
+from virtualtime import VirtualClock
+
+NAMESPACE = "suanli-system"
+PODS, JOBS = "/api/v1/pods", "/apis/batch/v1/jobs"
+FOREVER_S = 1e9
+T = TypeVar("T")
+
+
+class InlineExecutor(Executor):
+    """Runs what it is given at once, in virtual time."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - an executor passes on whatever it is
+            future.set_exception(error)
+        return future
+
+
+def place_first(
+    waiting: Sequence[WaitingJob], sites: Sequence[SiteView], country: Country, now_ms: int, *, warm: object = None
+) -> Plan:
+    """Each job on the first ready site with enough cores left."""
+    free = {
+        (v.site.metadata.name, c): sum(n.count * n.cpu_milli for n in room.free)
+        for v in sites
+        if v.ready
+        for c, room in v.classes.items()
+    }
+    decisions = {}
+    for job in waiting:
+        spec = job.job.spec
+        asked = spec.tasks * cpu_milli(spec.resources.per_task.cpu)
+        fits = (k for k in free if k[0] not in job.backoff and k[1] in spec.resources.class_ and free[k] >= asked)
+        place = next(fits, None)
+        if place is None:
+            text = f"none of {len(sites)} sites has room"
+            decisions[job.uid] = Decision(None, None, Reason.WAITING_FOR_CAPACITY, text)
+        else:
+            free[place] -= asked
+            decisions[job.uid] = Decision(*place, Reason.PLACED, f"placed at {place[0]}", placement=Placement())
+    return Plan(decisions)
+
+
+@dataclass
+class Run:
+    """One container as it really ran. Units: milliseconds of the member's clock, millicores."""
+
+    pod_uid: str
+    job_uid: str
+    epoch: int
+    site: str
+    cpu_milli: int
+    start_ms: int
+    end_ms: int | None = None
+
+
+@dataclass
+class Cluster:
+    """A member with controllers: Jobs make pods, pods run as long as their command `sleep N` says, and go when deleted."""
+
+    name: str
+    clock: VirtualClock
+    starts: Callable[["Run"], None]
+    ends: Callable[["Run"], None]
+    start_s: Callable[[], float] = lambda: 0.3
+    grace_s: Callable[[], float] = lambda: 0.5
+    runs: dict[str, Run] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _begun: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.server = MemoryServer(self.clock, cluster_id=f"cluster-{self.name}")
+        self.server.store.listen(self._changed)
+        amounts = {"cpu": "64", "memory": "256Gi", "pods": "110"}
+        ready = [{"type": "Ready", "status": "True"}]
+        self.server.put(
+            {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": "n1"},
+                "status": {"allocatable": amounts, "capacity": amounts, "conditions": ready},
+            }
+        )
+
+    @property
+    def alive(self) -> list[Run]:
+        """Containers that run now."""
+        return [run for run in self.runs.values() if run.end_ms is None]
+
+    def stop(self) -> None:
+        """The test is over."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        async def guarded() -> None:
+            try:
+                await work
+            except Refusal as refusal:
+                if refusal.status not in (404, 409):
+                    raise
+
+        task = asyncio.ensure_future(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _changed(self, change: Change) -> None:
+        after, before = change.after, change.before
+        if change.resource == "jobs" and after is not None and after["metadata"]["uid"] not in self._begun:
+            self._begun.add(after["metadata"]["uid"])
+            self._spawn(self._make_pods(after))
+        if change.resource != "pods":
+            return
+        if after is None and before is not None:
+            run = self.runs.get(before["metadata"]["uid"])
+            if run is not None and run.end_ms is None:
+                self.wrong.append(f"pod {before['metadata']['name']} was let go while it ran")
+            self._spawn(self._collect(before))
+        elif after is not None and after["metadata"].get("deletionTimestamp"):
+            if before is None or not before["metadata"].get("deletionTimestamp"):
+                self._spawn(self._kill(after))
+
+    async def _make_pods(self, job: Json) -> None:
+        await asyncio.sleep(self.start_s())
+        job = self._now(job)
+        if job["metadata"].get("deletionTimestamp"):
+            return
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "uid": job["metadata"]["uid"], "name": job["metadata"]["name"]}
+        for index in range(job["spec"]["completions"]):
+            template = job["spec"]["template"]
+            metadata = {
+                **template["metadata"],
+                "name": f"{job['metadata']['name']}-{index}-abcde",
+                "namespace": job["metadata"]["namespace"],
+                "ownerReferences": [owner],
+            }
+            spec = {**template["spec"], "nodeName": "n1"}
+            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": {"phase": "Pending"}}
+            self._spawn(self._run(self.server.put(pod)))
+
+    async def _run(self, pod: Json) -> None:
+        await asyncio.sleep(self.start_s())
+        pod = self._now(pod)
+        if pod["metadata"].get("deletionTimestamp"):
+            return
+        labels, container = pod["metadata"]["labels"], pod["spec"]["containers"][0]
+        now_ms = self.clock.now_ms()
+        run = Run(
+            pod["metadata"]["uid"],
+            labels[LABEL_JOB_UID],
+            int(labels[LABEL_EPOCH]),
+            self.name,
+            cpu_milli(container["resources"]["requests"]["cpu"]),
+            now_ms,
+        )
+        self.runs[run.pod_uid] = run
+        self.starts(run)
+        self._set(pod, "Running", {"running": {"startedAt": time_text_ms(now_ms)}})
+        command = container["command"]
+        await asyncio.sleep(float(command[1]))
+        self._end(pod, 0 if command[0] == "sleep" else 1)
+
+    async def _kill(self, pod: Json) -> None:
+        """The kubelet ends a deleted pod's container; what has not started fails."""
+        await asyncio.sleep(self.grace_s())
+        uid = pod["metadata"]["uid"]
+        if uid in self.runs:
+            self._end(pod, 137)
+        else:
+            self.server.put({**self._now(pod), "status": {"phase": "Failed"}})
+
+    def _end(self, pod: Json, code: int) -> None:
+        run = self.runs[pod["metadata"]["uid"]]
+        if run.end_ms is not None:
+            return
+        run.end_ms = self.clock.now_ms()
+        self.ends(run)
+        times = {"startedAt": time_text_ms(run.start_ms), "finishedAt": time_text_ms(run.end_ms)}
+        self._set(pod, "Succeeded" if code == 0 else "Failed", {"terminated": {"exitCode": code, **times}})
+        self._spawn(self._judge(pod))
+
+    async def _judge(self, pod: Json) -> None:
+        """The Job controller, once a pod has ended: all succeeded, or one failed and the others are to go."""
+        await asyncio.sleep(0.1)
+        owner = pod["metadata"]["ownerReferences"][0]["uid"]
+        job = next((j for j in self.server.items(JOBS) if j["metadata"]["uid"] == owner), None)
+        if job is None or job["metadata"].get("deletionTimestamp") or job.get("status", {}).get("conditions"):
+            return
+        pods = self._pods_of(owner)
+        phases = [p["status"]["phase"] for p in pods]
+        if phases.count("Succeeded") == job["spec"]["completions"]:
+            self._finish(job, "Complete", "")
+        elif "Failed" in phases:
+            left = [p for p in pods if p["status"]["phase"] not in ("Succeeded", "Failed")]
+            for other in left:
+                self.server.delete(f"/api/v1/namespaces/{other['metadata']['namespace']}/pods/{other['metadata']['name']}")
+            if left:
+                await asyncio.sleep(1.0)
+            self._finish(self._now(job), "Failed", "BackoffLimitExceeded")
+
+    def _finish(self, job: Json, type_: str, reason: str) -> None:
+        stamp = time_text_ms(self.clock.now_ms())
+        condition = {"type": type_, "status": "True", "reason": reason, "message": "", "lastTransitionTime": stamp}
+        self.server.put({**job, "status": {"conditions": [condition]}})
+
+    async def _collect(self, pod: Json) -> None:
+        """The garbage collector: a Job that is deleted in the foreground goes after its last pod."""
+        for owner in pod["metadata"].get("ownerReferences") or []:
+            self.collect(owner["uid"])
+
+    def collect(self, owner: str) -> None:
+        job = next((j for j in self.server.items(JOBS) if j["metadata"]["uid"] == owner), None)
+        if job is None or FOREGROUND not in (job["metadata"].get("finalizers") or []) or self._pods_of(owner):
+            return
+        finalizers = [f for f in job["metadata"]["finalizers"] if f != FOREGROUND]
+        self.server.put({**job, "metadata": {**job["metadata"], "finalizers": finalizers}})
+
+    def _pods_of(self, owner: str) -> list[Json]:
+        return [
+            p
+            for p in self.server.items(PODS)
+            if any(o["uid"] == owner for o in p["metadata"].get("ownerReferences") or [])
+        ]
+
+    def _now(self, raw: Json) -> Json:
+        """The object as it is now. Raises: Refusal when it is gone."""
+        metadata, api = raw["metadata"], raw["apiVersion"]
+        root = f"/api/{api}" if "/" not in api else f"/apis/{api}"
+        return self.server.get(f"{root}/namespaces/{metadata['namespace']}/{raw['kind'].lower()}s/{metadata['name']}")
+
+    def _set(self, pod: Json, phase: str, state: Json | None) -> None:
+        statuses = [{"name": "task", "state": state}] if state else []
+        try:
+            self.server.put({**self._now(pod), "status": {"phase": phase, "containerStatuses": statuses}})
+        except Refusal:
+            self.wrong.append(f"pod {pod['metadata']['name']} was let go before it could tell how it ended")
+
+
+@dataclass
+class Process:
+    """One life of the operator."""
+
+    operator: Operator
+    store: UsageStore
+    tasks: list[asyncio.Task[None]]
+    alive: bool = True
+
+
+class Simulation:
+    """A hub, members, and the operator."""
+
+    def __init__(self, folder: Path, sites: Sequence[str] = ("east", "west"), **settings: Any) -> None:
+        self.clock = VirtualClock()
+        self.hub = MemoryServer(self.clock, cluster_id="hub")
+        self.clusters = {name: Cluster(name, VirtualClock(), self._started, self._ended) for name in sites}
+        self.doubled: list[str] = []
+        self.process: Process | None = None
+        self.lose_event: Callable[[], bool] = lambda: False
+        self._folder = folder
+        self._alive: dict[str, dict[str, int]] = defaultdict(dict)  # by job, by pod, its epoch
+        self.settings = Settings.model_validate(
+            {
+                "namespace": NAMESPACE,
+                "identity": "operator",
+                "full_compare_s": 20,
+                "retain_finished_s": 15,
+                "retry_backoff_s": 5,
+                "workers": 8,
+                **settings,
+            }
+        )
+        for namespace in (NAMESPACE, "team-a", "default"):
+            self.hub.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        self.put(a_region())
+        for name in sites:
+            self.put(a_site(name))
+            self.put_secret(name, name)
+
+    # --- what people do
+
+    def put(self, raw: Json) -> Json:
+        """Apply an object of ours; only its spec counts."""
+        kept = {k: v for k, v in raw["metadata"].items() if k not in ("resourceVersion", "generation", "uid")}
+        namespaced = {k: v for k, v in kept.items() if k != "creationTimestamp"}
+        path = _path_of(raw)
+        try:
+            before = self.hub.get(path)
+        except Refusal:
+            return self.hub.put({**raw, "metadata": namespaced})
+        return self.hub.put({**before, "spec": raw["spec"]})
+
+    def put_secret(self, site: str, cluster: str) -> None:
+        """A Secret with a way to a cluster."""
+        config = write_kubeconfig(Target(server=f"https://{cluster}.example:6443", ca_pem=None, token="t"), name=cluster)
+        self.hub.put(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": f"site-{site}", "namespace": NAMESPACE},
+                "data": {"kubeconfig": base64.b64encode(config).decode()},
+            }
+        )
+
+    def edit(self, name: str, **spec: Any) -> None:
+        """Change fields of a job's spec."""
+        raw = self.job(name)
+        self.hub.put({**raw, "spec": merged(raw["spec"], spec)})
+
+    def edit_status(self, name: str, status: Any) -> None:
+        """What somebody with the right to does to a job's status: a merge patch."""
+        raw = self.job(name)
+        self.hub.put({**raw, "status": merged(raw.get("status"), status)})
+
+    def delete(self, name: str) -> None:
+        """kubectl delete."""
+        self.hub.delete(_job_path(name))
+
+    # --- what is to be seen
+
+    def job(self, name: str) -> Json:
+        """A job on the hub."""
+        return self.hub.get(_job_path(name))
+
+    def jobs(self) -> dict[str, Json]:
+        """All jobs on the hub, by name."""
+        return {j["metadata"]["name"]: j for j in self.hub.items(f"/apis/{GROUP}/{VERSION}/computejobs")}
+
+    def state(self, name: str) -> tuple[str, str]:
+        """State and reason of a job."""
+        status = self.job(name).get("status") or {}
+        return str(status.get("state")), str(status.get("reason"))
+
+    def condition(self, name: str, type_: str) -> Json:
+        """A condition of a job."""
+        found: Json = next(c for c in self.job(name)["status"]["conditions"] if c["type"] == type_)
+        return found
+
+    def site_condition(self, name: str, type_: str = "Ready") -> tuple[str, str]:
+        """Status and reason of a site's condition."""
+        site = self.hub.get(f"/apis/{API_VERSION}/computesites/{name}")
+        found = next(c for c in site["status"]["conditions"] if c["type"] == type_)
+        return found["status"], found["reason"]
+
+    def truth(self) -> dict[str, tuple[int, int]]:
+        """By job UID, pods that ran and their millicores times milliseconds, from the members themselves."""
+        sums: dict[str, tuple[int, int]] = {}
+        for run in self.runs():
+            if run.end_ms is None:
+                continue
+            pods, cpu = sums.get(run.job_uid, (0, 0))
+            sums[run.job_uid] = (pods + 1, cpu + run.cpu_milli * (run.end_ms - run.start_ms))
+        return sums
+
+    def runs(self) -> Iterator[Run]:
+        """All containers that ever ran."""
+        for cluster in self.clusters.values():
+            yield from cluster.runs.values()
+
+    def ledger(self) -> dict[str, tuple[int, int]]:
+        """The same, from the ledger."""
+        sums: dict[str, tuple[int, int]] = {}
+        with UsageStore(self._folder / "usage.sqlite3") as store:
+            for uid in {run.job_uid for run in self.runs()}:
+                found = store.of_job(uid)
+                if found:
+                    sums[uid] = (len(found), sum(u.cpu_milli_ms for u in found))
+        return sums
+
+    def member_objects(self) -> list[str]:
+        """Jobs and pods that stand on the members."""
+        return [
+            f"{cluster.name} {o['kind']} {o['metadata']['name']}"
+            for cluster in self.clusters.values()
+            for path in (JOBS, PODS)
+            for o in cluster.server.items(path)
+        ]
+
+    def check(self) -> None:
+        """What holds at any end: no two attempts at once, nothing let go too early, and the ledger is the truth."""
+        assert not self.doubled, self.doubled
+        wrong = [w for cluster in self.clusters.values() for w in cluster.wrong]
+        assert not wrong, wrong
+        ended = {run.job_uid for run in self.runs()} - {r.job_uid for r in self.runs() if r.end_ms is None}
+        truth = {uid: used for uid, used in self.truth().items() if uid in ended}
+        ledger = {uid: used for uid, used in self.ledger().items() if uid in ended}
+        assert ledger == truth, (ledger, truth)
+
+    async def until(self, true: Callable[[], object], seconds: float = 120.0) -> None:
+        """Let time pass until it is true."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while not true():
+            assert loop.time() < end, f"it did not come true in {seconds:.0f} s: {self.shown()}"
+            await asyncio.sleep(0.05)
+
+    def shown(self) -> str:
+        """Everything that a person would look at."""
+        jobs = {n: [j.get("status", {}).get(k) for k in ("state", "reason", "assignment")] for n, j in self.jobs().items()}
+        return json.dumps({"jobs": jobs, "members": self.member_objects()}, indent=1, default=str)
+
+    # --- the operator
+
+    def start(self) -> None:
+        """A new life."""
+        assert self.process is None, "it lives"
+        alive = [True]
+
+        def lives() -> bool:
+            return alive[0]
+
+        def connect(target: Target, site: str) -> MemoryClient:
+            cluster = target.server.removeprefix("https://").split(".")[0]
+            return MemoryClient(self.clusters[cluster].server, site, lives)
+
+        hub = MemoryClient(self.hub, "hub", lives)
+        store = UsageStore(self._folder / "usage.sqlite3")
+        operator = Operator(
+            target=Target(server="http://hub", ca_pem=None),
+            hub=hub,
+            hub_id="hub",
+            store=store,
+            clock=self.clock,
+            settings=self.settings,
+            metrics=Metrics(),
+            connect=connect,
+            place_all=place_first,
+            ledger_thread=InlineExecutor(),
+        )
+        tasks = [asyncio.ensure_future(operator.lead())]
+        tasks += [asyncio.ensure_future(self._feed(operator, hub, model.kind_info.plural)) for model in KINDS]
+        self.process = Process(operator, store, tasks)
+        self._kill = alive
+
+    async def kill(self) -> None:
+        """SIGKILL: nothing that it does from now on has any effect."""
+        process, self.process = self.process, None
+        assert process is not None, "it does not live"
+        self._kill[0] = False
+        process.store.close()  # an acknowledged record is on the disk, others are lost
+        for task in process.tasks:
+            task.cancel()
+        await asyncio.gather(*process.tasks, return_exceptions=True)
+
+    async def end(self) -> None:
+        """End the operator in good order, and the members with it."""
+        if self.process is not None:
+            for task in self.process.tasks:
+                task.cancel()
+            ended = await asyncio.gather(*self.process.tasks, return_exceptions=True)
+            self.process.store.close()
+            self.process = None
+            for error in ended:
+                if isinstance(error, Exception):
+                    raise error
+        for cluster in self.clusters.values():
+            cluster.stop()
+
+    async def _feed(self, operator: Operator, hub: MemoryClient, plural: str) -> None:
+        """What kopf does: list, watch, and tell of every event; some get lost."""
+        path = f"/apis/{GROUP}/{VERSION}/{plural}"
+        while True:
+            try:
+                listed = await hub.list_all(path)
+                for raw in listed["items"]:
+                    operator.mirror.apply(None, raw)
+                version = str(listed["metadata"]["resourceVersion"])
+                params = {"resourceVersion": version}
+                async for event in hub.watch(path, params, silence_s=60, longest_s=300):
+                    if not self.lose_event():
+                        operator.mirror.apply(event["type"], event["object"])
+            except (ApiError, Unreachable):
+                await asyncio.sleep(0.5)
+
+    # --- the truth
+
+    def _started(self, run: Run) -> None:
+        alive = self._alive[run.job_uid]
+        alive[run.pod_uid] = run.epoch
+        if len(set(alive.values())) > 1:
+            self.doubled.append(f"job {run.job_uid} runs as attempts {sorted(set(alive.values()))} at once")
+
+    def _ended(self, run: Run) -> None:
+        self._alive[run.job_uid].pop(run.pod_uid, None)
+
+
+def as_ms(text: str) -> int:
+    """A time of a status."""
+    return parse_time_ms(text)
+
+
+def _path_of(raw: Json) -> str:
+    plural = next(m.kind_info.plural for m in KINDS if m.kind_info.kind == raw["kind"])
+    namespace = raw["metadata"].get("namespace")
+    place = f"namespaces/{namespace}/" if namespace else ""
+    return f"/apis/{API_VERSION}/{place}{plural}/{raw['metadata']['name']}"
+
+
+def _job_path(name: str) -> str:
+    return f"/apis/{API_VERSION}/namespaces/team-a/computejobs/{name}"
+
+
+METERED = FINALIZER_METERING
