@@ -1,17 +1,19 @@
 """The operator's process: settings, hub, ledger, probes, election, and a graceful end."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 
 from suanli import __version__
 from suanli.base.errors import SuanliError
+from suanli.base.reasons import Reason
 from suanli.base.settings import Settings, load
+from suanli.base.untrusted import mapping
 from suanli.kube.client import ApiClient, ApiError, Target, Unreachable
 from suanli.kube.lease import Lease
 from suanli.kube.local import load_in_cluster, load_target
@@ -24,6 +26,7 @@ from suanli.telemetry.metrics import Metrics
 LOG = logging.getLogger(__name__)
 LEASE = "suanli-operator"
 LOOP_LAG_LIMIT_S = 30.0
+LEAD_END_S, WATCH_END_S = 6.0, 3.0  # a signal ends the process within ten seconds
 
 
 class SystemClock:
@@ -57,49 +60,54 @@ def run() -> int:
     try:
         settings = load(os.environ)
     except ValueError as error:
-        print(f"suanli operator: {error}")  # noqa: T201 - there is no log before the settings
+        print(f"suanli operator: {error}", file=sys.stderr)  # noqa: T201 - there is no log before the settings
         return 2
     logs.configure(settings.log_level, settings.log_format)
     if not settings.identity:
         settings = settings.model_copy(update={"identity": f"{socket.gethostname()}-{os.getpid()}"})
     try:
         target = load_target(settings.kubeconfig) if settings.kubeconfig else load_in_cluster()
-        Path(settings.data_dir).mkdir(parents=True, exist_ok=True)
-        store = UsageStore(Path(settings.data_dir) / "usage.sqlite3")
-    except (SuanliError, ValueError, OSError) as error:
+        store = _open_ledger(settings)
+    except SuanliError as error:
         LOG.error("bad configuration: %s", error)
         return 2
-    try:
+    with store:
         return asyncio.run(_serve(settings, target, store))
+
+
+def _open_ledger(settings: Settings) -> UsageStore:
+    """The usage ledger in the data folder. Raises: SuanliError."""
+    folder = Path(settings.data_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        LOG.error(
-            "cannot listen on %s:%s: %s; set SUANLI_HTTP_PORT", settings.http_host, settings.http_port, error.strerror
-        )
-        return 2
+        text = f"{folder} cannot be made: {error.strerror}; set SUANLI_DATA_DIR to a folder that this user may write"
+        raise SuanliError(Reason.LEDGER_UNUSABLE, text) from error
+    return UsageStore(folder / "usage.sqlite3")
 
 
 async def _serve(settings: Settings, target: Target, store: UsageStore) -> int:
     metrics, pulse, stop = Metrics(), Pulse(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    hub = ApiClient(
-        target,
-        name="hub",
-        concurrency=settings.hub_concurrency,
-        observer=metrics.request,
-        user_agent=f"suanli-operator/{__version__}",
-    )
+    _take_signals(stop)
+    try:
+        hub = ApiClient(
+            target,
+            name="hub",
+            concurrency=settings.hub_concurrency,
+            observer=metrics.request,
+            user_agent=f"suanli-operator/{__version__}",
+        )
+    except ValueError as error:
+        LOG.error("bad configuration: %s", error)
+        return 2
     async with hub:
-        try:
-            identity = await hub.get("/api/v1/namespaces/kube-system")
-        except (ApiError, Unreachable) as error:
-            LOG.error("the hub cannot be used: %s; check its address, credentials and the chart's RBAC", error)
-            return 4
+        hub_id = await _identity_of(hub, stop)
+        if hub_id is None:
+            return 0 if stop.is_set() else 4
         operator = Operator(
             target=target,
             hub=hub,
-            hub_id=identity["metadata"]["uid"],
+            hub_id=hub_id,
             store=store,
             clock=SystemClock(),
             settings=settings,
@@ -108,10 +116,14 @@ async def _serve(settings: Settings, target: Target, store: UsageStore) -> int:
         probes = ProbeServer(
             settings.http_host, settings.http_port, healthy=pulse.wrong, ready=operator.ready, metrics=operator.scrape
         )
-        port = await probes.start()
-        LOG.info(
-            "started", extra={"version": __version__, "hub": target.server, "port": port, "identity": settings.identity}
-        )
+        try:
+            port = await probes.start()
+        except OSError as error:
+            address = f"{settings.http_host}:{settings.http_port}"
+            LOG.error("cannot listen on %s: %s; set SUANLI_HTTP_PORT or SUANLI_HTTP_HOST", address, error.strerror)
+            return 2
+        told = {"version": __version__, "hub": target.server, "port": port, "identity": settings.identity}
+        LOG.info("started", extra=told)
         lease = Lease(hub, settings.namespace, LEASE, settings.identity, duration_s=settings.lease_s)
         try:
             return await _run_until_stopped(operator, lease, pulse, stop)
@@ -120,24 +132,59 @@ async def _serve(settings: Settings, target: Target, store: UsageStore) -> int:
             LOG.info("stopped")
 
 
+async def _identity_of(hub: ApiClient, stop: asyncio.Event) -> str | None:
+    """The UID of the hub's kube-system namespace; None when it does not tell, or when a signal came first."""
+    asking = asyncio.create_task(hub.get("/api/v1/namespaces/kube-system"))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({asking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not asking.done():
+        asking.cancel()
+        return None
+    try:
+        uid = mapping(asking.result().get("metadata")).get("uid")
+    except (ApiError, Unreachable) as error:
+        LOG.error("the hub cannot be used: %s; check its address, credentials and the chart's RBAC", error)
+        return None
+    if not isinstance(uid, str) or not uid:
+        LOG.error("the hub cannot be used: %s answers, but not as a Kubernetes API server does", hub.server)
+        return None
+    return uid
+
+
 async def _run_until_stopped(operator: Operator, lease: Lease, pulse: Pulse, stop: asyncio.Event) -> int:
+    unwatch = asyncio.Event()
     tasks = {
-        "watch": asyncio.create_task(operator.watch(stop)),
-        "lead": asyncio.create_task(lease.run(operator.lead)),
-        "pulse": asyncio.create_task(pulse.run()),
-        "stop": asyncio.create_task(stop.wait()),
+        "the watch of the hub": asyncio.create_task(operator.watch(unwatch, lambda: _take_signals(stop))),
+        "the lead": asyncio.create_task(lease.run(operator.lead)),
+        "the pulse": asyncio.create_task(pulse.run()),
     }
-    done, _ = await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
-    code = 0
-    if tasks["stop"] not in done:
-        for name, task in tasks.items():
-            if task in done:
-                LOG.error("%s ended; the process ends so that a fresh one takes over", name, exc_info=task.exception())
-        code = 1
-    stop.set()
-    for name in ("lead", "pulse"):
+    stopping = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait({stopping, *tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
+    code = 0 if stopping in done else 1
+    for name, task in tasks.items():
+        if code and task in done:
+            _tell_end(name, None if task.cancelled() else task.exception())
+    stopping.cancel()
+    # What writes ends first, and gives the lease back; then the watch, which cancels whatever is left when it ends.
+    for name in ("the lead", "the pulse"):
         tasks[name].cancel()
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(10.0):
-            await asyncio.gather(*tasks.values(), return_exceptions=True)
+    await asyncio.wait({tasks["the lead"], tasks["the pulse"]}, timeout=LEAD_END_S)
+    unwatch.set()
+    _, late = await asyncio.wait(tasks.values(), timeout=WATCH_END_S)
+    for task in late:
+        task.cancel()
     return code
+
+
+def _tell_end(name: str, error: BaseException | None) -> None:
+    if isinstance(error, ApiError | Unreachable | SuanliError):
+        LOG.error("%s ended: %s; the process ends so that a fresh one takes over", name, error)
+    else:
+        LOG.error("%s ended; the process ends so that a fresh one takes over", name, exc_info=error)
+
+
+def _take_signals(stop: asyncio.Event) -> None:
+    """Have a signal end the process in good order."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -150,6 +150,12 @@ def test_a_terminated_container_without_a_finish_ends_with_its_disruption(a_pod:
     assert (usage.run_ms, usage.estimated) == (120_000, True)
 
 
+def test_a_hub_whose_clock_was_set_back_loses_nothing(a_pod: APod, t0: int) -> None:
+    usage = measured(a_pod(), t0 - HOUR)
+    assert (usage.run_ms, usage.estimated) == (10_000, True)
+    assert "far behind" in usage.note
+
+
 # --- what cannot be true
 
 

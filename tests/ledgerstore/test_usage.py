@@ -93,14 +93,14 @@ def test_another_record_of_a_known_pod_is_refused_and_counted(
 
 def test_nothing_to_record_is_no_trouble(store: UsageStore) -> None:
     assert store.record([]) == 0
-    assert store.recorded([]) == set()
+    assert store.of_pods([]) == []
     assert store.totals() == total([])
 
 
 def test_recorded_asks_for_more_pods_than_one_statement_holds(store: UsageStore) -> None:
     pods = [f"p{n}" for n in range(2 * MOST_PARAMETERS + 1)]
     store.record([a_usage(pod) for pod in pods[::2]])
-    assert store.recorded([*pods, "other"]) == set(pods[::2])
+    assert {u.pod_uid for u in store.of_pods([*pods, "other"])} == set(pods[::2])
 
 
 def test_the_largest_records_sum_exactly(store: UsageStore) -> None:
@@ -126,7 +126,7 @@ def test_another_thread_may_use_it(store: UsageStore) -> None:
     thread = threading.Thread(target=store.record, args=([a_usage()],))
     thread.start()
     thread.join()
-    assert store.recorded(["p1"]) == {"p1"}
+    assert [u.pod_uid for u in store.of_pods(["p1"])] == ["p1"]
 
 
 def test_another_process_may_read_while_it_is_written(store: UsageStore, path: Path) -> None:
@@ -290,7 +290,7 @@ def test_what_was_acknowledged_survives_a_kill(path: Path) -> None:
     child.stdout.close()
     child.wait()
     with UsageStore(path) as store:
-        assert store.recorded(acknowledged) == set(acknowledged)
+        assert {u.pod_uid for u in store.of_pods(acknowledged)} == set(acknowledged)
         assert store.totals().pods - len(acknowledged) in (0, 1)
 
 
@@ -347,7 +347,7 @@ class Ledger(RuleBasedStateMachine):
         assert {u.pod_uid: u for u in self.store.of_job("u1")} == {
             p: u for p, u in self.model.items() if u.job_uid == "u1"
         }
-        assert self.store.recorded(f"p{n}" for n in range(12)) == set(self.model)
+        assert {u.pod_uid for u in self.store.of_pods(f"p{n}" for n in range(12))} == set(self.model)
         assert self.store.conflicts == self.conflicts
 
     def teardown(self) -> None:

@@ -23,6 +23,14 @@ def parse_time_ms(text: str) -> int:
     return round(moment.timestamp() * 1000)
 
 
+def time_or_zero(value: object) -> int:
+    """The same of a raw value; 0 for anything that is no such time."""
+    try:
+        return parse_time_ms(value) if isinstance(value, str) else 0
+    except (ValueError, OverflowError):
+        return 0
+
+
 def time_text(ms: int) -> str:
     """Milliseconds since the epoch as Kubernetes writes times, to the second."""
     return datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -17,16 +17,28 @@ class Condition:
     message: str = ""
 
 
+STATUSES = ("True", "False", "Unknown")
+
+
+def readable(conditions: object) -> list[dict[str, Any]]:
+    """The conditions of a raw list that say something; whoever may edit a status may write anything into it."""
+    return [
+        dict(c)
+        for c in (conditions if isinstance(conditions, list) else [])
+        if isinstance(c, dict) and isinstance(c.get("type"), str) and c["type"] and c.get("status") in STATUSES
+    ]
+
+
 def status_text(status: bool | None) -> str:
     """The API's word for it: "True", "False" or "Unknown"."""
     return "Unknown" if status is None else str(status)
 
 
 def merged(
-    old: Iterable[Mapping[str, Any]], new: Iterable[Condition], generation: int, now: str, order: tuple[str, ...]
+    old: object, new: Iterable[Condition], generation: int, now: str, order: tuple[str, ...]
 ) -> list[dict[str, Any]]:
     """The old conditions with the new ones put in, in the given order of types; equal input gives equal output."""
-    by_type = {str(c["type"]): dict(c) for c in old}
+    by_type = {c["type"]: c for c in readable(old)}
     for condition in new:
         before = by_type.get(condition.type, {})
         status = status_text(condition.status)
@@ -36,7 +48,7 @@ def merged(
             "reason": str(condition.reason),
             "message": condition.message[:1024],
             "observedGeneration": generation,
-            "lastTransitionTime": before["lastTransitionTime"] if before.get("status") == status else now,
+            "lastTransitionTime": before.get("lastTransitionTime", now) if before.get("status") == status else now,
         }
     rank = {name: i for i, name in enumerate(order)}
     return sorted(by_type.values(), key=lambda c: (rank.get(c["type"], len(order)), c["type"]))

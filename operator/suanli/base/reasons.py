@@ -38,6 +38,8 @@ class Reason(StrEnum):
     # a job's way
     PLACED = "Placed"
     REQUEUED = "Requeued"
+    SPEC_CHANGED = "SpecChanged"
+    STATUS_UNREADABLE = "StatusUnreadable"
     DISPATCHING = "Dispatching"
     DISPATCHED = "Dispatched"
     DISPATCH_REFUSED = "DispatchRefused"
@@ -52,7 +54,6 @@ class Reason(StrEnum):
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     DEADLINE = "Deadline"
-    CANCELLED = "Cancelled"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     NOT_FINISHED = "NotFinished"
     # sites

@@ -91,5 +91,6 @@ def load(environment: Mapping[str, str]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
-        text = f'{PREFIX}{name.upper()}="{first["input"]}": {first["msg"]} ({Settings.model_fields[name].description})'
+        value = str(first["input"])[:120]
+        text = f'{PREFIX}{name.upper()}="{value}": {first["msg"]} ({Settings.model_fields[name].description})'
         raise ValueError(text) from error

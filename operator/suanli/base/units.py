@@ -1,7 +1,7 @@
 """Units of the wire (Kubernetes quantities, Go durations, decimal strings) as exact integers."""
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 MICRO = 1_000_000
 MS_PER_HOUR = 3_600_000
@@ -13,7 +13,8 @@ QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]{1,3})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
 _DURATION_UNIT_US = {"us": 1, "µs": 1, "ms": 1_000, "s": MICRO, "m": 60 * MICRO, "h": 3_600 * MICRO}
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|us|µs|s|m|h)")
 # Bounded: members send quantities too, and "1e999999999" must not become a number.
-_QUANTITY = re.compile(r"^([0-9]{1,24}(?:\.[0-9]{1,24})?)([eE][0-9]{1,2}|m|k|[KMGTPE]i?)?$")
+_QUANTITY = re.compile(r"([0-9]{1,24}(?:\.[0-9]{1,24})?)([eE][0-9]{1,2}|m|k|[KMGTPE]i?)?")
+_MICRO = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,6})?")
 _SUFFIX = {
     "": Decimal(1),
     "m": Decimal("0.001"),
@@ -56,7 +57,7 @@ def quantity(text: str | int) -> Decimal:
 
     Raises: ValueError when it is not a quantity.
     """
-    match = _QUANTITY.match(str(text))
+    match = _QUANTITY.fullmatch(str(text))
     if match is None:
         raise ValueError(f'"{text}" is not a quantity such as "500m", "16" or "64Gi"')
     number, suffix = match.group(1), match.group(2) or ""
@@ -80,14 +81,9 @@ def micro(text: str) -> int:
 
     Raises: ValueError when it is not such a number.
     """
-    try:
-        scaled = Decimal(text) * MICRO
-        exact = scaled == scaled.to_integral_value()
-    except InvalidOperation:
-        exact = False
-    if not exact or not scaled.is_finite():
+    if _MICRO.fullmatch(text) is None:
         raise ValueError(f'"{text}" is not a decimal number with at most six places such as "1.18"')
-    return int(scaled)
+    return int(Decimal(text) * MICRO)
 
 
 def decimal_text(value: int, scale: int = MICRO, places: int = 6) -> str:

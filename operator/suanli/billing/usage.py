@@ -135,7 +135,9 @@ def _bounded(start: int, end: int, created: int | None, now_ms: int, notes: list
     if created is not None and start < created - MAX_SKEW_MS:
         notes.append("started before it was created")
         start = created
-    if end > now_ms + MAX_SKEW_MS:
+    if created is not None and created > now_ms + MAX_SKEW_MS:
+        notes.append("the hub's clock is far behind the member's")  # one of them was set; the length is still true
+    elif end > now_ms + MAX_SKEW_MS:
         notes.append("ended in the future")
         end = now_ms
     if end < start:

@@ -105,10 +105,10 @@ class UsageStore:
             rows = self._db.execute(f"{_SELECT} WHERE job_uid = ? ORDER BY start_ms, pod_uid", [job_uid])
             return [_usage(row) for row in rows]
 
-    def recorded(self, pod_uids: Iterable[str]) -> set[str]:
-        """Those of these pods that are in the ledger. Raises: SuanliError."""
+    def of_pods(self, pod_uids: Iterable[str]) -> list[PodUsage]:
+        """What is recorded of these pods, in no order. Raises: SuanliError."""
         with self._plainly():
-            return {usage.pod_uid for usage in self._of_pods(list(pod_uids))}
+            return list(self._of_pods(list(pod_uids)))
 
     def totals(self) -> Usage:
         """The exact sum of everything. Raises: SuanliError."""

@@ -1,9 +1,9 @@
-"""What a job itself has wrong, before any site is asked: names that nobody knows, a time that has not come."""
+"""What keeps a job from being placed before any site is asked: names that nobody knows, a user or a time that says wait."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from suanli.api.job import ComputeJobSpec
+from suanli.api.job import ComputeJobSpec, JobState
 from suanli.base.clock import parse_time_ms
 from suanli.base.reasons import Reason
 from suanli.placement.snapshot import Country, SiteView, WaitingJob
@@ -78,6 +78,14 @@ def known_class(spec: ComputeJobSpec, known: Known) -> Refusal | None:
     return Refusal(Reason.UNKNOWN_CLASS, text)
 
 
+def wanted(spec: ComputeJobSpec, known: Known) -> Refusal | None:
+    """Its user wants it to run."""
+    if spec.desired_state is JobState.RUNNING:
+        return None
+    text = f"spec.desiredState is {spec.desired_state}; set it to {JobState.RUNNING} to have it placed"
+    return Refusal(Reason.SUSPENDED, text)
+
+
 def due(spec: ComputeJobSpec, known: Known) -> Refusal | None:
     """Its time has come."""
     start = spec.timing.not_before
@@ -86,7 +94,7 @@ def due(spec: ComputeJobSpec, known: Known) -> Refusal | None:
     return Refusal(Reason.NOT_BEFORE, f"spec.timing.notBefore is {start}; it waits until then")
 
 
-CHECKS: tuple[Check, ...] = (known_regions, known_tier, known_sites, any_site, known_class, due)
+CHECKS: tuple[Check, ...] = (known_regions, known_tier, known_sites, any_site, known_class, wanted, due)
 
 
 def refusals(

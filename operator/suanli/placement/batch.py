@@ -25,7 +25,6 @@ Bools = npt.NDArray[np.bool_]
 
 FOREVER_US = 1 << 60  # a bound that no path exceeds
 MOST = 1 << 60  # times and capacities are cut here: sums of arrays stay within 64 bits
-MOST_A_TASK = 1 << 46  # what one task asks for is cut here, far above any node: 10,000 tasks stay below MOST
 NO_WISH = 1 << 16
 NO_ROOM = ClassRoom((), ())
 ANY_TIER = "any"
@@ -81,7 +80,7 @@ class Batch:
         """What one task needs. Shape (R, 4). Units: millicores, bytes, cards, pods."""
         return np.array(
             [
-                (min(MOST_A_TASK, cpu_milli(t.cpu)), min(MOST_A_TASK, whole(t.memory)), t.cards, 1)
+                (min(MOST, cpu_milli(t.cpu)), min(MOST, whole(t.memory)), t.cards, 1)
                 for t in (row.spec.resources.per_task for row in self.rows)
             ],
             dtype=np.int64,
@@ -198,10 +197,10 @@ def make_batch(waiting: Sequence[WaitingJob], sites: Sequence[SiteView], country
 
 def group(waiting: Sequence[WaitingJob]) -> tuple[Row, ...]:
     """Rows in the order of the queue: higher priority, then older, then UID."""
-    alike: dict[tuple[str, str, tuple[str, ...]], list[WaitingJob]] = defaultdict(list)
+    alike: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[WaitingJob]] = defaultdict(list)
     for job in sorted(waiting, key=queue_order):
         spec = job.job.spec.model_dump_json(include=_TELLING)
-        alike[job.account, spec, tuple(sorted(job.backoff))].append(job)
+        alike[job.account, spec, tuple(sorted(job.backoff.items()))].append(job)
     return tuple(Row(tuple(jobs)) for jobs in alike.values())
 
 

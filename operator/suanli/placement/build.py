@@ -94,8 +94,8 @@ def _squeeze(draft: Draft, row: int, order_p: Ints, budget: Budget) -> bool:
 
 def _make_room(draft: Draft, row: int, pool: int, depth: int, closed: tuple[int, ...], budget: Budget) -> bool:
     """Put one job of the row into the pool after others have moved on to their next choices; nothing changes if that fails."""
-    saved = draft.save()
-    for other, goal in _movers(draft, row, pool, closed):
+    mark = draft.mark()
+    for other, goal in _movers(draft, pool, _others(draft, row, pool), closed):
         if draft.room(row, pool):
             break
         while draft.placed_rp[other, pool] and not draft.room(row, pool):
@@ -104,31 +104,35 @@ def _make_room(draft: Draft, row: int, pool: int, depth: int, closed: tuple[int,
     if draft.room(row, pool):
         draft.put(row, pool, 1)
         return True
-    draft.restore(saved)
+    draft.undo(mark)
     return False
 
 
 def _move(draft: Draft, row: int, pool: int, goal: int, depth: int, closed: tuple[int, ...], budget: Budget) -> bool:
     """Move one job to its goal, if need be by making room there."""
-    saved = draft.save()
-    if not draft.take_out(row, pool, 1):
+    has_room, mark = draft.room(row, goal) > 0, draft.mark()
+    if (depth == 1 and not has_room) or not draft.take_out(row, pool, 1):
         return False
-    if draft.room(row, goal):
+    if has_room:
         draft.put(row, goal, 1)
         return True
-    if depth > 1 and _make_room(draft, row, goal, depth - 1, (*closed, goal), budget):
+    if _make_room(draft, row, goal, depth - 1, (*closed, goal), budget):
         return True
-    draft.restore(saved)
+    draft.undo(mark)
     return False
 
 
+def _others(draft: Draft, row: int, pool: int) -> Ints:
+    """The other rows in the pool."""
+    others = np.flatnonzero(draft.placed_rp[:, pool])
+    return others[others != row]
+
+
 def _movers(
-    draft: Draft, row: int, pool: int, closed: tuple[int, ...], most_extra: int | None = None
+    draft: Draft, pool: int, others: Ints, closed: tuple[int, ...], most_extra: int | None = None
 ) -> list[tuple[int, int]]:
     """Rows in the pool that could go elsewhere, and where; the cheapest move per freed share of the pool first."""
     market = draft.market
-    others = np.flatnonzero(draft.placed_rp[:, pool])
-    others = others[others != row]
     freed = np.maximum((market.demand_rk[others] / np.maximum(market.capacity_pk[pool], 1.0)).max(axis=1), 1e-12)
     extra = market.cost_rp[others] - market.cost_rp[others, pool][:, None]
     open_ = market.allowed_rp[others]
@@ -169,14 +173,19 @@ def _exchange(draft: Draft, row: int, pool: int, goal: int, budget: Budget) -> b
     """One job goes to a full pool and another one leaves it, if that is cheaper together."""
     market = draft.market
     gain = int(market.cost_rp[row, pool] - market.cost_rp[row, goal])
-    for other, refuge in _movers(draft, row, goal, (goal,), most_extra=gain):
+    others = _others(draft, row, goal)
+    short_k = market.demand_rk[row] - draft.left_k(goal)
+    others = others[(market.demand_rk[others] >= short_k).all(axis=1)]
+    for other, refuge in _movers(draft, goal, others, (goal,), most_extra=gain):
+        if refuge != pool and not draft.room(other, refuge):
+            continue
         if not budget.spend():
             return False
-        saved = draft.save()
+        mark = draft.mark()
         if draft.take_out(row, pool, 1) and draft.take_out(other, goal, 1) and draft.room(row, goal):
             draft.put(row, goal, 1)
             if draft.room(other, refuge):
                 draft.put(other, refuge, 1)
                 return True
-        draft.restore(saved)
+        draft.undo(mark)
     return False

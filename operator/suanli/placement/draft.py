@@ -1,20 +1,23 @@
 """A plan in the making: who is where, and what the nodes can still take."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from suanli.placement.batch import Ints
+from suanli.placement.batch import Floats, Ints
 from suanli.placement.market import Market
-from suanli.placement.packing import Load, Nodes, pack, slots, take
+from suanli.placement.packing import Nodes, Shape, pack, slots, take
 
 
 @dataclass(frozen=True)
-class Saved:
-    """A draft as it was."""
+class Step:
+    """Jobs of a row put into a pool, or taken out where they are fewer than none, and how the pool was before."""
 
-    placed_rp: Ints
-    nodes: tuple[Nodes, ...]
+    row: int
+    pool: int
+    jobs: int
+    nodes: Nodes
 
 
 class Draft:
@@ -24,13 +27,23 @@ class Draft:
         self.market = market
         self.placed_rp: Ints = np.zeros(market.cost_rp.shape, dtype=np.int64)
         self._nodes = list(market.nodes)
+        self._tasks: list[dict[Shape, int]] = [{} for _ in market.nodes]
+        self._steps: list[Step] = []
 
     @property
     def cost(self) -> int:
         """What everything placed costs, in micro-yuan."""
+        return sum(count * cost for count, cost in self._costs())
+
+    @property
+    def amounts(self) -> int:
+        """The same with what policy takes off counted as if it put it on."""
+        return sum(count * abs(cost) for count, cost in self._costs())
+
+    def _costs(self) -> Iterator[tuple[int, int]]:
+        """How many jobs cost how much."""
         used = np.nonzero(self.placed_rp)
-        pairs = zip(self.placed_rp[used].tolist(), self.market.cost_rp[used].tolist(), strict=True)
-        return sum(count * cost for count, cost in pairs)
+        yield from zip(self.placed_rp[used].tolist(), self.market.cost_rp[used].tolist(), strict=True)
 
     def placed(self, row: int) -> int:
         """Jobs of a row that have a place."""
@@ -42,43 +55,51 @@ class Draft:
             return 0
         return slots(self._nodes[pool], self.market.shapes[row]) // int(self.market.tasks_r[row])
 
+    def left_k(self, pool: int) -> Floats:
+        """What all nodes of the pool together can still take. Shape (4,)."""
+        return np.array([sum(count * node[k] for count, node in self._nodes[pool]) for k in range(4)], dtype=float)
+
     def put(self, row: int, pool: int, jobs: int) -> None:
         """Put jobs there; `room` has said that they fit."""
         left = take(self._nodes[pool], *self.market.load(row, jobs))
         assert left is not None, "room was asked before"
-        self._nodes[pool] = left
-        self.placed_rp[row, pool] += jobs
+        self._step(row, pool, jobs, left)
 
     def take_out(self, row: int, pool: int, jobs: int) -> bool:
         """Take jobs out; false, and nothing changed, if the rest cannot be packed anew."""
-        self.placed_rp[row, pool] -= jobs
-        left = pack(self.market.nodes[pool], self.loads(pool))
-        if left is None:
-            self.placed_rp[row, pool] += jobs
-            return False
-        self._nodes[pool] = left
-        return True
+        return self._repacked(row, pool, -jobs)
 
     def tidy_for(self, row: int, pool: int) -> bool:
         """Pack the pool anew with one more job of the row; false, and nothing changed, if that does not fit either."""
-        if not self.market.allowed_rp[row, pool]:
-            return False
-        left = pack(self.market.nodes[pool], [*self.loads(pool), self.market.load(row, 1)])
+        return bool(self.market.allowed_rp[row, pool]) and self._repacked(row, pool, 1)
+
+    def mark(self) -> int:
+        """How it is now, to be returned to."""
+        return len(self._steps)
+
+    def undo(self, mark: int) -> None:
+        """Make it as it was at that mark."""
+        while len(self._steps) > mark:
+            last = self._steps.pop()
+            self._count(last.row, last.pool, -last.jobs)
+            self._nodes[last.pool] = last.nodes
+
+    def _repacked(self, row: int, pool: int, jobs: int) -> bool:
+        left = pack(self.market.nodes[pool], [*self._tasks[pool].items(), self.market.load(row, jobs)])
         if left is None:
             return False
-        self._nodes[pool] = left
-        self.placed_rp[row, pool] += 1
+        self._step(row, pool, jobs, left)
         return True
 
-    def loads(self, pool: int) -> list[Load]:
-        """Everything in a pool."""
-        rows = np.flatnonzero(self.placed_rp[:, pool])
-        return [self.market.load(int(r), int(self.placed_rp[r, pool])) for r in rows]
+    def _step(self, row: int, pool: int, jobs: int, left: Nodes) -> None:
+        self._steps.append(Step(row, pool, jobs, self._nodes[pool]))
+        self._count(row, pool, jobs)
+        self._nodes[pool] = left
 
-    def save(self) -> Saved:
-        """Remember how it is."""
-        return Saved(self.placed_rp.copy(), tuple(self._nodes))
-
-    def restore(self, saved: Saved) -> None:
-        """Make it as it was."""
-        self.placed_rp, self._nodes = saved.placed_rp.copy(), list(saved.nodes)
+    def _count(self, row: int, pool: int, jobs: int) -> None:
+        self.placed_rp[row, pool] += jobs
+        shape, tasks = self.market.load(row, jobs)
+        inside = self._tasks[pool]
+        inside[shape] = inside.get(shape, 0) + tasks
+        if not inside[shape]:
+            del inside[shape]

@@ -113,7 +113,7 @@ class Explainer:
         taken = [s for s in range(len(b.sites)) if self._sieve.fell_rs[r, s] < 0]
         if taken:
             name = b.sites[taken[0]].site.metadata.name
-            text = f"{name} could take it, but what is free there goes to jobs ahead of it in this plan"
+            text = f"{name} could take it, but what is free there goes to other jobs of this plan"
             rejections = _added(
                 rejections, Rejection(reason=Reason.WAITING_FOR_CAPACITY, count=len(taken), example=text)
             )

@@ -14,6 +14,7 @@ from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.units import bytes_text, decimal_text, duration_text
 from suanli.placement.batch import MOST, NO_WISH, Batch, Bools, Ints
+from suanli.placement.network import NOWHERE
 from suanli.placement.packing import Nodes, Shape, nodes_of, slots
 from suanli.placement.rules import matches_rp, names_s
 from suanli.placement.scores import Costs
@@ -60,7 +61,10 @@ def latency_bound(b: Batch, costs: Costs) -> Verdicts:
     one_way_us_rs = b.one_way_us_us[b.origin_r]
 
     def why(r: int, s: int) -> str:
-        source = "" if b.paths_us[int(b.origin_r[r])][s].measured else " by distance"
+        path = b.paths_us[int(b.origin_r[r])][s]
+        if path is NOWHERE:
+            return _nowhere(b, s)
+        source = "" if path.measured else " by distance"
         far, bound = duration_text(int(one_way_us_rs[r, s])), duration_text(int(b.latency_bound_us_r[r]))
         return f"is {far} from {b.rows[r].spec.origin}{source}, the bound is {bound}"
 
@@ -194,9 +198,14 @@ def active_site(b: Batch, costs: Costs) -> Verdicts:
 
 
 def ready_site(b: Batch, costs: Costs) -> Verdicts:
-    """Sites that are ready."""
-    allowed_s = np.array([view.ready for view in b.sites], dtype=bool)
-    return Verdicts(Reason.SITE_NOT_READY, _all_rows(b, allowed_s), lambda r, s: b.sites[s].not_ready or "is not ready")
+    """Sites that are ready and stand somewhere."""
+    known = b.country.regions
+    allowed_s = np.array([view.ready and view.site.spec.region in known for view in b.sites], dtype=bool)
+
+    def why(r: int, s: int) -> str:
+        return _nowhere(b, s) if b.sites[s].ready else b.sites[s].not_ready or "is not ready"
+
+    return Verdicts(Reason.SITE_NOT_READY, _all_rows(b, allowed_s), why)
 
 
 def backoff(b: Batch, costs: Costs) -> Verdicts:
@@ -212,18 +221,20 @@ def backoff(b: Batch, costs: Costs) -> Verdicts:
 
 def free_units(b: Batch, costs: Costs) -> Verdicts:
     """Pools with as many free units as the whole gang needs, on whatever nodes."""
-    free_pk = np.array([_free_units(pool.room.free) for pool in b.pools], dtype=np.int64).reshape(len(b.pools), 3)
-    needed_rk = b.tasks_r[:, None] * b.need_rk[:, :3]
+    free_p = [_free_units(pool.room.free) for pool in b.pools]
+    free_pk = np.array([[min(MOST, f) for f in free] for free in free_p], dtype=np.int64).reshape(len(b.pools), 3)
+    tasks_r1, need_rk = b.tasks_r[:, None], b.need_rk[:, :3]
+    needed_rk = np.where(need_rk > MOST // tasks_r1, MOST, tasks_r1 * np.minimum(need_rk, MOST // tasks_r1))
     allowed_rp = np.asarray((needed_rk[:, None, :] <= free_pk[None, :, :]).all(axis=2))
 
     def why(r: int, p: int) -> str:
-        free, needed = free_pk[p], needed_rk[r]
+        free, needed = free_p[p], [int(b.tasks_r[r]) * int(need) for need in need_rk[r]]
         class_ = b.pools[p].resource.class_
         if needed[2] > free[2]:
             return f"has {free[2]} cards of {class_} free now, the job needs {needed[2]}"
         if needed[0] > free[0]:
-            return f"has {_cores(int(free[0]))} cores of {class_} free now, the job needs {_cores(int(needed[0]))}"
-        return f"has {bytes_text(int(free[1]))} memory of {class_} free now, the job needs {bytes_text(int(needed[1]))}"
+            return f"has {_cores(free[0])} cores of {class_} free now, the job needs {_cores(needed[0])}"
+        return f"has {bytes_text(free[1])} memory of {class_} free now, the job needs {bytes_text(needed[1])}"
 
     return Verdicts(Reason.WAITING_FOR_CAPACITY, allowed_rp, why, by_pool=True)
 
@@ -270,11 +281,13 @@ MENDED_BY_WAITING = (
 class Sieve:
     """What all filters leave.
 
-    Shapes: `allowed_rp` (R, P); `fell_rs` (R, S) holds the number of the filter a site fell to, -1 where it did not.
+    Shapes: `allowed_rp` (R, P); `fell_rs` (R, S) and `fell_rp` (R, P) hold the number of the filter that a site, and one of
+    its pools, fell to, -1 where they did not. A site falls with its last pool.
     """
 
     allowed_rp: Bools
     fell_rs: Ints
+    fell_rp: Ints
     verdicts: tuple[Verdicts, ...]
 
     def reason(self, r: int, s: int) -> Reason | None:
@@ -284,10 +297,11 @@ class Sieve:
 
     def why(self, b: Batch, r: int, s: int) -> str:
         """The same in numbers, with the site's name."""
-        verdict = self.verdicts[int(self.fell_rs[r, s])]
+        filter_ = int(self.fell_rs[r, s])
+        verdict = self.verdicts[filter_]
         place = s
         if verdict.by_pool:
-            here = [int(p) for p in np.flatnonzero(b.site_p == s) if not verdict.allowed[r, p]]
+            here = np.flatnonzero((b.site_p == s) & (self.fell_rp[r] == filter_)).tolist()
             if not here:
                 return f"{b.sites[s].site.metadata.name} offers no class"
             place = min(here, key=lambda p: (int(b.wish_rp[r, p]), p))
@@ -299,19 +313,17 @@ def sift(b: Batch, costs: Costs) -> Sieve:
     allowed_rp = np.ones((len(b.rows), len(b.pools)), dtype=bool)
     standing_rs = np.ones((len(b.rows), len(b.sites)), dtype=bool)
     fell_rs = np.full(standing_rs.shape, -1, dtype=np.int64)
+    fell_rp = np.full(allowed_rp.shape, -1, dtype=np.int64)
     verdicts = []
     for i, filter_ in enumerate(FILTERS):
         verdict = filter_(b, costs)
         verdicts.append(verdict)
-        if verdict.by_pool:
-            allowed_rp &= verdict.allowed
-            left_rs = standing_rs & b.over_sites(allowed_rp)
-        else:
-            left_rs = standing_rs & verdict.allowed
+        left_rp = allowed_rp & (verdict.allowed if verdict.by_pool else verdict.allowed[:, b.site_p])
+        left_rs = standing_rs & (b.over_sites(left_rp) if verdict.by_pool else verdict.allowed)
         fell_rs[standing_rs & ~left_rs] = i
-        standing_rs = left_rs
-        allowed_rp &= standing_rs[:, b.site_p]
-    return Sieve(allowed_rp, fell_rs, tuple(verdicts))
+        fell_rp[allowed_rp & ~left_rp] = i
+        standing_rs, allowed_rp = left_rs, left_rp
+    return Sieve(allowed_rp, fell_rs, fell_rp, tuple(verdicts))
 
 
 def _slots_rp(b: Batch, nodes_p: list[Nodes]) -> Ints:
@@ -327,11 +339,15 @@ def _free_units(groups: Iterable[FreeNodes]) -> tuple[int, int, int]:
     cpu = memory = cards = 0
     for g in groups:
         cpu, memory, cards = cpu + g.count * g.cpu_milli, memory + g.count * g.memory_bytes, cards + g.count * g.cards
-    return min(MOST, cpu), min(MOST, memory), min(MOST, cards)
+    return cpu, memory, cards
 
 
 def _all_rows(b: Batch, allowed_s: Bools) -> Bools:
     return np.asarray(np.broadcast_to(allowed_s[None, :], (len(b.rows), len(b.sites))))
+
+
+def _nowhere(b: Batch, s: int) -> str:
+    return f"stands in {b.sites[s].site.spec.region}, which is no ComputeRegion"
 
 
 def _labels(selector: object) -> list[tuple[str, str]]:

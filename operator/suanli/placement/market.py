@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from suanli.placement.batch import MOST, Bools, Floats, Ints
+from suanli.placement.batch import Bools, Floats, Ints
 from suanli.placement.packing import Load, Nodes, Shape
 
 
@@ -38,7 +38,7 @@ class Market:
     def capacity_pk(self) -> Floats:
         """What all nodes of a pool can still take. Shape (P, 4)."""
         sums = [[sum(count * node[k] for count, node in nodes) for k in range(4)] for nodes in self.nodes]
-        return np.asarray(np.minimum(np.array(sums, dtype=float).reshape(len(self.nodes), 4), float(MOST)))
+        return np.array(sums, dtype=float).reshape(len(self.nodes), 4)
 
     def by_preference(self, key_rp: Floats) -> Ints:
         """Pools of every row, the one with the smallest key first, then by wish. Shape (R, P)."""

@@ -40,7 +40,7 @@ class Network:
     def __init__(self, regions: Iterable[ComputeRegion], links: Iterable[ComputeLink]) -> None:
         self._at = {r.metadata.name: (float(r.spec.latitude), float(r.spec.longitude)) for r in regions}
         self._graph: nx.Graph[str] = nx.Graph()
-        for link in links:
+        for link in sorted(links, key=lambda link: link.metadata.name):  # of ways equally fast, always the same
             self._add(link)
         self._from: dict[str, Mapping[str, Path]] = {}
 

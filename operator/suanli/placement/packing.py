@@ -1,10 +1,10 @@
 """Tasks onto nodes: how many fit, and what is left when some are taken. Nodes that are alike are counted, not listed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from suanli.placement.snapshot import FreeNodes
 
-Shape = tuple[int, int, int, int]  # of one task: millicores, bytes, cards, pods
+Shape = tuple[int, int, int, int]  # of one task: millicores, bytes, cards, pods (never 0)
 Node = tuple[int, int, int, int]  # what one node can still take, in the same order
 Nodes = tuple[tuple[int, Node], ...]  # how many of each kind, the fullest first: by cards, then cores, then memory
 Load = tuple[Shape, int]  # a shape and how many tasks of it
@@ -18,7 +18,14 @@ def nodes_of(groups: Iterable[FreeNodes]) -> Nodes:
 
 def times(node: Node, shape: Shape) -> int:
     """Tasks of a shape that one node takes."""
-    return min(free // asked for free, asked in zip(node, shape, strict=True) if asked)
+    most = node[3] // shape[3]
+    if shape[0]:
+        most = min(most, node[0] // shape[0])
+    if shape[1]:
+        most = min(most, node[1] // shape[1])
+    if shape[2]:
+        most = min(most, node[2] // shape[2])
+    return most
 
 
 def slots(nodes: Nodes, shape: Shape) -> int:
@@ -46,9 +53,12 @@ def take(nodes: Nodes, shape: Shape, tasks: int) -> Nodes | None:
     return None if left else _ordered(kept)
 
 
-def pack(nodes: Nodes, loads: Sequence[Load]) -> Nodes | None:
+def pack(nodes: Nodes, loads: Iterable[Load]) -> Nodes | None:
     """What is left when all the loads are taken, the largest shapes first; None if they do not fit that way."""
-    for shape, tasks in sorted(loads, key=lambda load: (load[0][2], load[0][0], load[0][1]), reverse=True):
+    wanted: dict[Shape, int] = {}
+    for shape, tasks in loads:
+        wanted[shape] = wanted.get(shape, 0) + tasks
+    for shape, tasks in sorted(wanted.items(), key=lambda load: (load[0][2], load[0][0], load[0][1]), reverse=True):
         left = take(nodes, shape, tasks)
         if left is None:
             return None

@@ -5,6 +5,7 @@ that is cheapest with its price on top, and what that costs, less the value of a
 best plan costs. Prices climb along the overload (subgradient; step by Polyak). Sources: Fisher 1981, Held and Karp 1971.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,16 +16,19 @@ from suanli.placement.market import Market
 PATIENCE = 12  # iterations without a better bound before the step is halved
 WORK = 200_000_000  # multiplications that one ascent may take
 FEWEST, MOST_ITERATIONS = 40, 300
-ROUNDING = 1e-12
+ROUNDING = 1e-12  # of all that was summed up, far more than floats lose
 
 
 @dataclass(frozen=True)
 class Ascent:
-    """Prices and the bound they prove. Shapes: `price_pk` (P, 4), micro-yuan per unit of each resource; `key_rp` (R, P)."""
+    """Prices and the bound they prove, in whole micro-yuan as all costs are.
+
+    Shapes: `price_pk` (P, 4), micro-yuan per unit of each resource; `key_rp` (R, P), cost with the price of what a job takes.
+    """
 
     price_pk: Floats
     key_rp: Floats
-    bound: float
+    bound: int
 
 
 def ascend(
@@ -58,7 +62,13 @@ def ascend(
         worth = np.maximum(0.0, worth + theta * max(target - bound, abs(target) * 1e-6) / norm * moving)
     price_pk = best / capacity
     key_rp = market.cost_rp + market.demand_rk @ price_pk.T
-    return Ascent(price_pk, np.where(market.allowed_rp, key_rp, np.inf), best_bound - abs(best_bound) * ROUNDING)
+    proven = math.ceil(best_bound - (_amounts(market.cost_rp[rows], count) + 2 * float(best.sum())) * ROUNDING)
+    return Ascent(price_pk, np.where(market.allowed_rp, key_rp, np.inf), proven)
+
+
+def _amounts(cost_rp: Ints, count: Floats) -> float:
+    """No row's part of a bound is larger than its dearest pool."""
+    return float((count * np.abs(cost_rp).max(axis=1, initial=0)).sum())
 
 
 def _relaxed(

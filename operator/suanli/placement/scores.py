@@ -20,7 +20,7 @@ from suanli.placement.rules import matches_rp, names_s
 GIB = 1 << 30
 MINUTES = 24 * 60
 MS_PER_MINUTE = 60_000
-MOST_MICRO_YUAN = float(1 << 52)  # sums of what is cut here are still exact
+MOST_MICRO_YUAN = float(1 << 50)  # sums of all lines, each cut here, are still exact
 WATT_MS_PER_KWH = 1_000 * MS_PER_HOUR
 
 Score = Callable[[Batch], Floats]

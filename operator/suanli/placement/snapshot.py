@@ -108,7 +108,7 @@ class Prices:
 class Plan:
     """One decision for every waiting job, by UID.
 
-    `gap_ppm` is proven: no way to run the jobs that are placed is cheaper by more than this share of what the plan costs.
+    `gap_ppm` is proven: no way to run the jobs that are placed is cheaper by more than this share of the amounts of their costs.
     """
 
     decisions: Mapping[str, Decision]

@@ -92,17 +92,16 @@ def solve(market: Market, start_pk: Floats) -> Solution:
         return Solution(draft, 0, guide.price_pk)
     placed_r = draft.placed_rp.sum(axis=1)
     proof = ascend(market, placed_r, float(draft.cost), guide.price_pk)
-    bound = max(proof.bound, float(_least_cost(market, placed_r)))
-    return Solution(draft, gap_ppm(market, draft, bound), proof.price_pk)
+    bound = max(proof.bound, _least_cost(market, placed_r))
+    return Solution(draft, gap_ppm(draft, bound), proof.price_pk)
 
 
-def gap_ppm(market: Market, draft: Draft, bound: float) -> int:
+def gap_ppm(draft: Draft, bound: int) -> int:
     """How much less the placed jobs could cost at most, as millionths of what the plan moves: the sum of its costs' amounts.
 
-    The amounts, because policy weights may bring a plan's cost near zero or below it.
+    The amounts, because policy weights may bring a plan's cost near zero or below it. Rounded up: it is proven.
     """
-    amounts = float((draft.placed_rp * np.abs(market.cost_rp)).sum())
-    return 0 if amounts == 0 else max(0, round((draft.cost - bound) / amounts * PPM))
+    return max(0, -((bound - draft.cost) * PPM // draft.amounts)) if draft.amounts else 0
 
 
 def _best(market: Market, drafts: list[Draft]) -> Draft:

@@ -2,40 +2,82 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 
 from suanli.api import KINDS
 from suanli.base.names import GROUP, VERSION
-from suanli.federation.member import Member
 from suanli.kube.client import ApiClient, ApiError, Unreachable
 from suanli.reconcile.state import Mirror
 
 LOG = logging.getLogger(__name__)
+REFUSALS = (401, 403, 404)
+LEAST_S = 2.0  # between two comparisons, however much they are asked for
 
 
 async def fill(hub: ApiClient, mirror: Mirror) -> None:
     """Make the mirror equal to the hub. Raises: ApiError, Unreachable."""
+    number = mirror.begin_comparison()
     for model in KINDS:
         info = model.kind_info
         listed = await hub.list_all(f"/apis/{GROUP}/{VERSION}/{info.plural}")
-        mirror.compare(info.kind, listed["items"], int(listed["metadata"].get("resourceVersion") or 0))
+        version = str(listed["metadata"].get("resourceVersion") or "")
+        mirror.compare(info.kind, listed["items"], int(version) if version.isdecimal() else 0)
+    mirror.end_comparison(number)
 
 
-async def run(
-    hub: ApiClient,
-    mirror: Mirror,
-    members: Callable[[], Mapping[str, Member]],
-    look_at: Callable[[str], None],
-    every_s: float,
-) -> None:
-    """Compare again and again until cancelled; every job, and everything on a member, is looked at anew."""
+async def fill_patiently(hub: ApiClient, mirror: Mirror) -> None:
+    """The same, again and again while the hub is busy or away. Raises: ApiError when it refuses."""
     while True:
-        await asyncio.sleep(every_s)
         try:
             await fill(hub, mirror)
         except (ApiError, Unreachable) as error:
-            LOG.warning("full comparison put off", extra={"error": str(error)[:300]})
-            continue
-        mirror.forget_removed()
-        for uid in [*mirror.jobs, *(u for m in members().values() for u in m.job_uids())]:
-            look_at(uid)
+            if isinstance(error, ApiError) and error.status in REFUSALS:
+                raise
+            LOG.warning("the hub cannot be read, will be tried again", extra={"error": str(error)[:300]})
+            await asyncio.sleep(LEAST_S)
+        else:
+            return
+
+
+class Comparison:
+    """Compares again and again, and sooner when somebody asks."""
+
+    def __init__(
+        self,
+        hub: ApiClient,
+        mirror: Mirror,
+        *,
+        on_members: Callable[[], Iterable[str]],
+        look_at: Callable[[str], None],
+        every_s: float,
+    ) -> None:
+        """`on_members` are the UIDs of all jobs that have anything on a member; `look_at` has a job looked at anew."""
+        self._hub = hub
+        self._mirror = mirror
+        self._on_members = on_members
+        self._look_at = look_at
+        self._every_s = every_s
+        self._wish = asyncio.Event()
+
+    def soon(self) -> None:
+        """A member holds what the mirror does not know: ask the hub."""
+        self._wish.set()
+
+    async def run(self) -> None:
+        """Compare until cancelled; every job, and everything on a member, is looked at anew."""
+        while True:
+            try:
+                async with asyncio.timeout(self._every_s):
+                    await self._wish.wait()
+            except TimeoutError:
+                pass
+            self._wish.clear()
+            try:
+                await fill(self._hub, self._mirror)
+            except (ApiError, Unreachable) as error:
+                LOG.warning("full comparison put off", extra={"error": str(error)[:300]})
+                self._wish.set()
+            else:
+                for uid in [*self._mirror.jobs, *self._on_members()]:
+                    self._look_at(uid)
+            await asyncio.sleep(LEAST_S)

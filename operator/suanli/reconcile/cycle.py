@@ -1,25 +1,27 @@
 """The placement cycle: a snapshot of all that waits, one decision for each, assumed here and committed by the workers."""
 
 import asyncio
+import contextlib
 import logging
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping
 
-from suanli.api.job import Assignment, JobState
+from suanli.api.job import Assignment
 from suanli.base.clock import Clock, time_text
 from suanli.base.settings import Settings
 from suanli.base.units import cpu_milli, whole
 from suanli.federation.capacity import Demand
+from suanli.federation.member import Member
 from suanli.placement.snapshot import Decision, Plan, Prices, SiteView, WaitingJob
 from suanli.placement.solve import place
-from suanli.reconcile import status
 from suanli.reconcile.sites import Sites
-from suanli.reconcile.state import JobEntry, Mirror
+from suanli.reconcile.state import Assumption, JobEntry, Mirror
 from suanli.reconcile.worker import JobWorker
 from suanli.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
 IDLE_S = 30.0  # with jobs waiting, look again at least so often: back-offs end and tariffs change
+SETTLE_S = 3.0  # a fresh leader waits so long, beyond a probe, until it is known which sites are ready
 THREAD_FROM = 100  # a larger batch is placed off the event loop
 
 
@@ -54,6 +56,7 @@ class Cycle:
     async def run(self) -> None:
         """Cycle until cancelled."""
         loop = asyncio.get_running_loop()
+        await self._settle()
         while True:
             began = loop.time()
             self._wake.clear()
@@ -63,23 +66,32 @@ class Cycle:
                 LOG.exception("placement cycle failed, will be tried again")
                 self._metrics.surprises.inc()
                 waits = True
-            await asyncio.sleep(max(0.0, self._settings.cycle_ms / 1000 - (loop.time() - began)))
+            took = loop.time() - began
+            # Half of the time at most is spent on placement: what was placed has to get on its way.
+            await asyncio.sleep(max(took, self._settings.cycle_ms / 1000 - took))
             try:
                 async with asyncio.timeout(IDLE_S if waits else None):
                     await self._wake.wait()
             except TimeoutError:
                 continue
 
+    async def _settle(self) -> None:
+        """The first plan is made when all sites have been heard from, not of the few that answer first."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.probe_s + SETTLE_S):
+                while self._sites.settling():
+                    self._wake.clear()
+                    await self._wake.wait()
+
     async def _once(self) -> bool:
         """One cycle; true when jobs still wait."""
-        waiting = self._waiting()
-        if not waiting:
-            return False
-        views = self._views()
-        generations = {w.uid: self._mirror.jobs[w.uid].generation for w in waiting}
         now_ms = self._clock.now_ms()
+        waiting = self._waiting(now_ms)
+        if not waiting:
+            return bool(self._mirror.waiting)
+        decided_upon = {w.uid: w.job for w in waiting}
         with self._metrics.cycle_seconds.time():
-            args = (waiting, views, self._mirror.country, now_ms)
+            args = (waiting, self._views(), self._mirror.country, now_ms)
             if len(waiting) >= THREAD_FROM:
                 plan = await asyncio.to_thread(self._place, *args, warm=self._prices)
             else:
@@ -87,89 +99,82 @@ class Cycle:
         self._prices = plan.prices
         left = 0
         for uid, decision in plan.decisions.items():
-            entry = self._mirror.jobs.get(uid)
-            if entry is None or entry.generation != generations[uid] or entry.holds is not None or entry.finished:
+            entry = self._mirror.waiting.get(uid)
+            if entry is None or entry.model is not decided_upon[uid]:
                 continue
             if decision.site is None:
                 left += 1
-                self._worker.decisions[uid] = decision
-            else:
+                self._explain(uid, decision)
+            elif decision.site in self._mirror.sites:
                 self._assume(entry, decision, plan.gap_ppm, now_ms)
-            self._worker.queue.add(uid)
         self._metrics.cycle(len(waiting), left, plan.gap_ppm)
-        return left > 0
+        return bool(self._mirror.waiting)
+
+    def _explain(self, uid: str, decision: Decision) -> None:
+        """Have the reason written: another one at once, the same in other numbers when it is due."""
+        before = self._worker.decisions.get(uid)
+        self._worker.decisions[uid] = decision
+        if before is None or before.reason is not decision.reason:
+            self._worker.queue.add(uid)
+        elif before != decision:
+            self._worker.queue.add_later(uid, self._settings.explain_s)
 
     def _assume(self, entry: JobEntry, decision: Decision, gap_ppm: int, now_ms: int) -> None:
         """Hold the room at once; the worker commits it on the hub or rolls it back."""
         assert decision.site is not None, "only a placed job is assumed"
         assert decision.class_ is not None, "a placed job has a class"
-        epoch = int(entry.status.get("epoch") or 0) + 1
+        epoch = max(entry.epoch, self._worker.last_epoch(entry.uid)) + 1
         assignment = Assignment(site=decision.site, epoch=epoch, class_=decision.class_, time=time_text(now_ms))
-        entry.assumed = assignment
-        entry.assumed_status = status.placed(entry, decision, assignment, gap_ppm, now_ms)
+        self._mirror.assume(entry, Assumption(assignment, decision, gap_ppm, now_ms))
+        self._worker.queue.add(entry.uid)
 
-    def _waiting(self) -> list[WaitingJob]:
-        now_ms = self._clock.now_ms()
-        found = []
-        for entry in self._mirror.jobs.values():
-            model = entry.model
-            if (
-                model is None
-                or entry.holds is not None
-                or entry.finished
-                or model.spec.desired_state is JobState.SUSPENDED
-            ):
-                continue
-            found.append(
-                WaitingJob(
-                    uid=entry.uid,
-                    job=model,
-                    account=entry.namespace,
-                    submitted_ms=entry.created_ms,
-                    backoff=self._backoff(entry.uid, now_ms),
-                )
+    def _waiting(self, now_ms: int) -> list[WaitingJob]:
+        return [
+            WaitingJob(
+                uid=entry.uid,
+                job=entry.model,
+                account=entry.namespace,
+                submitted_ms=entry.created_ms,
+                backoff=self._backoff(entry.uid, now_ms),
             )
-        return found
+            for entry in self._mirror.waiting.values()
+            if entry.model is not None and not self._worker.held_up(entry.uid)
+        ]
 
     def _backoff(self, uid: str, now_ms: int) -> Mapping[str, str]:
-        sites = self._worker.backoff.get(uid)
-        if not sites:
-            return {}
+        """The sites that are not tried again yet, and why; one that would last too long is of a clock that jumped back."""
+        most_ms = self._settings.retry_backoff_s * 1000
         return {
             site: f"an attempt there ended badly; not tried again before {time_text(until)} ({text})"[:300]
-            for site, (until, text) in sites.items()
-            if until > now_ms
+            for site, (until, text) in self._worker.backoff.get(uid, {}).items()
+            if 0 < until - now_ms <= most_ms
         }
 
     def _views(self) -> list[SiteView]:
-        demands = unbound(self._mirror, self._sites)
         views = []
         for name, site in self._mirror.sites.items():
             ready, why = self._sites.readiness(name)
             member = self._sites.members.get(name)
             if member is None or not ready:
-                views.append(SiteView(site=site, ready=False, not_ready=why, classes={}))
+                views.append(SiteView(site=site, ready=False, not_ready=why))
                 continue
-            figures = member.figures(tuple(site.spec.resources), demands.get(name, ()))
-            views.append(SiteView(site=site, ready=True, classes={c: f.free for c, f in figures.items()}))
+            figures = member.figures(tuple(site.spec.resources), unbound(self._mirror, name, member))
+            views.append(SiteView(site=site, ready=True, classes={c: f.room for c, f in figures.items()}))
         return views
 
 
-def unbound(mirror: Mirror, sites: Sites) -> dict[str, tuple[Demand, ...]]:
-    """By site, tasks of assigned jobs that hold no node yet, alike ones together."""
-    counts: dict[str, dict[tuple[str, int, int, int], int]] = defaultdict(lambda: defaultdict(int))
-    for entry in mirror.jobs.values():
+def unbound(mirror: Mirror, site: str, member: Member) -> tuple[Demand, ...]:
+    """Tasks of jobs assigned to a site that hold no node yet, alike ones together."""
+    counts: Counter[tuple[str, int, int, int]] = Counter()
+    for entry in mirror.held_at(site):
         assignment = entry.holds
-        if assignment is None or entry.model is None:
+        if assignment is None or entry.model is None or entry.bound_epoch == assignment.epoch:
             continue
-        member = sites.members.get(assignment.site)
-        bound = member.bound_tasks(entry.uid, assignment.epoch) if member else 0
-        left = entry.model.spec.tasks - bound
-        if left > 0:
-            per_task = entry.model.spec.resources.per_task
-            shape = (assignment.class_, cpu_milli(per_task.cpu), whole(per_task.memory), per_task.cards)
-            counts[assignment.site][shape] += left
-    return {
-        site: tuple(Demand(class_, n, cpu, memory, cards) for (class_, cpu, memory, cards), n in sorted(shapes.items()))
-        for site, shapes in counts.items()
-    }
+        spec = entry.model.spec
+        left = spec.tasks - member.bound_tasks(entry.uid, assignment.epoch)
+        if left <= 0:
+            entry.bound_epoch = assignment.epoch  # a task that had its node does not come again in this attempt
+            continue
+        per_task = spec.resources.per_task
+        counts[assignment.class_, cpu_milli(per_task.cpu), whole(per_task.memory), per_task.cards] += left
+    return tuple(Demand(class_, n, cpu, memory, cards) for (class_, cpu, memory, cards), n in sorted(counts.items()))

@@ -10,6 +10,7 @@ from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
 
 LOG = logging.getLogger(__name__)
 MOST_WAITING = 256  # in a storm of trouble the conditions tell; events may be dropped
+MAX_NOTE_BYTES = 1_000  # the API server takes 1 KiB, in bytes
 
 
 class Recorder:
@@ -25,16 +26,16 @@ class Recorder:
         """Tell people of one object's trouble."""
         namespace = metadata.get("namespace") or "default"
         now = self._clock.now_ms()
-        name = f"{metadata['name'][:200]}.{short_hash(str(metadata.get('uid')), reason, str(now), length=12)}"
+        unique = short_hash(kind, str(metadata.get("uid")), reason, str(now), length=12)
         body = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"name": name, "namespace": namespace},
+            "metadata": {"name": f"{metadata['name'][:200].rstrip('-.')}.{unique}", "namespace": namespace},
             "eventTime": time_text_ms(now)[:-1] + "000Z",
             "type": "Warning",
             "reason": str(reason),
             "action": "Reconcile",
-            "note": text[:1000],
+            "note": _bounded(text),
             "reportingController": "suanli.io/operator",
             "reportingInstance": self._instance[:128],
             "regarding": {
@@ -61,3 +62,7 @@ class Recorder:
                 await self._hub.post(path, body)
             except (ApiError, Unreachable) as error:
                 LOG.warning("event not written", extra={"error": str(error)[:300]})
+
+
+def _bounded(text: str) -> str:
+    return text.encode(errors="replace")[:MAX_NOTE_BYTES].decode(errors="ignore")

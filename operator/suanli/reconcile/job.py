@@ -5,10 +5,11 @@ stage look. No stage remembers anything: after a crash the same table goes on fr
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from suanli.api.job import Assignment, JobState, Usage
-from suanli.base.clock import parse_time_ms, time_text
+from suanli.api.job import Assignment, Usage
+from suanli.base.clock import time_or_zero, time_text
 from suanli.base.conditions import Condition
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
@@ -18,15 +19,31 @@ from suanli.placement.snapshot import Decision
 from suanli.reconcile import status
 from suanli.reconcile.state import JobEntry
 
+SUSPENDED = "spec.desiredState is Suspended; set it to Running to go on"
+LEAVING_S = 60.0  # twice the grace that our pods have
+POD_NEWS_S = 30.0  # a Job may be known to be complete before the last of its pods is known
+
 
 @dataclass(frozen=True)
 class AtSite:
-    """What one member holds of one job."""
+    """What one member holds of one job; `silence` says why nobody can know what runs there now, if that is certain."""
 
     usable: bool
-    silent_since_ms: int
-    jobs: tuple[OwnJob, ...]
-    pods: tuple[OwnPod, ...]
+    silence: str = ""
+    jobs: tuple[OwnJob, ...] = ()
+    pods: tuple[OwnPod, ...] = ()
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What this process knows of the current attempt beside hub and members; a fresh one knows nothing, and may."""
+
+    created: bool = False  # the member said that its Job is there
+    unanswered_s: float = 0.0  # a create got no answer; for so long it may still come true
+    refused: str = ""  # what the member said to the last create, if it said no for good
+    put_off: str = ""  # the same, if it may say yes later
+    tried_s: float = 0.0  # since the first try to create it
+    seen_s: float = 0.0  # since its Job was first seen
 
 
 @dataclass(frozen=True)
@@ -34,37 +51,45 @@ class View:
     """All that a stage may look at."""
 
     uid: str
-    entry: JobEntry | None  # None: no ComputeJob owns what the members hold
+    entry: JobEntry | None  # None: the mirror has no such ComputeJob
+    gone: bool  # the hub certainly has none
     sites: Mapping[str, AtSite]
-    recorded: frozenset[str]  # pods whose use is in the ledger, or that had none
+    recorded: AbstractSet[str]  # pods whose use is in the ledger, or that had none
     usage: Callable[[], Usage]  # all that is in the ledger for this job
+    offered: bool  # the assigned site offers the assigned class
     decision: Decision | None  # what the last cycle said, if it did not place the job
     explained_ms: int  # when the reason for waiting was last written
-    create_refused: str  # what the member said to the last create, if it said no for good
+    explain_every_ms: int
+    attempt: Attempt
+    leaving_s: Mapping[str, float]  # by pod that is being deleted and never ran, since when that is known
     now_ms: int
     settings: Settings
 
     @property
-    def here(self) -> AtSite | None:
+    def here(self) -> AtSite:
         """The site of the current assignment."""
         assignment = self.entry.assignment if self.entry else None
-        return self.sites.get(assignment.site) if assignment else None
+        return self.sites.get(assignment.site, NOWHERE) if assignment else NOWHERE
 
     def job(self) -> OwnJob | None:
         """The current attempt's member Job."""
-        assignment = self.entry.assignment if self.entry else None
-        here = self.here
-        if assignment is None or here is None:
-            return None
-        return next((j for j in here.jobs if j.epoch == assignment.epoch), None)
+        epoch = self._epoch()
+        return next((j for j in self.here.jobs if j.epoch == epoch), None)
 
     def pods(self) -> list[OwnPod]:
         """The current attempt's pods."""
-        assignment = self.entry.assignment if self.entry else None
-        here = self.here
-        if assignment is None or here is None:
-            return []
-        return [p for p in here.pods if p.epoch == assignment.epoch]
+        epoch = self._epoch()
+        return [p for p in self.here.pods if p.epoch == epoch]
+
+    def alive(self, pod: OwnPod) -> bool:
+        """Whether a pod may run, or is not metered yet."""
+        return not (pod.ended and pod.uid in self.recorded)
+
+    def _epoch(self) -> int:
+        return self.entry.assignment.epoch if self.entry and self.entry.assignment else 0
+
+
+NOWHERE = AtSite(usable=False)
 
 
 @dataclass(frozen=True)
@@ -74,6 +99,12 @@ class Write:
     status: Json
     warning: Reason | None = None
     text: str = ""
+    backs_off: bool = False  # the site is not tried again for a while
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Write the assumed assignment into the status."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +112,11 @@ class Create:
     """Create the attempt's Job on its member."""
 
     assignment: Assignment
+
+    @property
+    def site(self) -> str:
+        """Where."""
+        return self.assignment.site
 
 
 @dataclass(frozen=True)
@@ -101,9 +137,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Release:
-    """Let these pods go."""
+    """Let these pods of one member go."""
 
-    pods: tuple[tuple[str, OwnPod], ...]
+    site: str
+    pods: tuple[OwnPod, ...]
 
 
 @dataclass(frozen=True)
@@ -113,9 +150,11 @@ class Wait:
     seconds: float | None = None
 
 
-Step = Write | Create | Delete | Record | Release | Wait
+MemberStep = Create | Delete | Release
+Step = Write | Commit | Record | Wait | MemberStep
 # An attempt that is being taken back for one of these reasons; the reason stands in condition Dispatched.
-UNCOUNTED = frozenset({Reason.GANG_TIMEOUT, Reason.DISRUPTED})
+WISHED = frozenset({Reason.SUSPENDED, Reason.SPEC_CHANGED})  # nobody is warned, and the site is not to blame
+UNCOUNTED = WISHED | {Reason.GANG_TIMEOUT, Reason.DISRUPTED, Reason.CLASS_NOT_OFFERED}
 ENDING = UNCOUNTED | {Reason.IMAGE_PULL_FAILED, Reason.FAILED, Reason.DELETED_ON_MEMBER}
 
 
@@ -127,45 +166,48 @@ def record(view: View) -> Step | None:
 
 def release(view: View) -> Step | None:
     """A pod that is being deleted goes once it cannot run any more and its use is recorded."""
-    due, later = [], 0
     for site, at in view.sites.items():
-        for pod in at.pods:
-            if not (pod.metered and pod.deleting):
-                continue
-            unborn = not pod.started and not pod.ended
-            grace_left_ms = _time(pod.deletion) - view.now_ms
-            if (pod.ended and pod.uid in view.recorded) or (unborn and (not pod.node or grace_left_ms <= 0)):
-                due.append((site, pod))
-            elif unborn:
-                later = max(later, grace_left_ms)
-    if due:
-        return Release(tuple(due))
-    return Wait(later / 1000) if later and view.entry is None else None
+        due = tuple(p for p in at.pods if at.usable and _release_in_ms(view, at, p) == 0)
+        if due:
+            return Release(site, due)
+    return None
+
+
+def keep_damaged(view: View) -> Step | None:
+    """While nobody can say where a job is assigned, nothing is started or stopped for it."""
+    entry = view.entry
+    if entry is None or entry.finished or not entry.damage:
+        return None
+    return _write_or_wait(entry, status.damaged(entry, view.now_ms), Reason.STATUS_UNREADABLE, entry.damage)
 
 
 def remove_stale(view: View) -> Step | None:
     """What no ComputeJob owns, or an older attempt left, is removed before anything new is made."""
+    if view.entry is None and not view.gone:
+        return Wait()  # the mirror may lag; a comparison with the hub will tell
     assignment = view.entry.assignment if view.entry else None
     for site, at in view.sites.items():
         for job in at.jobs:
             current = assignment is not None and (site, job.epoch) == (assignment.site, assignment.epoch)
             if at.usable and not current and not job.deleting:
-                return Delete(site, job, "no ComputeJob owns it" if view.entry is None else "it is of an older attempt")
+                return Delete(site, job, "no ComputeJob owns it" if view.entry is None else "it is of another attempt")
     return None if view.entry else Wait()
 
 
 def refuse_invalid(view: View) -> Step | None:
-    """A spec that cannot be read is said so."""
+    """A spec that cannot be read is said so; an attempt that was begun before goes on."""
     entry = _entry(view)
-    if entry.model is not None or entry.assignment is not None or entry.finished:
+    if entry.model is not None or entry.finished or entry.assumed is not None:
         return None
-    return _write_or_wait(entry, status.invalid(entry, view.now_ms), Reason.INVALID_SPEC)
+    wanted = status.invalid(entry, view.now_ms)
+    if status.patch_of(entry.status, wanted):
+        return Write(wanted, Reason.INVALID_SPEC, entry.problem)
+    return None if entry.assignment is not None else Wait()
 
 
 def confirm(view: View) -> Step | None:
     """A decision is committed on the hub before anything is created on a member."""
-    entry = _entry(view)
-    return Write(entry.assumed_status) if entry.assumed is not None else None
+    return Commit() if _entry(view).assumed is not None else None
 
 
 def settle_finished(view: View) -> Step | None:
@@ -177,12 +219,11 @@ def settle_finished(view: View) -> Step | None:
     if (entry.status.get("usage") or {}) != usage:
         return Write(status.changed(entry, view.now_ms, [], usage=usage))
     job = view.job()
-    if job is None or job.deleting:
+    if job is None or job.deleting or not view.here.usable:
         return Wait()
-    left_ms = _time(entry.status.get("finishedAt")) + view.settings.retain_finished_s * 1000 - view.now_ms
-    over = job.complete or job.failed_reason
-    if over and left_ms > 0:
-        return Wait(left_ms / 1000)
+    left_s = _left_s(time_or_zero(entry.status.get("finishedAt")), view.settings.retain_finished_s * 1000, view.now_ms)
+    if (job.complete or job.failed_reason) and left_s > 0:
+        return Wait(left_s)
     return Delete(_assigned(entry).site, job, "the job has finished")
 
 
@@ -191,114 +232,112 @@ def explain_waiting(view: View) -> Step | None:
     entry = _entry(view)
     if entry.assignment is not None:
         return None
-    if entry.model is not None and entry.model.spec.desired_state is JobState.SUSPENDED:
-        text = "spec.desiredState is Suspended; set it to Running to go on"
-        conditions = [*status.accepted(), Condition("Placed", False, Reason.SUSPENDED, text)]
-        wanted = status.changed(entry, view.now_ms, conditions, placement=None, queue=None)
-        return _write_or_wait(entry, wanted)
+    if entry.suspended:
+        conditions = [*status.accepted(), Condition("Placed", False, Reason.SUSPENDED, SUSPENDED)]
+        return _write_or_wait(entry, status.changed(entry, view.now_ms, conditions, placement=None, queue=None))
     if view.decision is None:
         return Wait()
     wanted = status.waiting(entry, view.decision, view.now_ms)
     if not status.patch_of(entry.status, wanted):
         return Wait()
-    left_ms = view.explained_ms + view.settings.explain_s * 1000 - view.now_ms
+    left_s = _left_s(view.explained_ms, view.explain_every_ms, view.now_ms)
     old = entry.condition("Placed")
-    if left_ms > 0 and old is not None and old["reason"] == view.decision.reason:
-        return Wait(left_ms / 1000)
+    if left_s > 0 and old is not None and old.get("reason") == view.decision.reason:
+        return Wait(left_s)
     return Write(wanted)
 
 
 def mark_silence(view: View) -> Step | None:
     """While the site is silent, nothing is done there and nothing old is shown as fresh."""
     entry, here = _entry(view), view.here
-    if here is not None and here.usable:
+    if here.usable:
         return None
-    assignment = _assigned(entry)
-    running = entry.condition("Running")
-    if running is None or running["status"] != "True":
+    if not here.silence:
         return Wait()
-    if here is None:
-        text = f"ComputeSite {assignment.site} is not known or not connected; restore it, or delete the job"
-    else:
-        text = f"{assignment.site} was last heard from at {time_text(here.silent_since_ms)}; the job may still be running there"
-    wanted = status.changed(entry, view.now_ms, [Condition("Running", None, Reason.SITE_UNREACHABLE, text)])
-    return _write_or_wait(entry, wanted)
+    text = f"{here.silence}; the job may still be running there"
+    return _write_or_wait(
+        entry, status.changed(entry, view.now_ms, [Condition("Running", None, Reason.SITE_UNREACHABLE, text)])
+    )
 
 
 def suspend(view: View) -> Step | None:
-    """Suspending stops the attempt; what ran stays metered."""
-    entry = _entry(view)
-    if entry.model is None or entry.model.spec.desired_state is not JobState.SUSPENDED:
+    """Suspending stops the attempt; what ran stays metered. What has ended by itself has ended."""
+    entry, job = _entry(view), view.job()
+    if not entry.suspended or _ending(entry) is not None or (job is not None and (job.complete or job.failed_reason)):
         return None
-    gone = _stopped(view, "the user suspended it")
-    if gone is not None:
-        return gone
-    text = "spec.desiredState is Suspended; set it to Running to go on"
-    conditions = [
-        Condition("Placed", False, Reason.SUSPENDED, text),
-        Condition("Dispatched", False, Reason.SUSPENDED, text),
-        Condition("Running", False, Reason.SUSPENDED, text),
-    ]
-    usage = status.wire(view.usage())
-    return Write(
-        status.changed(entry, view.now_ms, conditions, assignment=None, placement=None, startedAt=None, usage=usage)
-    )
+    return _end_attempt(view, Reason.SUSPENDED, SUSPENDED)
 
 
 def take_back(view: View) -> Step | None:
     """An attempt that ended badly is removed first; only then the job is queued again, or ends."""
     entry = _entry(view)
-    dispatched = entry.condition("Dispatched")
-    if dispatched is None or dispatched["status"] != "False" or dispatched["reason"] not in ENDING:
+    ending = _ending(entry)
+    if ending is None:
         return None
-    gone = _stopped(view, f"the attempt ended: {dispatched['reason']}")
+    reason, text = ending
+    gone = _stopped(view, f"the attempt ended: {reason}")
     if gone is not None:
         return gone
-    reason, text = Reason(dispatched["reason"]), str(dispatched["message"])
-    counted = reason not in UNCOUNTED
-    failures = int(entry.status.get("failures") or 0) + (1 if counted else 0)
+    failures = entry.failures + (reason not in UNCOUNTED)
     retries = entry.model.spec.limits.retries if entry.model else 0
-    if counted and failures > retries:
+    if reason not in UNCOUNTED and failures > retries:
         wanted = status.finished(entry, reason, text, view.usage(), view.now_ms, failures=failures)
         return Write(wanted, reason, text)
-    number = f"attempt {_assigned(entry).epoch} at {_assigned(entry).site} ended: {text}"
-    conditions = [
-        Condition("Placed", False, Reason.REQUEUED, number),
-        Condition("Dispatched", False, Reason.REQUEUED, number),
-        Condition("Running", False, Reason.REQUEUED, number),
-    ]
+    assignment = _assigned(entry)
+    number = f"attempt {assignment.epoch} at {assignment.site} ended: {text}"
+    why, said = (Reason.SUSPENDED, SUSPENDED) if entry.suspended else (Reason.REQUEUED, number)
     wanted = status.changed(
         entry,
         view.now_ms,
-        conditions,
+        [Condition(type_, False, why, said) for type_ in ("Placed", "Dispatched", "Running")],
         assignment=None,
         placement=None,
         startedAt=None,
         failures=failures or None,
         usage=status.wire(view.usage()),
     )
-    return Write(wanted, reason, number)
+    return Write(wanted) if reason in WISHED else Write(wanted, reason, number, backs_off=True)
 
 
 def create(view: View) -> Step | None:
     """The attempt's Job is created once; if it was there before and is not any more, somebody removed it."""
-    entry = _entry(view)
+    entry, attempt, assignment = _entry(view), view.attempt, _assigned(_entry(view))
     if view.job() is not None:
         return None
-    if view.create_refused:
-        text = f"{_assigned(entry).site} refused the job: {view.create_refused}"
-        return Write(
-            status.finished(entry, Reason.DISPATCH_REFUSED, text, view.usage(), view.now_ms),
-            Reason.DISPATCH_REFUSED,
-            text,
-        )
-    if any(at.jobs or at.pods for at in _others(view)):
+    if any(at.jobs or any(view.alive(p) for p in at.pods) for at in _others(view)):
         return Wait()  # at most one copy: the old one has to be gone first
-    dispatched = entry.condition("Dispatched")
-    if view.pods() or (dispatched is not None and dispatched["status"] == "True"):
-        text = f"the member Job was removed at {_assigned(entry).site}, not by suanli"
-        return _end_attempt(view, Reason.DELETED_ON_MEMBER, text)
-    return Create(_assigned(entry))
+    pods = view.pods()
+    if pods and sum(p.phase == "Succeeded" for p in pods) >= _tasks(entry, pods):
+        return _succeeded(view, pods, len(pods))  # its Job was removed when all was done
+    if pods or attempt.created or entry.is_true("Dispatched"):
+        return _end_attempt(view, Reason.DELETED_ON_MEMBER, _removed(assignment))
+    if entry.model is None or _edited(entry, "Placed"):
+        return _end_attempt(
+            view, Reason.SPEC_CHANGED, "the spec was changed before the attempt began; it is placed anew"
+        )
+    if not view.offered:
+        text = f"{assignment.site} no longer offers class {assignment.class_}"
+        return _end_attempt(view, Reason.CLASS_NOT_OFFERED, text)
+    if attempt.refused:
+        text = f"{assignment.site} refused the job: {attempt.refused}"
+        wanted = status.finished(entry, Reason.DISPATCH_REFUSED, text, view.usage(), view.now_ms)
+        return Write(wanted, Reason.DISPATCH_REFUSED, text)
+    if attempt.put_off:
+        return _put_off(view) or Create(assignment)
+    return Create(assignment)
+
+
+def note_edit(view: View) -> Step | None:
+    """A spec that was changed while an attempt runs: the attempt goes on as it began."""
+    entry, assignment = _entry(view), _assigned(_entry(view))
+    placed = entry.condition("Placed") or {}
+    if placed.get("reason") == Reason.STATUS_UNREADABLE:
+        text = f"assigned to {assignment.site} as attempt {assignment.epoch}"
+        return Write(status.changed(entry, view.now_ms, [Condition("Placed", True, Reason.PLACED, text)]))
+    if entry.model is None or not _edited(entry, "Accepted"):
+        return None
+    text = f"the spec can be read; attempt {assignment.epoch} goes on as it began, what was changed holds for the next"
+    return Write(status.changed(entry, view.now_ms, [Condition("Accepted", True, Reason.ACCEPTED, text)]))
 
 
 def follow(view: View) -> Step | None:
@@ -307,27 +346,20 @@ def follow(view: View) -> Step | None:
     if job is None:
         return Wait()
     if job.deleting:
-        return (
-            Wait()
-            if not _dispatched(entry)
-            else _end_attempt(
-                view, Reason.DELETED_ON_MEMBER, f"the member Job was removed at {_assigned(entry).site}, not by suanli"
-            )
-        )
+        return _end_attempt(view, Reason.DELETED_ON_MEMBER, _removed(_assigned(entry)))
+    tasks = _tasks(entry, pods)
     if job.complete or job.failed_reason:
-        if any(p.started and not p.ended for p in pods):
-            return Wait()
-        return _ended(view, job, pods)
-    tasks = entry.model.spec.tasks if entry.model else len(pods)
+        return _await_pods(view, job, pods, tasks) or _ended(view, job, pods, tasks)
     started = sum(p.started for p in pods)
     if started >= tasks:
         return _mark_running(view, tasks)
-    return _pending(view, job, pods, started, tasks)
+    return _pending(view, pods, started, tasks)
 
 
 STAGES: tuple[Callable[[View], Step | None], ...] = (
     record,
     release,
+    keep_damaged,
     remove_stale,
     refuse_invalid,
     confirm,
@@ -337,6 +369,7 @@ STAGES: tuple[Callable[[View], Step | None], ...] = (
     suspend,
     take_back,
     create,
+    note_edit,
     follow,
 )
 
@@ -346,37 +379,55 @@ def next_step(view: View) -> Step:
     for stage in STAGES:
         step = stage(view)
         if step is not None:
-            return step
+            return _no_later_than_release(view, step) if isinstance(step, Wait) else step
     return Wait()
 
 
 # --- the stages' own words
 
 
-def _ended(view: View, job: OwnJob, pods: list[OwnPod]) -> Step:
+def _removed(assignment: Assignment) -> str:
+    return f"the member Job was removed at {assignment.site}, not by suanli"
+
+
+def _await_pods(view: View, job: OwnJob, pods: list[OwnPod], tasks: int) -> Step | None:
+    """All that ran must be metered before the job counts as ended, also what is not known yet."""
+    if any(p.started and not p.ended for p in pods):
+        return Wait()
+    missing = job.complete and sum(p.ended for p in pods) < tasks
+    left_s = (
+        POD_NEWS_S - view.attempt.seen_s
+        if not job.ended_at
+        else _left_s(time_or_zero(job.ended_at), int(POD_NEWS_S * 1000), view.now_ms)
+    )
+    return Wait(left_s) if missing and left_s > 0 else None
+
+
+def _succeeded(view: View, pods: list[OwnPod], tasks: int) -> Step:
+    entry = _entry(view)
+    text = f"{tasks} of {tasks} tasks succeeded at {_assigned(entry).site}"
+    return Write(status.finished(entry, Reason.SUCCEEDED, text, view.usage(), view.now_ms, startedAt=_started_at(pods)))
+
+
+def _ended(view: View, job: OwnJob, pods: list[OwnPod], tasks: int) -> Step:
     entry, assignment = _entry(view), _assigned(_entry(view))
-    usage = view.usage()
+    usage, started_at = view.usage(), _started_at(pods)
     if job.complete:
-        text = f"{len(pods)} of {len(pods)} tasks succeeded at {assignment.site}"
-        return Write(status.finished(entry, Reason.SUCCEEDED, text, usage, view.now_ms, startedAt=_started_at(pods)))
+        return _succeeded(view, pods, tasks)
     failures = [p for p in pods if p.failure]
     first = failures[0].failure if failures else job.failed_message
-    text = f"{len(failures)} of {len(pods)} tasks failed at {assignment.site}; first: {first}"
+    text = f"{len(failures)} of {tasks} tasks failed at {assignment.site}; first: {first}"
     if job.failed_reason == "DeadlineExceeded":
         limit = entry.model.spec.limits.active_deadline if entry.model else ""
         text = f"the attempt ran longer than limits.activeDeadline {limit} at {assignment.site}"
-        return Write(
-            status.finished(entry, Reason.DEADLINE, text, usage, view.now_ms, startedAt=_started_at(pods)),
-            Reason.DEADLINE,
-            text,
-        )
+        wanted = status.finished(entry, Reason.DEADLINE, text, usage, view.now_ms, startedAt=started_at)
+        return Write(wanted, Reason.DEADLINE, text)
     disrupted = bool(failures) and all(p.disrupted for p in failures)
     retries = entry.model.spec.limits.retries if entry.model else 0
-    if disrupted or int(entry.status.get("failures") or 0) < retries:
+    if disrupted or entry.failures < retries:
         return _end_attempt(view, Reason.DISRUPTED if disrupted else Reason.FAILED, text)
-    count = int(entry.status.get("failures") or 0) + 1
     wanted = status.finished(
-        entry, Reason.FAILED, text, usage, view.now_ms, startedAt=_started_at(pods), failures=count
+        entry, Reason.FAILED, text, usage, view.now_ms, startedAt=started_at, failures=entry.failures + 1
     )
     return Write(wanted, Reason.FAILED, text)
 
@@ -384,35 +435,42 @@ def _ended(view: View, job: OwnJob, pods: list[OwnPod]) -> Step:
 def _mark_running(view: View, tasks: int) -> Step:
     entry, assignment = _entry(view), _assigned(_entry(view))
     text = f"{tasks} of {tasks} tasks started at {assignment.site}"
-    conditions = [
-        Condition("Dispatched", True, Reason.DISPATCHED, f"created at {assignment.site}"),
-        Condition("Running", True, Reason.RUNNING, text),
-    ]
+    conditions = [_created(assignment), Condition("Running", True, Reason.RUNNING, text)]
     return _write_or_wait(entry, status.changed(entry, view.now_ms, conditions, startedAt=_started_at(view.pods())))
 
 
-def _pending(view: View, job: OwnJob, pods: list[OwnPod], started: int, tasks: int) -> Step:
+def _pending(view: View, pods: list[OwnPod], started: int, tasks: int) -> Step:
     """Not all tasks have started: say so after a while, and take the attempt back after a longer one."""
-    entry, settings = _entry(view), view.settings
-    waited_ms = view.now_ms - _time(job.created)
+    entry, settings, waited_s = _entry(view), view.settings, view.attempt.seen_s
+    assignment, running = _assigned(entry), entry.condition("Running") or {}
     troubled = [p for p in pods if not p.started and p.trouble]
     image = [p for p in troubled if p.image_trouble]
     told = f"; {len(troubled)} of them: {troubled[0].trouble}" if troubled else ""
-    text = f"{started} of {tasks} tasks started at {_assigned(entry).site}, {tasks - started} pending{told}"[:1000]
-    running = entry.condition("Running")
-    if image and waited_ms >= settings.image_timeout_s * 1000:
+    text = f"{started} of {tasks} tasks started at {assignment.site}, {tasks - started} pending{told}"[:1000]
+    if image and waited_s >= settings.image_timeout_s:
         return _end_attempt(view, Reason.IMAGE_PULL_FAILED, text)
-    if waited_ms >= settings.gang_timeout_s * 1000 and not (running and running["status"] == "True"):
+    if waited_s >= settings.gang_timeout_s and running.get("status") != "True":
         return _end_attempt(view, Reason.GANG_TIMEOUT, f"{text}; not all started within {settings.gang_timeout_s} s")
-    limits_s = [settings.report_pending_s, settings.gang_timeout_s, *([settings.image_timeout_s] if image else [])]
-    next_s = min((s for s in limits_s if s * 1000 > waited_ms), default=settings.gang_timeout_s) - waited_ms / 1000
-    if waited_ms >= settings.report_pending_s * 1000 and (running is None or running["reason"] != Reason.PODS_PENDING):
-        conditions = [
-            Condition("Dispatched", True, Reason.DISPATCHED, f"created at {_assigned(entry).site}"),
-            Condition("Running", False, Reason.PODS_PENDING, text),
-        ]
+    reported = running.get("reason") == Reason.PODS_PENDING
+    if not reported and (waited_s >= settings.report_pending_s or running.get("status") == "Unknown"):
+        conditions = [_created(assignment), Condition("Running", False, Reason.PODS_PENDING, text)]
         return Write(status.changed(entry, view.now_ms, conditions))
-    return Wait(max(0.1, next_s))
+    limits_s = [settings.report_pending_s, settings.gang_timeout_s, *([settings.image_timeout_s] if image else [])]
+    next_s = min((s for s in limits_s if s > waited_s), default=None)
+    return Wait(None if next_s is None else max(0.1, next_s - waited_s))
+
+
+def _put_off(view: View) -> Step | None:
+    """The member has not taken the attempt's Job so far: the same as pods that do not start."""
+    entry, settings, tried_s = _entry(view), view.settings, view.attempt.tried_s
+    text = f"{_assigned(entry).site} has not taken the job for {tried_s:.0f} s: {view.attempt.put_off}"
+    if tried_s >= settings.gang_timeout_s:
+        return _end_attempt(view, Reason.GANG_TIMEOUT, text)
+    running = entry.condition("Running") or {}
+    if tried_s < settings.report_pending_s or running.get("reason") == Reason.DISPATCH_REFUSED:
+        return None
+    conditions = [Condition(type_, False, Reason.DISPATCH_REFUSED, text) for type_ in ("Dispatched", "Running")]
+    return Write(status.changed(entry, view.now_ms, conditions), Reason.DISPATCH_REFUSED, text)
 
 
 def _end_attempt(view: View, reason: Reason, text: str) -> Step:
@@ -421,15 +479,51 @@ def _end_attempt(view: View, reason: Reason, text: str) -> Step:
     return Write(status.changed(_entry(view), view.now_ms, conditions))
 
 
+def _ending(entry: JobEntry) -> tuple[Reason, str] | None:
+    """Why the current attempt is being taken back, if it is."""
+    dispatched = entry.condition("Dispatched")
+    if dispatched is None or dispatched["status"] != "False" or dispatched.get("reason") not in ENDING:
+        return None
+    return Reason(dispatched["reason"]), str(dispatched.get("message", ""))
+
+
 def _stopped(view: View, why: str) -> Step | None:
-    """None once nothing of the current attempt is left; else the step towards that."""
+    """None once nothing of the current attempt is left, nor can come; else the step towards that."""
     job = view.job()
     if job is not None and not job.deleting:
         return Delete(_assigned(_entry(view)).site, job, why)
-    if job is not None or view.pods():
-        later = [_time(p.deletion) - view.now_ms for p in view.pods() if p.deleting and not p.started]
-        return Wait(max(1.0, max(later) / 1000)) if later else Wait()
-    return None
+    if job is not None or any(view.alive(p) for p in view.pods()):
+        return Wait()
+    return Wait(view.attempt.unanswered_s) if view.attempt.unanswered_s > 0 else None
+
+
+def _release_in_ms(view: View, at: AtSite, pod: OwnPod) -> int | None:
+    """When a pod may be let go: now, after that time, or not before something changes."""
+    if not pod.metered:
+        return None
+    if pod.ended:
+        orphaned = not any(job.epoch == pod.epoch for job in at.jobs)
+        return 0 if pod.uid in view.recorded and (pod.deleting or orphaned) else None
+    if pod.started or not pod.deleting:
+        return None
+    # It never ran. It cannot start any more when it has no node, or when its grace is over: by its member's clock, or by
+    # ours if that one is wrong.
+    by_clock_ms = time_or_zero(pod.deletion) - view.now_ms
+    by_watch_ms = round((LEAVING_S - view.leaving_s.get(pod.uid, 0.0)) * 1000)
+    return max(0, min(by_clock_ms, by_watch_ms)) if pod.node else 0
+
+
+def _no_later_than_release(view: View, wait: Wait) -> Wait:
+    due = [
+        left
+        for at in view.sites.values()
+        for pod in at.pods
+        if at.usable and (left := _release_in_ms(view, at, pod)) is not None
+    ]
+    if not due:
+        return wait
+    soonest = max(0.1, min(due) / 1000)
+    return Wait(soonest if wait.seconds is None else min(wait.seconds, soonest))
 
 
 def _others(view: View) -> Iterable[AtSite]:
@@ -439,21 +533,33 @@ def _others(view: View) -> Iterable[AtSite]:
         mine = site == assignment.site
         yield AtSite(
             at.usable,
-            at.silent_since_ms,
+            at.silence,
             tuple(j for j in at.jobs if not (mine and j.epoch == assignment.epoch)),
             tuple(p for p in at.pods if not (mine and p.epoch == assignment.epoch)),
         )
 
 
-def _write_or_wait(entry: JobEntry, wanted: Json, warning: Reason | None = None) -> Step:
+def _write_or_wait(entry: JobEntry, wanted: Json, warning: Reason | None = None, text: str = "") -> Step:
     if not status.patch_of(entry.status, wanted):
         return Wait()
-    return Write(wanted, warning, entry.problem if warning else "")
+    return Write(wanted, warning, text)
 
 
-def _dispatched(entry: JobEntry) -> bool:
-    condition = entry.condition("Dispatched")
-    return condition is not None and condition["status"] == "True"
+def _created(assignment: Assignment) -> Condition:
+    return Condition("Dispatched", True, Reason.DISPATCHED, f"created at {assignment.site}")
+
+
+def _edited(entry: JobEntry, condition: str) -> bool:
+    """Whether the spec is another than the one the condition was stated of."""
+    said = entry.condition(condition)
+    return said is not None and said.get("observedGeneration") != entry.generation
+
+
+def _tasks(entry: JobEntry, pods: list[OwnPod]) -> int:
+    """Tasks of the current attempt; of an older spec only what is there is known."""
+    if entry.model is None or _edited(entry, "Placed"):
+        return max(1, len(pods))
+    return entry.model.spec.tasks
 
 
 def _started_at(pods: Iterable[OwnPod]) -> str | None:
@@ -463,16 +569,15 @@ def _started_at(pods: Iterable[OwnPod]) -> str | None:
         for container in (pod.raw.get("status") or {}).get("containerStatuses") or []:
             state = container.get("state") or {}
             begun = (state.get("running") or state.get("terminated") or {}).get("startedAt")
-            if isinstance(begun, str) and _time(begun):
-                moments.append(_time(begun))
+            if isinstance(begun, str) and time_or_zero(begun):
+                moments.append(time_or_zero(begun))
     return time_text(min(moments)) if moments else None
 
 
-def _time(text: object) -> int:
-    try:
-        return parse_time_ms(text) if isinstance(text, str) and text else 0
-    except (ValueError, OverflowError):
-        return 0
+def _left_s(since_ms: int, for_ms: int, now_ms: int) -> float:
+    """Seconds until a time span is over; over at once when the clock has jumped back before it."""
+    left_ms = since_ms + for_ms - now_ms
+    return left_ms / 1000 if 0 < left_ms <= for_ms else 0.0
 
 
 def _entry(view: View) -> JobEntry:

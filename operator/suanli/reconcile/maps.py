@@ -7,22 +7,31 @@ from collections.abc import Callable
 from suanli.api import KINDS
 from suanli.api.site import ComputeUnit
 from suanli.base.clock import Clock
+from suanli.base.conditions import readable
 from suanli.base.names import GROUP, VERSION
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
 from suanli.base.units import cpu_milli
+from suanli.base.untrusted import mapping
 from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
 from suanli.reconcile import mapstatus
 from suanli.reconcile.cycle import unbound
 from suanli.reconcile.queue import WorkQueue
 from suanli.reconcile.sites import Sites
-from suanli.reconcile.state import Mirror
+from suanli.reconcile.state import SITE, Mirror
 from suanli.reconcile.status import patch_of
 from suanli.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
 PLURAL = {model.kind_info.kind: model.kind_info.plural for model in KINDS}
-URGENT = ("conditions", "hub", "side", "sizeClass", "clusterId", "kubernetesVersion")
+URGENT = ("hub", "side", "sizeClass", "clusterId", "kubernetesVersion")
+WARNED_OF = frozenset(mapstatus.MAIN_CONDITION.values())
+SURPRISE_S = 5.0
+
+
+def key_of(kind: str, name: str) -> str:
+    """The queue's key of an object."""
+    return f"{kind}/{name}"
 
 
 class MapKeeper:
@@ -49,6 +58,10 @@ class MapKeeper:
         self._warn = warn
         self._written_ms: dict[str, int] = {}
 
+    def figures_changed(self, site: str) -> None:
+        """What stands at a site changed; that is told now and then."""
+        self.queue.add_later(key_of(SITE, site), self._settings.site_status_s)
+
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
@@ -57,46 +70,57 @@ class MapKeeper:
                 await self._keep(key)
                 self.queue.succeeded(key)
             except (ApiError, Unreachable) as error:
-                if not (isinstance(error, ApiError) and error.status in (404, 409)):
-                    LOG.warning(
-                        "status not written, will be tried again", extra={"object": key, "error": str(error)[:500]}
-                    )
-                self.queue.failed(key)
+                LOG.warning("status not written, will be tried again", extra={"object": key, "error": str(error)[:500]})
+                retry_after_s = error.retry_after_s if isinstance(error, ApiError) else None
+                self.queue.failed(key, at_least_s=retry_after_s or 0.0)
             except Exception:
                 LOG.exception("status failed unexpectedly, will be tried again", extra={"object": key})
                 self._metrics.surprises.inc()
-                self.queue.failed(key, at_least_s=5.0)
+                self.queue.failed(key, at_least_s=SURPRISE_S)
             finally:
                 self.queue.done(key)
 
     async def _keep(self, key: str) -> None:
         kind, name = key.split("/", 1)
-        raw = self._mirror.raw.get((kind, name))
-        if kind == "ComputeSite":
+        if kind == SITE:
             await self._sites.sync(name)
+        raw = self._mirror.raw.get((kind, name))
         if raw is None:
             self._written_ms.pop(key, None)
             return
-        wanted = self._wanted(kind, name, raw)
-        if wanted is None:
-            return
-        patch = patch_of(raw.get("status") or {}, wanted)
+        now_ms = self._clock.now_ms()
+        wanted = self._wanted(kind, name, raw, now_ms)
+        patch = patch_of(dict(mapping(raw.get("status"))), wanted)
         if not patch:
             return
-        now_ms = self._clock.now_ms()
         left_ms = self._written_ms.get(key, 0) + self._settings.site_status_s * 1000 - now_ms
-        if left_ms > 0 and not any(field in patch for field in URGENT):
+        if 0 < left_ms <= self._settings.site_status_s * 1000 and not _urgent(raw, wanted, patch):
             self.queue.add_later(key, left_ms / 1000)
             return
+        if await self._write(kind, name, raw, patch):
+            self._written_ms[key] = now_ms
+            self._tell(kind, name, raw, wanted)
+
+    async def _write(self, kind: str, name: str, raw: Json, patch: Json) -> bool:
+        """Whether the status is written, over exactly the version that it was made from. Raises: ApiError, Unreachable."""
+        path = f"/apis/{GROUP}/{VERSION}/{PLURAL[kind]}/{name}"
         body = {"metadata": {"resourceVersion": raw["metadata"]["resourceVersion"]}, "status": patch}
-        answer = await self._hub.patch(f"/apis/{GROUP}/{VERSION}/{PLURAL[kind]}/{name}/status", body)
-        self._written_ms[key] = now_ms
-        self._tell(kind, name, raw, wanted)
+        try:
+            answer = await self._hub.patch(f"{path}/status", body)
+        except ApiError as error:
+            if error.status == 404:
+                return False  # the watch will tell
+            if error.status != 409:
+                raise
+            self._mirror.apply("MODIFIED", await self._hub.get(path))  # the hub knows better
+            self.queue.add(key_of(kind, name))
+            return False
         self._mirror.apply("MODIFIED", answer)
+        return True
 
     def _tell(self, kind: str, name: str, raw: Json, wanted: Json) -> None:
         """A line in the log, and a warning when something stopped being well."""
-        before = {c["type"]: (c["status"], c["reason"]) for c in (raw.get("status") or {}).get("conditions") or []}
+        before = _statements(raw)
         for condition in wanted.get("conditions") or []:
             now = (condition["status"], condition["reason"])
             if before.get(condition["type"]) == now:
@@ -109,45 +133,35 @@ class MapKeeper:
                 "why": condition["message"],
             }
             LOG.info("condition changed", extra=told)
-            if now[0] == "False" and condition["type"] in ("Ready", "Consistent", "Resolved"):
+            if now[0] == "False" and condition["type"] in WARNED_OF:
                 self._warn(raw, Reason(now[1]), condition["message"])
 
-    def _wanted(self, kind: str, name: str, raw: Json) -> Json | None:
-        now_ms = self._clock.now_ms()
-        problem = self._mirror.problems.get((kind, name))
+    def _wanted(self, kind: str, name: str, raw: Json, now_ms: int) -> Json:
+        mirror = self._mirror
+        problem = mirror.problems.get((kind, name))
         if problem:
             return mapstatus.invalid_status(raw, problem, now_ms)
-        if kind == "ComputeSite":
+        if kind == SITE:
             return self._site_status(name, raw, now_ms)
         if kind == "ComputeLink":
-            return mapstatus.link_status(raw, self._mirror, now_ms)
+            return mapstatus.link_status(raw, mirror.links[name], {*mirror.regions, *mirror.sites}, now_ms)
         if kind == "HubPolicy":
-            return mapstatus.policy_status(raw, self._mirror.policies[name], self._mirror, now_ms)
-        return None
+            return mapstatus.policy_status(raw, mirror.policies[name], mirror.regions, now_ms)
+        return mapstatus.region_status(raw)
 
     def _site_status(self, name: str, raw: Json, now_ms: int) -> Json:
         site, member = self._mirror.sites[name], self._sites.members.get(name)
         units = {r.class_: r.unit for r in site.spec.resources}
         allocated: Counter[str] = Counter()
-        jobs = 0
-        for entry in self._mirror.jobs.values():
-            assignment = entry.holds
-            if assignment is None or assignment.site != name or entry.model is None:
+        held = self._mirror.held_at(name)
+        for entry in held:
+            if entry.holds is None or entry.model is None:
                 continue
-            jobs += 1
-            spec = entry.model.spec
-            per_task = spec.resources.per_task
-            each = (
-                per_task.cards
-                if units.get(assignment.class_) is ComputeUnit.CARD
-                else -(-cpu_milli(per_task.cpu) // 1000)
-            )
-            allocated[assignment.class_] += spec.tasks * each
-        figures = (
-            member.figures(tuple(site.spec.resources), unbound(self._mirror, self._sites).get(name, ()))
-            if member and member.usable
-            else {}
-        )
+            class_, spec = entry.holds.class_, entry.model.spec
+            is_card = units.get(class_) is ComputeUnit.CARD
+            cores = -(-spec.tasks * cpu_milli(spec.resources.per_task.cpu) // 1000)
+            allocated[class_] += spec.tasks * spec.resources.per_task.cards if is_card else cores
+        usable = member is not None and member.usable
         return mapstatus.site_status(
             raw,
             site,
@@ -155,8 +169,23 @@ class MapKeeper:
             credentials=self._sites.credentials.get(name),
             member=member,
             policy=self._mirror.country.policy,
-            figures=figures,
+            figures=member.figures(tuple(site.spec.resources), unbound(self._mirror, name, member))
+            if member is not None and usable
+            else {},
             allocated=allocated,
-            jobs=jobs,
+            jobs=len(held),
             now_ms=now_ms,
         )
+
+
+def _statements(raw: Json) -> dict[str, tuple[str, object]]:
+    """What the conditions of an object say, without their words."""
+    conditions = readable(mapping(raw.get("status")).get("conditions"))
+    return {c["type"]: (c["status"], c.get("reason")) for c in conditions}
+
+
+def _urgent(raw: Json, wanted: Json, patch: Json) -> bool:
+    """Whether it is more than figures and words that changed."""
+    if any(field in patch for field in URGENT):
+        return True
+    return "conditions" in patch and _statements(raw) != _statements({"status": wanted})

@@ -1,23 +1,28 @@
-"""What the operator writes into the status of sites, links and policies, as functions of what is known. Pure."""
+"""What the operator writes into the status of regions, sites, links and policies, as functions of what is known. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
+from suanli.api.link import ComputeLink
 from suanli.api.policy import HubPolicy
 from suanli.api.site import ComputeSite
 from suanli.base.clock import time_text
-from suanli.base.conditions import Condition, merged
+from suanli.base.conditions import Condition, merged, readable
 from suanli.base.reasons import Reason
 from suanli.base.units import decimal_text, micro
+from suanli.base.untrusted import mapping
 from suanli.federation.capacity import ClassFigures
 from suanli.federation.member import Member
 from suanli.kube.client import Json
+from suanli.placement.consistency import link_trouble, policy_trouble, site_trouble
 from suanli.placement.snapshot import hub_of, side_of
 from suanli.reconcile.sites import Credentials
-from suanli.reconcile.state import Mirror
 
 SITE_ORDER = ("Ready", "Reachable", "CredentialsValid", "PolicyCompliant")
 MEGA_RACKS, LARGE_RACKS = 10_000, 3_000  # 工信部 size classes of data centres, in standard racks of 2.5 kW
+# What states whether an object can be read; regions have a condition only while they cannot.
+MAIN_CONDITION = {"ComputeSite": "Ready", "HubPolicy": "Consistent", "ComputeLink": "Resolved"}
+VALID = "Valid"
 
 
 def site_status(
@@ -34,53 +39,25 @@ def site_status(
     now_ms: int,
 ) -> Json:
     """A site's status."""
-    old = raw.get("status") or {}
-    reason, text = ready
-    conditions = [Condition("Ready", reason is Reason.READY, reason, text)]
-    if member is not None:
-        health = member.health
-        conditions.append(Condition("Reachable", health.reachable, health.reason, health.message))
-    else:
-        conditions.append(Condition("Reachable", None, Reason.NOT_CONNECTED, "there is no connection to the member"))
-    if credentials is not None:
-        refused = member is not None and member.health.reason is Reason.CREDENTIALS_REFUSED
-        why = (
-            (Reason.CREDENTIALS_REFUSED, member.health.message)
-            if refused and member
-            else (credentials.reason, credentials.message)
-        )
-        conditions.append(Condition("CredentialsValid", credentials.target is not None and not refused, *why))
-    conditions.append(_compliance(site, policy))
-    status: Json = {
-        **old,
-        "conditions": merged(
-            old.get("conditions") or [], conditions, site.metadata.generation, time_text(now_ms), SITE_ORDER
-        ),
+    reason, said = ready
+    conditions = [
+        Condition("Ready", reason is Reason.READY, reason, said),
+        _reachable(member),
+        *([_credentials_valid(credentials, member)] if credentials is not None else []),
+        _compliant(site, policy),
+    ]
+    status = _with(raw, conditions, now_ms, SITE_ORDER)
+    hub, racks = hub_of(site.spec.region, policy), site.spec.standard_racks
+    status |= {
         "side": side_of(site.spec.region, policy),
-        "sizeClass": "Mega"
-        if site.spec.standard_racks >= MEGA_RACKS
-        else "Large"
-        if site.spec.standard_racks >= LARGE_RACKS
-        else "Medium",
+        "sizeClass": "Mega" if racks >= MEGA_RACKS else "Large" if racks >= LARGE_RACKS else "Medium",
         "jobs": jobs,
+        "hub": hub,
     }
-    hub = hub_of(site.spec.region, policy)
-    if hub:
-        status["hub"] = hub
-    else:
-        status.pop("hub", None)
+    if hub is None:
+        del status["hub"]
     if member is not None and member.usable:
-        nodes = member.usable_nodes()
-        status |= {
-            "classes": [
-                {"class": c, "capacity": f.capacity, "allocatable": f.allocatable, "allocated": allocated.get(c, 0)}
-                for c, f in figures.items()
-            ],
-            "cpuMilli": sum(n.allocatable.cpu_milli for n in nodes),
-            "memoryBytes": sum(n.allocatable.memory_bytes for n in nodes),
-            "nodes": len(nodes),
-            "kubernetesVersion": member.health.version,
-        }
+        status |= _figures(member, figures, allocated)
         if reason not in (Reason.WRONG_CLUSTER, Reason.DUPLICATE_CLUSTER):
             status["clusterId"] = member.health.cluster_id
         status.pop("lastHeardFrom", None)
@@ -89,93 +66,78 @@ def site_status(
     return status
 
 
-def _compliance(site: ComputeSite, policy: HubPolicy | None) -> Condition:
+def _figures(member: Member, figures: Mapping[str, ClassFigures], allocated: Mapping[str, int]) -> Json:
+    nodes = member.usable_nodes()
+    return {
+        "classes": [
+            {"class": c, "capacity": f.capacity, "allocatable": f.allocatable, "allocated": allocated.get(c, 0)}
+            for c, f in figures.items()
+        ],
+        "cpuMilli": sum(n.allocatable.cpu_milli for n in nodes),
+        "memoryBytes": sum(n.allocatable.memory_bytes for n in nodes),
+        "nodes": len(nodes),
+        "kubernetesVersion": member.health.version,
+    }
+
+
+def _reachable(member: Member | None) -> Condition:
+    if member is None:
+        return Condition("Reachable", None, Reason.NOT_CONNECTED, "there is no connection to the member")
+    return Condition("Reachable", member.health.reachable, member.health.reason, member.health.message)
+
+
+def _credentials_valid(credentials: Credentials, member: Member | None) -> Condition:
+    if member is not None and member.health.reason is Reason.CREDENTIALS_REFUSED:
+        return Condition("CredentialsValid", False, Reason.CREDENTIALS_REFUSED, member.health.message)
+    return Condition("CredentialsValid", credentials.target is not None, credentials.reason, credentials.message)
+
+
+def _compliant(site: ComputeSite, policy: HubPolicy | None) -> Condition:
     """Whether the site keeps the policy's ceilings and limits."""
+    trouble = site_trouble(site, policy)
+    if trouble is not None:
+        return Condition("PolicyCompliant", False, *trouble)
     if policy is None:
         return Condition("PolicyCompliant", True, Reason.COMPLIANT, "there is no HubPolicy named national")
-    for hub in policy.spec.hubs:
-        for cluster in hub.clusters:
-            if site.spec.region in cluster.regions and micro(site.spec.energy.pue) > micro(cluster.pue_ceiling):
-                text = (
-                    f"PUE {site.spec.energy.pue} is above the ceiling {cluster.pue_ceiling} of cluster {cluster.name}"
-                )
-                return Condition("PolicyCompliant", False, Reason.PUE_ABOVE_CEILING, text)
-    limit = policy.spec.new_build
-    if hub_of(site.spec.region, policy) is None and limit and site.spec.standard_racks > limit.max_racks_outside_hubs:
-        text = f"{site.spec.standard_racks} standard racks outside all hubs; the policy's limit is {limit.max_racks_outside_hubs}"
-        return Condition("PolicyCompliant", False, Reason.OUTSIDE_HUBS, text)
-    return Condition(
-        "PolicyCompliant",
-        True,
-        Reason.COMPLIANT,
-        f"PUE {decimal_text(micro(site.spec.energy.pue), places=2)} keeps the policy",
-    )
+    said = f"PUE {decimal_text(micro(site.spec.energy.pue), places=2)} keeps the policy"
+    return Condition("PolicyCompliant", True, Reason.COMPLIANT, said)
 
 
-def link_status(raw: Json, mirror: Mirror, now_ms: int) -> Json:
+def link_status(raw: Json, link: ComputeLink, places: Container[str], now_ms: int) -> Json:
     """A link's status: whether both its ends are known."""
-    ends = raw["spec"].get("endpoints") or []
-    unknown = [str(e) for e in ends if e not in mirror.regions and e not in mirror.sites]
-    if unknown:
-        text = f'spec.endpoints: "{unknown[0]}" is neither a ComputeRegion nor a ComputeSite; create it or correct the name'
-        condition = Condition("Resolved", False, Reason.UNKNOWN_ENDPOINT, text)
-    else:
-        condition = Condition("Resolved", True, Reason.RESOLVED, "both ends are known")
-    return _with(raw, [condition], now_ms)
+    trouble = link_trouble(link, places)
+    if trouble is not None:
+        return _with(raw, [Condition("Resolved", False, *trouble)], now_ms)
+    return _with(raw, [Condition("Resolved", True, Reason.RESOLVED, "both ends are known")], now_ms)
 
 
-def policy_status(raw: Json, policy: HubPolicy, mirror: Mirror, now_ms: int) -> Json:
+def policy_status(raw: Json, policy: HubPolicy, regions: Container[str], now_ms: int) -> Json:
     """A policy's status: whether its names are known and its rules can all hold."""
-    wrong = _policy_problem(policy, mirror)
-    if wrong:
-        return _with(raw, [Condition("Consistent", False, *wrong)], now_ms)
-    return _with(
-        raw,
-        [
-            Condition(
-                "Consistent",
-                True,
-                Reason.CONSISTENT,
-                f"{len(policy.spec.placement_rules)} rules over {len(policy.spec.hubs)} hubs",
-            )
-        ],
-        now_ms,
-    )
+    trouble = policy_trouble(policy, regions)
+    if trouble is not None:
+        return _with(raw, [Condition("Consistent", False, *trouble)], now_ms)
+    said = f"{len(policy.spec.placement_rules)} rules over {len(policy.spec.hubs)} hubs"
+    return _with(raw, [Condition("Consistent", True, Reason.CONSISTENT, said)], now_ms)
 
 
-def _policy_problem(policy: HubPolicy, mirror: Mirror) -> tuple[Reason, str] | None:
-    hubs = {h.name for h in policy.spec.hubs}
-    seen: dict[str, str] = {}
-    for hub in policy.spec.hubs:
-        for region in {*hub.regions, *(r for c in hub.clusters for r in c.regions)}:
-            if region not in mirror.regions:
-                return (
-                    Reason.UNKNOWN_REGION,
-                    f'hub {hub.name} names region "{region}", which does not exist; create it or correct the name',
-                )
-            if seen.setdefault(region, hub.name) != hub.name:
-                return (
-                    Reason.CONTRADICTION,
-                    f"region {region} belongs to hubs {seen[region]} and {hub.name}; leave it in one",
-                )
-    tiers = {t.name for t in policy.spec.latency_tiers} | {"any"}
-    for rule in policy.spec.placement_rules:
-        for name in rule.hubs:
-            if name not in hubs:
-                return Reason.MATCHES_NOTHING, f'rule {rule.name} names hub "{name}", which the policy does not have'
-        for tier in rule.match.tiers:
-            if tier not in tiers:
-                return Reason.UNKNOWN_TIER, f'rule {rule.name} names tier "{tier}", which the policy does not have'
-    return None
+def region_status(raw: Json) -> Json:
+    """A region's status: nothing is said of one that can be read."""
+    old = dict(mapping(raw.get("status")))
+    conditions = readable(old.get("conditions"))
+    left = [c for c in conditions if c["type"] != VALID]
+    if len(left) == len(conditions):
+        return old
+    return {**old, "conditions": left}
 
 
 def invalid_status(raw: Json, problem: str, now_ms: int) -> Json:
     """The status of an object that cannot be read."""
-    type_ = {"ComputeSite": "Ready", "HubPolicy": "Consistent", "ComputeLink": "Resolved"}.get(raw["kind"], "Valid")
+    type_ = MAIN_CONDITION.get(raw["kind"], VALID)
     return _with(raw, [Condition(type_, False, Reason.INVALID_SPEC, f"{problem}; correct the field")], now_ms)
 
 
-def _with(raw: Json, conditions: list[Condition], now_ms: int) -> Json:
-    old: dict[str, Any] = raw.get("status") or {}
-    generation = int(raw["metadata"].get("generation") or 0)
-    return {**old, "conditions": merged(old.get("conditions") or [], conditions, generation, time_text(now_ms), ())}
+def _with(raw: Json, conditions: list[Condition], now_ms: int, order: tuple[str, ...] = ()) -> Json:
+    old: dict[str, Any] = dict(mapping(raw.get("status")))
+    generation = raw["metadata"].get("generation")
+    number = generation if isinstance(generation, int) else 0
+    return {**old, "conditions": merged(old.get("conditions"), conditions, number, time_text(now_ms), order)}

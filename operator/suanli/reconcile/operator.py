@@ -3,23 +3,38 @@
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Executor
 
 from suanli.base.clock import Clock
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
 from suanli.kube.client import ApiClient, Target
 from suanli.ledgerstore.usage import UsageStore
+from suanli.placement.snapshot import Plan
+from suanli.placement.solve import place
 from suanli.reconcile import compare, watch
+from suanli.reconcile.compare import Comparison
 from suanli.reconcile.cycle import Cycle
 from suanli.reconcile.events import Recorder
-from suanli.reconcile.maps import MapKeeper
+from suanli.reconcile.maps import MapKeeper, key_of
 from suanli.reconcile.meter import Meter
 from suanli.reconcile.sites import Sites
-from suanli.reconcile.state import JobEntry, Mirror
+from suanli.reconcile.state import SITE, JobEntry, Mirror
 from suanli.reconcile.worker import JobWorker
 from suanli.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
+# Whose status depends on another kind's objects.
+DEPENDENTS = {
+    "ComputeRegion": ("ComputeLink", "HubPolicy", SITE),
+    "HubPolicy": (SITE,),
+    SITE: ("ComputeLink",),
+}
+MANY_PODS = 256  # a job of more is looked at for many changes at once
+PODS_PER_S = 10_000
+REASONS = frozenset(str(reason) for reason in Reason)
+STATES = frozenset(("Invalid", "Waiting", "Suspended", "Starting", "Running", "Unknown", "Succeeded", "Failed"))
 
 
 class Operator:
@@ -35,6 +50,9 @@ class Operator:
         clock: Clock,
         settings: Settings,
         metrics: Metrics,
+        connect: Callable[[Target, str], ApiClient] | None = None,
+        place_all: Callable[..., Plan] = place,
+        ledger_thread: Executor | None = None,
     ) -> None:
         self._target = target
         self._hub = hub
@@ -43,8 +61,9 @@ class Operator:
         self._metrics = metrics
         self._filled = False
         self._leads = False
+        self._states: dict[str, tuple[bool, bool]] = {}  # of sites, as their jobs were last told
         self.mirror = Mirror(on_job=self._job_changed, on_map=self._map_changed)
-        self._meter = Meter(store)
+        self._meter = Meter(store, ledger_thread)
         self._recorder = Recorder(hub, clock, settings.identity)
         self._sites = Sites(
             hub=hub,
@@ -52,24 +71,32 @@ class Operator:
             mirror=self.mirror,
             clock=clock,
             settings=settings,
-            connect=self._connect,
+            connect=connect or self._connect,
             on_job=self._member_job_changed,
             on_site=self._site_changed,
+            on_figures=self._figures_changed,
         )
         self._worker = JobWorker(
             hub=hub,
             hub_id=hub_id,
             mirror=self.mirror,
-            members=lambda: self._sites.members,
+            sites=self._sites,
             meter=self._meter,
             clock=clock,
             settings=settings,
             metrics=metrics,
-            on_waiting=self._wake,
+            on_waiting=lambda: self._cycle.wake(),
+            on_unknown=lambda: self._comparison.soon(),
             warn=self._warn_job,
         )
         self._cycle = Cycle(
-            mirror=self.mirror, sites=self._sites, worker=self._worker, clock=clock, settings=settings, metrics=metrics
+            mirror=self.mirror,
+            sites=self._sites,
+            worker=self._worker,
+            clock=clock,
+            settings=settings,
+            metrics=metrics,
+            place_all=place_all,
         )
         self._maps = MapKeeper(
             hub=hub,
@@ -80,16 +107,23 @@ class Operator:
             metrics=metrics,
             warn=lambda raw, reason, text: self._recorder.warn(raw["kind"], raw["metadata"], reason, text),
         )
+        self._comparison = Comparison(
+            hub,
+            self.mirror,
+            on_members=lambda: (u for m in self._sites.members.values() for u in m.job_uids()),
+            look_at=self._worker.queue.add,
+            every_s=settings.full_compare_s,
+        )
 
-    async def watch(self, stop: asyncio.Event) -> None:
-        """Keep the mirror warm until stopped; first by a full list, then by events."""
-        await compare.fill(self._hub, self.mirror)
+    async def watch(self, stop: asyncio.Event, started: Callable[[], None]) -> None:
+        """Keep the mirror warm until stopped; first by a full list, then by events. `started` as `watch.run` tells it."""
+        await compare.fill_patiently(self._hub, self.mirror)
         self._filled = True
-        await watch.run(self._target, self.mirror.apply, stop)
+        await watch.run(self._target, self.mirror.apply, stop, started)
 
     async def lead(self) -> None:
         """Decide and write until cancelled."""
-        await compare.fill(self._hub, self.mirror)
+        await compare.fill_patiently(self._hub, self.mirror)
         self._leads = True
         self._metrics.leading(True)
         LOG.info("leading", extra={"jobs": len(self.mirror.jobs), "sites": len(self.mirror.sites)})
@@ -97,18 +131,13 @@ class Operator:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._sites.secrets.run())
                 await self._sites.secrets.synced.wait()
-                for kind, name in list(self.mirror.raw):
-                    self._map_changed(kind, name)
-                for uid in list(self.mirror.jobs):
-                    self._job_changed(uid)
-                group.create_task(self._maps.run())
-                group.create_task(self._cycle.run())
-                group.create_task(self._worker.run())
-                group.create_task(self._recorder.run())
-                every = self._settings.full_compare_s
-                group.create_task(
-                    compare.run(self._hub, self.mirror, lambda: self._sites.members, self._worker.queue.add, every)
-                )
+                for kind, name in self.mirror.raw:
+                    self._maps.queue.add(key_of(kind, name))
+                for uid in self.mirror.jobs:
+                    self._worker.queue.add(uid)
+                for loop in (self._maps, self._cycle, self._worker, self._recorder, self._comparison):
+                    group.create_task(loop.run())
+                self._cycle.wake()
         finally:
             self._leads = False
             self._metrics.leading(False)
@@ -124,10 +153,11 @@ class Operator:
         jobs: Counter[tuple[str, str, str]] = Counter()
         for entry in self.mirror.jobs.values():
             assignment = entry.holds
+            state, reason = str(entry.status.get("state")), str(entry.status.get("reason"))
             jobs[
-                str(entry.status.get("state") or "New"),
+                state if state in STATES else "New",
                 assignment.site if assignment else "",
-                str(entry.status.get("reason") or ""),
+                reason if reason in REASONS else "",
             ] += 1
         now_ms = self._clock.now_ms()
         members = self._sites.members
@@ -146,41 +176,72 @@ class Operator:
             user_agent="suanli-operator",
         )
 
-    def _wake(self) -> None:
-        if self._leads:
-            self._cycle.wake()
-
-    def _job_changed(self, uid: str) -> None:
+    def _job_changed(self, uid: str, changed: bool) -> None:
         if not self._leads:
             return
         self._worker.queue.add(uid)
+        if not changed:
+            return
+        self._worker.spec_changed(uid)
+        self._cycle.wake()
         entry = self.mirror.jobs.get(uid)
-        if entry is None or entry.holds is None:
-            self._cycle.wake()
+        assignment = entry.assignment if entry else None
+        if assignment is not None:
+            self._maps.figures_changed(assignment.site)
 
     def _member_job_changed(self, uid: str) -> None:
-        if self._leads and uid:
+        if not self._leads or not uid:
+            return
+        entry = self.mirror.jobs.get(uid)
+        assignment = entry.assignment if entry else None
+        member = self._sites.members.get(assignment.site) if assignment else None
+        pods = len(member.pods.get(uid, ())) if member else 0
+        if pods > MANY_PODS:
+            self._worker.queue.add_later(uid, pods / PODS_PER_S)
+        else:
             self._worker.queue.add(uid)
 
-    def _map_changed(self, kind: str, name: str) -> None:
+    def _map_changed(self, kind: str, name: str, changed: bool) -> None:
+        self._sites.refresh()
         if not self._leads:
             return
-        self._maps.queue.add(f"{kind}/{name}")
-        if kind in ("ComputeRegion", "HubPolicy", "ComputeSite"):
-            for other, other_name in self.mirror.raw:
-                if other != "ComputeRegion" and other != kind:
-                    self._maps.queue.add(f"{other}/{other_name}")
+        self._maps.queue.add(key_of(kind, name))
+        if kind == SITE:
+            self._look_at_sites()
+        if not changed:
+            return
+        for other, other_name in self.mirror.raw:
+            if other in DEPENDENTS.get(kind, ()):
+                self._maps.queue.add(key_of(other, other_name))
         self._cycle.wake()
 
     def _site_changed(self, name: str) -> None:
+        """Its connection or its health is another one."""
         if not self._leads:
             return
-        self._maps.queue.add(f"ComputeSite/{name}")
-        for uid, entry in self.mirror.jobs.items():
-            assignment = entry.assignment
-            if assignment is not None and assignment.site == name and not entry.finished:
-                self._worker.queue.add(uid)
+        self._maps.queue.add(key_of(SITE, name))
+        self._look_at_sites()
         self._cycle.wake()
+
+    def _figures_changed(self, name: str) -> None:
+        """Only what stands there is."""
+        if self._leads:
+            self._maps.figures_changed(name)
+            self._cycle.wake()
+
+    def _look_at_sites(self) -> None:
+        """Have the jobs looked at whose site can be used again, or not any more; one site may decide of its twin."""
+        before = self._states
+        names = dict.fromkeys([*self.mirror.sites, *before])
+        self._states = {name: (self._sites.usable(name), self._sites.silence(name) != "") for name in names}
+        for name in names:
+            if self._states[name] == before.get(name):
+                continue
+            self._cycle.wake()
+            self._maps.queue.add(key_of(SITE, name))
+            member = self._sites.members.get(name)
+            for uid in [*(e.uid for e in self.mirror.held_at(name)), *(member.job_uids() if member else ())]:
+                self._worker.queue.add(uid)
 
     def _warn_job(self, entry: JobEntry, reason: Reason, text: str) -> None:
         metadata = {"name": entry.name, "namespace": entry.namespace, "uid": entry.uid}

@@ -1,11 +1,13 @@
 """A work queue of keys: a key waits once, is worked on by one worker at a time, and comes back later when asked."""
 
 import asyncio
+import contextlib
 import heapq
 from collections import deque
 
 FIRST_BACKOFF_S = 0.2
 MOST_BACKOFF_S = 30.0
+MOST_DOUBLINGS = 10
 
 
 class WorkQueue:
@@ -17,9 +19,10 @@ class WorkQueue:
         self._active: set[str] = set()
         self._again: set[str] = set()
         self._due: dict[str, float] = {}
-        self._later: list[tuple[float, str]] = []
+        self._later: list[tuple[float, str]] = []  # a heap; what `_due` does not say too is stale
+        self._alarm: asyncio.TimerHandle | None = None
         self._failures: dict[str, int] = {}
-        self._wake = asyncio.Event()
+        self._idle: deque[asyncio.Future[None]] = deque()  # workers, woken one for a key
 
     def add(self, key: str) -> None:
         """Have the key looked at as soon as a worker is free."""
@@ -28,7 +31,7 @@ class WorkQueue:
         elif key not in self._queued:
             self._queued.add(key)
             self._ready.append(key)
-            self._wake.set()
+            self._wake_one()
 
     def add_later(self, key: str, seconds: float) -> None:
         """Have the key looked at after a while; the earliest such wish holds."""
@@ -36,13 +39,17 @@ class WorkQueue:
         if due < self._due.get(key, float("inf")):
             self._due[key] = due
             heapq.heappush(self._later, (due, key))
-            self._wake.set()
+            if len(self._later) > 2 * len(self._due) + 64:
+                self._later = [(d, k) for k, d in self._due.items()]
+                heapq.heapify(self._later)
+            self._set_alarm()
 
     def failed(self, key: str, at_least_s: float = 0.0) -> None:
         """Have the key looked at again after a back-off that doubles with every failure."""
         times = self._failures.get(key, 0)
         self._failures[key] = times + 1
-        self.add_later(key, max(at_least_s, min(MOST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(times, 10))))
+        backoff_s = min(MOST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(times, MOST_DOUBLINGS))
+        self.add_later(key, max(at_least_s, backoff_s))
 
     def succeeded(self, key: str) -> None:
         """Forget the key's failures."""
@@ -50,20 +57,21 @@ class WorkQueue:
 
     async def get(self) -> str:
         """The next key; the caller must call `done` with it."""
-        while True:
-            self._move_due()
-            if self._ready:
-                key = self._ready.popleft()
-                self._queued.discard(key)
-                self._active.add(key)
-                return key
-            self._wake.clear()
-            timeout = self._later[0][0] - asyncio.get_running_loop().time() if self._later else None
+        while not self._ready:
+            woken = asyncio.get_running_loop().create_future()
+            self._idle.append(woken)
             try:
-                async with asyncio.timeout(timeout):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+                await woken
+            except asyncio.CancelledError:
+                with contextlib.suppress(ValueError):
+                    self._idle.remove(woken)
+                if self._ready:
+                    self._wake_one()  # it may have been woken for a key that another has to take now
+                raise
+        key = self._ready.popleft()
+        self._queued.discard(key)
+        self._active.add(key)
+        return key
 
     def done(self, key: str) -> None:
         """The worker is through with the key."""
@@ -76,10 +84,29 @@ class WorkQueue:
         """Keys that are due now."""
         return len(self._ready)
 
+    def _wake_one(self) -> None:
+        while self._idle:
+            woken = self._idle.popleft()
+            if not woken.done():
+                woken.set_result(None)
+                return
+
+    def _set_alarm(self) -> None:
+        """Wake up when the first of the later keys is due."""
+        due = self._later[0][0]
+        if self._alarm is not None:
+            if self._alarm.when() <= due and not self._alarm.cancelled():
+                return
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_at(due, self._move_due)
+
     def _move_due(self) -> None:
+        self._alarm = None
         now = asyncio.get_running_loop().time()
         while self._later and self._later[0][0] <= now:
             due, key = heapq.heappop(self._later)
             if self._due.get(key) == due:
                 del self._due[key]
                 self.add(key)
+        if self._later:
+            self._set_alarm()

@@ -4,22 +4,25 @@ import asyncio
 import base64
 import binascii
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from suanli.api.site import ComputeSite, SiteState
 from suanli.base.clock import Clock, time_text
 from suanli.base.errors import SuanliError
+from suanli.base.names import ANNOTATION_CLUSTER, SECRET_KEY
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
+from suanli.base.untrusted import mapping, text
 from suanli.federation.credentials import parse_kubeconfig
-from suanli.federation.member import Member
+from suanli.federation.member import Health, Member
 from suanli.kube.client import ApiClient, Json, Target
 from suanli.kube.watch import Reflector
 from suanli.reconcile.state import Mirror
 
 LOG = logging.getLogger(__name__)
-DATA_KEY = "kubeconfig"
+AGAIN_S = 5.0  # after a defect ended a site's watches
+CLOSING_S = 3.0
 
 
 @dataclass
@@ -27,17 +30,19 @@ class Handle:
     """One connected site."""
 
     target: Target
+    cluster_id: str  # the cluster it was known to be when the connection was made; empty: not known
     member: Member
     task: asyncio.Task[None]
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """Whether a site's Secret can be used."""
+    """Whether a site's Secret can be used; `cluster_id` is the cluster that it says it is for."""
 
     target: Target | None
     reason: Reason
     message: str
+    cluster_id: str = ""
 
 
 class Sites:
@@ -54,7 +59,9 @@ class Sites:
         connect: Callable[[Target, str], ApiClient],
         on_job: Callable[[str], None],
         on_site: Callable[[str], None],
+        on_figures: Callable[[str], None],
     ) -> None:
+        """`on_site` is told of a site whose connection or health changed, `on_figures` when only what is there did."""
         self.members: dict[str, Member] = {}
         self.credentials: dict[str, Credentials] = {}
         self._hub_id = hub_id
@@ -64,7 +71,12 @@ class Sites:
         self._connect = connect
         self._on_job = on_job
         self._on_site = on_site
+        self._on_figures = on_figures
         self._handles: dict[str, Handle] = {}
+        self._told: dict[str, Health] = {}
+        self._lost_s: dict[str, float] = {}  # since when a site has no credentials
+        self._refused: dict[str, tuple[Target, str]] = {}  # targets that no connection can be made of, and why
+        self._trusted: dict[str, Member] | None = None
         self.secrets = Reflector(
             hub,
             f"/api/v1/namespaces/{settings.namespace}/secrets",
@@ -81,76 +93,149 @@ class Sites:
         else:
             self.credentials[name] = credentials
         wanted = credentials.target if credentials else None
+        self._note_loss(name, lost=credentials is not None and wanted is None)
+        expected = self._expected(name, credentials)
         handle = self._handles.get(name)
-        if handle is not None and handle.target == wanted:
+        if handle is not None and handle.target == wanted and _is(handle, expected):
+            return
+        if handle is None and wanted is None:
             return
         if handle is not None:
             await self._disconnect(name)
         if wanted is not None:
-            self._begin(name, wanted)
-        self._on_site(name)
+            self._begin(name, wanted, expected)
+        self._changed(name)
+
+    # --- what is known of them
+
+    def trusted(self) -> Mapping[str, Member]:
+        """The members of which it is certain and on record that they are the site's own cluster, and no other's."""
+        if self._trusted is None:
+            owners = self._owners()
+            self._trusted = {
+                name: member
+                for name, member in self.members.items()
+                if owners.get(member.health.cluster_id) == name
+                and self._recorded(name) == member.health.cluster_id != ""
+            }
+        return self._trusted
+
+    def usable(self, name: str) -> bool:
+        """Whether what runs there is known, and can be changed."""
+        member = self.trusted().get(name)
+        return member is not None and member.usable
+
+    def silence(self, name: str) -> str:
+        """Why nobody can know what runs there, if that is certain."""
+        if self.usable(name):
+            return ""
+        member, credentials = self.members.get(name), self.credentials.get(name)
+        if name not in self._mirror.sites:
+            problem = self._mirror.problems.get(("ComputeSite", name), "it does not exist")
+            return f"ComputeSite {name} is not known: {problem}; restore it, or delete the job"
+        if credentials is not None and credentials.target is None:
+            if self._grace_left_s(name) > 0:
+                return ""  # a Secret may be replaced in two steps
+            return f"ComputeSite {name} is not connected: {credentials.message}"
+        if member is None:
+            return ""
+        if member.health.reachable is False:
+            return f"{name} is silent{self._last_heard(member)}: {member.health.message}"
+        twin = self._twin(name, member)
+        return f"ComputeSite {name} is the same cluster as {twin}" if twin else ""
 
     def readiness(self, name: str) -> tuple[bool, str]:
         """Whether new work can go there, and the sentence that says why not."""
-        reason, text = self.state(name)
-        return reason is Reason.READY, text
+        reason, said = self.state(name)
+        return reason is Reason.READY, said
 
     def state(self, name: str) -> tuple[Reason, str]:
         """The site's readiness as a reason and a sentence."""
         site = self._mirror.sites.get(name)
-        problem = self._mirror.problems.get(("ComputeSite", name))
         if site is None:
-            return Reason.INVALID_SPEC, problem or "not known"
-        credentials = self.credentials.get(name)
+            return Reason.INVALID_SPEC, self._mirror.problems.get(("ComputeSite", name)) or "not known"
         if site.spec.region not in self._mirror.regions:
-            return (
-                Reason.UNKNOWN_REGION,
-                f'spec.region "{site.spec.region}" is no ComputeRegion; create it or correct the field',
-            )
-        if credentials is None or credentials.target is None:
-            return (
-                (credentials.reason, credentials.message)
-                if credentials
-                else (Reason.NOT_CONNECTED, "not connected yet")
-            )
-        member = self.members[name]
-        if not member.usable:
-            heard = (
-                f", last heard from at {time_text(member.last_heard_ms)}"
-                if member.last_heard_ms and member.health.reachable is False
-                else ""
-            )
-            return (
-                member.health.reason
-                if not member.usable and member.health.reason is not Reason.CONNECTED
-                else Reason.SYNCING,
-                member.health.message + heard,
-            )
-        twin = self._twin(name, member)
-        if twin:
-            return (
-                Reason.DUPLICATE_CLUSTER,
-                f"ComputeSite {twin} is the same cluster; give this one a Secret of its own cluster or delete it",
-            )
-        known = (self._mirror.raw["ComputeSite", name].get("status") or {}).get("clusterId")
-        if known and known != member.health.cluster_id:
-            return (
-                Reason.WRONG_CLUSTER,
-                f"the Secret leads to cluster {member.health.cluster_id}, this site was cluster {known}; leave and join again if it was replaced",
-            )
+            said = f'spec.region "{site.spec.region}" is no ComputeRegion; create it or correct the field'
+            return Reason.UNKNOWN_REGION, said
+        unconnected = self._connection_state(name)
+        if unconnected is not None:
+            return unconnected
         if site.spec.desired_state is not SiteState.ACTIVE:
+            said = f"spec.desiredState is {site.spec.desired_state}; set it to Active to place new jobs"
+            return Reason.SITE_INACTIVE, said
+        nodes = self.members[name].usable_nodes()
+        if not nodes:
             return (
-                Reason.SITE_INACTIVE,
-                f"spec.desiredState is {site.spec.desired_state}; set it to Active to place new jobs",
+                Reason.NO_CAPACITY,
+                f"none of its {len(list(self.members[name].nodes()))} nodes is ready and schedulable",
             )
-        if not member.usable_nodes():
-            return Reason.NO_CAPACITY, f"none of its {len(list(member.nodes()))} nodes is ready and schedulable"
-        return Reason.READY, f"{len(member.usable_nodes())} nodes are ready"
+        return Reason.READY, f"{len(nodes)} nodes are ready"
+
+    def settling(self) -> bool:
+        """Whether it is not known yet of some site whether it can be used."""
+        states = (self._connection_state(name) for name in self._mirror.sites)
+        return any(state is not None and state[0] is Reason.SYNCING for state in states)
+
+    def refresh(self) -> None:
+        """Something changed that decides which site a cluster counts as."""
+        self._trusted = None
 
     async def close(self) -> None:
         """Cut all connections."""
-        for name in list(self._handles):
-            await self._disconnect(name)
+        await asyncio.gather(*(self._disconnect(name) for name in list(self._handles)))
+
+    def _connection_state(self, name: str) -> tuple[Reason, str] | None:
+        """Why nothing is known of what is there, or nothing."""
+        credentials, member = self.credentials.get(name), self.members.get(name)
+        if credentials is None:
+            return Reason.SYNCING, "the connection is being made"
+        if credentials.target is None:
+            return credentials.reason, credentials.message
+        if member is None:
+            return Reason.SYNCING, "the connection is being made"
+        health = member.health
+        if not member.usable:
+            reason = Reason.SYNCING if health.reason is Reason.CONNECTED else health.reason
+            heard = self._last_heard(member) if health.reachable is False else ""
+            return reason, f"{health.message}{heard}"
+        twin = self._twin(name, member)
+        if twin:
+            said = f"ComputeSite {twin} is the same cluster; give this one a Secret of its own cluster or delete it"
+            return Reason.DUPLICATE_CLUSTER, said
+        if not self.usable(name):
+            return Reason.SYNCING, "which cluster it is, is being put on record"
+        return None
+
+    @staticmethod
+    def _last_heard(member: Member) -> str:
+        return f", last heard from at {time_text(member.last_heard_ms)}" if member.last_heard_ms else ""
+
+    # --- which cluster it is
+
+    def _recorded(self, name: str) -> str:
+        return text(self._mirror.site_status(name).get("clusterId"), 63)
+
+    def _expected(self, name: str, credentials: Credentials | None) -> str:
+        """The cluster that the site is known to be: by what is on record, else by its Secret."""
+        return self._recorded(name) or (credentials.cluster_id if credentials else "")
+
+    def _owners(self) -> Mapping[str, str]:
+        """By cluster, the site it counts as: one that it is on record for, else the oldest."""
+        owners: dict[str, tuple[tuple[bool, str, str], str]] = {}
+        for name, member in self.members.items():
+            site, cluster = self._mirror.sites.get(name), member.health.cluster_id
+            if site is None or not cluster:
+                continue
+            rank = (self._recorded(name) != cluster, site.metadata.creation_timestamp or "", name)
+            owners[cluster] = min(owners.get(cluster, (rank, name)), (rank, name))
+        return {cluster: name for cluster, (_, name) in owners.items()}
+
+    def _twin(self, name: str, member: Member) -> str:
+        """Another site that the cluster counts as."""
+        owner = self._owners().get(member.health.cluster_id, name)
+        return "" if owner == name else owner
+
+    # --- connections
 
     def _read(self, site: ComputeSite) -> Credentials:
         if site.spec.connection is None:
@@ -161,29 +246,31 @@ class Sites:
         secret: Json | None = self.secrets.items.get(f"{self._settings.namespace}/{name}")
         where = f"Secret {self._settings.namespace}/{name}"
         if secret is None:
-            return Credentials(
-                None, Reason.CREDENTIALS_MISSING, f"{where} does not exist; create it with `suanli site join`"
-            )
-        encoded = (secret.get("data") or {}).get(DATA_KEY)
-        if not encoded:
-            return Credentials(
-                None,
-                Reason.CREDENTIALS_MISSING,
-                f'{where} has no key "{DATA_KEY}"; create it with `suanli site join`',
-            )
+            said = f"{where} does not exist; create it with `suanli site join`"
+            return Credentials(None, Reason.CREDENTIALS_MISSING, said)
+        encoded = mapping(secret.get("data")).get(SECRET_KEY)
+        if not isinstance(encoded, str) or not encoded:
+            said = f'{where} has no key "{SECRET_KEY}"; create it with `suanli site join`'
+            return Credentials(None, Reason.CREDENTIALS_MISSING, said)
         try:
             data = base64.b64decode(encoded, validate=True)
             target = parse_kubeconfig(data, allow_loopback=self._settings.allow_loopback_members == "Allow")
-        except (binascii.Error, SuanliError) as error:
+        except (binascii.Error, ValueError, SuanliError) as error:
             return Credentials(None, Reason.CREDENTIALS_MALFORMED, f"{where}: {error}")
-        return Credentials(target, Reason.CREDENTIALS_VALID, f"{where} can be used")
+        refused = self._refused.get(site.metadata.name)
+        if refused is not None and refused[0] == target:
+            return Credentials(None, Reason.CREDENTIALS_MALFORMED, f"{where}: {refused[1]}")
+        cluster = mapping(mapping(secret.get("metadata")).get("annotations")).get(ANNOTATION_CLUSTER)
+        return Credentials(target, Reason.CREDENTIALS_VALID, f"{where} can be used", text(cluster, 63))
 
-    def _begin(self, name: str, target: Target) -> None:
+    def _begin(self, name: str, target: Target, cluster_id: str) -> None:
         try:
             client = self._connect(target, name)
         except ValueError as error:
+            self._refused[name] = (target, str(error))
             self.credentials[name] = Credentials(None, Reason.CREDENTIALS_MALFORMED, str(error))
             return
+        self._refused.pop(name, None)
         member = Member(
             name,
             client,
@@ -192,13 +279,38 @@ class Sites:
             probe_s=self._settings.probe_s,
             unreachable_after_s=self._settings.unreachable_after_s,
             on_job=self._on_job,
-            on_site=self._on_site,
+            on_site=self._member_told,
+            cluster_id=cluster_id,
         )
         task = asyncio.create_task(member.run(), name=f"member {name}")
         task.add_done_callback(lambda t: self._ended(name, t))
         self.members[name] = member
-        self._handles[name] = Handle(target, member, task)
+        self._handles[name] = Handle(target, cluster_id, member, task)
         LOG.info("connecting to site", extra={"site": name, "server": target.server})
+
+    def _changed(self, name: str) -> None:
+        self.refresh()
+        self._on_site(name)
+
+    def _note_loss(self, name: str, *, lost: bool) -> None:
+        if not lost:
+            self._lost_s.pop(name, None)
+        elif name not in self._lost_s:
+            loop = asyncio.get_running_loop()
+            self._lost_s[name] = loop.time()
+            loop.call_later(self._settings.unreachable_after_s, self._changed, name)
+
+    def _grace_left_s(self, name: str) -> float:
+        now_s = asyncio.get_running_loop().time()
+        return self._lost_s.get(name, now_s) + self._settings.unreachable_after_s - now_s
+
+    def _member_told(self, name: str) -> None:
+        member = self.members.get(name)
+        if member is not None and self._told.get(name) is member.health:
+            self._on_figures(name)
+        elif member is not None:
+            self._told[name] = member.health
+            self._changed(name)
 
     def _ended(self, name: str, task: asyncio.Task[None]) -> None:
         """A member's watches end only when we end them; anything else is a defect and is healed by a new connection."""
@@ -212,22 +324,16 @@ class Sites:
         )
         del self._handles[name]
         self.members.pop(name, None)
-        asyncio.get_running_loop().call_later(5.0, self._on_site, name)
+        self.refresh()
+        asyncio.get_running_loop().call_later(AGAIN_S, self._changed, name)
 
     async def _disconnect(self, name: str) -> None:
         handle = self._handles.pop(name)
         self.members.pop(name, None)
+        self._told.pop(name, None)
+        self.refresh()
         handle.task.cancel()
-        await asyncio.wait([handle.task])
-
-    def _twin(self, name: str, member: Member) -> str:
-        """Another site with the same cluster that was there before this one."""
-        for other, known in self.members.items():
-            if other != name and known.health.cluster_id and known.health.cluster_id == member.health.cluster_id:
-                mine, theirs = self._mirror.sites.get(name), self._mirror.sites.get(other)
-                if mine and theirs and _age(theirs) < _age(mine):
-                    return other
-        return ""
+        await asyncio.wait([handle.task], timeout=CLOSING_S)
 
     def _secret_changed(self, kind: str, new: Json, old: Json | None) -> None:
         name = new["metadata"]["name"]
@@ -236,5 +342,8 @@ class Sites:
                 self._on_site(site.metadata.name)
 
 
-def _age(site: ComputeSite) -> tuple[str, str]:
-    return site.metadata.creation_timestamp or "", site.metadata.name
+def _is(handle: Handle, expected: str) -> bool:
+    """Whether a connection is to the cluster that it should be to."""
+    if not expected or expected == handle.cluster_id:
+        return True
+    return not handle.cluster_id and handle.member.health.cluster_id == expected

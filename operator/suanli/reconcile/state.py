@@ -1,23 +1,38 @@
 """The mirror: what the hub holds, in memory. One writer: the event loop."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Mapping, ValuesView
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
 from suanli.api import KINDS, ComputeJob, ComputeLink, ComputeRegion, ComputeSite, HubPolicy, Resource
-from suanli.api.job import Assignment
+from suanli.api.job import Assignment, JobState
 from suanli.api.kind import Metadata
-from suanli.base.clock import parse_time_ms
-from suanli.base.conditions import find, is_true
+from suanli.base.clock import time_or_zero
+from suanli.base.conditions import readable
+from suanli.base.untrusted import mapping, text
 from suanli.kube.client import Json
-from suanli.placement.snapshot import Country
+from suanli.placement.snapshot import Country, Decision
+from suanli.reconcile.soundness import unsound
 
 MODELS: dict[str, type[Resource]] = {model.kind_info.kind: model for model in KINDS}
+JOB, SITE = ComputeJob.kind_info.kind, ComputeSite.kind_info.kind
 NATIONAL = "national"
 MAX_OBJECT_BYTES = 256 << 10
+MAX_COUNT = 1 << 31
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """A decision that holds room already but is not committed on the hub yet."""
+
+    assignment: Assignment
+    decision: Decision
+    gap_ppm: int
+    decided_ms: int
 
 
 @dataclass
@@ -32,9 +47,32 @@ class JobEntry:
     created_ms: int
     model: ComputeJob | None  # without status; None when it cannot be read
     problem: str  # why it cannot be read
-    status: Json
-    assumed: Assignment | None = None
-    assumed_status: Json = field(default_factory=dict)
+    raw_status: InitVar[object]
+    assumed: Assumption | None = None
+    bound_epoch: int = 0  # the attempt whose tasks all hold, or held, a node
+    status: Json = field(init=False)
+    conditions: dict[str, Json] = field(init=False)  # by type
+    assignment: Assignment | None = field(init=False)  # where it is assigned, as the hub has it
+    damage: str = field(init=False)  # why its status does not say where it is assigned
+    finished: bool = field(init=False)  # it has ended for good
+    epoch: int = field(init=False)  # of its last attempt
+    failures: int = field(init=False)
+
+    def __post_init__(self, raw_status: object) -> None:
+        self.see(self.version, raw_status)
+
+    def see(self, version: int, raw_status: object) -> None:
+        """Take in a status. Whoever may edit it may write anything into it: what cannot be read counts as not there."""
+        status = dict(mapping(raw_status))
+        conditions = readable(status.get("conditions"))
+        if "conditions" in status:
+            status["conditions"] = conditions
+        self.version, self.status = version, status
+        self.conditions = {c["type"]: c for c in conditions}
+        self.assignment, self.damage = _assignment(status.get("assignment"))
+        self.finished = self.conditions.get("Finished", {}).get("status") == "True"
+        self.epoch = max(_count(status.get("epoch")), self.assignment.epoch if self.assignment else 0)
+        self.failures = _count(status.get("failures"))
 
     @property
     def label(self) -> str:
@@ -42,87 +80,61 @@ class JobEntry:
         return f"ComputeJob {self.namespace}/{self.name}"
 
     @property
-    def assignment(self) -> Assignment | None:
-        """Where it is assigned, as the hub has it."""
-        raw = self.status.get("assignment")
-        return Assignment.model_validate(raw) if raw else None
-
-    @property
     def holds(self) -> Assignment | None:
         """The assignment that takes room: assumed or written, of a job that has not finished."""
         if self.finished:
             return None
-        return self.assumed or self.assignment
+        return self.assumed.assignment if self.assumed else self.assignment
 
     @property
-    def finished(self) -> bool:
-        """Whether it has ended for good."""
-        return is_true(self.status.get("conditions") or [], "Finished")
+    def suspended(self) -> bool:
+        """Whether its user wants it stopped."""
+        return self.model is not None and self.model.spec.desired_state is JobState.SUSPENDED
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is to be placed."""
+        return not (self.model is None or self.finished or self.damage or self.suspended or self.holds)
 
     def condition(self, type_: str) -> Json | None:
         """A condition of its status."""
-        found = find(self.status.get("conditions") or [], type_)
-        return dict(found) if found else None
+        return self.conditions.get(type_)
+
+    def is_true(self, type_: str) -> bool:
+        """Whether that condition is stated and true."""
+        return self.conditions.get(type_, {}).get("status") == "True"
+
+
+JobWatcher = Callable[[str, bool], None]
+"""Told of a job's UID, and whether its spec or its place changed, or it went."""
+MapWatcher = Callable[[str, str, bool], None]
+"""Told of kind and name of a region, link, policy or site, and whether its spec or labels changed, or it went."""
 
 
 @dataclass
 class Mirror:
-    """All our objects of the hub, by kind."""
+    """All our objects of the hub, by kind; jobs also by what they wait for."""
 
-    on_job: Callable[[str], None]
-    on_map: Callable[[str, str], None]  # kind and name of a changed region, link, policy or site
+    on_job: JobWatcher
+    on_map: MapWatcher
     jobs: dict[str, JobEntry] = field(default_factory=dict)
-    by_name: dict[tuple[str, str], str] = field(default_factory=dict)
     regions: dict[str, ComputeRegion] = field(default_factory=dict)
     links: dict[str, ComputeLink] = field(default_factory=dict)
     policies: dict[str, HubPolicy] = field(default_factory=dict)
     sites: dict[str, ComputeSite] = field(default_factory=dict)
     raw: dict[tuple[str, str], Json] = field(default_factory=dict)  # of the map's objects, for their status
     problems: dict[tuple[str, str], str] = field(default_factory=dict)
-    _versions: dict[str, int] = field(default_factory=dict)  # by UID; of removed objects too
-    _gone: set[str] = field(default_factory=set)
+    waiting: dict[str, JobEntry] = field(default_factory=dict)  # jobs that are to be placed
+    _by_name: dict[tuple[str, str], str] = field(default_factory=dict)
+    _versions: dict[str, int] = field(default_factory=dict)  # by UID, of what is there
+    _gone: dict[str, int] = field(default_factory=dict)  # by UID, the comparison that was the last begun when it went
+    _held: dict[str, dict[str, JobEntry]] = field(default_factory=lambda: defaultdict(dict))  # by site
+    _place: dict[str, str] = field(default_factory=dict)  # by UID, the site in `_held`, or "" in `waiting`
+    _begun: int = 0  # comparisons
+    _completed: int = 0  # the last comparison that is complete
     _country: Country | None = None
 
-    def apply(self, event: str | None, raw: Json) -> None:
-        """Take in one object as an event or a list shows it. Older news than what is known is left aside."""
-        metadata = raw.get("metadata") or {}
-        uid, version = str(metadata.get("uid") or ""), _number(metadata.get("resourceVersion"))
-        if not uid or version < self._versions.get(uid, 0):
-            return
-        known = self._versions.get(uid, 0)
-        if event == "DELETED":
-            self._versions[uid] = version + 1
-            self._remove(raw["kind"], metadata)
-        elif version > known:
-            self._versions[uid] = version
-            self._put(raw)
-
-    def compare(self, kind: str, items: list[Json], listed_version: int) -> None:
-        """Make the mirror equal to a full list; what the list lacks and is not newer than it is gone."""
-        for raw in items:
-            self.apply(None, {**raw, "kind": kind})
-        present = {str(i["metadata"]["uid"]) for i in items}
-        for uid, metadata in self._known(kind):
-            if uid not in present and self._versions.get(uid, 0) <= listed_version:
-                self._versions[uid] = listed_version
-                self._remove(kind, metadata)
-
-    def removed(self, entry: JobEntry) -> None:
-        """The hub was asked and does not have this job any more."""
-        metadata = {
-            "uid": entry.uid,
-            "namespace": entry.namespace,
-            "name": entry.name,
-            "resourceVersion": str(entry.version),
-        }
-        self.apply("DELETED", {"kind": ComputeJob.kind_info.kind, "metadata": metadata})
-
-    def forget_removed(self) -> None:
-        """Drop the versions of objects that were gone a comparison ago, when no old event can come any more."""
-        live = set(self.jobs) | {str(r["metadata"]["uid"]) for r in self.raw.values()}
-        for uid in self._gone - live:
-            self._versions.pop(uid, None)
-        self._gone = set(self._versions) - live
+    # --- what is there
 
     @property
     def country(self) -> Country:
@@ -131,52 +143,138 @@ class Mirror:
             self._country = Country(dict(self.regions), dict(self.links), self.policies.get(NATIONAL))
         return self._country
 
-    def _known(self, kind: str) -> list[tuple[str, Json]]:
-        if kind == ComputeJob.kind_info.kind:
-            return [(e.uid, {"uid": e.uid, "namespace": e.namespace, "name": e.name}) for e in self.jobs.values()]
-        return [(str(r["metadata"]["uid"]), r["metadata"]) for (k, _), r in self.raw.items() if k == kind]
+    def held_at(self, site: str) -> ValuesView[JobEntry]:
+        """The jobs that hold room at a site: assigned or assumed there, and not finished."""
+        return self._held[site].values() if site in self._held else {}.values()
 
-    def _put(self, raw: Json) -> None:
-        if raw["kind"] == ComputeJob.kind_info.kind:
-            self._put_job(raw)
-        else:
-            self._put_map(raw)
+    def site_status(self, name: str) -> Mapping[str, Any]:
+        """A site's status as the hub has it."""
+        return mapping(self.raw.get((SITE, name), {}).get("status"))
 
-    def _put_job(self, raw: Json) -> None:
-        metadata = raw["metadata"]
-        if metadata.get("deletionTimestamp"):
-            self._remove(raw["kind"], metadata)
+    @property
+    def begun(self) -> int:
+        """Comparisons with the hub that were begun so far."""
+        return self._begun
+
+    def certainly_gone(self, uid: str, since: int) -> bool:
+        """Whether the hub has no such job.
+
+        It was seen to go, or it is missing from a whole list that was begun after the first `since` comparisons were.
+        """
+        return uid not in self.jobs and (uid in self._gone or self._completed > since)
+
+    # --- what comes in
+
+    def apply(self, event: str | None, raw: Json) -> None:
+        """Take in one object as an event or a list shows it. Older news than what is known is left aside."""
+        metadata, kind = mapping(raw.get("metadata")), raw.get("kind")
+        uid, version = str(metadata.get("uid") or ""), _number(metadata.get("resourceVersion"))
+        if not uid or kind not in MODELS or not metadata.get("name") or uid in self._gone:
             return
-        uid, generation = metadata["uid"], int(metadata.get("generation") or 0)
-        status = raw.get("status") or {}
+        if event == "DELETED" or (kind == JOB and metadata.get("deletionTimestamp")):
+            self._remove(kind, uid, metadata)
+        elif version > self._versions.get(uid, 0) and self._is_newest_of_name(kind, uid, version, metadata):
+            self._versions[uid] = version
+            if kind == JOB:
+                self._put_job(uid, version, raw)
+            else:
+                self._put_map(kind, raw)
+
+    def begin_comparison(self) -> int:
+        """A full list of every kind is about to be read; its number."""
+        self._begun += 1
+        return self._begun
+
+    def compare(self, kind: str, items: list[Json], listed_version: int) -> None:
+        """Make the mirror equal to a full list; what the list lacks and is not newer than it is gone."""
+        for raw in items:
+            self.apply(None, {**raw, "kind": kind})
+        present = {str(mapping(i.get("metadata")).get("uid")) for i in items}
+        for uid, metadata in self._known(kind):
+            if uid not in present and self._versions.get(uid, 0) <= listed_version:
+                self._remove(kind, uid, metadata)
+
+    def end_comparison(self, number: int) -> None:
+        """That comparison is complete. What went before the last but one is forgotten: no event of it can come any more."""
+        self._completed = max(self._completed, number)
+        self._gone = {uid: last for uid, last in self._gone.items() if last >= number - 1}
+
+    def removed(self, entry: JobEntry) -> None:
+        """The hub was asked and does not have this job any more."""
+        self._remove(JOB, entry.uid, {"namespace": entry.namespace, "name": entry.name})
+
+    # --- decisions that are not written yet
+
+    def assume(self, entry: JobEntry, assumption: Assumption) -> None:
+        """Hold room for a waiting job."""
+        entry.assumed = assumption
+        self._sort_in(entry)
+
+    def roll_back(self, uid: str) -> bool:
+        """Give up a job's assumption; whether there was one."""
+        entry = self.jobs.get(uid)
+        if entry is None or entry.assumed is None:
+            return False
+        entry.assumed = None
+        self._sort_in(entry)
+        return True
+
+    # --- jobs
+
+    def _put_job(self, uid: str, version: int, raw: Json) -> None:
+        metadata = raw["metadata"]
+        generation = _count(metadata.get("generation"))
         old = self.jobs.get(uid)
         if old is not None and old.generation == generation:
-            old.version, old.status = _number(metadata.get("resourceVersion")), status
-            self.on_job(uid)
-            return
-        model, problem = _parsed(raw)
-        self.jobs[uid] = JobEntry(
-            uid=uid,
-            namespace=metadata["namespace"],
-            name=metadata["name"],
-            generation=generation,
-            version=_number(metadata.get("resourceVersion")),
-            created_ms=parse_time_ms(metadata["creationTimestamp"]),
-            model=model if isinstance(model, ComputeJob) else None,
-            problem=problem,
-            status=status,
-            assumed=old.assumed if old else None,
-            assumed_status=old.assumed_status if old else {},
-        )
-        self.by_name[metadata["namespace"], metadata["name"]] = uid
-        self.on_job(uid)
+            before = (old.finished, old.assignment, old.damage)
+            old.see(version, raw.get("status"))
+            changed = before != (old.finished, old.assignment, old.damage)
+            if changed:
+                old.assumed = None  # the hub has another word than the one it was decided upon
+        else:
+            model, problem = _parsed(raw)
+            name = (str(metadata.get("namespace") or ""), str(metadata["name"]))
+            self.jobs[uid] = JobEntry(
+                uid=uid,
+                namespace=name[0],
+                name=name[1],
+                generation=generation,
+                version=version,
+                created_ms=time_or_zero(metadata.get("creationTimestamp")),
+                model=model if isinstance(model, ComputeJob) else None,
+                problem=problem,
+                raw_status=raw.get("status"),
+                bound_epoch=old.bound_epoch if old else 0,
+            )
+            self._by_name[name] = uid
+            changed = True
+        self._sort_in(self.jobs[uid])
+        self.on_job(uid, changed)
 
-    def _put_map(self, raw: Json) -> None:
-        kind, name = raw["kind"], raw["metadata"]["name"]
+    def _sort_in(self, entry: JobEntry) -> None:
+        """Keep the jobs that wait, and those that hold room by site."""
+        holds = entry.holds
+        place = holds.site if holds else "" if entry.waits else None
+        old = self._place.get(entry.uid)
+        if old is not None and old != place:
+            self._sort_out(entry.uid)
+        if place is not None:
+            self._place[entry.uid] = place
+            (self._held[place] if place else self.waiting)[entry.uid] = entry
+
+    def _sort_out(self, uid: str) -> None:
+        place = self._place.pop(uid, None)
+        if place is not None:
+            (self._held[place] if place else self.waiting).pop(uid, None)
+
+    # --- the map
+
+    def _put_map(self, kind: str, raw: Json) -> None:
+        name = str(raw["metadata"]["name"])
         old = self.raw.get((kind, name))
         self.raw[kind, name] = raw
         if old is not None and _spec_mark(old) == _spec_mark(raw):
-            self.on_map(kind, name)
+            self.on_map(kind, name, False)
             return
         model, problem = _parsed(raw)
         kept = self._kept(kind)
@@ -186,40 +284,69 @@ class Mirror:
         else:
             self.problems.pop((kind, name), None)
             kept[name] = model
-        self._country = None
-        self.on_map(kind, name)
+        self._map_changed(kind, name)
+
+    def _map_changed(self, kind: str, name: str) -> None:
+        if kind != SITE:
+            self._country = None
+        self.on_map(kind, name, True)
 
     def _kept(self, kind: str) -> dict[str, Any]:
         kinds: dict[str, dict[str, Any]] = {
             "ComputeRegion": self.regions,
             "ComputeLink": self.links,
             "HubPolicy": self.policies,
-            "ComputeSite": self.sites,
+            SITE: self.sites,
         }
         return kinds[kind]
 
-    def _remove(self, kind: str, metadata: Json) -> None:
-        name = metadata["name"]
-        if kind == ComputeJob.kind_info.kind:
-            uid = metadata["uid"]
+    # --- what went
+
+    def _known(self, kind: str) -> list[tuple[str, Json]]:
+        if kind == JOB:
+            return [(e.uid, {"namespace": e.namespace, "name": e.name}) for e in self.jobs.values()]
+        return [(str(r["metadata"]["uid"]), r["metadata"]) for (k, _), r in self.raw.items() if k == kind]
+
+    def _is_newest_of_name(self, kind: str, uid: str, version: int, metadata: Mapping[str, Any]) -> bool:
+        """Whether no newer object has the name; an older one that had it must have gone, even if nobody said so."""
+        name = str(metadata["name"])
+        if kind == JOB:
+            other = self._by_name.get((str(metadata.get("namespace") or ""), name))
+        else:
+            held = self.raw.get((kind, name))
+            other = str(held["metadata"]["uid"]) if held else None
+        if other is None or other == uid:
+            return True
+        if self._versions.get(other, 0) > version:
+            return False
+        self._remove(kind, other, metadata)
+        return True
+
+    def _remove(self, kind: str, uid: str, metadata: Mapping[str, Any]) -> None:
+        self._gone[uid] = self._begun
+        self._versions.pop(uid, None)
+        name = str(metadata["name"])
+        if kind == JOB:
+            full_name = (str(metadata.get("namespace") or ""), name)
+            if self._by_name.get(full_name) == uid:
+                del self._by_name[full_name]
+            self._sort_out(uid)
             self.jobs.pop(uid, None)
-            if self.by_name.get((metadata["namespace"], name)) == uid:
-                del self.by_name[metadata["namespace"], name]
-            self.on_job(uid)
+            self.on_job(uid, True)
             return
         held = self.raw.get((kind, name))
-        if held is None or held["metadata"]["uid"] != metadata["uid"]:
+        if held is None or held["metadata"]["uid"] != uid:
             return
         del self.raw[kind, name]
         self.problems.pop((kind, name), None)
         self._kept(kind).pop(name, None)
-        self._country = None
-        self.on_map(kind, name)
+        self._map_changed(kind, name)
 
 
-def _spec_mark(raw: Json) -> tuple[object, object]:
-    """What changes exactly when the spec or the labels do."""
-    return raw["metadata"].get("generation"), raw["metadata"].get("labels")
+def _spec_mark(raw: Json) -> tuple[object, object, object]:
+    """What changes exactly when the object, its spec or its labels do."""
+    metadata = raw["metadata"]
+    return metadata["uid"], metadata.get("generation"), metadata.get("labels")
 
 
 def _parsed(raw: Json) -> tuple[Resource | None, str]:
@@ -244,9 +371,31 @@ def _parsed(raw: Json) -> tuple[Resource | None, str]:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        return None, f'{where}: "{str(first["input"])[:120]}": {first["msg"]}'
-    return model, ""
+        return None, f'{where}: "{_shown(first["input"])}": {first["msg"]}'
+    wrong = unsound(model)
+    return (None, wrong) if wrong else (model, "")
+
+
+def _assignment(raw: object) -> tuple[Assignment | None, str]:
+    """The assignment of a status, or what is wrong with it."""
+    if not raw:
+        return None, ""
+    try:
+        return Assignment.model_validate(raw), ""
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(["status.assignment", *(str(part) for part in first["loc"])])
+        return None, f'{where}: "{_shown(first["input"])}": {first["msg"]}'
+
+
+def _shown(value: object) -> str:
+    """A value as messages show it."""
+    return text(str(value), 120)
 
 
 def _number(version: object) -> int:
-    return int(version) if isinstance(version, str) and version.isdecimal() else 0
+    return int(version) if isinstance(version, str) and version.isascii() and version.isdecimal() else 0
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_COUNT else 0

@@ -1,35 +1,26 @@
 """What the operator writes into a ComputeJob's status, as functions of what is known. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from suanli.api.job import Assignment, Placement, Usage
 from suanli.base.clock import time_text
-from suanli.base.conditions import Condition, find, merged
+from suanli.base.conditions import Condition, merged
 from suanli.base.reasons import Reason
 from suanli.kube.client import Json
 from suanli.placement.snapshot import Decision
 from suanli.reconcile.state import JobEntry
 
 ORDER = ("Accepted", "QuotaReserved", "Placed", "Dispatched", "Running", "Finished")
-_STATE_OF_END = {Reason.SUCCEEDED: "Succeeded", Reason.CANCELLED: "Cancelled"}
-
-
-@dataclass(frozen=True)
-class Change:
-    """A status as it shall be, and what to tell people about it."""
-
-    status: Json
-    warning: str = ""
+NOT_ACCEPTED = frozenset(
+    {Reason.INVALID_SPEC, Reason.UNKNOWN_REGION, Reason.UNKNOWN_CLASS, Reason.UNKNOWN_SITE, Reason.UNKNOWN_TIER}
+)
 
 
 def changed(entry: JobEntry, now_ms: int, conditions: Sequence[Condition], **fields: Any) -> Json:
     """The entry's status with these conditions and fields; a field that is None is taken away."""
     status = dict(entry.status)
-    status["conditions"] = merged(
-        status.get("conditions") or [], conditions, entry.generation, time_text(now_ms), ORDER
-    )
+    status["conditions"] = merged(status.get("conditions"), conditions, entry.generation, time_text(now_ms), ORDER)
     for name, value in fields.items():
         if value is None:
             status.pop(name, None)
@@ -41,13 +32,15 @@ def changed(entry: JobEntry, now_ms: int, conditions: Sequence[Condition], **fie
 
 def summary(status: Json) -> tuple[str, str]:
     """One word of state and one of reason, for `kubectl get`."""
-    by_type: dict[str, Any] = {c["type"]: c for c in status.get("conditions") or []}
+    by_type: dict[str, Any] = {c["type"]: c for c in status["conditions"]}
 
     def reason(type_: str) -> str:
         return str(by_type.get(type_, {}).get("reason", ""))
 
     if by_type.get("Finished", {}).get("status") == "True":
-        return _STATE_OF_END.get(Reason(reason("Finished")), "Failed"), reason("Finished")
+        return ("Succeeded" if reason("Finished") == Reason.SUCCEEDED else "Failed"), reason("Finished")
+    if by_type.get("Placed", {}).get("status") == "Unknown":
+        return "Unknown", reason("Placed")
     if by_type.get("Accepted", {}).get("status") == "False":
         return "Invalid", reason("Accepted")
     if not status.get("assignment"):
@@ -97,24 +90,15 @@ def placed(entry: JobEntry, decision: Decision, assignment: Assignment, gap_ppm:
         assignment=wire(assignment),
         epoch=assignment.epoch,
         placement=wire(decision.placement.model_copy(update={"bound_gap_ppm": gap_ppm})),
-        estimate=wire(decision.estimate),
+        estimate=wire(decision.estimate) if decision.estimate else None,
         queue=None,
         startedAt=None,
     )
 
 
-_NOT_ACCEPTED = {
-    Reason.INVALID_SPEC,
-    Reason.UNKNOWN_REGION,
-    Reason.UNKNOWN_CLASS,
-    Reason.UNKNOWN_SITE,
-    Reason.UNKNOWN_TIER,
-}
-
-
 def waiting(entry: JobEntry, decision: Decision, now_ms: int) -> Json:
     """The status of a job that waits, with the reasons in numbers."""
-    if decision.reason in _NOT_ACCEPTED:
+    if decision.reason in NOT_ACCEPTED:
         conditions = [
             Condition("Accepted", False, decision.reason, decision.message),
             Condition("Placed", False, decision.reason, decision.message),
@@ -137,12 +121,15 @@ def invalid(entry: JobEntry, now_ms: int) -> Json:
     return changed(entry, now_ms, [Condition("Accepted", False, Reason.INVALID_SPEC, text)], placement=None, queue=None)
 
 
+def damaged(entry: JobEntry, now_ms: int) -> Json:
+    """The status of a job of which nobody can say where it is assigned."""
+    text = f"{entry.damage}; put back what stood there, or delete the job: until then nothing is started or stopped"
+    return changed(entry, now_ms, [Condition("Placed", None, Reason.STATUS_UNREADABLE, text)])
+
+
 def finished(entry: JobEntry, reason: Reason, message: str, usage: Usage, now_ms: int, **fields: Any) -> Json:
     """The status of a job that has ended for good."""
-    running = find(entry.status.get("conditions") or [], "Running")
-    ran = bool(
-        fields.get("startedAt") or entry.status.get("startedAt") or (running and running.get("status") == "True")
-    )
+    ran = bool(fields.get("startedAt") or entry.status.get("startedAt") or entry.is_true("Running"))
     return changed(
         entry,
         now_ms,

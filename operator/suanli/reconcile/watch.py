@@ -34,7 +34,7 @@ def registry(target: Target, apply: Apply) -> kopf.OperatorRegistry:
         settings.posting.enabled = False
         settings.peering.standalone = True
         settings.scanning.disabled = True
-        settings.process.ultimate_exiting_timeout = 10
+        settings.process.ultimate_exiting_timeout = None
 
     for model in KINDS:
         info = model.kind_info
@@ -46,10 +46,17 @@ def registry(target: Target, apply: Apply) -> kopf.OperatorRegistry:
     return handlers
 
 
-async def run(target: Target, apply: Apply, stop: asyncio.Event) -> None:
-    """Watch until stopped."""
+async def run(target: Target, apply: Apply, stop: asyncio.Event, started: Callable[[], None]) -> None:
+    """Watch until stopped.
+
+    kopf takes the process's signals for itself when it starts, and cancels every task that is younger than it when it
+    stops: `started` is called once the signals can be taken back, and `stop` is to be set last.
+    """
     logging.getLogger("kopf.objects").setLevel(logging.ERROR)
-    await kopf.operator(registry=registry(target, apply), standalone=True, clusterwide=True, stop_flag=stop)
+    older = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(registry=registry(target, apply), standalone=True, clusterwide=True, stop_flag=stop)
+    started()
+    await kopf.run_tasks(tasks, ignored=older)
 
 
 def _encoded(pem: str | None) -> str | None:

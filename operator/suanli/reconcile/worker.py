@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
+from functools import partial
 
+from suanli.api.job import ComputeJob
+from suanli.api.site import SiteResource
 from suanli.base.clock import Clock
 from suanli.base.errors import SuanliError
 from suanli.base.names import GROUP, VERSION
@@ -11,18 +14,25 @@ from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
 from suanli.federation import render
 from suanli.federation.member import Member
-from suanli.kube.client import ApiClient, ApiError, Unreachable
+from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
 from suanli.placement.snapshot import Decision
 from suanli.reconcile import job as stages
 from suanli.reconcile import status
+from suanli.reconcile.attempts import Attempts, is_final
+from suanli.reconcile.lanes import Lanes
 from suanli.reconcile.meter import Meter
 from suanli.reconcile.queue import WorkQueue
+from suanli.reconcile.sites import Sites
 from suanli.reconcile.state import JobEntry, Mirror
 from suanli.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
 MOST_STEPS = 8
-FINAL_REFUSALS = (400, 413, 422)
+SURPRISE_S = 5.0
+EXPLANATIONS_PER_S = 20  # of all waiting jobs together
+NEVER_SO = (400, 403, 413, 422)  # the hub will not take this write, however often it is sent
+HELD_UP_S = 30.0
+PLURAL = ComputeJob.kind_info.plural
 
 
 class JobWorker:
@@ -34,217 +44,281 @@ class JobWorker:
         hub: ApiClient,
         hub_id: str,
         mirror: Mirror,
-        members: Callable[[], Mapping[str, Member]],
+        sites: Sites,
         meter: Meter,
         clock: Clock,
         settings: Settings,
         metrics: Metrics,
         on_waiting: Callable[[], None],
+        on_unknown: Callable[[], None],
         warn: Callable[[JobEntry, Reason, str], None],
     ) -> None:
+        """`on_waiting` is told when a job is to be placed again, `on_unknown` when a member holds what nobody knows."""
         self.queue = WorkQueue()
-        self.decisions: dict[str, Decision] = {}
+        self.decisions: dict[str, Decision] = {}  # why jobs wait, by UID
         self.backoff: dict[str, dict[str, tuple[int, str]]] = {}  # by job UID, by site: until when, and why
         self._hub = hub
         self._hub_id = hub_id
         self._mirror = mirror
-        self._members = members
+        self._sites = sites
         self._meter = meter
         self._clock = clock
         self._settings = settings
         self._metrics = metrics
         self._on_waiting = on_waiting
+        self._on_unknown = on_unknown
         self._warn = warn
+        self._attempts = Attempts()
         self._explained: dict[str, int] = {}
-        self._refused: dict[str, str] = {}
+        self._unknown: dict[str, int] = {}  # by UID, comparisons begun when it was first seen on a member
+        self._held_up: dict[str, float] = {}  # by UID, until when a refused assignment is not decided anew
+        self._lanes: Lanes | None = None
 
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
+            self._lanes = Lanes(group, self._settings.member_concurrency, self._at_member)
             for _ in range(self._settings.workers):
                 group.create_task(self._work())
+
+    # --- what the cycle asks
+
+    def last_epoch(self, uid: str) -> int:
+        """The last attempt of which anything is known anywhere, whatever the status says."""
+        known = [self._meter.last_epoch(uid)]
+        for member in self._sites.members.values():
+            known += [j.epoch for j in member.jobs.get(uid, {}).values()]
+            known += [p.epoch for p in member.pods.get(uid, {}).values()]
+        return max(known)
+
+    def held_up(self, uid: str) -> bool:
+        """Whether the hub refused its last assignment a moment ago."""
+        return self._held_up.get(uid, 0.0) > asyncio.get_running_loop().time()
+
+    def spec_changed(self, uid: str) -> None:
+        """What was said of an older spec does not hold any more."""
+        self.decisions.pop(uid, None)
+
+    # --- one look
 
     async def _work(self) -> None:
         while True:
             uid = await self.queue.get()
-            try:
-                await self._advance(uid)
-                self.queue.succeeded(uid)
-            except ApiError as error:
-                await self._on_api_error(uid, error)
-            except (Unreachable, SuanliError) as error:
-                LOG.warning(
-                    "job step failed, will be tried again", extra={"job": self._label(uid), "error": str(error)}
-                )
-                self.queue.failed(uid)
-            except Exception:
-                LOG.exception("job step failed unexpectedly, will be tried again", extra={"job": self._label(uid)})
-                self._metrics.surprises.inc()
-                self.queue.failed(uid, at_least_s=5.0)
-            finally:
+            site = await self._guarded(uid, partial(self._advance, uid))
+            if site is None:
                 self.queue.done(uid)
+            else:
+                assert self._lanes is not None, "run made them"
+                self._lanes.add(site, uid)  # the key stays with the lane
 
-    async def _advance(self, uid: str) -> None:
+    async def _at_member(self, site: str, uid: str) -> None:
+        """What is due at a member now that it is the job's turn there; what is due elsewhere comes with the next look."""
+
+        async def carry_out() -> None:
+            view = self.view(uid)
+            step = stages.next_step(view)
+            if isinstance(step, stages.MemberStep) and step.site == site:
+                await self._carry_out(uid, view, step)
+            elif isinstance(step, stages.Wait):
+                self._wait(uid, view, step)
+            else:
+                self.queue.add(uid)
+
+        await self._guarded(uid, carry_out)
+        self.queue.done(uid)
+
+    async def _guarded(self, uid: str, work: Callable[[], Awaitable[str | None]]) -> str | None:
+        """What the work returns; None when it failed, and then the job is looked at again later."""
+        try:
+            result = await work()
+        except ApiError as error:
+            LOG.warning("job step refused, will be tried again", extra=self._told(uid, error))
+            self.queue.failed(uid, at_least_s=error.retry_after_s or 0.0)
+        except (Unreachable, SuanliError) as error:
+            LOG.warning("job step failed, will be tried again", extra=self._told(uid, error))
+            self.queue.failed(uid)
+        except Exception:
+            LOG.exception("job step failed unexpectedly, will be tried again", extra={"job": self._label(uid)})
+            self._metrics.surprises.inc()
+            self.queue.failed(uid, at_least_s=SURPRISE_S)
+        else:
+            self.queue.succeeded(uid)
+            return result
+        return None
+
+    async def _advance(self, uid: str) -> str | None:
+        """All steps that are due on the hub and in the ledger; the member at which the next one is."""
         await self._meter.load(uid)
         for _ in range(MOST_STEPS):
             view = self.view(uid)
             step = stages.next_step(view)
+            if isinstance(step, stages.MemberStep):
+                return step.site
             if isinstance(step, stages.Wait):
-                if step.seconds is not None:
-                    self.queue.add_later(uid, step.seconds)
-                if view.entry is None and not any(at.jobs or at.pods for at in view.sites.values()):
-                    self._forget(uid, view)
-                return
-            if not await self._carry_out(uid, view, step):
-                return
+                self._wait(uid, view, step)
+                return None
+            if isinstance(step, stages.Record):
+                await self._meter.record(step.pods, self._clock.now_ms())
+            elif not await self._write(view, step):
+                return None
         self.queue.add(uid)
+        return None
 
     def view(self, uid: str) -> stages.View:
         """All that is known of one job now."""
         entry = self._mirror.jobs.get(uid)
-        assigned = entry.assignment.site if entry and entry.assignment else None
+        assignment = entry.assignment if entry else None
         sites = {
             name: stages.AtSite(
-                m.usable, m.last_heard_ms, tuple(m.jobs.get(uid, {}).values()), tuple(m.pods.get(uid, {}).values())
+                member.usable,
+                jobs=tuple(member.jobs.get(uid, {}).values()),
+                pods=tuple(member.pods.get(uid, {}).values()),
             )
-            for name, m in self._members().items()
-            if name == assigned or uid in m.jobs or uid in m.pods
+            for name, member in self._sites.trusted().items()
+            if uid in member.jobs or uid in member.pods
         }
+        if assignment is not None and (assignment.site not in sites or not sites[assignment.site].usable):
+            known = sites.get(assignment.site, stages.NOWHERE)
+            site = assignment.site
+            sites[site] = stages.AtSite(self._sites.usable(site), self._sites.silence(site), known.jobs, known.pods)
         return stages.View(
             uid=uid,
             entry=entry,
+            gone=entry is None and self._certainly_gone(uid, bool(sites)),
             sites=sites,
             recorded=self._meter.recorded(uid),
             usage=lambda: self._meter.usage(uid),
+            offered=entry is not None and self._resource(entry) is not None,
             decision=self.decisions.get(uid),
             explained_ms=self._explained.get(uid, 0),
-            create_refused=self._refused.get(uid, ""),
+            explain_every_ms=self._explain_every_ms(),
+            attempt=self._attempt(uid, entry, sites),
+            leaving_s=self._attempts.leaving(
+                uid, (p for at in sites.values() for p in at.pods), asyncio.get_running_loop().time()
+            ),
             now_ms=self._clock.now_ms(),
             settings=self._settings,
         )
 
-    async def _carry_out(self, uid: str, view: stages.View, step: stages.Step) -> bool:
-        """Do one step; false when nothing can follow before something changes."""
-        members = self._members()
-        if isinstance(step, stages.Write) and view.entry is not None:
-            return await self._write(view.entry, step)
-        if isinstance(step, stages.Create) and view.entry is not None:
-            await self._create(view.entry, step, members[step.assignment.site])
-            return False  # the member's watch tells what comes of it
-        if isinstance(step, stages.Delete):
-            LOG.info(
-                "stopping",
-                extra={"job": self._label(uid), "site": step.site, "member_job": step.job.name, "why": step.why},
-            )
-            await members[step.site].delete_job(step.job)
-            return False
-        if isinstance(step, stages.Record):
-            await self._meter.record(step.pods, self._clock.now_ms())
-            return True
-        if isinstance(step, stages.Release):
-            await asyncio.gather(*(members[site].release_pod(pod) for site, pod in step.pods))
-            return False
-        return False
+    def _attempt(self, uid: str, entry: JobEntry | None, sites: dict[str, stages.AtSite]) -> stages.Attempt:
+        assignment = entry.assignment if entry else None
+        if assignment is None:
+            return stages.Attempt()
+        here = sites.get(assignment.site, stages.NOWHERE)
+        seen = any(job.epoch == assignment.epoch for job in here.jobs)
+        return self._attempts.look(uid, assignment.epoch, seen=seen, now_s=asyncio.get_running_loop().time())
 
-    async def _write(self, entry: JobEntry, step: stages.Write) -> bool:
-        """One status write, checked by resourceVersion; a refused assignment is rolled back."""
-        patch = status.patch_of(entry.status, step.status)
-        if not patch:
-            entry.assumed = None
-            return False
-        body = {"metadata": {"resourceVersion": str(entry.version), "uid": entry.uid}, "status": patch}
-        path = f"/apis/{GROUP}/{VERSION}/namespaces/{entry.namespace}/computejobs/{entry.name}/status"
-        before, had_finished = entry.status.get("assignment"), entry.finished
-        try:
-            answer = await self._hub.patch(path, body)
-        except ApiError as error:
-            if error.status in (404, 409):
-                self._roll_back(entry)
-                await self._refresh(entry)
-                return False
-            raise
-        self._mirror.apply("MODIFIED", answer)
-        current = self._mirror.jobs.get(entry.uid)
-        if current is not None:
-            current.assumed = None
-            current.assumed_status = {}
-        self._after_write(entry, before, had_finished, step)
-        return True
+    def _explain_every_ms(self) -> int:
+        return max(self._settings.explain_s * 1000, len(self._mirror.waiting) * 1000 // EXPLANATIONS_PER_S)
 
-    def _after_write(self, entry: JobEntry, before: object, had_finished: bool, step: stages.Write) -> None:
-        after = step.status.get("assignment")
-        if after and not before:
-            self.decisions.pop(entry.uid, None)
-            self._metrics.placed(after["site"])
-            LOG.info(
-                "placed",
-                extra={"job": entry.label, "site": after["site"], "class": after["class"], "epoch": after["epoch"]},
-            )
-        elif not after:
-            self._explained[entry.uid] = self._clock.now_ms()
-            if isinstance(before, dict) and step.warning is not None:
-                until = self._clock.now_ms() + self._settings.retry_backoff_s * 1000
-                self.backoff.setdefault(entry.uid, {})[str(before["site"])] = (until, step.text)
-            self._on_waiting()
+    def _certainly_gone(self, uid: str, somewhere: bool) -> bool:
+        """Whether the hub has no such job; asks for a comparison when that is not certain and matters."""
+        since = self._unknown.setdefault(uid, self._mirror.begun) if somewhere else self._mirror.begun
+        gone = self._mirror.certainly_gone(uid, since)
+        if somewhere and not gone:
+            self._on_unknown()
+        return gone
+
+    def _resource(self, entry: JobEntry) -> SiteResource | None:
+        """What the assigned site offers of the assigned class."""
+        assignment = entry.assignment
+        site = self._mirror.sites.get(assignment.site) if assignment else None
+        if site is None or assignment is None:
+            return None
+        return next((r for r in site.spec.resources if r.class_ == assignment.class_), None)
+
+    def _wait(self, uid: str, view: stages.View, step: stages.Wait) -> None:
+        if step.seconds is not None:
+            self.queue.add_later(uid, step.seconds)
+        if view.entry is not None:
+            self._unknown.pop(uid, None)
+        elif not any(at.jobs or at.pods for at in view.sites.values()):
+            self._meter.forget(uid)
+            self._attempts.forget(uid)
+            for kept in (self.decisions, self.backoff, self._explained, self._unknown, self._held_up):
+                kept.pop(uid, None)
+
+    # --- the hub
+
+    async def _write(self, view: stages.View, step: stages.Write | stages.Commit) -> bool:
+        """One status write, checked by resourceVersion; false when nothing can follow before something changes."""
+        entry = view.entry
+        assert entry is not None, "only what is on the hub has a status"
+        if isinstance(step, stages.Commit):
+            return await self._commit(entry)
+        before, had_finished = entry.assignment, entry.finished
+        if not await self._patch(entry, step.status):
+            return False
+        now_ms = self._clock.now_ms()
+        if not step.status.get("assignment"):
+            self._explained[entry.uid] = now_ms
+        if before is not None and not step.status.get("assignment"):
+            if step.backs_off:
+                until = now_ms + self._settings.retry_backoff_s * 1000
+                self.backoff.setdefault(entry.uid, {})[before.site] = (until, step.text)
+            LOG.info("queued again", extra={"job": entry.label, "site": before.site, "epoch": before.epoch})
         if step.status.get("finishedAt") and not had_finished:
-            state, reason = step.status["state"], step.status["reason"]
-            LOG.info(
-                "finished",
-                extra={"job": entry.label, "state": state, "reason": reason, "usage": step.status.get("usage")},
-            )
-            self._metrics.finished(reason)
-            self._on_waiting()
+            told = {k: step.status.get(k) for k in ("state", "reason", "usage")}
+            LOG.info("finished", extra={"job": entry.label, **told})
+            self._metrics.finished(step.status["reason"])
         if step.warning is not None:
             self._warn(entry, step.warning, step.text)
+        return True
 
-    async def _create(self, entry: JobEntry, step: stages.Create, member: Member) -> None:
-        assignment = step.assignment
-        assert entry.model is not None, "only a readable job is placed"
-        site = self._mirror.sites.get(assignment.site)
-        resource = next((r for r in site.spec.resources if r.class_ == assignment.class_), None) if site else None
-        if resource is None:
-            raise SuanliError(
-                Reason.UNKNOWN_CLASS,
-                f"ComputeSite {assignment.site} no longer offers class {assignment.class_}; put it back or delete the job",
-            )
-        manifest = render.job_manifest(
-            hub_id=self._hub_id,
-            namespace=entry.namespace,
-            name=entry.name,
-            uid=entry.uid,
-            spec=entry.model.spec,
-            assignment=assignment,
-            resource=resource,
-        )
+    async def _commit(self, entry: JobEntry) -> bool:
+        """Write the assumed assignment; a refused one is rolled back."""
+        assumed = entry.assumed
+        assert assumed is not None, "there is one to commit"
+        assignment = assumed.assignment
+        if assignment.epoch <= self.last_epoch(entry.uid):
+            self._mirror.roll_back(entry.uid)  # the status was tampered with: no number is used twice
+            self._on_waiting()
+            return False
+        wanted = status.placed(entry, assumed.decision, assignment, assumed.gap_ppm, assumed.decided_ms)
         try:
-            await member.create_job(render.namespace_manifest(self._hub_id, entry.namespace), manifest)
+            written = await self._patch(entry, wanted)
         except ApiError as error:
-            if error.status not in FINAL_REFUSALS:
+            if error.status in NEVER_SO and self._mirror.roll_back(entry.uid):
+                # It is placed again, but not at once: the hub would say the same.
+                self._held_up[entry.uid] = asyncio.get_running_loop().time() + HELD_UP_S
+                self.queue.add_later(entry.uid, HELD_UP_S)
+            raise
+        if not written:
+            if self._mirror.roll_back(entry.uid):
+                self._on_waiting()
+            return False
+        self.decisions.pop(entry.uid, None)
+        self._metrics.placed(assignment.site)
+        told = {"site": assignment.site, "class": assignment.class_, "epoch": assignment.epoch}
+        LOG.info("placed", extra={"job": entry.label, **told})
+        return True
+
+    async def _patch(self, entry: JobEntry, wanted: Json) -> bool:
+        """Whether the status is written, over exactly the version that it was made from. Raises: ApiError, Unreachable, SuanliError."""
+        patch = status.patch_of(entry.status, wanted)
+        if not patch:
+            return False
+        body = {"metadata": {"resourceVersion": str(entry.version), "uid": entry.uid}, "status": patch}
+        version = entry.version
+        try:
+            answer = await self._hub.patch(f"{self._path(entry)}/status", body)
+        except ApiError as error:
+            if error.status not in (404, 409):
                 raise
-            self._refused[entry.uid] = error.message
-            self.queue.add(entry.uid)
-            return
-        self._metrics.dispatched(assignment.site)
-
-    async def _on_api_error(self, uid: str, error: ApiError) -> None:
-        entry = self._mirror.jobs.get(uid)
-        LOG.warning("job step refused, will be tried again", extra={"job": self._label(uid), "error": str(error)[:500]})
-        if entry is not None and entry.assumed is not None and error.status in (400, 403, 413, 422):
-            self._roll_back(entry)
-        self.queue.failed(uid, at_least_s=error.retry_after_s or 0.0)
-
-    def _roll_back(self, entry: JobEntry) -> None:
-        current = self._mirror.jobs.get(entry.uid, entry)
-        for held in (entry, current):
-            held.assumed = None
-            held.assumed_status = {}
-        self._on_waiting()
+            await self._refresh(entry)
+            return False
+        self._mirror.apply("MODIFIED", answer)
+        if answer["metadata"].get("resourceVersion") == str(version):
+            raise SuanliError(
+                Reason.INVALID_SPEC,
+                f"{entry.label}: the hub kept nothing of {', '.join(patch)}; its CRDs are of another version, apply this one's",
+            )
+        return True
 
     async def _refresh(self, entry: JobEntry) -> None:
         """The hub knows better: read it."""
-        path = f"/apis/{GROUP}/{VERSION}/namespaces/{entry.namespace}/computejobs/{entry.name}"
         try:
-            answer = await self._hub.get(path)
+            answer = await self._hub.get(self._path(entry))
         except ApiError as error:
             if error.status != 404:
                 raise
@@ -255,11 +329,57 @@ class JobWorker:
         self._mirror.apply("MODIFIED", answer)
         self.queue.add(entry.uid)
 
-    def _forget(self, uid: str, view: stages.View) -> None:
-        pods = [p.uid for at in view.sites.values() for p in at.pods]
-        self._meter.forget(uid, pods)
-        for kept in (self.decisions, self.backoff, self._explained, self._refused):
-            kept.pop(uid, None)
+    @staticmethod
+    def _path(entry: JobEntry) -> str:
+        return f"/apis/{GROUP}/{VERSION}/namespaces/{entry.namespace}/{PLURAL}/{entry.name}"
+
+    # --- the members
+
+    async def _carry_out(self, uid: str, view: stages.View, step: stages.MemberStep) -> None:
+        member = self._sites.trusted()[step.site]
+        if isinstance(step, stages.Create):
+            assert view.entry is not None, "only what is on the hub is created"
+            await self._create(view.entry, step, member)
+        elif isinstance(step, stages.Delete):
+            told = {"site": step.site, "member_job": step.job.name, "why": step.why}
+            LOG.info("stopping", extra={"job": self._label(uid), **told})
+            await member.delete_job(step.job)
+        else:
+            done = await asyncio.gather(*(member.release_pod(pod) for pod in step.pods), return_exceptions=True)
+            for error in done:
+                if error is not None:
+                    raise error
+
+    async def _create(self, entry: JobEntry, step: stages.Create, member: Member) -> None:
+        resource = self._resource(entry)
+        assert entry.model is not None, "only a readable job is created"
+        assert resource is not None, "only where its class is offered"
+        manifest = render.job_manifest(
+            hub_id=self._hub_id,
+            namespace=entry.namespace,
+            name=entry.name,
+            uid=entry.uid,
+            spec=entry.model.spec,
+            assignment=step.assignment,
+            resource=resource,
+        )
+        loop = asyncio.get_running_loop()
+        self._attempts.try_create(entry.uid, step.assignment.epoch, loop.time())
+        try:
+            await member.create_job(render.namespace_manifest(self._hub_id, entry.namespace), manifest)
+        except (ApiError, Unreachable) as error:
+            self._attempts.answered(entry.uid, error, loop.time())
+            if not is_final(error):
+                raise
+            self.queue.add(entry.uid)
+            return
+        self._attempts.answered(entry.uid, None, loop.time())
+        self._metrics.dispatched(step.site)
+
+    # --- words
+
+    def _told(self, uid: str, error: Exception) -> Json:
+        return {"job": self._label(uid), "error": str(error)[:500]}
 
     def _label(self, uid: str) -> str:
         entry = self._mirror.jobs.get(uid)

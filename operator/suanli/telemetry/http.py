@@ -31,7 +31,7 @@ class ProbeServer:
         for path in self._checks:
             app.router.add_get(path, self._check)
         app.router.add_get("/metrics", self._scrape)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, *self._address)
         await site.start()

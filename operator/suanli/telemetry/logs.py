@@ -30,8 +30,13 @@ class JsonLines(logging.Formatter):
             **_extras(record),
         }
         if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
+            line["trace"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def _one_line(text: str) -> str:
+    """Members' words may stand in it: they must not look like lines of ours, nor command the terminal."""
+    return "".join(c if c.isprintable() else " " for c in text).rstrip()
 
 
 class TextLines(logging.Formatter):
@@ -41,7 +46,7 @@ class TextLines(logging.Formatter):
         """The record as text."""
         moment = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         extras = " ".join(f"{k}={v}" for k, v in _extras(record).items())
-        text = f"{moment} {record.levelname:<7} {record.getMessage()} {extras}".rstrip()
+        text = _one_line(f"{moment} {record.levelname:<7} {record.getMessage()} {extras}")
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
