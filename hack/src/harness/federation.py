@@ -1,6 +1,5 @@
 """A hub installed from the chart by Helm, and members joined with the real command."""
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +17,12 @@ RELEASE = "suanli"
 
 @dataclass(frozen=True)
 class Site:
-    """A member to bring up and join: its nodes, and the ComputeSite's spec."""
+    """A member to bring up and join: its nodes, the ComputeSite's spec, and whether it keeps an audit log."""
 
     name: str
     nodes: tuple[NodeShape, ...]
     spec: Mapping[str, object]
+    audit: bool = False
 
 
 class Federation:
@@ -32,7 +32,7 @@ class Federation:
         self.provider = provider
         self.folder = folder
         self.sites = {site.name: site for site in sites}
-        specs = [ClusterSpec("hub", audit=True), *(ClusterSpec(site.name, nodes=site.nodes) for site in sites)]
+        specs = [ClusterSpec("hub", audit=True), *(ClusterSpec(s.name, nodes=s.nodes, audit=s.audit) for s in sites)]
         self.clusters: dict[str, Cluster] = provider.up(specs)
         self.hub = Kubectl(provider.binary("kubectl"), self.clusters["hub"].kubeconfig)
 
@@ -62,8 +62,7 @@ class Federation:
 
     def suanli(self, *args: str | Path) -> str:
         """The product's own command line, with the hub's admin kubeconfig."""
-        os.environ["PYTHONPATH"] = f"{ROOT / 'operator'}:{ROOT / 'hack' / 'src'}"
-        return run([sys.executable, "-m", "suanli", *args])
+        return run([sys.executable, "-m", "suanli", *args], variables={"PYTHONPATH": str(ROOT / "operator")})
 
     def join(self, name: str) -> str:
         """Join a member with `suanli site join`."""

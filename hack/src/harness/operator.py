@@ -2,15 +2,20 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from prometheus_client.parser import text_string_to_metric_families
+
+from harness.pods import Amount
 from harness.shell import wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -106,6 +111,25 @@ class OperatorProcess:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that have these labels."""
+        families = text_string_to_metric_families(self.http("/metrics")[1])
+        samples = (sample for family in families for sample in family.samples if sample.name == name)
+        return sum(s.value for s in samples if labels.items() <= s.labels.items())
+
+    @property
+    def ledger(self) -> Path:
+        """The file of the usage ledger."""
+        return Path(self._settings["SUANLI_DATA_DIR"]) / "usage.sqlite3"
+
+    def recorded(self, job_uid: str) -> Amount:
+        """What its ledger holds of a job."""
+        columns = "end_ms - start_ms, cpu_milli, memory_bytes, cards"
+        with closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True)) as ledger:
+            rows = ledger.execute(f"SELECT {columns} FROM pod_usage WHERE job_uid = ?", [job_uid])  # noqa: S608 - no input
+            amounts = [Amount(ms, ms * cpu, ms * memory, ms * cards) for ms, cpu, memory, cards in rows]
+        return sum(amounts, Amount())
 
     def terminate(self, seconds: float = 20) -> int:
         """Ask it to end; its exit code."""

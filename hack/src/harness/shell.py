@@ -1,9 +1,10 @@
 """Commands a person would type, run for their output."""
 
 import json
+import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,10 +15,23 @@ class CommandError(Exception):
     """A command ended with an error."""
 
 
-def run(argv: Sequence[str | Path], *, stdin: str | None = None, timeout_s: float = 120, check: bool = True) -> str:
-    """The command's standard output. Raises: CommandError with what it said."""
+def run(
+    argv: Sequence[str | Path],
+    *,
+    stdin: str | None = None,
+    timeout_s: float = 120,
+    check: bool = True,
+    variables: Mapping[str, str] | None = None,
+) -> str:
+    """The command's standard output; `variables` are set beside ours. Raises: CommandError with what it said."""
     done = subprocess.run(
-        [str(a) for a in argv], input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False
+        [str(a) for a in argv],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        env={**os.environ, **(variables or {})},
     )
     if check and done.returncode:
         raise CommandError(

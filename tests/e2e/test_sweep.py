@@ -1,0 +1,54 @@
+"""What stands on a member in the hub's name without a ComputeJob is measured and removed; what is not ours stays."""
+
+import json
+import uuid
+from typing import Any
+
+from harness import Federation, Observer, OperatorProcess, Tenant, wait_for
+from harness.pods import ran
+
+
+def orphan(member_job: dict[str, Any], uid: str) -> dict[str, Any]:
+    """A copy of a member Job for a ComputeJob that was never there."""
+    text = json.dumps(member_job).replace(member_job["metadata"]["labels"]["suanli.io/job-uid"], uid)
+    copy: dict[str, Any] = json.loads(text)
+    metadata, spec = copy["metadata"], copy["spec"]
+    kept = {key: metadata[key] for key in ("name", "namespace", "annotations")}
+    kept["labels"] = {k: v for k, v in metadata["labels"].items() if k.startswith(("suanli.io/", "app.kubernetes.io/"))}
+    template = spec["template"]
+    template["metadata"]["labels"] = kept["labels"]
+    spec = {key: spec[key] for key in ("completions", "parallelism", "completionMode", "backoffLimit", "template")}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": kept, "spec": spec}
+
+
+def test_what_no_job_owns_is_metered_and_removed(
+    tenant: Tenant, federation: Federation, observer: Observer, operator: OperatorProcess
+) -> None:
+    east = federation.member("east")
+    tenant.run("model", "hang", data={"allowedSites": ["east"]})
+    tenant.wait_state("model", "Running")
+    ((_, model),) = tenant.member_jobs("model")
+    uid = str(uuid.uuid4())
+    copy = orphan(model, uid)
+    foreign = {**copy, "metadata": {"name": "foreign", "namespace": copy["metadata"]["namespace"]}}
+    foreign["spec"] = {**copy["spec"], "template": {**copy["spec"]["template"], "metadata": {}}}
+    operator.kill()
+    for manifest in (copy, foreign):
+        east("create", "--filename", "-", stdin=json.dumps(manifest))
+
+    def runs() -> bool:
+        return any("running" in str(pod.get("status", {}).get("containerStatuses")) for _, pod in observer.pods(uid))
+
+    wait_for("the orphan to run", runs)
+    tenant.run("clock", "sleep 1")
+    operator.start()
+    operator.wait_leading()
+    wait_for("the orphan to go", lambda: not observer.left(uid))
+    ((_, pod),) = observer.pods(uid)
+    assert ran([pod]).run_ms > 0
+    assert operator.recorded(uid) == ran([pod])
+    tenant.wait_state("clock", "Succeeded")
+    assert tenant.state("model") == "Running"
+    where = ["--namespace", copy["metadata"]["namespace"]]
+    assert east.json("get", "job", "foreign", *where)["status"]["active"] == 1
+    east("delete", "job", "foreign", *where, "--wait=false")
