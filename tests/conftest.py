@@ -2,7 +2,7 @@
 
 import pytest
 
-SERVERS = ("localfed", "chart", "e2e")  # folders whose tests need control planes, in this order
+SERVERS = ("localfed", "api", "chart", "e2e")  # folders whose tests need control planes, in this order
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

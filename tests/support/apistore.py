@@ -197,6 +197,8 @@ class Store:
         wanted = (options.get("preconditions") or {}).get("uid")
         if wanted and wanted != before["metadata"]["uid"]:
             raise Refusal(409, "Conflict", f"Precondition failed: UID in precondition: {wanted}")
+        if path.resource == "namespaces" and before["metadata"].get("deletionTimestamp"):
+            raise Refusal(409, "Conflict", "The system is ensuring all content is removed from this namespace.")
         if before["metadata"].get("finalizers"):
             metadata = {**before["metadata"], "deletionTimestamp": before["metadata"].get("deletionTimestamp") or now()}
             gone = self._store(path, before, {**before, "metadata": metadata})

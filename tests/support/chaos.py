@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
+from typing import Any
 
 from apistore import Refusal
 from builders import a_job
 from memoryhub import Meeting, MemoryServer
-from simulation import JOBS, Simulation
+from simulation import JOBS, Simulation, place_first
 from suanli.kube.client import ApiError
+from suanli.placement.snapshot import Plan, SiteView, WaitingJob
 
 NONSENSE = (
     {"assignment": None},
@@ -47,6 +49,7 @@ class Chaos:
             cluster.start_s = lambda: random.choice((0.05, 0.3, 1.0))
             cluster.grace_s = lambda: random.choice((0.1, 1.0, 8.0))
             cluster.clock.off_ms = random.randrange(-300_000, 300_000)
+        sim.place_all = self._place
         sim.lose_event = lambda: self.troubled and random.random() < 0.05
         sim.start()
         crashes = asyncio.ensure_future(self._crashes())
@@ -55,7 +58,7 @@ class Chaos:
         for _ in range(3):
             self._new_job()
         while loop.time() < end:
-            await asyncio.sleep(random.expovariate(1.0))
+            await asyncio.sleep(random.expovariate(2.0))
             await random.choices(*zip(*self._acts(), strict=True))[0]()
         self.troubled = False
         crashes.cancel()
@@ -69,9 +72,9 @@ class Chaos:
 
     def _acts(self) -> list[tuple[Callable[[], Awaitable[None]], float]]:
         return [
-            (self._apply, 3.0),
-            (self._suspend_or_resume, 2.0),
-            (self._delete, 1.0),
+            (self._apply, 1.0),
+            (self._suspend_or_resume, 5.0),
+            (self._delete, 0.5),
             (self._recreate, 0.5),
             (self._touch, 1.0),
             (self._edit, 0.5),
@@ -80,14 +83,14 @@ class Chaos:
             (self._drop_watches, 1.0),
             (self._compact, 0.5),
             (self._delete_behind_our_back, 0.5),
-            (self._crash_now, 1.0),
+            (self._crash_now, 0.3),
             (self._jump, 0.5),
         ]
 
     def _new_job(self) -> None:
         self._names += 1
         tasks = self.random.choice((1, 1, 2))
-        command = [self.random.choices(("sleep", "fail"), (5, 1))[0], self.random.choice(("1", "4", "9"))]
+        command = [self.random.choices(("sleep", "fail"), (5, 1))[0], self.random.choice(("1", "9", "30"))]
         limits = {"retries": self.random.choice((0, 2))}
         template = {"image": "busybox", "command": command}
         self.sim.put(a_job(f"job-{self._names}", tasks=tasks, template=template, limits=limits))
@@ -168,6 +171,10 @@ class Chaos:
 
     # --- how it happens
 
+    def _place(self, waiting: Sequence[WaitingJob], sites: Sequence[SiteView], *args: Any, **kwargs: Any) -> Plan:
+        """Anywhere, so that a new attempt is seldom where the last one was."""
+        return place_first(waiting, self.random.sample(sites, len(sites)), *args, **kwargs)
+
     def _any_job(self) -> str:
         names = sorted(self.sim.jobs())
         return self.random.choice(names) if names else ""
@@ -184,7 +191,7 @@ class Chaos:
             if verb != "GET":
                 self._writes += 1
                 if self._writes == self._fatal_write:
-                    self._fatal_write += random.randrange(5, 60)
+                    self._fatal_write += random.randrange(20, 100)
                     assert self._crash is not None, "play made it"
                     asyncio.get_running_loop().call_later(random.choice((0.0, delay_s, delay_s * 1.5)), self._crash.set)
             chance = random.random()

@@ -291,6 +291,7 @@ class Simulation:
         self.doubled: list[str] = []
         self.process: Process | None = None
         self.lose_event: Callable[[], bool] = lambda: False
+        self.place_all: Callable[..., Plan] = place_first
         self._folder = folder
         self._alive: dict[str, dict[str, int]] = defaultdict(dict)  # by job, by pod, its epoch
         self.settings = Settings.model_validate(
@@ -458,7 +459,7 @@ class Simulation:
             settings=self.settings,
             metrics=Metrics(),
             connect=connect,
-            place_all=place_first,
+            place_all=self.place_all,
             ledger_thread=InlineExecutor(),
         )
         tasks = [asyncio.ensure_future(operator.lead())]
