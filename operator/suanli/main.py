@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from suanli import __version__
@@ -89,18 +90,16 @@ def _open_ledger(settings: Settings) -> UsageStore:
 async def _serve(settings: Settings, target: Target, store: UsageStore) -> int:
     metrics, pulse, stop = Metrics(), Pulse(), asyncio.Event()
     _take_signals(stop)
+    connect = partial(
+        ApiClient, target, name="hub", observer=metrics.request, user_agent=f"suanli-operator/{__version__}"
+    )
     try:
-        hub = ApiClient(
-            target,
-            name="hub",
-            concurrency=settings.hub_concurrency,
-            observer=metrics.request,
-            user_agent=f"suanli-operator/{__version__}",
-        )
+        hub = connect(concurrency=settings.hub_concurrency)
+        renewing = connect(concurrency=1)  # a renewal does not queue behind the jobs' writes
     except ValueError as error:
         LOG.error("bad configuration: %s", error)
         return 2
-    async with hub:
+    async with hub, renewing:
         hub_id = await _identity_of(hub, stop)
         if hub_id is None:
             return 0 if stop.is_set() else 4
@@ -124,7 +123,7 @@ async def _serve(settings: Settings, target: Target, store: UsageStore) -> int:
             return 2
         told = {"version": __version__, "hub": target.server, "port": port, "identity": settings.identity}
         LOG.info("started", extra=told)
-        lease = Lease(hub, settings.namespace, LEASE, settings.identity, duration_s=settings.lease_s)
+        lease = Lease(renewing, settings.namespace, LEASE, settings.identity, duration_s=settings.lease_s)
         try:
             return await _run_until_stopped(operator, lease, pulse, stop)
         finally:

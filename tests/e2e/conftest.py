@@ -1,7 +1,7 @@
 """One federation for the whole folder: a hub, an eastern and a western member, and the operator as a process."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ CARDS = NodeShape(
 CORES = NodeShape(count=2, cpu="16", memory="64Gi", labels={"pool": "x86"}, name_prefix="x86")
 # Short times, so that a test need not wait; the full comparison keeps its default, so that nothing is owed to it.
 SETTINGS = {
-    "SUANLI_LOG_LEVEL": "DEBUG",
     "SUANLI_PROBE_S": "1",
     "SUANLI_UNREACHABLE_AFTER_S": "6",
     "SUANLI_REPORT_PENDING_S": "2",
@@ -31,13 +30,27 @@ SETTINGS = {
     "SUANLI_RETRY_BACKOFF_S": "1",
     "SUANLI_EXPLAIN_S": "1",
     "SUANLI_SITE_STATUS_S": "1",
+    "SUANLI_LEASE_S": "10",
 }
 LAST = "test_quiet.py"
+LOG = pytest.StashKey[Path]()
+LOG_LINES = 40
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What looks at the whole session comes at its end."""
     items.sort(key=lambda item: item.path.parent == HERE and item.path.name == LAST)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows the operator's last words."""
+    report = yield
+    log = item.config.stash.get(LOG, None)
+    if report.failed and log is not None and log.exists():
+        lines = log.read_text(encoding="utf-8").splitlines()[-LOG_LINES:]
+        report.sections.append(("operator's log", "\n".join(line[:400] for line in lines)))
+    return report
 
 
 def site(region: str, a100: str, x86: str) -> dict[str, Any]:
@@ -95,32 +108,42 @@ def observer(federation: Federation) -> Iterator[Observer]:
 
 
 @pytest.fixture(scope="session")
-def process(federation: Federation) -> Iterator[OperatorProcess]:
-    """The operator, started by the first test that wants it."""
+def process(federation: Federation, pytestconfig: pytest.Config) -> Iterator[OperatorProcess]:
+    """The operator; it runs when somebody asks for `operator` or for a tenant."""
     with federation.operator(**SETTINGS) as made:
+        pytestconfig.stash[LOG] = made.log
         yield made
 
 
-@pytest.fixture
-def operator(federation: Federation, process: OperatorProcess) -> Iterator[OperatorProcess]:
-    """The operator, leading, with all sites ready; a test may kill or stop it."""
+def lead(federation: Federation, process: OperatorProcess) -> None:
+    """Have the operator lead and all sites ready."""
     if not process.running:
         process.kill()
         process.start()
         process.wait_leading()
     federation.wait_ready()
-    yield process
-    if not process.running:
-        process.kill()
-        process.start()
-        process.wait_leading()
 
 
 @pytest.fixture
-def tenant(
-    federation: Federation, observer: Observer, operator: OperatorProcess, request: pytest.FixtureRequest
-) -> Iterator[Tenant]:
+def operator(federation: Federation, process: OperatorProcess) -> OperatorProcess:
+    """The operator, leading, with all sites ready; a test may kill or stop it."""
+    lead(federation, process)
+    return process
+
+
+@pytest.fixture(scope="session")
+def new_tenant(federation: Federation, observer: Observer, process: OperatorProcess) -> Callable[[str], Tenant]:
+    """Makes a namespace of that name while the operator leads."""
+
+    def made(name: str) -> Tenant:
+        lead(federation, process)
+        return Tenant(federation.hub, observer, re.sub("[^a-z0-9]+", "-", name.lower())[:50].strip("-"))
+
+    return made
+
+
+@pytest.fixture
+def tenant(new_tenant: Callable[[str], Tenant], request: pytest.FixtureRequest) -> Iterator[Tenant]:
     """A namespace of the test's own."""
-    name = re.sub("[^a-z0-9]+", "-", request.node.name.lower())[:50].strip("-")
-    with Tenant(federation.hub, observer, name) as made:
+    with new_tenant(request.node.name) as made:
         yield made

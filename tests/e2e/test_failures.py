@@ -1,12 +1,33 @@
 """Jobs that do not end well: each ends in one condition with a reason, a message with its numbers, and an Event."""
 
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from harness import Amount, Federation, OperatorProcess, Tenant
+from harness import Amount, Federation, Tenant
 
 EAST = {"allowedSites": ["east"]}
+
+
+@pytest.fixture(scope="module")
+def jobs(new_tenant: Callable[[str], Tenant]) -> Iterator[Tenant]:
+    """All jobs of this file, applied at once."""
+    with new_tenant("failures") as made:
+        missing = {"image": "example/missing:1", "command": ["sleep", "1"]}
+        made.apply(
+            made.manifest("false", "false", data=EAST),
+            made.manifest("gang", "sleep 1; exit 3", tasks=3, data=EAST),
+            made.manifest("stubborn", "sleep 1; exit 3", limits={"retries": 2}),
+            made.manifest("endless", "hang", limits={"activeDeadline": "2s"}, data=EAST),
+            made.manifest("typo", "", template=missing, tasks=2, data=EAST),
+            made.manifest("robbed", "hang", data=EAST),
+            made.manifest("robbed-once", "hang", limits={"retries": 1}),
+            made.manifest("evicted", "hang"),
+            made.manifest("unharmed", "sleep 5", data=EAST),
+        )
+        yield made
 
 
 def warned(tenant: Tenant, name: str) -> list[tuple[str, str]]:
@@ -19,111 +40,114 @@ def finished(job: dict[str, Any]) -> tuple[str, str]:
     return found["reason"], found["message"]
 
 
-def test_a_failing_job_fails_with_its_exit_code(tenant: Tenant) -> None:
-    tenant.apply(
-        tenant.manifest("false", "false", data=EAST),
-        tenant.manifest("gang", "sleep 1; exit 3", tasks=3, data=EAST),
-        tenant.manifest("unharmed", "sleep 2", data=EAST),
-    )
+def test_a_failing_job_fails_with_its_exit_code(jobs: Tenant) -> None:
     text = "1 of 1 tasks failed at east; first: exit code 1, Error"
-    job = tenant.wait_state("false", "Failed")
+    job = jobs.wait_state("false", "Failed")
     assert finished(job) == ("Failed", text)
     assert job["status"]["failures"] == 1
-    assert warned(tenant, "false") == [("Failed", text)]
-    assert tenant.told("false") == tenant.ran("false") == Amount(1_000, 500_000, 1_000 * (256 << 20), 0)
+    assert warned(jobs, "false") == [("Failed", text)]
+    assert jobs.told("false") == jobs.ran("false") == Amount(1_000, 500_000, 1_000 * (256 << 20), 0)
 
-    reason, message = finished(tenant.wait_state("gang", "Failed"))
+
+def test_a_gang_fails_together(jobs: Tenant) -> None:
+    reason, message = finished(jobs.wait_state("gang", "Failed"))
     assert reason == "Failed"
-    assert "exit code 3" in message
-    assert len(tenant.pods("gang")) == 3
-    assert tenant.told("gang") == tenant.ran("gang")
-    tenant.wait_state("unharmed", "Succeeded")
+    assert message.endswith("of 3 tasks failed at east; first: exit code 3, Error")
+    assert len(jobs.pods("gang")) == 3
+    assert jobs.told("gang") == jobs.ran("gang")
+    assert jobs.ran("gang").run_ms > 0
 
 
-def test_every_retry_is_a_new_attempt_and_all_are_metered(tenant: Tenant) -> None:
-    tenant.run("stubborn", "sleep 1; exit 3", limits={"retries": 2})
-    job = tenant.wait_state("stubborn", "Failed")
+def test_every_retry_is_a_new_attempt_and_all_are_metered(jobs: Tenant) -> None:
+    job = jobs.wait_state("stubborn", "Failed")
     assert job["status"]["failures"] == 3
     assert job["status"]["assignment"]["epoch"] == 3
     assert job["status"]["usage"]["attempts"] == 3
-    names = {member_job["metadata"]["name"] for _, member_job in tenant.member_jobs("stubborn")}
-    assert names == {f"j-{tenant.uid('stubborn')}-{epoch}" for epoch in (1, 2, 3)}
-    assert tenant.told("stubborn") == tenant.ran("stubborn") == Amount(3_000, 1_500_000, 3_000 * (256 << 20), 0)
-    told = [note for reason, note in warned(tenant, "stubborn") if reason == "Failed"]
+    names = {member_job["metadata"]["name"] for _, member_job in jobs.member_jobs("stubborn")}
+    assert names == {f"j-{jobs.uid('stubborn')}-{epoch}" for epoch in (1, 2, 3)}
+    assert jobs.told("stubborn") == jobs.ran("stubborn") == Amount(3_000, 1_500_000, 3_000 * (256 << 20), 0)
+    told = [note for reason, note in warned(jobs, "stubborn") if reason == "Failed"]
     assert len(told) == 3
     assert any(note.startswith("attempt 1 at ") for note in told)
 
 
-def test_an_attempt_that_runs_too_long_is_stopped(tenant: Tenant) -> None:
-    tenant.run("endless", "hang", limits={"activeDeadline": "2s"}, data=EAST)
-    job = tenant.wait_state("endless", "Failed")
+def test_an_attempt_that_runs_too_long_is_stopped(jobs: Tenant) -> None:
+    job = jobs.wait_state("endless", "Failed")
     text = "the attempt ran longer than limits.activeDeadline 2s at east"
     assert finished(job) == ("Deadline", text)
-    assert warned(tenant, "endless") == [("Deadline", text)]
-    ran = tenant.ran("endless")
+    assert warned(jobs, "endless") == [("Deadline", text)]
+    ran = jobs.ran("endless")
     assert ran.run_ms >= 2_000
-    assert tenant.told("endless") == ran
-    assert len(tenant.pods("endless")) == 1
+    assert jobs.told("endless") == ran
+    assert len(jobs.pods("endless")) == 1
 
 
-def test_an_image_that_cannot_be_pulled_is_told_and_ends_the_job(tenant: Tenant) -> None:
-    template = {"image": "example/missing:1", "command": ["sleep", "1"]}
-    tenant.run("typo", "", template=template, tasks=2, data=EAST)
-    pending = tenant.wait_reason("typo", "Running", "PodsPending")
-    assert "0 of 2 tasks started at east, 2 pending" in pending["message"]
-    assert "ImagePull" in pending["message"]
-    reason, message = finished(tenant.wait_state("typo", "Failed"))
+def test_an_image_that_cannot_be_pulled_is_told_and_ends_the_job(jobs: Tenant) -> None:
+    pending = jobs.wait_seen("typo", "Running", "PodsPending")
+    assert pending["message"].startswith("0 of 2 tasks started at east, 2 pending")
+    reason, message = finished(jobs.wait_state("typo", "Failed"))
     assert reason == "ImagePullFailed"
-    assert "0 of 2 tasks started at east, 2 pending; 2 of them: " in message
-    assert 'example/missing:1' in message
-    assert [reason for reason, _ in warned(tenant, "typo")] == ["ImagePullFailed"]
-    assert tenant.told("typo") == tenant.ran("typo") == Amount()
-    tenant.wait_gone("typo")
-
-
-def delete_on_member(federation: Federation, tenant: Tenant, name: str) -> None:
-    ((site, member_job),) = tenant.member_jobs(name)
-    metadata = member_job["metadata"]
-    federation.member(site)("delete", "job", metadata["name"], "--namespace", metadata["namespace"], "--wait=false")
+    assert message.startswith("0 of 2 tasks started at east, 2 pending; 2 of them: ")
+    assert "ImagePull" in message
+    assert "example/missing:1" in message
+    assert [reason for reason, _ in warned(jobs, "typo")] == ["ImagePullFailed"]
+    assert jobs.told("typo") == jobs.ran("typo") == Amount()
+    jobs.wait_gone("typo")
 
 
 def test_a_job_removed_on_its_member_is_noticed_metered_and_retried_only_if_it_may(
-    tenant: Tenant, federation: Federation
+    jobs: Tenant, federation: Federation
 ) -> None:
-    tenant.apply(
-        tenant.manifest("robbed", "hang", data=EAST),
-        tenant.manifest("retried", "hang", data=EAST, limits={"retries": 1}),
-    )
-    for name in ("robbed", "retried"):
-        tenant.wait_state(name, "Running")
-        delete_on_member(federation, tenant, name)
+    names = ("robbed", "robbed-once")
+    for name in names:
+        jobs.wait_state(name, "Running")
+        ((site, member_job),) = jobs.member_jobs(name)
+        metadata = member_job["metadata"]
+        federation.member(site)("delete", "job", metadata["name"], "--namespace", metadata["namespace"], "--wait=false")
     text = "the member Job was removed at east, not by suanli"
-    job = tenant.wait_state("robbed", "Failed")
-    assert finished(job) == ("DeletedOnMember", text)
-    assert warned(tenant, "robbed") == [("DeletedOnMember", text)]
-    assert tenant.told("robbed") == tenant.ran("robbed")
-    tenant.wait_gone("robbed")
+    assert finished(jobs.wait_state("robbed", "Failed")) == ("DeletedOnMember", text)
+    assert warned(jobs, "robbed") == [("DeletedOnMember", text)]
+    assert jobs.told("robbed") == jobs.ran("robbed")
+    jobs.wait_gone("robbed")
 
-    job = tenant.wait("retried", "to run again", lambda job: job["status"].get("epoch") == 2 and tenant.state("retried") == "Running")
+    job = wait_second_attempt(jobs, "robbed-once")
     assert job["status"]["failures"] == 1
-    assert warned(tenant, "retried") == [("DeletedOnMember", f"attempt 1 at east ended: {text}")]
-    epochs = {pod["metadata"]["labels"]["suanli.io/epoch"] for _, pod in tenant.pods("retried")}
+    text = "attempt 1 at west ended: the member Job was removed at west, not by suanli"
+    assert warned(jobs, "robbed-once") == [("DeletedOnMember", text)]
+    epochs = {pod["metadata"]["labels"]["suanli.io/epoch"] for _, pod in jobs.pods("robbed-once")}
     assert epochs == {"1", "2"}
 
 
-def test_an_eviction_costs_no_retry(tenant: Tenant, federation: Federation) -> None:
-    tenant.run("evicted", "hang", data=EAST)
-    (pod,) = tenant.wait_pods("evicted", 1, "running")
-    tenant.wait_state("evicted", "Running")
+def test_an_eviction_costs_no_retry(jobs: Tenant, federation: Federation) -> None:
+    jobs.wait_state("evicted", "Running")
+    ((site, pod),) = jobs.pods("evicted")
     metadata = {key: pod["metadata"][key] for key in ("name", "namespace")}
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
     path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/eviction"
-    eviction = '{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "%(name)s", "namespace": "%(namespace)s"}}'
-    federation.member("east")("create", "--raw", path, "--filename", "-", stdin=eviction % metadata)
-    job = tenant.wait("evicted", "to run again", lambda job: job["status"].get("epoch") == 2 and tenant.state("evicted") == "Running")
+    federation.member(site)("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
+    job = wait_second_attempt(jobs, "evicted")
     assert "failures" not in job["status"]
-    ((reason, note),) = warned(tenant, "evicted")
+    ((reason, note),) = warned(jobs, "evicted")
     assert reason == "Disrupted"
-    assert note.startswith("attempt 1 at east ended: 1 of 1 tasks failed at east; first: ")
-    tenant.patch("evicted", {"desiredState": "Suspended"})
-    tenant.wait_state("evicted", "Suspended")
-    assert tenant.told("evicted") == tenant.ran("evicted")
+    assert note.startswith(f"attempt 1 at {site} ended: 1 of 1 tasks failed at {site}; first: ")
+    jobs.patch("evicted", {"desiredState": "Suspended"})
+    jobs.wait_state("evicted", "Suspended")
+    assert jobs.told("evicted") == jobs.ran("evicted")
+    assert len(jobs.pods("evicted")) == 2
+
+
+def test_a_job_beside_them_is_not_harmed(jobs: Tenant) -> None:
+    jobs.wait_state("unharmed", "Succeeded")
+    assert jobs.told("unharmed") == jobs.ran("unharmed") == Amount(5_000, 2_500_000, 5_000 * (256 << 20), 0)
+
+
+def wait_second_attempt(tenant: Tenant, name: str) -> dict[str, Any]:
+    """Until the job runs as its second attempt."""
+
+    def runs_again_or_ended(job: dict[str, Any]) -> bool:
+        status = job.get("status", {})
+        return bool(status.get("finishedAt") or (status.get("epoch") == 2 and status.get("state") == "Running"))
+
+    job = tenant.wait(name, "to run as its second attempt", runs_again_or_ended)
+    assert job["status"]["state"] == "Running", job["status"]["conditions"]
+    return job

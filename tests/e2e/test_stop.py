@@ -1,8 +1,6 @@
 """A job that its user deletes, suspends or changes while it runs: it stops or goes on, and what ran is measured."""
 
-import pytest
-
-from harness import Amount, CommandError, Federation, OperatorProcess, Tenant
+from harness import Amount, Federation, OperatorProcess, Tenant
 
 
 def test_a_job_deleted_while_it_runs_stops_and_is_metered(

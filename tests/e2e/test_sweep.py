@@ -4,7 +4,7 @@ import json
 import uuid
 from typing import Any
 
-from harness import Federation, Observer, OperatorProcess, Tenant, wait_for
+from harness import Amount, Federation, Observer, OperatorProcess, Tenant, wait_for
 from harness.pods import ran
 
 
@@ -17,6 +17,7 @@ def orphan(member_job: dict[str, Any], uid: str) -> dict[str, Any]:
     kept["labels"] = {k: v for k, v in metadata["labels"].items() if k.startswith(("suanli.io/", "app.kubernetes.io/"))}
     template = spec["template"]
     template["metadata"]["labels"] = kept["labels"]
+    template["spec"]["containers"][0]["command"] = ["sleep", "1"]
     spec = {key: spec[key] for key in ("completions", "parallelism", "completionMode", "backoffLimit", "template")}
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": kept, "spec": spec}
 
@@ -31,23 +32,16 @@ def test_what_no_job_owns_is_metered_and_removed(
     uid = str(uuid.uuid4())
     copy = orphan(model, uid)
     foreign = {**copy, "metadata": {"name": "foreign", "namespace": copy["metadata"]["namespace"]}}
-    foreign["spec"] = {**copy["spec"], "template": {**copy["spec"]["template"], "metadata": {}}}
-    operator.kill()
-    for manifest in (copy, foreign):
-        east("create", "--filename", "-", stdin=json.dumps(manifest))
-
-    def runs() -> bool:
-        return any("running" in str(pod.get("status", {}).get("containerStatuses")) for _, pod in observer.pods(uid))
-
-    wait_for("the orphan to run", runs)
-    tenant.run("clock", "sleep 1")
+    foreign["spec"] = {**copy["spec"], "template": {"spec": model["spec"]["template"]["spec"]}}
+    assert operator.terminate() == 0
+    east("create", "--filename", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": [copy, foreign]}))
+    # It ran for a while that can be measured: the copy's tasks end, and stand there.
+    wait_for("the orphan to end", lambda: observer.pods(uid, seen="terminated"))
     operator.start()
     operator.wait_leading()
     wait_for("the orphan to go", lambda: not observer.left(uid))
     ((_, pod),) = observer.pods(uid)
-    assert ran([pod]).run_ms > 0
-    assert operator.recorded(uid) == ran([pod])
-    tenant.wait_state("clock", "Succeeded")
+    assert operator.recorded(uid) == ran([pod]) == Amount(1_000, 500_000, 1_000 * (256 << 20), 0)
     assert tenant.state("model") == "Running"
     where = ["--namespace", copy["metadata"]["namespace"]]
     assert east.json("get", "job", "foreign", *where)["status"]["active"] == 1

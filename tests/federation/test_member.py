@@ -11,6 +11,7 @@ from aiohttp import web
 
 from apiserver import FakeApiServer, ended, node, pod_of, running
 from apistore import Json, Path, Refusal
+from asynctests import Happenings
 from suanli.api.job import Assignment, ComputeJobSpec
 from suanli.api.site import SiteResource
 from suanli.base.names import FINALIZER_METERING, LABEL_EPOCH, LABEL_HUB, LABEL_JOB_UID
@@ -45,28 +46,22 @@ class Clock:
         return 1_770_000_000_000
 
 
-class Told:
-    """What the member told of, and the health it had then."""
+class Told(Happenings):
+    """What the member told of."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.jobs: list[str] = []
         self.sites = 0
-        self._happened = asyncio.Event()
 
     def job(self, uid: str) -> None:
         self.jobs.append(uid)
-        self._happened.set()
+        self.happened()
 
     def site(self, name: str) -> None:
         assert name == "s"
         self.sites += 1
-        self._happened.set()
-
-    async def until(self, true: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
-            while not true():
-                self._happened.clear()
-                await self._happened.wait()
+        self.happened()
 
 
 @contextlib.asynccontextmanager
@@ -286,6 +281,26 @@ async def test_an_old_answer_does_not_undo_what_the_watch_has_told() -> None:
         assert all(j.complete for j in member.jobs[UID].values())
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"metadata": {"name": "x"}},
+        a_job(OTHER),
+        a_job(epoch=2),
+        {**a_job(), "metadata": {**a_job()["metadata"], "namespace": "default"}},
+        {**a_job(), "metadata": {**a_job()["metadata"], "labels": {}}},
+    ],
+)
+async def test_another_object_in_the_jobs_place_is_not_taken_for_it(answer: Json) -> None:
+    async with FakeApiServer() as server, following(server) as (member, told):
+        server.answer("POST /apis/batch/*", json.dumps(answer).encode(), status=201)
+        with pytest.raises(Unreachable, match=f"another object where Job {NAMESPACE}/j-{UID}-1 should be"):
+            await member.create_job(SPACE, a_job())
+        assert member.job_uids() == set()
+        assert told.jobs == []
+
+
 async def test_a_namespace_that_was_removed_is_made_anew() -> None:
     async with FakeApiServer() as server, following(server) as (member, told):
         await member.create_job(SPACE, a_job())
@@ -413,7 +428,6 @@ async def _asked_more_than(server: FakeApiServer, pattern: str, times: int) -> N
 
 
 PROBES = ("GET /version", "GET /api/v1/namespaces/kube-system")
-JOIN_AGAIN = "; join the site again"
 
 
 def _not_kubernetes(server: FakeApiServer) -> None:
@@ -668,6 +682,19 @@ async def test_objects_that_claim_what_they_are_not_belong_to_no_job(labels: dic
             assert member.job_uids() == set()
             assert told.jobs == []
             assert free_cores(member) == 6, "what runs there takes room, whosever it is"
+
+
+async def test_a_job_has_no_more_pods_than_any_job_can_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(member_module, "MOST_PODS_OF_JOB", 3)
+    async with FakeApiServer() as server:
+        server.put(node("n1"))
+        job = put_job(server)
+        for index in range(4):
+            server.put(pod_of(job, index, node="n1", state=running()))
+        async with following(server) as (member, told):
+            assert (len(member.pods[UID]), free_cores(member)) == (3, 0)
+            server.put(pod_of(job, 0, node="n1", state=ended(start=START, end=END), phase="Succeeded"))
+            await told.until(lambda: member.bound_tasks(UID, 1) == 3 and free_cores(member) == 2)
 
 
 async def test_an_object_that_changes_whose_it_is_leaves_nothing_behind() -> None:

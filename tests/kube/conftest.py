@@ -1,49 +1,17 @@
-"""Time that passes when nothing else is to be done, and an API server in memory that keeps Leases."""
+"""An API server in memory that keeps Leases, and time that passes when nothing else is to be done."""
 
 import asyncio
 import copy
-import selectors
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
+import virtualtime
 from asynctests import pytest_pyfunc_call
 from suanli.kube.client import ApiError, Json, Unreachable
 
 __all__ = ["pytest_pyfunc_call"]
-
-T = TypeVar("T")
-
-
-class _Skipping(selectors.SelectSelector):
-    """Instead of waiting, tells how long it would have waited."""
-
-    def __init__(self, skip: Callable[[float], None]) -> None:
-        super().__init__()
-        self._skip = skip
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        if not ready:
-            assert timeout is not None, "nothing will ever happen"
-            self._skip(timeout)
-        return ready
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time is a number."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-        super().__init__(_Skipping(self.stall))
-
-    def time(self) -> float:
-        return self.now_s
-
-    def stall(self, seconds: float) -> None:
-        """Let time pass in which the loop does nothing."""
-        self.now_s += seconds
 
 
 class LeaseServer:
@@ -133,9 +101,4 @@ def client(server: LeaseServer) -> Callable[[], LeaseClient]:
 @pytest.fixture
 def in_virtual_time() -> Callable[[Coroutine[Any, Any, Any]], Any]:
     """Run a coroutine to its end, without waiting."""
-
-    def run(work: Coroutine[Any, Any, T]) -> T:
-        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-            return runner.run(work)
-
-    return run
+    return virtualtime.run

@@ -181,7 +181,7 @@ def test_a_leader_that_stood_still_does_not_go_on_leading(client: NewClient, in_
         await until(lambda: a.leads)
         await asyncio.sleep(20)
         loop: Any = asyncio.get_running_loop()
-        loop.stall(30)  # such as a machine that was suspended
+        loop.now_s += 30  # such as a machine that was suspended
         woke = clock()
         await until(task.done)
         assert a.spans[0][1] - woke < 0.1

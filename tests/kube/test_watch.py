@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from apiserver import FakeApiServer, node
+from asynctests import Happenings
 from suanli.kube import watch
 from suanli.kube.client import ApiError, Json, Page, Unreachable
 from suanli.kube.watch import BURST, BURST_S, Reflector, key_of
@@ -24,32 +25,26 @@ def short_pauses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(watch, "FIRST_PAUSE_S", 0.01)
 
 
-class Seen:
+class Seen(Happenings):
     """What a reflector told."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.changes: list[tuple[str, Any, Any]] = []
         self.troubles: list[ApiError | Unreachable] = []
         self.heard = 0
-        self._happened = asyncio.Event()
 
     def change(self, kind: str, new: Any, old: Any) -> None:
         self.changes.append((kind, new, old))
-        self._happened.set()
+        self.happened()
 
     def trouble(self, error: ApiError | Unreachable) -> None:
         self.troubles.append(error)
-        self._happened.set()
+        self.happened()
 
     def hear(self) -> None:
         self.heard += 1
-        self._happened.set()
-
-    async def until(self, true: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
-            while not true():
-                self._happened.clear()
-                await self._happened.wait()
+        self.happened()
 
     @property
     def told(self) -> list[tuple[str, str]]:

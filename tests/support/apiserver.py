@@ -25,6 +25,7 @@ import yaml
 from aiohttp import web
 
 from apistore import APIS, NAMESPACED, Change, Json, Path, Refusal, Store, now, selected
+from asynctests import Happenings
 from localfed.pki import Authority
 from suanli.kube.client import ApiClient, Target
 
@@ -74,11 +75,12 @@ class Hold:
         self.gate.set()
 
 
-class FakeApiServer:
-    """One cluster's API server."""
+class FakeApiServer(Happenings):
+    """One cluster's API server; what it can be waited `until` is looked at when a request comes, is held or is answered."""
 
     def __init__(self, *, minor: str = "36", authority: Authority | None = None, asks_client: bool = False) -> None:
         """With an authority it speaks TLS, and may ask for a client certificate of that authority."""
+        super().__init__()
         self.store = Store()
         self.apis = set(APIS)  # those that it serves
         self.requests: list[Request] = []
@@ -88,7 +90,6 @@ class FakeApiServer:
         self._faults: list[Fault] = []
         self._running = asyncio.Event()
         self._running.set()
-        self._happened = asyncio.Event()
         self._watches: dict[asyncio.Task[Any], asyncio.Queue[Any]] = {}
         self._runner: web.AppRunner | None = None
         self.become(str(uuid.uuid4()))
@@ -173,13 +174,6 @@ class FakeApiServer:
         """Watches that are open."""
         return len(self._watches)
 
-    async def until(self, true: Callable[[], object], seconds: float = 10.0) -> None:
-        """Until it is true; looked at whenever a request comes, is answered or is held."""
-        async with asyncio.timeout(seconds):
-            while not true():
-                self._happened.clear()
-                await self._happened.wait()
-
     # --- its faults
 
     def refuse(
@@ -225,7 +219,7 @@ class FakeApiServer:
 
         async def wait(_: web.Request) -> None:
             hold.waiting += 1
-            self._happened.set()
+            self.happened()
             await hold.gate.wait()
 
         self.fault(pattern, wait)
@@ -272,7 +266,7 @@ class FakeApiServer:
         text = await raw.text()
         request = Request(verb, raw.path, query, json.loads(text) if text else None, dict(raw.headers))
         self.requests.append(request)
-        self._happened.set()
+        self.happened()
         try:
             await self._running.wait()
             for fault in [f for f in self._faults if request.matches(f.pattern) and f.seen != f.times]:
@@ -290,7 +284,7 @@ class FakeApiServer:
         except Refusal as refusal:
             return web.json_response(_status(refusal.status, refusal.reason, str(refusal)), status=refusal.status)
         finally:
-            self._happened.set()
+            self.happened()
 
     def _answer(self, request: Request) -> Json:
         if request.path == "/version":
@@ -329,7 +323,7 @@ class FakeApiServer:
         task = asyncio.current_task()
         assert task is not None, "a request is handled in a task"
         self._watches[task] = queue
-        self._happened.set()
+        self.happened()
         try:
             while True:
                 change = await queue.get()

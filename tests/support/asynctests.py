@@ -1,4 +1,7 @@
-"""Tests that are coroutines: import `pytest_pyfunc_call` in a conftest.py, and each runs in a loop of its own."""
+"""Tests that are coroutines, and what they wait for.
+
+Import `pytest_pyfunc_call` in a conftest.py, and each coroutine of its folder runs in a loop of its own.
+"""
 
 import asyncio
 import inspect
@@ -23,3 +26,21 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
     asyncio.run(timed())
     return True
+
+
+class Happenings:
+    """Waits for what callbacks bring about; nothing is looked at but when something happened."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def happened(self) -> None:
+        """Something has: whoever waits looks again."""
+        self._event.set()
+
+    async def until(self, true: Callable[[], object], seconds: float = 10.0) -> None:
+        """Until it is true. Raises: TimeoutError."""
+        async with asyncio.timeout(seconds):
+            while not true():
+                self._event.clear()
+                await self._event.wait()

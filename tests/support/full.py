@@ -68,7 +68,13 @@ def _country(dice: Random) -> Country:
         latencyTiers=[{"name": name, "oneWay": time} for name, time in TIERS.items()],
         placementRules=[
             {"name": "stay", "match": {"categories": ["Finance"]}, "effect": "Require", "sides": ["East"]},
-            {"name": "go", "match": {"categories": ["Backup"]}, "effect": "Prefer", "sides": ["West"], "weight": "700000"},
+            {
+                "name": "go",
+                "match": {"categories": ["Backup"]},
+                "effect": "Prefer",
+                "sides": ["West"],
+                "weight": "700000",
+            },
         ],
         transferPricePerGib="0.02",
     )
@@ -80,7 +86,9 @@ def _site(dice: Random, i: int, fill: Fill) -> SiteView:
     for name in dice.sample(["gpu", "npu", "cpu"], dice.randint(1, 3)):
         size = dice.randint(1, max(1, int(fill.jobs / fill.sites * 0.5)))
         unit = "Core" if name == "cpu" else "Card"
-        classes.append(a_class(name, unit, listPrice=f"{dice.randint(1, 900) / 100:.2f}", ratedPowerW=dice.choice([0, 500])))
+        classes.append(
+            a_class(name, unit, listPrice=f"{dice.randint(1, 900) / 100:.2f}", ratedPowerW=dice.choice([0, 500]))
+        )
         cards = 0 if name == "cpu" else CARDS_A_NODE
         rooms[name] = [a_node(size, cards=cards, cores=CORES_A_NODE, memory_gib=MEMORY_GIB_A_NODE)]
     return a_site(f"site-{i}", rooms, region=dice.choice(REGIONS), resources=classes)
@@ -129,7 +137,9 @@ def _bound(dice: Random, judge: Judge, view: SiteView, class_: str, job: Raw, i:
     for _ in range(20):
         wishes: Raw = {"category": dice.choice(["General", "Finance", "Backup"])}
         if dice.random() < 0.5:
-            wishes["latency"] = dice.choice([{"tier": "region"}, {"tier": "wide"}, {"oneWay": f"{dice.randint(1, 12)}ms"}])
+            wishes["latency"] = dice.choice(
+                [{"tier": "region"}, {"tier": "wide"}, {"oneWay": f"{dice.randint(1, 12)}ms"}]
+            )
         if dice.random() < 0.2:
             wishes["data"] = {"allowedRegions": sorted({view.site.spec.region, dice.choice(REGIONS)})}
         made = a_job(f"job-{i}", submitted_ms=i, **spec, **wishes)

@@ -151,10 +151,10 @@ class MemoryServer:
             queue.put_nowait(change)
         with self._watching(queue) as closed:
             while not closed.is_set():
-                change = await _first(queue, closed)
-                if change is None:
+                first = await _first(queue, closed)
+                if first is None:
                     return
-                event = _event(change, place, dict(query))
+                event = _event(first, place, dict(query))
                 if event is None:
                     continue
                 await asyncio.sleep(self.lag_s(place.resource))
@@ -252,4 +252,7 @@ def _event(change: Change, path: Path, query: dict[str, str]) -> Json | None:
     if not (had or has) or shown is None:
         return None
     shown = {**shown, "metadata": {**shown["metadata"], "resourceVersion": str(change.version)}}
-    return {"type": "MODIFIED" if had and has else "ADDED" if has else "DELETED", "object": json.loads(json.dumps(shown))}
+    return {
+        "type": "MODIFIED" if had and has else "ADDED" if has else "DELETED",
+        "object": json.loads(json.dumps(shown)),
+    }

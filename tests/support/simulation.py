@@ -19,8 +19,8 @@ from builders import a_region, a_site
 from memoryhub import FOREGROUND, MemoryClient, MemoryServer
 from suanli.api import KINDS
 from suanli.api.job import Placement
-from suanli.base.clock import parse_time_ms, time_text_ms
-from suanli.base.names import API_VERSION, FINALIZER_METERING, GROUP, LABEL_EPOCH, LABEL_JOB_UID, VERSION
+from suanli.base.clock import time_text_ms
+from suanli.base.names import API_VERSION, GROUP, LABEL_EPOCH, LABEL_JOB_UID, VERSION
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
 from suanli.base.units import cpu_milli
@@ -85,6 +85,7 @@ class Run:
     site: str
     cpu_milli: int
     start_ms: int
+    owner: str  # UID of its Job on the member
     end_ms: int | None = None
 
 
@@ -151,26 +152,36 @@ class Cluster:
             if run is not None and run.end_ms is None:
                 self.wrong.append(f"pod {before['metadata']['name']} was let go while it ran")
             self._spawn(self._collect(before))
-        elif after is not None and after["metadata"].get("deletionTimestamp"):
-            if before is None or not before["metadata"].get("deletionTimestamp"):
-                self._spawn(self._kill(after))
+        elif _deleting(after) and not _deleting(before) and after is not None:
+            self._spawn(self._kill(after))
 
     async def _make_pods(self, job: Json) -> None:
         await asyncio.sleep(self.start_s())
         job = self._now(job)
         if job["metadata"].get("deletionTimestamp"):
             return
-        owner = {"apiVersion": "batch/v1", "kind": "Job", "uid": job["metadata"]["uid"], "name": job["metadata"]["name"]}
+        owner = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "uid": job["metadata"]["uid"],
+            "name": job["metadata"]["name"],
+        }
         for index in range(job["spec"]["completions"]):
             template = job["spec"]["template"]
             metadata = {
                 **template["metadata"],
-                "name": f"{job['metadata']['name']}-{index}-abcde",
+                "name": f"{job['metadata']['name']}-{index}-{job['metadata']['uid'][-5:].strip('-')}",
                 "namespace": job["metadata"]["namespace"],
                 "ownerReferences": [owner],
             }
             spec = {**template["spec"], "nodeName": "n1"}
-            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": {"phase": "Pending"}}
+            pod = {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": metadata,
+                "spec": spec,
+                "status": {"phase": "Pending"},
+            }
             self._spawn(self._run(self.server.put(pod)))
 
     async def _run(self, pod: Json) -> None:
@@ -187,6 +198,7 @@ class Cluster:
             self.name,
             cpu_milli(container["resources"]["requests"]["cpu"]),
             now_ms,
+            pod["metadata"]["ownerReferences"][0]["uid"],
         )
         self.runs[run.pod_uid] = run
         self.starts(run)
@@ -228,7 +240,9 @@ class Cluster:
         elif "Failed" in phases:
             left = [p for p in pods if p["status"]["phase"] not in ("Succeeded", "Failed")]
             for other in left:
-                self.server.delete(f"/api/v1/namespaces/{other['metadata']['namespace']}/pods/{other['metadata']['name']}")
+                self.server.delete(
+                    f"/api/v1/namespaces/{other['metadata']['namespace']}/pods/{other['metadata']['name']}"
+                )
             if left:
                 await asyncio.sleep(1.0)
             self._finish(self._now(job), "Failed", "BackoffLimitExceeded")
@@ -293,7 +307,7 @@ class Simulation:
         self.lose_event: Callable[[], bool] = lambda: False
         self.place_all: Callable[..., Plan] = place_first
         self._folder = folder
-        self._alive: dict[str, dict[str, int]] = defaultdict(dict)  # by job, by pod, its epoch
+        self._alive: dict[str, dict[str, str]] = defaultdict(dict)  # by job, by pod, the UID of its member Job
         self.settings = Settings.model_validate(
             {
                 "namespace": NAMESPACE,
@@ -327,7 +341,9 @@ class Simulation:
 
     def put_secret(self, site: str, cluster: str) -> None:
         """A Secret with a way to a cluster."""
-        config = write_kubeconfig(Target(server=f"https://{cluster}.example:6443", ca_pem=None, token="t"), name=cluster)
+        config = write_kubeconfig(
+            Target(server=f"https://{cluster}.example:6443", ca_pem=None, token="t"), name=cluster
+        )
         self.hub.put(
             {
                 "apiVersion": "v1",
@@ -431,7 +447,9 @@ class Simulation:
 
     def shown(self) -> str:
         """Everything that a person would look at."""
-        jobs = {n: [j.get("status", {}).get(k) for k in ("state", "reason", "assignment")] for n, j in self.jobs().items()}
+        jobs = {
+            n: [j.get("status", {}).get(k) for k in ("state", "reason", "assignment")] for n, j in self.jobs().items()
+        }
         return json.dumps({"jobs": jobs, "members": self.member_objects()}, indent=1, default=str)
 
     # --- the operator
@@ -511,17 +529,12 @@ class Simulation:
 
     def _started(self, run: Run) -> None:
         alive = self._alive[run.job_uid]
-        alive[run.pod_uid] = run.epoch
+        alive[run.pod_uid] = run.owner
         if len(set(alive.values())) > 1:
-            self.doubled.append(f"job {run.job_uid} runs as attempts {sorted(set(alive.values()))} at once")
+            self.doubled.append(f"job {run.job_uid} runs as {sorted(set(alive.values()))} at once")
 
     def _ended(self, run: Run) -> None:
         self._alive[run.job_uid].pop(run.pod_uid, None)
-
-
-def as_ms(text: str) -> int:
-    """A time of a status."""
-    return parse_time_ms(text)
 
 
 def _path_of(raw: Json) -> str:
@@ -535,4 +548,5 @@ def _job_path(name: str) -> str:
     return f"/apis/{API_VERSION}/namespaces/team-a/computejobs/{name}"
 
 
-METERED = FINALIZER_METERING
+def _deleting(raw: Json | None) -> bool:
+    return raw is not None and bool(raw["metadata"].get("deletionTimestamp"))

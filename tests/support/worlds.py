@@ -5,6 +5,10 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
 from suanli.api import ComputeJob, ComputeLink, ComputeRegion, ComputeSite, HubPolicy
 from suanli.base.names import API_VERSION
 from suanli.placement.snapshot import ClassRoom, Country, FreeNodes, Plan, SiteView, WaitingJob
@@ -151,6 +155,27 @@ class Taste:
         return Random(f"{self.seed}/{'/'.join(map(str, what))}")
 
 
+def tastes(*, jobs: int = 12, sites: int = 5, **fixed: Any) -> SearchStrategy[Taste]:
+    """Random worlds up to a size; what is not fixed is drawn, and shrinks with the size."""
+    kinds: dict[str, SearchStrategy[bool]] = {
+        name: st.booleans() for name in ("one_node", "plain", "tight", "rich") if name not in fixed
+    }
+    fewest = fixed.pop("fewest", 0)
+    return st.builds(
+        Taste,
+        jobs=st.integers(fewest, jobs),
+        sites=st.integers(min(1, fewest), sites),
+        seed=st.integers(0, 1 << 30),
+        **kinds,
+        **{name: st.just(value) for name, value in fixed.items()},
+    )
+
+
+def seeded(examples: int) -> settings:
+    """So many examples, the same ones every time."""
+    return settings(max_examples=examples, derandomize=True, deadline=None, database=None)
+
+
 REGIONS = ("ash", "birch", "cedar", "doum", "elm", "fir")
 CLASSES = ("gpu", "npu", "cpu")
 ACCOUNTS = ("red", "blue")
@@ -271,7 +296,7 @@ def _site(taste: Taste, i: int) -> SiteView:
     if taste.rich:
         spec["energy"] = _energy(dice)
     region = dice.choice(REGIONS[:3] if taste.plain else [*REGIONS, "nowhere"])
-    view = a_site(
+    return a_site(
         f"site-{i}",
         rooms,
         region=region,
@@ -281,7 +306,6 @@ def _site(taste: Taste, i: int) -> SiteView:
         labels={"grade": dice.choice(["a", "b", "c"])},
         **{**spec, "resources": classes},
     )
-    return view
 
 
 def _class_of(taste: Taste, dice: Random, name: str) -> Raw:
@@ -355,7 +379,9 @@ def _job(taste: Taste, i: int) -> WaitingJob:
     if dice.random() < (0.1 if taste.tight else 0.4):
         tiers = [{"tier": name} for name in TIERS]
         spec["latency"] = dice.choice([*tiers, {"oneWay": f"{dice.randrange(1, 40_000)}us"}, {"oneWay": "9ms"}])
-    spec["timing"] = {"expectedDuration": dice.choice(["1h", "30m", "90m", "1s", "26h", f"{dice.randrange(1, 10**5)}s"])}
+    spec["timing"] = {
+        "expectedDuration": dice.choice(["1h", "30m", "90m", "1s", "26h", f"{dice.randrange(1, 10**5)}s"])
+    }
     if not taste.plain:
         spec |= _conditions(dice, spec["timing"])
     if taste.rich:
@@ -366,8 +392,8 @@ def _job(taste: Taste, i: int) -> WaitingJob:
     if taste.tight:
         memory, cores, tasks = "1Gi", dice.choice(["1", "2"]), dice.choice([1, 1, 2])
     if taste.huge:
-        memory = dice.choice([memory, "1024Pi", "512Ti"])
-        cores = dice.choice([cores, "10M"])
+        memory = dice.choice([memory, "1Pi", "512Ti"])
+        cores = dice.choice([cores, "1M"])
         tasks = dice.choice([tasks, 10_000])
         spec["timing"]["expectedDuration"] = dice.choice([spec["timing"]["expectedDuration"], "8760h"])
     return a_job(

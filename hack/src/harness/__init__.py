@@ -7,4 +7,14 @@ from harness.pods import Amount
 from harness.shell import CommandError, Kubectl, wait_for
 from harness.tenant import Tenant
 
-__all__ = ["Amount", "CommandError", "Federation", "Kubectl", "Observer", "OperatorProcess", "Site", "Tenant", "wait_for"]
+__all__ = [
+    "Amount",
+    "CommandError",
+    "Federation",
+    "Kubectl",
+    "Observer",
+    "OperatorProcess",
+    "Site",
+    "Tenant",
+    "wait_for",
+]

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -103,7 +104,7 @@ class Federation:
     def wait_ready(self, *names: str, seconds: float = 60) -> None:
         """Until these sites are ready; all by default."""
         for name in names or tuple(self.sites):
-            wait_for(f"site {name} to be ready", lambda name=name: self.site_is_ready(name), seconds=seconds)
+            wait_for(f"site {name} to be ready", partial(self.site_is_ready, name), seconds=seconds)
 
     def site_is_ready(self, name: str) -> bool:
         """Whether the site's condition Ready is true."""

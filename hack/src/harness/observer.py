@@ -47,9 +47,13 @@ class Observer:
         """Every member Job of a ComputeJob that was seen, with its site."""
         return list(_of(self._member_jobs, uid))
 
-    def pods(self, uid: str) -> list[tuple[str, Raw]]:
-        """Every pod of a ComputeJob that was seen, with its site."""
-        return list(_of(self._pods, uid))
+    def pods(self, uid: str, *, seen: str = "") -> list[tuple[str, Raw]]:
+        """Every pod of a ComputeJob with its site; with `seen`, those whose container was once seen in that state."""
+        return [
+            (site, pod)
+            for site, pod in _of(self._pods, uid)
+            if not seen or any(seen in _state(was) for was in self._pods[site].states(pod["metadata"]["uid"]))
+        ]
 
     def left(self, *uids: str) -> list[str]:
         """What the members hold of these ComputeJobs now."""
@@ -70,3 +74,10 @@ def _of(watches: dict[str, Watch], uid: str) -> Iterator[tuple[str, Raw]]:
 
 def _is(job: Raw, namespace: str, name: str) -> bool:
     return (job["metadata"]["namespace"], job["metadata"]["name"]) == (namespace, name)
+
+
+def _state(pod: Raw) -> Raw:
+    """The state of a pod's container, {} while it has none."""
+    containers = pod.get("status", {}).get("containerStatuses", [])
+    state: Raw = containers[0]["state"] if containers else {}
+    return state

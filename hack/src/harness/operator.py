@@ -37,7 +37,6 @@ class OperatorProcess:
             "SUANLI_HTTP_PORT": "0",
             "SUANLI_LOG_FORMAT": "text",
             "SUANLI_ALLOW_LOOPBACK_MEMBERS": "Allow",
-            "SUANLI_LEASE_S": "5",
             **(settings or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -75,6 +74,10 @@ class OperatorProcess:
             return " leading " in self.words()
 
         wait_for("the operator to lead", leads, seconds=seconds)
+
+    def wait_ended(self, seconds: float = 60) -> None:
+        """Until it has ended by itself."""
+        wait_for("the operator to end", lambda: not self.running, seconds=seconds)
 
     def words(self) -> str:
         """What it logged since its last start."""

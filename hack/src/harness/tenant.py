@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -141,12 +140,23 @@ class Tenant:
         job = self.wait(name, told, lambda job: _condition(job, type_).get("reason") == reason, seconds=seconds)
         return _condition(job, type_)
 
+    def wait_seen(self, name: str, type_: str, reason: str, *, seconds: float = 60) -> Raw:
+        """Until a condition was once seen with this reason; the condition as it was then."""
+
+        def found() -> Raw:
+            seen = (_condition(job, type_) for job in (self.states(name) if self.job(name) else []))
+            return next((c for c in seen if c.get("reason") == reason), {})
+
+        return wait_for(
+            f"{name} to have had condition {type_} with reason {reason}", found, seconds=seconds, every=QUICK_S
+        )
+
     def wait_pods(self, name: str, number: int, state: str, *, seconds: float = 60) -> Sequence[Raw]:
-        """Until so many containers of its pods were seen running or terminated; the pods."""
+        """Until so many of its containers were seen running or terminated; their pods."""
 
         def found() -> list[Raw]:
-            pods = [pod for _, pod in self.pods(name) if state in container_state(pod)]
-            return pods if len(pods) >= number else []
+            pods = self._observer.pods(self.uid(name), seen=state) if self.job(name) else []
+            return [pod for _, pod in pods] if len(pods) >= number else []
 
         return wait_for(f"{number} pods of {name} to be {state}", found, seconds=seconds, every=QUICK_S)
 
@@ -154,14 +164,6 @@ class Tenant:
         """Until no member holds anything of the job."""
         uid = self.uid(name)
         wait_for(f"the members to hold nothing of {name}", lambda: not self._observer.left(uid), seconds=seconds)
-
-
-def container_state(pod: Raw) -> Raw:
-    """The state of a pod's container, {} while it has none."""
-    with suppress(KeyError, IndexError):
-        state: Raw = pod["status"]["containerStatuses"][0]["state"]
-        return state
-    return {}
 
 
 def _state(job: Raw) -> str:

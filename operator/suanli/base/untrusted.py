@@ -21,7 +21,8 @@ def text(value: object, limit: int = MAX_TEXT) -> str:
     """A printable, bounded string."""
     if not isinstance(value, str):
         return ""
-    return "".join(c if c.isprintable() else " " for c in value[:limit])
+    cut = value[:limit]
+    return cut if cut.isprintable() else "".join(c if c.isprintable() else " " for c in cut)
 
 
 def count(value: object) -> int:

@@ -21,7 +21,7 @@ from suanli.federation import grants
 from suanli.federation.administered import Administered, collection_of
 from suanli.federation.membership import identity, known_cluster
 from suanli.federation.render import release_patch
-from suanli.kube.client import Json
+from suanli.kube.client import Json, name_of
 from suanli.kube.watch import key_of
 
 GONE_WAIT_S = 120.0
@@ -56,8 +56,7 @@ async def leave(hub: Administered, member: Administered | None, *, site: str, na
         ("ServiceAccount", MEMBER_SYSTEM_NAMESPACE),
     ):
         await member.remove(kind, name, place)
-    await _remove_tenants(member, hub_id)
-    await _remove_system(member)
+    await _remove_namespaces(member, hub_id)
 
 
 async def _check_ours(hub: Administered, member: Administered, hub_id: str, site: str, namespace: str) -> None:
@@ -112,16 +111,19 @@ async def _check_unused(hub: Administered, member: Administered | None, hub_id: 
         )
 
 
-async def _remove_tenants(member: Administered, hub_id: str) -> None:
-    """The tenants' namespaces with all that is in them; our finalizer must not hold them."""
+async def _remove_namespaces(member: Administered, hub_id: str) -> None:
+    """The tenants' namespaces with all that is in them, and our own; our finalizer must not hold them."""
     for namespace in await _tenants(member, hub_id):
-        if "deletionTimestamp" not in namespace["metadata"]:
-            await member.remove("Namespace", namespace["metadata"]["name"])
+        await _remove_namespace(member, namespace)
+    system = await _remove_system(member)
 
     async def left() -> list[str]:
         for pod in await member.list_all("/api/v1/pods", f"{LABEL_HUB}={hub_id}"):
             await _release(member, pod)
-        return [n["metadata"]["name"] for n in await _tenants(member, hub_id)]
+        found = [name_of(n) for n in await _tenants(member, hub_id)]
+        if system and await member.find("Namespace", MEMBER_SYSTEM_NAMESPACE):
+            found.append(MEMBER_SYSTEM_NAMESPACE)
+        return found
 
     await _until_gone(left)
 
@@ -141,7 +143,13 @@ async def _until_gone(look: Callable[[], Awaitable[list[str]]]) -> None:
 
 async def _tenants(member: Administered, hub_id: str) -> list[Json]:
     found = await member.list_all(collection_of("Namespace"), f"{LABEL_HUB}={hub_id},{LABEL_MANAGED}={MANAGER}")
-    return [n for n in found if n["metadata"]["name"] != MEMBER_SYSTEM_NAMESPACE]
+    return [n for n in found if name_of(n) != MEMBER_SYSTEM_NAMESPACE]
+
+
+async def _remove_namespace(member: Administered, namespace: Json) -> None:
+    """Ask for its removal once; a namespace that is on its way out refuses to be asked again."""
+    if "deletionTimestamp" not in mapping(namespace.get("metadata")):
+        await member.remove("Namespace", name_of(namespace))
 
 
 async def _release(member: Administered, pod: Json) -> None:
@@ -153,26 +161,22 @@ async def _release(member: Administered, pod: Json) -> None:
     await member.patch_if_unchanged(f"/api/v1/namespaces/{namespace}/pods/{name}", change)
 
 
-async def _remove_system(member: Administered) -> None:
-    """Our namespace goes if joining made it and nobody else uses it; otherwise only our marks on it go."""
+async def _remove_system(member: Administered) -> bool:
+    """Our namespace goes if joining made it and nobody else uses it; otherwise only our marks on it go. Whether it goes."""
     system = await member.find("Namespace", MEMBER_SYSTEM_NAMESPACE)
     if system is None:
-        return
-
-    async def left() -> list[str]:
-        return [MEMBER_SYSTEM_NAMESPACE] if await member.find("Namespace", MEMBER_SYSTEM_NAMESPACE) else []
-
+        return False
     metadata = mapping(system.get("metadata"))
     made = grants.ANNOTATION_MADE in mapping(metadata.get("annotations"))
     if made and not await _used_by_others(member):
-        await member.remove("Namespace", MEMBER_SYSTEM_NAMESPACE)
-        await _until_gone(left)
-        return
+        await _remove_namespace(member, system)
+        return True
     marks = {
         "labels": {LABEL_HUB: None, LABEL_MANAGED: None},
         "annotations": {ANNOTATION_SITE: None, grants.ANNOTATION_MADE: None},
     }
     await member.merge("Namespace", MEMBER_SYSTEM_NAMESPACE, {"metadata": marks})
+    return False
 
 
 async def _used_by_others(member: Administered) -> bool:
@@ -194,7 +198,7 @@ async def _holds_more_than_furniture(member: Administered, path: str, resource: 
     if not resource.get("namespaced") or "list" not in (verbs or []) or kind in _PASSING:
         return False
     found = await member.list_all(f"{path}/namespaces/{MEMBER_SYSTEM_NAMESPACE}/{kind}")
-    return any((kind, o["metadata"]["name"]) not in _FURNITURE for o in found)
+    return any((kind, name_of(o)) not in _FURNITURE for o in found)
 
 
 def _site_of(job: Json) -> object:

@@ -1,6 +1,7 @@
 """One member cluster as the hub sees it: what it has, what runs there, and whether it still answers."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from suanli.kube.watch import Reflector
 
 JOBS = "/apis/batch/v1/namespaces/{namespace}/jobs"
 MOST_NODES, MOST_PODS = 20_000, 200_000  # Kubernetes itself promises 5,000 and 150,000
+MOST_PODS_OF_JOB = 20_000  # a job has at most 10,000 tasks, and each runs once
 PATIENCE_S = 3.0
 TELL_S = 0.05
 
@@ -174,6 +176,9 @@ class Member:
                 if error.status != 409:
                     raise
                 answer = await self._client.get(f"{path}/{job['metadata']['name']}")
+        made, wanted = facts.own_job(answer), facts.own_job(job)
+        if (made.namespace, made.name, made.job_uid, made.epoch) != (name, wanted.name, wanted.job_uid, wanted.epoch):
+            raise Unreachable(f"{self._client.server} has another object where Job {name}/{wanted.name} should be")
         self._own_jobs.learn(answer)
 
     async def _ensure_namespace(self, namespace: Json) -> None:
@@ -260,7 +265,7 @@ class Member:
         if old is not None and facts.is_ours(old):
             _take_out(self.pods, old.job_uid, old.uid)
             self._on_job(old.job_uid)
-        if kind != "DELETED" and facts.is_ours(pod):
+        if kind != "DELETED" and facts.is_ours(pod) and len(self.pods.get(pod.job_uid, ())) < MOST_PODS_OF_JOB:
             self.pods.setdefault(pod.job_uid, {})[pod.uid] = pod
             self._on_job(pod.job_uid)
 
@@ -290,7 +295,17 @@ class Member:
                 if self.health.reachable and not before.reachable:
                     for uid in self.job_uids():
                         self._on_job(uid)
+            await self._until_next_probe()
+
+    async def _until_next_probe(self) -> None:
+        """A while; but when the mirrors are full for the first time the member is to be used at once."""
+        if self.synced:
             await asyncio.sleep(self._probe_s)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._probe_s):
+                for reflector in self._reflectors:
+                    await reflector.synced.wait()
 
     def _believed(self, seen: Health, since_s: float) -> Health:
         """A member that was well stays so until it has not been well for a while: one bad answer is none.

@@ -47,7 +47,7 @@ class _Composer(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """One node and what is in it."""
         event = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        if getattr(event, "anchor", None):
             _refuse("anchors and aliases (& and *) are not allowed", event)
         if getattr(event, "tag", None):
             _refuse("tags (!) are not allowed", event)

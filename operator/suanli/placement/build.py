@@ -14,6 +14,7 @@ from suanli.placement.market import Market
 
 REPAIRS = 4_000  # moves that making room may try in one plan
 IMPROVEMENTS = 4_000  # moves that improving may try
+MOVERS = 64  # moves that are tried to make room for one job in one pool
 DEPTH = 2  # jobs that are moved in a chain to make room for one
 
 
@@ -39,19 +40,28 @@ def fill(market: Market, key_rp: Floats) -> Draft:
 
 
 def fill_in_turn(market: Market, key_rp: Floats) -> Draft:
-    """Strictly in the order of the queue; who finds no place has room made for it by moving others, never by dropping one."""
-    draft, budget = Draft(market), Budget(REPAIRS)
+    """Strictly in the order of the queue."""
+    draft = Draft(market)
+    fill_rest(draft, key_rp)
+    return draft
+
+
+def fill_rest(draft: Draft, key_rp: Floats) -> None:
+    """Who waits yet, in the order of the queue; who finds no place has room made for it by moving others, never by dropping one."""
+    market, budget = draft.market, Budget(REPAIRS)
     order_rp = market.by_preference(key_rp)
+    waiting_r = (market.count_r - draft.placed_rp.sum(axis=1)).tolist()
     hopeless: set[int] = set()
     for row, jobs in market.queue:
-        left = _pour(draft, row, jobs, order_rp[row])
+        wanted = min(jobs, waiting_r[row])
+        waiting_r[row] -= wanted
+        left = _pour(draft, row, wanted, order_rp[row])
         while left and row not in hopeless:
             if not _squeeze(draft, row, order_rp[row], budget):
                 hopeless.add(row)
                 break
             left -= 1
             left = _pour(draft, row, left, order_rp[row])
-    return draft
 
 
 def improve(draft: Draft) -> None:
@@ -74,8 +84,9 @@ def _urgency(market: Market, key_rp: Floats, order_rp: Ints, row: int) -> tuple[
 
 def _pour(draft: Draft, row: int, jobs: int, order_p: Ints) -> int:
     """Put jobs into the row's pools in order, as many as fit; how many are left."""
-    for pool in order_p.tolist():
-        if not jobs or not draft.market.allowed_rp[row, pool]:
+    may_p = draft.market.allowed_rp[row] & (draft.left_pk >= draft.market.demand_rk[row]).all(axis=1)
+    for pool in order_p[may_p[order_p]].tolist():
+        if not jobs:
             break
         fits = min(jobs, draft.room(row, pool))
         if fits:
@@ -87,23 +98,25 @@ def _pour(draft: Draft, row: int, jobs: int, order_p: Ints) -> int:
 def _squeeze(draft: Draft, row: int, order_p: Ints, budget: Budget) -> bool:
     """Put one job in by packing a pool anew, or by moving others out of it."""
     pools = [p for p in order_p.tolist() if draft.market.allowed_rp[row, p]]
-    if any(draft.tidy_for(row, pool) for pool in pools if budget.spend()):
+    needs_k = draft.market.demand_rk[row]
+    if any(draft.tidy_for(row, p) for p in pools if (draft.left_pk[p] >= needs_k).all() and budget.spend()):
         return True
     return any(_make_room(draft, row, pool, DEPTH, (pool,), budget) for pool in pools)
 
 
 def _make_room(draft: Draft, row: int, pool: int, depth: int, closed: tuple[int, ...], budget: Budget) -> bool:
     """Put one job of the row into the pool after others have moved on to their next choices; nothing changes if that fails."""
+    if not budget.spend():
+        return False
     mark = draft.mark()
-    for other, goal in _movers(draft, pool, _others(draft, row, pool), closed):
-        if draft.room(row, pool):
-            break
-        while draft.placed_rp[other, pool] and not draft.room(row, pool):
-            if not budget.spend() or not _move(draft, other, pool, goal, depth, closed, budget):
+    others = _others(draft, row, pool)
+    for other, goal in _movers(draft, pool, others, closed, draft.left_pk if depth == 1 else None):
+        while draft.placed_rp[other, pool] and budget.spend():
+            if not _move(draft, other, pool, goal, depth, closed, budget):
                 break
-    if draft.room(row, pool):
-        draft.put(row, pool, 1)
-        return True
+            if draft.room(row, pool):
+                draft.put(row, pool, 1)
+                return True
     draft.undo(mark)
     return False
 
@@ -129,9 +142,17 @@ def _others(draft: Draft, row: int, pool: int) -> Ints:
 
 
 def _movers(
-    draft: Draft, pool: int, others: Ints, closed: tuple[int, ...], most_extra: int | None = None
+    draft: Draft,
+    pool: int,
+    others: Ints,
+    closed: tuple[int, ...],
+    left_pk: Floats | None,
+    most_extra: int | None = None,
 ) -> list[tuple[int, int]]:
-    """Rows in the pool that could go elsewhere, and where; the cheapest move per freed share of the pool first."""
+    """Rows in the pool that could go elsewhere, and where; the cheapest moves per freed share of the pool, these first.
+
+    With `left_pk` only to pools that have so much left.
+    """
     market = draft.market
     freed = np.maximum((market.demand_rk[others] / np.maximum(market.capacity_pk[pool], 1.0)).max(axis=1), 1e-12)
     extra = market.cost_rp[others] - market.cost_rp[others, pool][:, None]
@@ -139,9 +160,11 @@ def _movers(
     open_[:, list(closed)] = False
     if most_extra is not None:
         open_ &= extra < most_extra
+    if left_pk is not None:
+        open_ &= (left_pk[None, :, :] >= market.demand_rk[others][:, None, :]).all(axis=2)
     found, goals = np.nonzero(open_)
     order = np.argsort(extra[found, goals] / freed[found], kind="stable")
-    return [(int(others[found[i]]), int(goals[i])) for i in order]
+    return [(int(others[found[i]]), int(goals[i])) for i in order[:MOVERS]]
 
 
 def _dearest_first(draft: Draft) -> list[tuple[int, int]]:
@@ -174,9 +197,11 @@ def _exchange(draft: Draft, row: int, pool: int, goal: int, budget: Budget) -> b
     market = draft.market
     gain = int(market.cost_rp[row, pool] - market.cost_rp[row, goal])
     others = _others(draft, row, goal)
-    short_k = market.demand_rk[row] - draft.left_k(goal)
+    short_k = market.demand_rk[row] - draft.left_pk[goal]
     others = others[(market.demand_rk[others] >= short_k).all(axis=1)]
-    for other, refuge in _movers(draft, goal, others, (goal,), most_extra=gain):
+    left_pk = draft.left_pk.copy()
+    left_pk[pool] += market.demand_rk[row]
+    for other, refuge in _movers(draft, goal, others, (goal,), left_pk, most_extra=gain):
         if refuge != pool and not draft.room(other, refuge):
             continue
         if not budget.spend():

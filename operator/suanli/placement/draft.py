@@ -21,11 +21,16 @@ class Step:
 
 
 class Draft:
-    """Jobs of rows put into pools. Shape: `placed_rp` (R, P), how many."""
+    """Jobs of rows put into pools.
+
+    Shapes: `placed_rp` (R, P), how many; `left_pk` (P, 4), what all nodes of a pool together can still take: with less
+    than a job needs there is no room for it, with more there may be none.
+    """
 
     def __init__(self, market: Market) -> None:
         self.market = market
         self.placed_rp: Ints = np.zeros(market.cost_rp.shape, dtype=np.int64)
+        self.left_pk: Floats = market.capacity_pk.copy()
         self._nodes = list(market.nodes)
         self._tasks: list[dict[Shape, int]] = [{} for _ in market.nodes]
         self._steps: list[Step] = []
@@ -54,10 +59,6 @@ class Draft:
         if not self.market.allowed_rp[row, pool]:
             return 0
         return slots(self._nodes[pool], self.market.shapes[row]) // int(self.market.tasks_r[row])
-
-    def left_k(self, pool: int) -> Floats:
-        """What all nodes of the pool together can still take. Shape (4,)."""
-        return np.array([sum(count * node[k] for count, node in self._nodes[pool]) for k in range(4)], dtype=float)
 
     def put(self, row: int, pool: int, jobs: int) -> None:
         """Put jobs there; `room` has said that they fit."""
@@ -98,6 +99,7 @@ class Draft:
 
     def _count(self, row: int, pool: int, jobs: int) -> None:
         self.placed_rp[row, pool] += jobs
+        self.left_pk[pool] -= jobs * self.market.demand_rk[row]
         shape, tasks = self.market.load(row, jobs)
         inside = self._tasks[pool]
         inside[shape] = inside.get(shape, 0) + tasks

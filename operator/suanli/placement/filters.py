@@ -15,7 +15,7 @@ from suanli.base.reasons import Reason
 from suanli.base.units import bytes_text, decimal_text, duration_text
 from suanli.placement.batch import MOST, NO_WISH, Batch, Bools, Ints
 from suanli.placement.network import NOWHERE
-from suanli.placement.packing import Nodes, Shape, nodes_of, slots
+from suanli.placement.packing import Node, Nodes, Shape, nodes_of, slots
 from suanli.placement.rules import matches_rp, names_s
 from suanli.placement.scores import Costs
 from suanli.placement.snapshot import FreeNodes
@@ -130,7 +130,7 @@ def offered_class(b: Batch, costs: Costs) -> Verdicts:
     def why(r: int, p: int) -> str:
         resource = b.pools[p].resource
         if wished_rp[r, p]:
-            asked = f"{b.need_rk[r, 2]} cards a task" if asks_cards_r[r] else "no cards"
+            asked = f"{_many(int(b.need_rk[r, 2]), 'card')} a task" if asks_cards_r[r] else "no cards"
             return f"counts {resource.class_} in {resource.unit.lower()}s, the job asks for {asked}"
         offered = [pool.resource.class_ for pool in b.pools if pool.site == b.pools[p].site]
         return f"offers {_list(offered)}, not {_list(b.rows[r].spec.resources.class_)}"
@@ -144,8 +144,10 @@ def cost_limit(b: Batch, costs: Costs) -> Verdicts:
     paid_rp = costs.paid_rp
 
     def why(r: int, p: int) -> str:
-        cost, most = yuan_text(int(paid_rp[r, p])), yuan_text(int(b.max_cost_r[r]))
-        return f"would cost {cost} CNY, limits.maxCost is {most} CNY"
+        cost, most = int(paid_rp[r, p]), int(b.max_cost_r[r])
+        to_the_fen = yuan_text(cost), yuan_text(most)
+        cost_text, most_text = to_the_fen if len(set(to_the_fen)) == 2 else (decimal_text(cost), decimal_text(most))
+        return f"would cost {cost_text} CNY, limits.maxCost is {most_text} CNY"
 
     return Verdicts(Reason.COST_LIMIT_EXCEEDED, paid_rp <= b.max_cost_r[:, None], why, by_pool=True)
 
@@ -169,8 +171,11 @@ def node_size(b: Batch, costs: Costs) -> Verdicts:
     known_p = np.array([b.sites[pool.site].ready for pool in b.pools], dtype=bool)
 
     def why(r: int, p: int) -> str:
-        largest = _largest([node for _, node in nodes_of(b.pools[p].room.empty)], b.pools[p].resource.unit)
-        return f"one task needs {_amount(b, r)}, its largest node of {b.pools[p].resource.class_} has {largest}"
+        resource = b.pools[p].resource
+        nodes = [node for _, node in nodes_of(b.pools[p].room.empty)]
+        if not nodes:
+            return f"has no node of {resource.class_}"
+        return f"has no node of {resource.class_} for a task of {_task(b, r)}; the largest has {_largest(nodes, resource.unit)}"
 
     return Verdicts(Reason.TASK_FITS_NO_NODE, (slots_rp > 0) | ~known_p[None, :], why, by_pool=True)
 
@@ -182,7 +187,8 @@ def site_size(b: Batch, costs: Costs) -> Verdicts:
 
     def why(r: int, p: int) -> str:
         class_ = b.pools[p].resource.class_
-        return f"holds {slots_rp[r, p]} tasks of {_amount(b, r)} on {class_} when empty, the job has {b.tasks_r[r]}"
+        fits = _many(int(slots_rp[r, p]), "task")
+        return f"holds {fits} of {_task(b, r)} on {class_} when empty, the job has {b.tasks_r[r]}"
 
     allowed_rp = (slots_rp >= b.tasks_r[:, None]) | ~known_p[None, :]
     return Verdicts(Reason.INSUFFICIENT_CAPACITY, allowed_rp, why, by_pool=True)
@@ -231,9 +237,9 @@ def free_units(b: Batch, costs: Costs) -> Verdicts:
         free, needed = free_p[p], [int(b.tasks_r[r]) * int(need) for need in need_rk[r]]
         class_ = b.pools[p].resource.class_
         if needed[2] > free[2]:
-            return f"has {free[2]} cards of {class_} free now, the job needs {needed[2]}"
+            return f"has {_many(free[2], 'card')} of {class_} free now, the job needs {needed[2]}"
         if needed[0] > free[0]:
-            return f"has {_cores(free[0])} cores of {class_} free now, the job needs {_cores(needed[0])}"
+            return f"has {_cores(free[0])} of {class_} free now, the job needs {_cores(needed[0])}"
         return f"has {bytes_text(free[1])} memory of {class_} free now, the job needs {bytes_text(needed[1])}"
 
     return Verdicts(Reason.WAITING_FOR_CAPACITY, allowed_rp, why, by_pool=True)
@@ -245,9 +251,8 @@ def free_nodes(b: Batch, costs: Costs) -> Verdicts:
 
     def why(r: int, p: int) -> str:
         class_ = b.pools[p].resource.class_
-        return (
-            f"has nodes of {class_} free for {slots_rp[r, p]} tasks of {_amount(b, r)} now, the job has {b.tasks_r[r]}"
-        )
+        fits = _many(int(slots_rp[r, p]), "task")
+        return f"has nodes of {class_} free for {fits} of {_task(b, r)} now, the job has {b.tasks_r[r]}"
 
     return Verdicts(Reason.CAPACITY_FRAGMENTED, slots_rp >= b.tasks_r[:, None], why, by_pool=True)
 
@@ -354,20 +359,26 @@ def _labels(selector: object) -> list[tuple[str, str]]:
     return list(getattr(selector, "match_labels", {}).items())
 
 
+def _many(count: int | str, noun: str) -> str:
+    return f"{count} {noun}" if str(count) == "1" else f"{count} {noun}s"
+
+
 def _cores(milli: int) -> str:
-    return decimal_text(milli, 1_000, 3).rstrip("0").rstrip(".")
+    return _many(decimal_text(milli, 1_000, 3).rstrip("0").rstrip("."), "core")
 
 
-def _amount(b: Batch, r: int) -> str:
+def _amount(cpu_milli: int, memory_bytes: int, cards: int) -> str:
+    return (f"{_many(cards, 'card')}, " if cards else "") + f"{_cores(cpu_milli)}, {bytes_text(memory_bytes)}"
+
+
+def _task(b: Batch, r: int) -> str:
     cpu, memory, cards, _ = (int(x) for x in b.need_rk[r])
-    return (f"{cards} cards, " if cards else "") + f"{_cores(cpu)} cores, {bytes_text(memory)}"
+    return _amount(cpu, memory, cards)
 
 
-def _largest(nodes: list[tuple[int, int, int, int]], unit: ComputeUnit) -> str:
-    if not nodes:
-        return "no node"
+def _largest(nodes: list[Node], unit: ComputeUnit) -> str:
     cpu, memory, cards, _ = max(nodes, key=lambda n: n[2] if unit is ComputeUnit.CARD else n[0])
-    return (f"{cards} cards, " if cards else "") + f"{_cores(cpu)} cores, {bytes_text(memory)}"
+    return _amount(cpu, memory, cards)
 
 
 def _list(names: Iterable[str]) -> str:

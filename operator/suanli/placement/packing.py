@@ -78,5 +78,6 @@ def _less(node: Node, shape: Shape, tasks: int) -> Node:
 def _ordered(nodes: list[tuple[int, Node]]) -> Nodes:
     counts: dict[Node, int] = {}
     for count, node in nodes:
-        counts[node] = counts.get(node, 0) + count
+        if count:
+            counts[node] = counts.get(node, 0) + count
     return tuple((count, node) for node, count in sorted(counts.items(), key=lambda item: (item[0][2], *item[0])))

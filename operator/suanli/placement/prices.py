@@ -80,11 +80,8 @@ def _relaxed(
     least = priced_rp[np.arange(len(choice)), choice]
     runs = least <= waits
     bound = float((count * np.minimum(least, waits)).sum() - worth.sum())
-    load = np.stack(
-        [
-            np.bincount(choice, count * runs * demand_rk[:, k], minlength=len(capacity))
-            for k in range(demand_rk.shape[1])
-        ],
-        axis=1,
-    )
+    kinds = demand_rk.shape[1]
+    where = choice[:, None] * kinds + np.arange(kinds)
+    taken = (count * runs)[:, None] * demand_rk
+    load = np.bincount(where.ravel(), taken.ravel(), minlength=capacity.size).reshape(capacity.shape)
     return bound, load / capacity - 1.0

@@ -8,7 +8,7 @@ import numpy as np
 from suanli.placement import explain
 from suanli.placement.accept import refusals
 from suanli.placement.batch import Batch, Floats, make_batch, queue_order
-from suanli.placement.build import fill, fill_in_turn, improve
+from suanli.placement.build import fill, fill_in_turn, fill_rest, improve
 from suanli.placement.draft import Draft
 from suanli.placement.exact import search, value
 from suanli.placement.filters import Sieve, sift
@@ -85,6 +85,8 @@ def solve(market: Market, start_pk: Floats) -> Solution:
     if not _all_placed(market, draft):
         draft = _best(market, [draft, fill_in_turn(market, guide.key_rp)])
     improve(draft)
+    if not _all_placed(market, draft):
+        fill_rest(draft, guide.key_rp)  # what moved to cheaper pools has left room
     found = search(market, draft)
     if found is not None:
         draft = found.draft
@@ -145,8 +147,10 @@ def _explained(batch: Batch, explainer: explain.Explainer, draft: Draft) -> dict
         for job, p in zip(row.jobs, pools, strict=False):
             decisions[job.uid] = explainer.placed(r, p)
         left += [(queue_order(job), r, job.uid) for job in row.jobs[len(pools) :]]
-    for ahead, (_, r, uid) in enumerate(sorted(left)):
+    ahead = 0
+    for _, r, uid in sorted(left):
         decisions[uid] = explainer.waiting(r, ahead)
+        ahead += decisions[uid].queue is not None  # who can never be placed is in nobody's way
     return decisions
 
 

@@ -16,7 +16,8 @@ class _Memory:
     epoch: int
     first_try_s: float | None = None
     first_seen_s: float | None = None
-    late_until_s: float = 0.0
+    late_until_s: float = 0.0  # of the last create without an answer; that a later one was answered does not end it
+    before_s: float = 0.0  # the same, before the create that is on its way
     created: bool = False
     refused: str = ""
     put_off: str = ""
@@ -26,21 +27,26 @@ class Attempts:
     """By job UID, the current attempt. Times are seconds of a clock that does not jump."""
 
     def __init__(self) -> None:
+        self._begun_s = 0.0
         self._of_job: dict[str, _Memory] = {}
         self._leaving: dict[str, dict[str, float]] = {}
+
+    def begin(self, now_s: float) -> None:
+        """From now on this process leads."""
+        self._begun_s = now_s
 
     def look(self, uid: str, epoch: int, *, seen: bool, now_s: float) -> Attempt:
         """What is remembered of an attempt; an older one's memory goes. `seen`: its Job is on the member now."""
         memory = self._of_job.get(uid)
         if memory is None or memory.epoch != epoch:
-            if not seen:
-                return Attempt()
+            if not seen:  # who led before may have sent a create
+                return Attempt(unanswered_s=max(0.0, self._begun_s + LATE_S - now_s))
             memory = self._of_job[uid] = _Memory(epoch)
         if seen and memory.first_seen_s is None:
             memory.first_seen_s, memory.created = now_s, True
         return Attempt(
             created=memory.created,
-            unanswered_s=0.0 if seen else max(0.0, memory.late_until_s - now_s),
+            unanswered_s=max(0.0, memory.late_until_s - now_s),
             refused=memory.refused,
             put_off=memory.put_off,
             tried_s=_since(memory.first_try_s, now_s),
@@ -62,14 +68,17 @@ class Attempts:
             memory = self._of_job[uid] = _Memory(epoch)
         if memory.first_try_s is None:
             memory.first_try_s = now_s
-        memory.late_until_s = float("inf")
+        memory.before_s = memory.late_until_s
+        memory.late_until_s = max(memory.late_until_s, now_s + LATE_S)
 
     def answered(self, uid: str, error: ApiError | Unreachable | None, now_s: float) -> None:
         """How the create ended: None when the Job is there."""
         memory = self._of_job[uid]
         memory.created = memory.created or error is None
-        refused = isinstance(error, ApiError) and 400 <= error.status < 500
-        memory.late_until_s = 0.0 if error is None or refused else now_s + LATE_S
+        if error is None or (isinstance(error, ApiError) and 400 <= error.status < 500):
+            memory.late_until_s = memory.before_s
+        else:
+            memory.late_until_s = now_s + LATE_S
         memory.refused = str(error) if is_final(error) else ""
         memory.put_off = str(error) if error is not None and not is_final(error) else ""
 

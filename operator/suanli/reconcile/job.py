@@ -206,8 +206,10 @@ def refuse_invalid(view: View) -> Step | None:
 
 
 def confirm(view: View) -> Step | None:
-    """A decision is committed on the hub before anything is created on a member."""
-    return Commit() if _entry(view).assumed is not None else None
+    """A decision is committed on the hub before anything is created on a member, and after all older is gone."""
+    if _entry(view).assumed is None:
+        return None
+    return Wait() if any(_stands(view, at) for at in view.sites.values()) else Commit()
 
 
 def settle_finished(view: View) -> Step | None:
@@ -304,7 +306,7 @@ def create(view: View) -> Step | None:
     entry, attempt, assignment = _entry(view), view.attempt, _assigned(_entry(view))
     if view.job() is not None:
         return None
-    if any(at.jobs or any(view.alive(p) for p in at.pods) for at in _others(view)):
+    if any(_stands(view, at) for at in _others(view)):
         return Wait()  # at most one copy: the old one has to be gone first
     pods = view.pods()
     if pods and sum(p.phase == "Succeeded" for p in pods) >= _tasks(entry, pods):
@@ -489,12 +491,12 @@ def _ending(entry: JobEntry) -> tuple[Reason, str] | None:
 
 def _stopped(view: View, why: str) -> Step | None:
     """None once nothing of the current attempt is left, nor can come; else the step towards that."""
+    if view.attempt.unanswered_s > 0:
+        return Wait(view.attempt.unanswered_s)  # where its Job stands, a late create makes no second one
     job = view.job()
     if job is not None and not job.deleting:
         return Delete(_assigned(_entry(view)).site, job, why)
-    if job is not None or any(view.alive(p) for p in view.pods()):
-        return Wait()
-    return Wait(view.attempt.unanswered_s) if view.attempt.unanswered_s > 0 else None
+    return Wait() if job is not None or any(view.alive(p) for p in view.pods()) else None
 
 
 def _release_in_ms(view: View, at: AtSite, pod: OwnPod) -> int | None:
@@ -524,6 +526,11 @@ def _no_later_than_release(view: View, wait: Wait) -> Wait:
         return wait
     soonest = max(0.1, min(due) / 1000)
     return Wait(soonest if wait.seconds is None else min(wait.seconds, soonest))
+
+
+def _stands(view: View, at: AtSite) -> bool:
+    """Whether anything is there that runs, may run, or is not metered yet."""
+    return bool(at.jobs) or any(view.alive(pod) for pod in at.pods)
 
 
 def _others(view: View) -> Iterable[AtSite]:

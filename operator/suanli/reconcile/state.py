@@ -13,6 +13,7 @@ from suanli.api.job import Assignment, JobState
 from suanli.api.kind import Metadata
 from suanli.base.clock import time_or_zero
 from suanli.base.conditions import readable
+from suanli.base.reasons import Reason
 from suanli.base.untrusted import mapping, text
 from suanli.kube.client import Json
 from suanli.placement.snapshot import Country, Decision
@@ -69,7 +70,7 @@ class JobEntry:
             status["conditions"] = conditions
         self.version, self.status = version, status
         self.conditions = {c["type"]: c for c in conditions}
-        self.assignment, self.damage = _assignment(status.get("assignment"))
+        self.assignment, self.damage = _assignment(status.get("assignment"), self.conditions.get("Placed", {}))
         self.finished = self.conditions.get("Finished", {}).get("status") == "True"
         self.epoch = max(_count(status.get("epoch")), self.assignment.epoch if self.assignment else 0)
         self.failures = _count(status.get("failures"))
@@ -369,23 +370,27 @@ def _parsed(raw: Json) -> tuple[Resource | None, str]:
             }
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return None, f'{where}: "{_shown(first["input"])}": {first["msg"]}'
+        return None, _first_problem(error)
     wrong = unsound(model)
     return (None, wrong) if wrong else (model, "")
 
 
-def _assignment(raw: object) -> tuple[Assignment | None, str]:
-    """The assignment of a status, or what is wrong with it."""
+def _assignment(raw: object, placed: Json) -> tuple[Assignment | None, str]:
+    """The assignment of a status, or what is wrong with it: we never take it away and leave `Placed` as it is."""
     if not raw:
-        return None, ""
+        missing = placed.get("status") == "True" or placed.get("reason") == Reason.STATUS_UNREADABLE
+        return None, 'status.assignment: "": it is missing, though condition Placed stands' if missing else ""
     try:
         return Assignment.model_validate(raw), ""
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(["status.assignment", *(str(part) for part in first["loc"])])
-        return None, f'{where}: "{_shown(first["input"])}": {first["msg"]}'
+        return None, _first_problem(error, "status.assignment")
+
+
+def _first_problem(error: ValidationError, *above: str) -> str:
+    """Field, value and what is wrong; a field that is not known has whatever name somebody gave it."""
+    first = error.errors()[0]
+    where = ".".join([*above, *(str(part) for part in first["loc"])])
+    return f'{text(where)}: "{_shown(first["input"])}": {text(first["msg"])}'
 
 
 def _shown(value: object) -> str:

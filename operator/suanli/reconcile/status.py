@@ -123,7 +123,10 @@ def invalid(entry: JobEntry, now_ms: int) -> Json:
 
 def damaged(entry: JobEntry, now_ms: int) -> Json:
     """The status of a job of which nobody can say where it is assigned."""
-    text = f"{entry.damage}; put back what stood there, or delete the job: until then nothing is started or stopped"
+    text = (
+        f"{entry.damage}; nothing is started or stopped for the job until what stood there is put back, the job is"
+        " deleted, or, if it certainly runs nowhere, both status.assignment and this condition are removed"
+    )
     return changed(entry, now_ms, [Condition("Placed", None, Reason.STATUS_UNREADABLE, text)])
 
 

@@ -15,6 +15,21 @@ from suanli.kube.client import Json, Target
 Apply = Callable[[str | None, Json], None]
 
 
+class Unremembered(kopf.DiffBaseStorage):
+    """kopf copies every object of every event to compare it with what was handled before; we compare by ourselves."""
+
+    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:
+        """Nothing of the object."""
+        return {}
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        """Nothing was handled before."""
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Keep nothing."""
+
+
 def registry(target: Target, apply: Apply) -> kopf.OperatorRegistry:
     """Handlers that pass every event of every kind to `apply`; none of them writes or keeps a timer."""
     handlers = kopf.OperatorRegistry()
@@ -32,6 +47,7 @@ def registry(target: Target, apply: Apply) -> kopf.OperatorRegistry:
     @kopf.on.startup(registry=handlers)
     def quiet(settings: kopf.OperatorSettings, **_: Any) -> None:
         settings.posting.enabled = False
+        settings.persistence.diffbase_storage = Unremembered()
         settings.peering.standalone = True
         settings.scanning.disabled = True
         settings.process.ultimate_exiting_timeout = None

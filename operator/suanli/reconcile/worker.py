@@ -76,6 +76,7 @@ class JobWorker:
 
     async def run(self) -> None:
         """Work until cancelled."""
+        self._attempts.begin(asyncio.get_running_loop().time())
         async with asyncio.TaskGroup() as group:
             self._lanes = Lanes(group, self._settings.member_concurrency, self._at_member)
             for _ in range(self._settings.workers):

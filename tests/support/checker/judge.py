@@ -50,7 +50,8 @@ class Judge:
         self.now_ms = now_ms
         self.money = Money(country, self.ways, now_ms)
         self.places = {place.key: place for view in sites for place in places_of(view)}
-        self._costs: dict[tuple[int, tuple[str, str]], dict[str, int]] = {}
+        self._costs: dict[tuple[str, tuple[str, str]], dict[str, int]] = {}
+        self._noes: dict[tuple[str, tuple[str, str]], str | None] = {}
 
     def refusals(self, job: WaitingJob) -> set[str]:
         """What is wrong with the job itself; nothing of it may be placed."""
@@ -78,7 +79,7 @@ class Judge:
 
     def cost(self, job: WaitingJob, place: Place) -> dict[str, int]:
         """The cost lines there."""
-        key = (id(job.job), place.key)
+        key = (job.uid, place.key)
         if key not in self._costs:
             self._costs[key] = self.money.lines(job.job.spec, place.site, place.resource)
         return self._costs[key]
@@ -93,7 +94,10 @@ class Judge:
 
     def first_no(self, job: WaitingJob, place: Place) -> str | None:
         """The first reason why not; None if the job could run there alone, as free as it is now."""
-        return next((reason for reason, no in QUESTIONS.items() if no(self, job, place)), None)
+        key = (job.uid, place.key)
+        if key not in self._noes:
+            self._noes[key] = next((reason for reason, no in QUESTIONS.items() if no(self, job, place)), None)
+        return self._noes[key]
 
     def site_falls_to(self, job: WaitingJob, view: SiteView) -> str | None:
         """The reason to which the last of the site's classes falls."""

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from checker.rules import is_about, names
@@ -26,7 +27,7 @@ class Money:
         self._policy = country.policy.spec if country.policy else None
         self._ways = ways
         self._now_ms = now_ms
-        self._days: dict[int, list[Fraction]] = {}
+        self._days: dict[str, list[int]] = {}
 
     def lines(self, spec: ComputeJobSpec, site: ComputeSite, resource: SiteResource) -> dict[str, int]:
         """Every line in whole micro-yuan."""
@@ -36,7 +37,7 @@ class Money:
         kwh = units * resource.rated_power_w * Fraction(energy.pue) * ms / HOUR_MS / 1000
         exact = {
             "run": units * Fraction(resource.list_price) * 10**6 * ms / HOUR_MS,
-            "energy": kwh * self._mean_price(energy, ms) if kwh else Fraction(0),
+            "energy": kwh * self._mean_price(site.metadata.name, energy, ms) if kwh else Fraction(0),
             "transfer": self._transfer(spec, site),
             "carbon": self._carbon(kwh, energy),
             "policy": self._weights(spec, site, resource, Fraction(ms, HOUR_MS)),
@@ -79,27 +80,36 @@ class Money:
             total += -(-amount(size) // 1) * price / GIB
         return total
 
-    def _mean_price(self, energy: Energy, ms: int) -> Fraction:
+    def _mean_price(self, site: str, energy: Energy, ms: int) -> Fraction:
         """Mean over the minutes of the run, the one in which it starts being the first; the month is that of the start."""
         if not energy.price_schedule:
             return Fraction(0)
         local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=self._now_ms)
         local = local.astimezone(ZoneInfo(energy.timezone))
-        if id(energy) not in self._days:
-            self._days[id(energy)] = [_price(energy, local.month, minute) for minute in range(1440)]
-        day = self._days[id(energy)]
+        if site not in self._days:
+            self._days[site] = _day(energy, local.month)
+        day = self._days[site]
         minutes = max(1, -(-ms // MINUTE_MS))
         days, rest = divmod(minutes, 1440)
         first = local.hour * 60 + local.minute
-        return (days * sum(day) + sum(day[(first + i) % 1440] for i in range(rest))) / minutes
+        return Fraction(days * sum(day) + sum(day[(first + i) % 1440] for i in range(rest)), minutes)
 
 
-def _price(energy: Energy, month: int, minute: int) -> Fraction:
-    """The first band that covers the minute holds."""
+def _day(energy: Energy, month: int) -> list[int]:
+    """Micro-yuan per kWh in every minute of a day: the first band that covers it holds."""
+    bands = []
     for band in energy.price_schedule:
-        begin, end = (int(text[:2]) * 60 + int(text[3:]) for text in (band.from_, band.to))
-        over_midnight = end <= begin
-        covers = (minute >= begin or minute < end) if over_midnight else begin <= minute < end
-        if covers and (not band.months or month in band.months):
-            return Fraction(band.price_per_kwh) * 10**6
-    return Fraction(0)
+        if not band.months or month in band.months:
+            begin, end = (int(text[:2]) * 60 + int(text[3:]) for text in (band.from_, band.to))
+            bands.append((begin, end, int(Fraction(band.price_per_kwh) * 10**6)))
+    edges = sorted({0, 1440, *(min(1440, edge) for begin, end, _ in bands for edge in (begin, end))})
+    day: list[int] = []
+    for since, until in pairwise(edges):
+        price = next((price for begin, end, price in bands if _covers(begin, end, since)), 0)
+        day += [price] * (until - since)
+    return day
+
+
+def _covers(begin: int, end: int, minute: int) -> bool:
+    """A band that ends no later than it begins goes over midnight."""
+    return begin <= minute < end if begin < end else minute >= begin or minute < end

@@ -29,7 +29,7 @@ def violations(
         decision = plan.decisions[job.uid]
         found += [f"{job.uid}: {text}" for text in _wrong(judge, job, decision)]
     found += _overfull(judge, waiting, plan)
-    found += _queue(judge, waiting, plan)
+    found += _queue(waiting, plan)
     return found
 
 
@@ -71,9 +71,7 @@ def _wrong(judge: Judge, job: WaitingJob, decision: Decision) -> Iterator[str]:
         yield from _wrong_place(judge, job, decision, falls)
 
 
-def _wrong_place(
-    judge: Judge, job: WaitingJob, decision: Decision, falls: Mapping[str, str | None]
-) -> Iterator[str]:
+def _wrong_place(judge: Judge, job: WaitingJob, decision: Decision, falls: Mapping[str, str | None]) -> Iterator[str]:
     place = judge.places.get((str(decision.site), str(decision.class_)))
     if place is None:
         yield f"is at {decision.site} in class {decision.class_}, which is not there"
@@ -135,9 +133,7 @@ def _wrong_runners_up(
             yield f"runner-up {r} is not right"
 
 
-def _wrong_waiting(
-    judge: Judge, job: WaitingJob, decision: Decision, falls: Mapping[str, str | None]
-) -> Iterator[str]:
+def _wrong_waiting(judge: Judge, job: WaitingJob, decision: Decision, falls: Mapping[str, str | None]) -> Iterator[str]:
     taken = [name for name, no in falls.items() if no is None]
     rejections = decision.placement.rejections
     yield from _wrong_rejections(judge, job, rejections, falls, taken)
@@ -183,13 +179,12 @@ def _overfull(judge: Judge, waiting: Sequence[WaitingJob], plan: Plan) -> Iterat
             yield f"{key} does not hold {gangs}"
 
 
-def _queue(judge: Judge, waiting: Sequence[WaitingJob], plan: Plan) -> Iterator[str]:
-    """Positions count those that wait, by priority and age."""
-    left = [job for job in waiting if plan.decisions[job.uid].site is None and not judge.refusals(job)]
-    left.sort(key=lambda job: (-job.job.spec.priority, job.submitted_ms, job.uid))
-    for ahead, job in enumerate(left):
-        queue = plan.decisions[job.uid].queue
-        if queue is not None and (queue.position, queue.ahead) != (ahead + 1, ahead):
+def _queue(waiting: Sequence[WaitingJob], plan: Plan) -> Iterator[str]:
+    """Positions count those that have one, by priority and age."""
+    left = [(job, queue) for job in waiting if (queue := plan.decisions[job.uid].queue) is not None]
+    left.sort(key=lambda one: (-one[0].job.spec.priority, one[0].submitted_ms, one[0].uid))
+    for ahead, (job, queue) in enumerate(left):
+        if (queue.position, queue.ahead) != (ahead + 1, ahead):
             yield f"{job.uid}: queue {queue}, {ahead} are ahead"
 
 

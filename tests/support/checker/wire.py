@@ -4,12 +4,14 @@ import math
 import re
 from datetime import datetime, timedelta
 from fractions import Fraction
+from functools import cache
 
 _TO_US = {"us": 1, "µs": 1, "ms": 10**3, "s": 10**6, "m": 60 * 10**6, "h": 3600 * 10**6}
 _TIMES = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
+@cache
 def microseconds(text: str) -> int:
     """A duration in whole µs, what is begun counts whole."""
     whole = Fraction(0)
@@ -23,6 +25,7 @@ def milliseconds(text: str) -> int:
     return math.ceil(Fraction(microseconds(text), 1000))
 
 
+@cache
 def amount(text: str) -> Fraction:
     """A quantity of Kubernetes."""
     number = text.rstrip("mkMGTPEi")

@@ -44,7 +44,7 @@ def _account(_: Judge, job: WaitingJob, __: Place, text: str) -> bool:
 
 def _class(_: Judge, job: WaitingJob, place: Place, text: str) -> bool:
     wants = job.job.spec.resources
-    found = re.fullmatch(r"counts (\S+) in (card|core)s, the job asks for (no cards|(\d+) cards a task)", text)
+    found = re.fullmatch(r"counts (\S+) in (card|core)s, the job asks for (no cards|(\d+) cards? a task)", text)
     if found:
         cards = int(found[4] or 0)
         return (found[1], found[2]) == (place.resource.class_, place.resource.unit.value.lower()) and (
@@ -97,8 +97,10 @@ def _deadline(judge: Judge, job: WaitingJob, _: Place, text: str) -> bool:
     timing = job.job.spec.timing
     found = re.fullmatch(r"would end (\S+) after now, (\S+) after timing.deadline (\S+)", text)
     late_ms = judge.now_ms + milliseconds(timing.expected_duration) - moment_ms(timing.deadline or "")
-    return found is not None and (found[1], found[3]) == (timing.expected_duration, timing.deadline) and (
-        is_time(found[2], late_ms * 1000)
+    return (
+        found is not None
+        and (found[1], found[3]) == (timing.expected_duration, timing.deadline)
+        and (is_time(found[2], late_ms * 1000))
     )
 
 
@@ -107,20 +109,22 @@ def _inactive(_: Judge, __: WaitingJob, place: Place, text: str) -> bool:
 
 
 def _node_size(_: Judge, job: WaitingJob, place: Place, text: str) -> bool:
-    found = re.fullmatch(r"one task needs (.+), its largest node of (\S+) has (.+)", text)
-    if found is None or found[2] != place.resource.class_ or not _is_task(found[1], job.job.spec):
-        return False
-    nodes = [node for _, node in groups_of(place.room.empty)]
+    nodes = [node for count, node in groups_of(place.room.empty) if count]
     if not nodes:
-        return found[3] == "no node"
+        return text == f"has no node of {place.resource.class_}"
+    found = re.fullmatch(r"has no node of (\S+) for a task of (.+); the largest has (.+)", text)
+    if found is None or found[1] != place.resource.class_ or not _is_task(found[2], job.job.spec):
+        return False
     return any(_is_amount(found[3], node[2], node[0], node[1]) for node in nodes)
 
 
 def _site_size(_: Judge, job: WaitingJob, place: Place, text: str) -> bool:
-    found = re.fullmatch(r"holds (\d+) tasks of (.+) on (\S+) when empty, the job has (\d+)", text)
+    found = re.fullmatch(r"holds (\d+) tasks? of (.+) on (\S+) when empty, the job has (\d+)", text)
     fits = tasks_that_fit(groups_of(place.room.empty), task_of(job.job.spec))
-    return found is not None and _is_task(found[2], job.job.spec) and (
-        (int(found[1]), found[3], int(found[4])) == (fits, place.resource.class_, job.job.spec.tasks)
+    return (
+        found is not None
+        and _is_task(found[2], job.job.spec)
+        and ((int(found[1]), found[3], int(found[4])) == (fits, place.resource.class_, job.job.spec.tasks))
     )
 
 
@@ -136,10 +140,10 @@ def _backoff(_: Judge, job: WaitingJob, place: Place, text: str) -> bool:
 
 
 def _units(_: Judge, job: WaitingJob, place: Place, text: str) -> bool:
-    found = re.fullmatch(r"has (\S+) (cards|cores|memory) of (\S+) free now, the job needs (\S+)", text)
+    found = re.fullmatch(r"has (\S+) (card|core|memory)s? of (\S+) free now, the job needs (\S+)(?: cores?)?", text)
     if found is None or found[3] != place.resource.class_:
         return False
-    k = ("cores", "memory", "cards").index(found[2])
+    k = ("core", "memory", "card").index(found[2])
     scale = 1000 if k == 0 else 1
     free = sum(count * node[k] for count, node in groups_of(place.room.free))
     needed = job.job.spec.tasks * task_of(job.job.spec)[k]
@@ -147,10 +151,12 @@ def _units(_: Judge, job: WaitingJob, place: Place, text: str) -> bool:
 
 
 def _nodes(_: Judge, job: WaitingJob, place: Place, text: str) -> bool:
-    found = re.fullmatch(r"has nodes of (\S+) free for (\d+) tasks of (.+) now, the job has (\d+)", text)
+    found = re.fullmatch(r"has nodes of (\S+) free for (\d+) tasks? of (.+) now, the job has (\d+)", text)
     fits = tasks_that_fit(groups_of(place.room.free), task_of(job.job.spec))
-    return found is not None and _is_task(found[3], job.job.spec) and (
-        (found[1], int(found[2]), int(found[4])) == (place.resource.class_, fits, job.job.spec.tasks)
+    return (
+        found is not None
+        and _is_task(found[3], job.job.spec)
+        and ((found[1], int(found[2]), int(found[4])) == (place.resource.class_, fits, job.job.spec.tasks))
     )
 
 
@@ -160,9 +166,11 @@ def _is_task(text: str, spec: ComputeJobSpec) -> bool:
 
 
 def _is_amount(text: str, cards: int, cpu_milli: int, memory: int) -> bool:
-    found = re.fullmatch(r"(?:(\d+) cards, )?(\S+) cores, (\S+)", text)
-    return found is not None and int(found[1] or 0) == cards and (
-        _near(found[2], Fraction(cpu_milli, 1000)) and _near(found[3], Fraction(memory))
+    found = re.fullmatch(r"(?:(\d+) cards?, )?(\S+) cores?, (\S+)", text)
+    return (
+        found is not None
+        and int(found[1] or 0) == cards
+        and (_near(found[2], Fraction(cpu_milli, 1000)) and _near(found[3], Fraction(memory)))
     )
 
 

@@ -1,0 +1,578 @@
+"""Every stage, every step: what is due, seen from nothing but what hub and members hold."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from builders import T0, a_condition, a_job, a_member_job, a_member_pod, an_assignment, ended, running
+from suanli.api.job import Assignment, Usage
+from suanli.base.clock import parse_time_ms
+from suanli.base.reasons import Reason
+from suanli.base.settings import Settings
+from suanli.federation.facts import OwnJob, OwnPod
+from suanli.placement.snapshot import Decision
+from suanli.reconcile import job as stages
+from suanli.reconcile.job import AtSite, Attempt, Commit, Create, Delete, Record, Release, View, Wait, Write
+from suanli.reconcile.state import Assumption, JobEntry, Mirror
+from suanli.reconcile.status import wire
+
+NOW_MS = parse_time_ms(T0) + 60_000
+SETTINGS = Settings()
+UNREACHABLE = AtSite(usable=False, silence="east was last heard from at noon")
+
+
+def an_entry(*, status: Any = None, generation: int = 1, **spec: Any) -> JobEntry:
+    """A job as the mirror has it."""
+    mirror = Mirror(on_job=lambda uid, changed: None, on_map=lambda kind, name, changed: None)
+    mirror.apply("ADDED", a_job(status=status, metadata={"generation": generation}, **spec))
+    return mirror.jobs["uid-train"]
+
+
+def assigned(
+    *conditions: dict[str, Any], epoch: int = 1, generation: int = 1, status: Any = None, **spec: Any
+) -> JobEntry:
+    """A job whose attempt is at site east, with what is said of it."""
+    said = {"Placed": a_condition("Placed"), "Accepted": a_condition("Accepted")}
+    said |= {c["type"]: c for c in conditions}
+    whole = {
+        "assignment": an_assignment(epoch=epoch),
+        "epoch": epoch,
+        "conditions": list(said.values()),
+        **(status or {}),
+    }
+    return an_entry(status=whole, generation=generation, **spec)
+
+
+def at(*objects: OwnJob | OwnPod, usable: bool = True) -> AtSite:
+    """What one member holds."""
+    jobs = tuple(o for o in objects if isinstance(o, OwnJob))
+    pods = tuple(o for o in objects if isinstance(o, OwnPod))
+    return AtSite(usable, "", jobs, pods)
+
+
+def a_view(entry: JobEntry | None, sites: Mapping[str, AtSite] | None = None, **known: Any) -> View:
+    """What a stage may look at; the site east is well and empty."""
+    whole: dict[str, Any] = {
+        "uid": "uid-train",
+        "entry": entry,
+        "gone": entry is None,
+        "sites": {"east": at()} if sites is None else sites,
+        "recorded": frozenset(),
+        "usage": Usage,
+        "offered": True,
+        "decision": None,
+        "explained_ms": 0,
+        "explain_every_ms": 20_000,
+        "attempt": Attempt(),
+        "leaving_s": {},
+        "now_ms": NOW_MS,
+        "settings": SETTINGS,
+        **known,
+    }
+    return View(**whole)
+
+
+def step(entry: JobEntry | None, *here: OwnJob | OwnPod, **known: Any) -> stages.Step:
+    """What is due when only site east holds anything, and it is well."""
+    return stages.next_step(a_view(entry, {"east": at(*here)}, **known))
+
+
+def written(found: stages.Step) -> dict[str, tuple[str, str]]:
+    """Status and reason of each condition of a write."""
+    assert isinstance(found, Write), found
+    return {c["type"]: (c["status"], c["reason"]) for c in found.status["conditions"]}
+
+
+def message(found: stages.Step, type_: str) -> str:
+    """The words of a condition of a write."""
+    assert isinstance(found, Write), found
+    return next(str(c["message"]) for c in found.status["conditions"] if c["type"] == type_)
+
+
+DISPATCHED = a_condition("Dispatched")
+RUNNING = a_condition("Running")
+
+
+def taken_back(reason: str, text: str = "why") -> tuple[dict[str, Any], dict[str, Any]]:
+    """An attempt that is being taken back."""
+    return a_condition("Dispatched", "False", reason, text), a_condition("Running", "False", "Stopping", text)
+
+
+# --- record, release
+
+
+def test_what_ended_is_metered_before_anything_else() -> None:
+    pod = a_member_pod(state=ended(), phase="Succeeded")
+    assert step(assigned(), a_member_job(Complete=True), pod) == Record((("east", pod),))
+    assert step(None, a_member_job(), pod) == Record((("east", pod),))
+
+
+def test_a_metered_pod_that_is_being_deleted_is_let_go() -> None:
+    pod = a_member_pod(state=ended(137), phase="Failed", deletion=T0)
+    assert step(None, pod, recorded={pod.uid}) == Release("east", (pod,))
+
+
+def test_a_metered_pod_stays_for_people_while_its_job_stands() -> None:
+    pod = a_member_pod(state=ended(), phase="Succeeded")
+    finished = assigned(a_condition("Finished"), status={"usage": wire(Usage()), "finishedAt": T0})
+    found = step(finished, a_member_job(Complete=True), pod, recorded={pod.uid})
+    assert found == Wait(3_600 - 60)
+
+
+def test_a_metered_pod_without_its_job_is_let_go() -> None:
+    pod = a_member_pod(state=ended(), phase="Failed")
+    assert step(None, pod, recorded={pod.uid}) == Release("east", (pod,))
+
+
+@pytest.mark.parametrize(
+    ("node", "deletion", "leaving_s", "expected"),
+    [
+        ("", "2026-03-01T09:00:00Z", 0.0, "released"),
+        ("n1", "2026-03-01T08:00:30Z", 0.0, "released"),
+        ("n1", "2026-03-01T08:01:10Z", 0.0, Wait(10.0)),
+        ("n1", "2026-03-01T09:00:00Z", 0.0, Wait(60.0)),
+        ("n1", "2026-03-01T09:00:00Z", 60.0, "released"),
+    ],
+)
+def test_a_pod_that_never_ran_goes_when_it_cannot_start_any_more(
+    node: str, deletion: str, leaving_s: float, expected: object
+) -> None:
+    pod = a_member_pod(node=node, deletion=deletion)
+    found = step(None, pod, leaving_s={pod.uid: leaving_s})
+    assert found == (Release("east", (pod,)) if expected == "released" else expected)
+
+
+def test_a_running_pod_is_never_let_go() -> None:
+    assert step(None, a_member_pod(state=running(), deletion=T0)) == Wait()
+
+
+def test_a_pod_without_our_finalizer_is_not_ours_to_let_go() -> None:
+    pod = a_member_pod(state=ended(), phase="Failed", deletion=T0, metered=False)
+    assert step(None, pod, recorded={pod.uid}) == Wait()
+
+
+def test_nothing_is_done_at_a_member_that_cannot_be_used() -> None:
+    pod = a_member_pod(state=ended(), phase="Failed", deletion=T0)
+    silent = {"east": at(a_member_job(), pod, usable=False)}
+    assert stages.next_step(a_view(None, silent, recorded={pod.uid})) == Wait()
+
+
+# --- damage and what nobody owns
+
+
+def test_while_it_is_unknown_where_a_job_is_nothing_is_touched() -> None:
+    entry = an_entry(status={"assignment": {"site": "east"}})
+    found = step(entry, a_member_job())
+    assert written(found)["Placed"] == ("Unknown", "StatusUnreadable")
+    assert "status.assignment.epoch" in message(found, "Placed")
+    assert isinstance(found, Write)
+    told = an_entry(status=found.status)
+    assert step(told, a_member_job()) == Wait()
+    assert told.status["state"] == "Unknown"
+
+
+def test_an_assignment_that_was_put_back_is_said_to_stand() -> None:
+    entry = assigned(a_condition("Placed", "Unknown", "StatusUnreadable"), DISPATCHED, RUNNING)
+    assert written(step(entry, a_member_job(), a_member_pod(state=running())))["Placed"] == ("True", "Placed")
+
+
+def test_what_no_job_owns_is_removed_when_that_is_certain() -> None:
+    job = a_member_job()
+    assert step(None, job) == Delete("east", job, "no ComputeJob owns it")
+    assert step(None, job, gone=False) == Wait()
+    assert step(None, a_member_job(deleting=True)) == Wait()
+
+
+def test_an_older_attempt_is_removed_before_a_new_one_is_made() -> None:
+    old = a_member_job(epoch=1)
+    assert step(assigned(epoch=2), old) == Delete("east", old, "it is of another attempt")
+    elsewhere = {"east": at(), "west": at(a_member_job(epoch=2))}
+    assert isinstance(stages.next_step(a_view(assigned(epoch=2), elsewhere)), Delete)
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        at(a_member_job(deleting=True)),
+        at(a_member_pod(state=running())),
+        at(a_member_job(), usable=False),
+        at(a_member_pod()),
+    ],
+)
+def test_nothing_is_committed_or_made_while_older_things_stand_anywhere(left: AtSite) -> None:
+    sites = {"east": at(), "west": left}
+    assert stages.next_step(a_view(assigned(epoch=2), sites)) == Wait()
+    entry = an_entry()
+    entry.assumed = Assumption(
+        Assignment.model_validate(an_assignment(epoch=2)), Decision("east", "cpu", Reason.PLACED, ""), 0, 0
+    )
+    assert stages.next_step(a_view(entry, sites)) in (
+        Wait(),
+        Delete("west", a_member_job(), "it is of another attempt"),
+    )
+    assert stages.next_step(a_view(entry)) == Commit()
+
+
+# --- invalid, waiting
+
+
+def test_a_spec_that_cannot_be_read_is_said_once() -> None:
+    entry = an_entry(tasks="many")
+    found = step(entry)
+    assert written(found) == {"Accepted": ("False", "InvalidSpec")}
+    assert "spec.tasks" in message(found, "Accepted")
+    assert isinstance(found, Write)
+    assert found.warning is Reason.INVALID_SPEC
+    assert step(an_entry(status=found.status, tasks="many")) == Wait()
+
+
+def test_an_attempt_that_runs_goes_on_when_the_spec_becomes_nonsense() -> None:
+    entry = assigned(DISPATCHED, RUNNING, generation=2, tasks="many")
+    first = step(entry, a_member_job(), a_member_pod(state=running()))
+    assert written(first)["Accepted"] == ("False", "InvalidSpec")
+    assert isinstance(first, Write)
+    told = an_entry(status=first.status, generation=2, tasks="many")
+    done = a_member_pod(state=ended(), phase="Succeeded")
+    assert written(step(told, a_member_job(Complete=True), done, recorded={done.uid}))["Finished"][0] == "True"
+
+
+def test_a_waiting_job_says_why_but_not_too_often() -> None:
+    full = Decision(None, None, Reason.WAITING_FOR_CAPACITY, "3 sites are full")
+    first = step(an_entry(), decision=full)
+    assert written(first)["Placed"] == ("False", "WaitingForCapacity")
+    assert isinstance(first, Write)
+    entry = an_entry(status=first.status)
+    assert step(entry, decision=full) == Wait()
+    more = replace(full, message="2 sites are full")
+    assert step(entry, decision=more, explained_ms=NOW_MS - 5_000) == Wait(15.0)
+    assert isinstance(step(entry, decision=more, explained_ms=NOW_MS - 20_000), Write)
+    assert isinstance(step(entry, decision=more, explained_ms=NOW_MS + 3_600_000), Write)  # the clock was set back
+    other = replace(full, reason=Reason.NO_FEASIBLE_SITE)
+    assert isinstance(step(entry, decision=other, explained_ms=NOW_MS), Write)
+    assert step(an_entry()) == Wait()
+
+
+def test_what_a_job_names_and_nobody_knows_makes_it_invalid() -> None:
+    found = step(an_entry(), decision=Decision(None, None, Reason.UNKNOWN_REGION, "no such region"))
+    assert written(found)["Accepted"] == ("False", "UnknownRegion")
+    assert isinstance(found, Write)
+    assert found.status["state"] == "Invalid"
+
+
+def test_a_suspended_job_that_waits_says_so_once() -> None:
+    found = step(an_entry(desiredState="Suspended"))
+    assert isinstance(found, Write)
+    assert (found.status["state"], found.status["reason"]) == ("Suspended", "Suspended")
+    assert step(an_entry(status=found.status, desiredState="Suspended")) == Wait()
+
+
+# --- silence
+
+
+def test_a_silent_site_is_said_and_nothing_is_concluded() -> None:
+    entry = assigned(DISPATCHED, RUNNING)
+    found = stages.next_step(a_view(entry, {"east": UNREACHABLE}))
+    assert written(found)["Running"] == ("Unknown", "SiteUnreachable")
+    assert "may still be running" in message(found, "Running")
+    assert isinstance(found, Write)
+    told = an_entry(status=found.status)
+    assert stages.next_step(a_view(told, {"east": UNREACHABLE})) == Wait()
+
+
+def test_a_site_that_is_only_not_known_yet_is_not_called_silent() -> None:
+    assert stages.next_step(a_view(assigned(DISPATCHED, RUNNING), {})) == Wait()
+
+
+def test_a_site_that_is_back_ends_the_silence() -> None:
+    silent = a_condition("Running", "Unknown", "SiteUnreachable")
+    running_again = step(assigned(DISPATCHED, silent), a_member_job(), a_member_pod(state=running()))
+    assert written(running_again)["Running"] == ("True", "Running")
+    pending = step(assigned(DISPATCHED, silent), a_member_job(), a_member_pod())
+    assert written(pending)["Running"] == ("False", "PodsPending")
+
+
+# --- create
+
+
+def test_an_attempt_is_created_once() -> None:
+    found = step(assigned())
+    assert isinstance(found, Create)
+    assert (found.site, found.assignment.epoch) == ("east", 1)
+
+
+@pytest.mark.parametrize(
+    ("entry", "pods", "attempt"),
+    [
+        (assigned(DISPATCHED), [], Attempt()),
+        (assigned(), [], Attempt(created=True)),
+        (assigned(), [a_member_pod(state=running())], Attempt()),
+    ],
+)
+def test_a_job_that_was_there_and_is_not_was_removed_by_somebody(
+    entry: JobEntry, pods: list[OwnPod], attempt: Attempt
+) -> None:
+    found = step(entry, *pods, attempt=attempt)
+    assert written(found)["Dispatched"] == ("False", "DeletedOnMember")
+
+
+def test_a_job_that_is_being_removed_by_somebody_is_no_other() -> None:
+    assert written(step(assigned(), a_member_job(deleting=True)))["Dispatched"] == ("False", "DeletedOnMember")
+
+
+def test_a_job_that_was_removed_when_all_was_done_has_succeeded() -> None:
+    pod = a_member_pod(state=ended(), phase="Succeeded", metered=False)
+    found = step(assigned(DISPATCHED), pod, recorded={pod.uid})
+    assert written(found)["Finished"] == ("True", "Succeeded")
+
+
+def test_a_spec_changed_before_the_attempt_began_is_placed_anew() -> None:
+    found = step(assigned(generation=2))
+    assert written(found)["Dispatched"] == ("False", "SpecChanged")
+
+
+def test_a_class_that_is_not_offered_any_more_ends_the_attempt() -> None:
+    found = step(assigned(), offered=False)
+    assert written(found)["Dispatched"] == ("False", "ClassNotOffered")
+    assert "east no longer offers class cpu" in message(found, "Dispatched")
+
+
+def test_a_member_that_refuses_for_good_ends_the_job() -> None:
+    found = step(assigned(), attempt=Attempt(refused="422 Invalid: image"))
+    assert written(found)["Finished"] == ("True", "DispatchRefused")
+    assert "422 Invalid: image" in message(found, "Finished")
+
+
+def test_a_member_that_puts_off_is_told_after_a_while_and_given_up_after_a_longer_one() -> None:
+    said = "403 Forbidden: quota"
+    assert isinstance(step(assigned(), attempt=Attempt(put_off=said, tried_s=1)), Create)
+    found = step(assigned(), attempt=Attempt(put_off=said, tried_s=60))
+    assert written(found)["Dispatched"] == ("False", "DispatchRefused")
+    assert "403 Forbidden: quota" in message(found, "Dispatched")
+    assert isinstance(found, Write)
+    told = an_entry(status=found.status)
+    assert isinstance(step(told, attempt=Attempt(put_off=said, tried_s=90)), Create)
+    assert written(step(told, attempt=Attempt(put_off=said, tried_s=600)))["Dispatched"] == ("False", "GangTimeout")
+
+
+# --- follow
+
+
+def test_a_running_job_is_said_to_run_once() -> None:
+    found = step(assigned(), a_member_job(), a_member_pod(state=running()))
+    assert written(found)["Running"] == ("True", "Running")
+    assert isinstance(found, Write)
+    assert found.status["startedAt"] == T0
+    assert step(an_entry(status=found.status), a_member_job(), a_member_pod(state=running())) == Wait()
+
+
+def test_a_job_that_ended_before_anybody_looked_is_finished_in_one_write() -> None:
+    pod = a_member_pod(state=ended(), phase="Succeeded")
+    found = step(assigned(), a_member_job(Complete=True), pod, recorded={pod.uid})
+    assert written(found)["Finished"] == ("True", "Succeeded")
+    assert isinstance(found, Write)
+    assert found.status["usage"] == wire(Usage())
+    assert found.warning is None
+
+
+def test_a_complete_job_waits_for_the_news_of_its_last_pods() -> None:
+    pod = a_member_pod(state=ended(), phase="Succeeded")
+    entry = assigned(tasks=2)
+    early = {"recorded": {pod.uid}, "now_ms": parse_time_ms(T0) + 10_000}
+    assert step(entry, a_member_job(Complete=True), pod, **early) == Wait(20.0)
+    late = {"recorded": {pod.uid}, "now_ms": parse_time_ms(T0) + 30_000}
+    assert written(step(entry, a_member_job(Complete=True), pod, **late))["Finished"][0] == "True"
+
+
+def test_a_job_with_a_pod_that_still_runs_has_not_ended() -> None:
+    job = a_member_job(Failed=("BackoffLimitExceeded", ""))
+    assert step(assigned(), job, a_member_pod(state=running(), deletion=T0)) == Wait()
+
+
+def test_a_failure_without_retries_ends_the_job_with_its_exit_code() -> None:
+    pod = a_member_pod(state=ended(3), phase="Failed")
+    found = step(assigned(), a_member_job(Failed=("BackoffLimitExceeded", "")), pod, recorded={pod.uid})
+    assert written(found)["Finished"] == ("True", "Failed")
+    assert "1 of 1 tasks failed at east; first: exit code 3" in message(found, "Finished")
+    assert isinstance(found, Write)
+    assert (found.status["failures"], found.warning) == (1, Reason.FAILED)
+
+
+def test_a_failure_with_retries_takes_the_attempt_back() -> None:
+    pod = a_member_pod(state=ended(3), phase="Failed")
+    entry = assigned(limits={"retries": 1})
+    found = step(entry, a_member_job(Failed=("BackoffLimitExceeded", "")), pod, recorded={pod.uid})
+    assert written(found)["Dispatched"] == ("False", "Failed")
+
+
+def test_what_the_cluster_did_costs_no_retry() -> None:
+    gone = [{"type": "DisruptionTarget", "status": "True"}]
+    pod = a_member_pod(state=ended(137), phase="Failed", conditions=gone)
+    found = step(assigned(), a_member_job(Failed=("BackoffLimitExceeded", "")), pod, recorded={pod.uid})
+    assert written(found)["Dispatched"] == ("False", "Disrupted")
+
+
+def test_the_active_deadline_ends_the_job() -> None:
+    job = a_member_job(Failed=("DeadlineExceeded", "Job was active longer than specified deadline"))
+    found = step(assigned(limits={"activeDeadline": "10s", "retries": 5}), job)
+    assert written(found)["Finished"] == ("True", "Deadline")
+    assert "limits.activeDeadline 10s" in message(found, "Finished")
+
+
+def test_pods_that_do_not_start_are_told_then_taken_back() -> None:
+    unbound = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]
+    pod = a_member_pod(node="", conditions=unbound)
+    assert step(assigned(), a_member_job(), pod, attempt=Attempt(seen_s=10)) == Wait(50.0)
+    found = step(assigned(), a_member_job(), pod, attempt=Attempt(seen_s=60))
+    assert written(found)["Running"] == ("False", "PodsPending")
+    assert "0 of 1 tasks started at east, 1 pending; 1 of them: Unschedulable: 0/3 nodes" in message(found, "Running")
+    assert isinstance(found, Write)
+    told = an_entry(status=found.status)
+    assert step(told, a_member_job(), pod, attempt=Attempt(seen_s=70)) == Wait(530.0)
+    assert written(step(told, a_member_job(), pod, attempt=Attempt(seen_s=600)))["Dispatched"] == (
+        "False",
+        "GangTimeout",
+    )
+
+
+def test_an_image_that_is_not_found_ends_the_attempt_sooner() -> None:
+    pod = a_member_pod(state={"waiting": {"reason": "ErrImagePull", "message": "not found"}})
+    found = step(assigned(), a_member_job(), pod, attempt=Attempt(seen_s=120))
+    assert written(found)["Dispatched"] == ("False", "ImagePullFailed")
+    assert "ErrImagePull: not found" in message(found, "Dispatched")
+
+
+def test_an_edit_while_it_runs_is_told_once_and_changes_nothing() -> None:
+    entry = assigned(DISPATCHED, RUNNING, generation=2, tasks=5)
+    found = step(entry, a_member_job(), a_member_pod(state=running()))
+    assert "goes on as it began" in message(found, "Accepted")
+    assert isinstance(found, Write)
+    assert found.status["state"] == "Running"
+    told = an_entry(status={**found.status, "startedAt": T0}, generation=2, tasks=5)
+    after = stages.follow(a_view(told, {"east": at(a_member_job(), a_member_pod(state=running()))}))
+    assert isinstance(after, Write | Wait)
+    assert stages.note_edit(a_view(told)) is None
+    assert not isinstance(after, Write) or written(after)["Running"] == ("True", "Running")
+
+
+# --- stopping
+
+
+def test_suspending_is_written_before_anything_is_stopped() -> None:
+    entry = assigned(DISPATCHED, RUNNING, desiredState="Suspended")
+    found = step(entry, a_member_job(), a_member_pod(state=running()))
+    assert written(found)["Dispatched"] == ("False", "Suspended")
+
+
+def test_what_has_ended_by_itself_is_not_suspended() -> None:
+    pod = a_member_pod(state=ended(), phase="Succeeded")
+    entry = assigned(DISPATCHED, RUNNING, desiredState="Suspended")
+    found = step(entry, a_member_job(Complete=True), pod, recorded={pod.uid})
+    assert written(found)["Finished"] == ("True", "Succeeded")
+
+
+def test_an_attempt_is_given_up_only_when_nothing_of_it_is_left() -> None:
+    entry = assigned(*taken_back("Suspended"), desiredState="Suspended")
+    job, pod = a_member_job(), a_member_pod(state=running())
+    assert step(entry, job, pod) == Delete("east", job, "the attempt ended: Suspended")
+    assert step(entry, a_member_job(deleting=True), pod) == Wait()
+    assert step(entry, replace(pod, deleting=True)) == Wait()
+    found = step(entry)
+    assert isinstance(found, Write)
+    assert "assignment" not in found.status
+    assert (found.status["state"], found.warning, found.backs_off) == ("Suspended", None, False)
+    assert found.status["epoch"] == 1
+
+
+def test_a_create_without_an_answer_may_still_come_true() -> None:
+    entry = assigned(*taken_back("Suspended"), desiredState="Suspended")
+    assert step(entry, attempt=Attempt(unanswered_s=7.0)) == Wait(7.0)
+    assert step(entry, a_member_job(), attempt=Attempt(unanswered_s=7.0)) == Wait(7.0)
+
+
+def test_a_job_that_was_resumed_while_it_stopped_is_queued_again_and_nobody_is_to_blame() -> None:
+    found = step(assigned(*taken_back("Suspended")))
+    assert isinstance(found, Write)
+    assert written(found)["Placed"] == ("False", "Requeued")
+    assert (found.warning, found.backs_off, found.status.get("failures")) == (None, False, None)
+
+
+@pytest.mark.parametrize(
+    ("reason", "failures", "retries", "expected"),
+    [
+        ("Failed", 0, 1, ("Waiting", 1)),
+        ("Failed", 1, 1, ("Failed", 2)),
+        ("DeletedOnMember", 0, 0, ("Failed", 1)),
+        ("ImagePullFailed", 0, 0, ("Failed", 1)),
+        ("GangTimeout", 0, 0, ("Waiting", None)),
+        ("Disrupted", 3, 3, ("Waiting", 3)),
+        ("ClassNotOffered", 0, 0, ("Waiting", None)),
+    ],
+)
+def test_retries_are_spent_by_what_the_job_did(
+    reason: str, failures: int, retries: int, expected: tuple[str, int | None]
+) -> None:
+    entry = assigned(*taken_back(reason), status={"failures": failures}, limits={"retries": retries})
+    found = step(entry)
+    assert isinstance(found, Write)
+    assert (found.status["state"], found.status.get("failures")) == expected
+    assert found.warning is Reason(reason)
+    assert found.backs_off == (expected[0] == "Waiting")
+
+
+# --- finished
+
+
+def test_a_finished_job_is_left_alone_then_removed() -> None:
+    told = {"usage": wire(Usage()), "finishedAt": T0}
+    finished = assigned(a_condition("Finished"), status=told)
+    job = a_member_job(Complete=True)
+    assert step(finished, job) == Wait(3_540.0)
+    assert step(finished, job, now_ms=NOW_MS + 3_600_000) == Delete("east", job, "the job has finished")
+    assert stages.next_step(a_view(finished, {"east": at(job, usable=False)}, now_ms=NOW_MS + 3_600_000)) == Wait()
+    assert step(finished) == Wait()
+
+
+def test_use_that_came_late_is_put_right() -> None:
+    finished = assigned(a_condition("Finished"), status={"usage": {"pods": -1}, "finishedAt": T0})
+    found = step(finished)
+    assert isinstance(found, Write)
+    assert found.status["usage"] == wire(Usage())
+
+
+# --- whatever is there
+
+
+def test_every_stage_is_in_the_table_once() -> None:
+    assert len(set(stages.STAGES)) == len(stages.STAGES) == 14
+
+
+@pytest.mark.parametrize("usable", [True, False])
+@pytest.mark.parametrize("jobs", [(), (a_member_job(),), (a_member_job(deleting=True),), (a_member_job(epoch=2),)])
+@pytest.mark.parametrize("pods", [(), (a_member_pod(),), (a_member_pod(state=running()),), (a_member_pod(epoch=2),)])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        an_entry(),
+        an_entry(tasks="many"),
+        an_entry(status={"assignment": "?"}),
+        assigned(),
+        assigned(tasks="many"),
+        assigned(DISPATCHED, RUNNING),
+        assigned(*taken_back("Failed"), tasks="many"),
+        assigned(a_condition("Finished")),
+        an_entry(status={"conditions": [a_condition("Finished")]}),
+    ],
+)
+def test_there_is_a_step_for_everything_and_no_create_beside_another_copy(
+    entry: JobEntry | None, jobs: tuple[OwnJob, ...], pods: tuple[OwnPod, ...], usable: bool
+) -> None:
+    found = stages.next_step(a_view(entry, {"east": AtSite(usable, "", jobs, pods)}))
+    if isinstance(found, Create):
+        assert usable
+        assert not jobs
+        assert not pods
+    if isinstance(found, Create | Delete | Release):
+        assert usable
