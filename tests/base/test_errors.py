@@ -1,18 +1,8 @@
-"""What reaches a person names object, field, value and remedy."""
+"""What reaches a person is a reason of the one table and a whole sentence."""
 
-from suanli.base.errors import Problem, SuanliError
+from suanli.base.errors import SuanliError
 from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
-
-
-def test_a_problem_is_one_line() -> None:
-    problem = Problem("ComputeJob team-a/train", "spec.tasks", "0", "give at least 1")
-    assert str(problem) == 'ComputeJob team-a/train: spec.tasks: "0": give at least 1'
-    assert problem.reason is Reason.INVALID_SPEC
-
-
-def test_a_long_value_is_cut() -> None:
-    assert len(str(Problem("o", "f", "x" * 1_000, "r"))) == len('o: f: "": r') + 120
 
 
 def test_an_error_has_a_reason_and_a_sentence() -> None:

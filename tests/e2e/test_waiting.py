@@ -19,7 +19,7 @@ def rejections(tenant: Tenant, name: str) -> dict[str, tuple[int, str]]:
 
 
 def cards(number: int) -> dict[str, object]:
-    return {"class": [A100], "perTask": {"cpu": "1", "memory": "1Gi", "cards": number}}
+    return {"class": [A100], "perTask": {"cpu": "2", "memory": "1Gi", "cards": number}}
 
 
 def test_impossible_jobs_say_how_many_sites_fell_to_what(tenant: Tenant) -> None:
@@ -33,37 +33,27 @@ def test_impossible_jobs_say_how_many_sites_fell_to_what(tenant: Tenant) -> None
         tenant.manifest("unknown-card", "sleep 1", class_="nvidia-h200-141g"),
         tenant.manifest("future", "sleep 1", timing={"notBefore": "2099-01-01T00:00:00Z"}),
     )
-    expected = {
-        "too-far": {
-            "LatencyBoundExceeded": (2, "east is 24.505ms from urumqi by distance, the bound is 5ms"),
-        },
-        "too-many": {
-            "InsufficientCapacity": (
-                2,
-                f"east holds 2 tasks of 8 cards, 1 cores, 1Gi on {A100} when empty, the job has 5",
-            ),
-        },
-        "too-large": {
-            "TaskFitsNoNode": (
-                2,
-                f"east one task needs 16 cards, 1 cores, 1Gi, its largest node of {A100} has 8 cards, 32 cores, 256Gi",
-            ),
-        },
+    # By reason: how many sites fell, and what the example of one of them tells.
+    expected: dict[str, dict[str, tuple[int, list[str]]]] = {
+        "too-far": {"LatencyBoundExceeded": (2, ["east", "urumqi", "24.505ms", "5ms"])},
+        "too-many": {"InsufficientCapacity": (2, ["east", A100, "2 tasks", "8 cards", "5"])},
+        "too-large": {"TaskFitsNoNode": (2, ["east", A100, "16 cards", "8 cards"])},
         "torn": {
-            "ResidencyForbids": (1, "east is not in data.allowedSites west"),
-            "PolicyForbids": (1, "west is West, ningxia; rule stay-east requires East"),
+            "ResidencyForbids": (1, ["east", "west"]),
+            "PolicyForbids": (1, ["west", "ningxia", "stay-east", "East"]),
         },
-        "dear": {"CostLimitExceeded": (2, "east would cost 0.04 CNY, limits.maxCost is 0.01 CNY")},
-        "late": {"DeadlineUnreachable": (2, "east would end 1h after now, ")},
+        "dear": {"CostLimitExceeded": (2, ["east", "0.04 CNY", "0.01 CNY"])},
+        "late": {"DeadlineUnreachable": (2, ["east", "1h", "2026-01-01T00:00:00Z"])},
     }
     for name, wanted in expected.items():
         placed = tenant.wait_reason(name, "Placed", "NoFeasibleSite")
         assert placed["message"].startswith("none of 2 sites: ")
         found = rejections(tenant, name)
         assert {reason: count for reason, (count, _) in found.items()} == {r: c for r, (c, _) in wanted.items()}
-        for reason, (_, example) in wanted.items():
-            assert found[reason][1].startswith(example), found[reason][1]
+        for reason, (_, parts) in wanted.items():
+            example = found[reason][1]
             assert example in placed["message"]
+            assert [part for part in parts if part not in example] == [], example
         assert tenant.state(name) == "Waiting"
         assert not tenant.member_jobs(name)
     unknown = tenant.wait_reason("unknown-card", "Accepted", "UnknownClass")
@@ -88,7 +78,7 @@ def test_a_site_that_is_activated_takes_what_waited_for_it(tenant: Tenant, feder
         tenant.run("patient", "sleep 1", data={"allowedSites": ["west"]})
         tenant.run("other", "sleep 1")
         tenant.wait_reason("patient", "Placed", "NoFeasibleSite")
-        assert rejections(tenant, "patient")["SiteInactive"] == (1, "west has spec.desiredState Inactive, not Active")
+        assert rejections(tenant, "patient")["SiteInactive"][0] == 1
         ready = ready_condition(federation, "west")
         assert (ready["status"], ready["reason"]) == ("False", "SiteInactive")
         assert tenant.wait_state("other", "Succeeded")["status"]["assignment"]["site"] == "east"

@@ -16,6 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from suanli.api.job import Usage
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
 from suanli.billing.usage import MAX_CARDS, MAX_CPU_MILLI, MAX_MEMORY_BYTES, MAX_RUN_MS, PodUsage, total
@@ -51,6 +52,12 @@ def store(path: Path) -> Iterator[UsageStore]:
         yield opened
 
 
+def totals(store: UsageStore) -> Usage:
+    with store._plainly():
+        pods = [row[0] for row in store._db.execute("SELECT pod_uid FROM pod_usage")]
+    return total(store.of_pods(pods))
+
+
 def refused(work: Callable[[], object], *words: str) -> None:
     with pytest.raises(SuanliError) as caught:
         work()
@@ -70,7 +77,7 @@ def test_what_was_recorded_is_there_after_opening_again(path: Path) -> None:
         assert store.of_job("u1") == [usages[1], usages[0]]
         assert store.of_job("u2") == [usages[2]]
         assert store.of_job("u3") == []
-        assert store.totals() == total(usages)
+        assert totals(store) == total(usages)
 
 
 def test_the_same_record_again_changes_nothing(store: UsageStore) -> None:
@@ -78,7 +85,7 @@ def test_the_same_record_again_changes_nothing(store: UsageStore) -> None:
     assert store.record([a_usage(), a_usage(), a_usage("p2")]) == 1
     assert store.record([a_usage()]) == 0
     assert store.conflicts == 0
-    assert store.totals().pods == 2
+    assert totals(store).pods == 2
 
 
 def test_another_record_of_a_known_pod_is_refused_and_counted(
@@ -94,7 +101,7 @@ def test_another_record_of_a_known_pod_is_refused_and_counted(
 def test_nothing_to_record_is_no_trouble(store: UsageStore) -> None:
     assert store.record([]) == 0
     assert store.of_pods([]) == []
-    assert store.totals() == total([])
+    assert totals(store) == total([])
 
 
 def test_recorded_asks_for_more_pods_than_one_statement_holds(store: UsageStore) -> None:
@@ -111,14 +118,14 @@ def test_the_largest_records_sum_exactly(store: UsageStore) -> None:
     }
     usages = [a_usage(f"p{n}", cards=MAX_CARDS, **largest) for n in range(100)]
     store.record(usages)
-    assert int(store.totals().memory_byte_ms) == 100 * MAX_MEMORY_BYTES * MAX_RUN_MS
+    assert int(totals(store).memory_byte_ms) == 100 * MAX_MEMORY_BYTES * MAX_RUN_MS
 
 
 def test_one_bad_record_keeps_the_whole_transaction_out(store: UsageStore) -> None:
     refused(lambda: store.record([a_usage("p1"), a_usage("p2", cards=-1)]))
     refused(lambda: store.record([a_usage("p1"), a_usage("p2", cards=1 << 64)]))
     refused(lambda: store.record([a_usage("p1"), a_usage("")]))
-    assert store.totals().pods == 0
+    assert totals(store).pods == 0
     assert store.record([a_usage("p1")]) == 1
 
 
@@ -133,7 +140,7 @@ def test_another_process_may_read_while_it_is_written(store: UsageStore, path: P
     store.record([a_usage("p1")])
     with UsageStore(path) as reader:
         store.record([a_usage("p2")])
-        assert reader.totals().pods == 2
+        assert totals(reader).pods == 2
 
 
 # --- append only
@@ -235,7 +242,7 @@ def test_a_truncated_file(path: Path) -> None:
 
     def read() -> None:
         with UsageStore(path) as store:
-            store.totals()
+            totals(store)
 
     refused(read, "damaged")
 
@@ -250,7 +257,7 @@ def test_an_overwritten_page(path: Path) -> None:
 
     def read() -> None:
         with UsageStore(path) as store:
-            store.totals()
+            totals(store)
 
     refused(read, "damaged")
 
@@ -261,7 +268,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(path: Path) -> None:
         store._db.execute(f"PRAGMA max_page_count = {store._pragma('page_count')}")
         many = [a_usage(f"p{n}", note="x" * 200) for n in range(2, 2_000)]
         refused(lambda: store.record(many), "the disk is full")
-        assert store.totals() == total([a_usage()])
+        assert totals(store) == total([a_usage()])
         store._db.execute("PRAGMA max_page_count = 1000000")
         assert store.record(many) == len(many)
 
@@ -271,14 +278,14 @@ def test_a_read_only_file(path: Path) -> None:
         store.record([a_usage()])
         store._db.execute("PRAGMA query_only = 1")  # the tests may run as root, whom no file mode stops
         refused(lambda: store.record([a_usage("p2")]), "read-only", "writable")
-        assert store.totals().pods == 1
+        assert totals(store).pods == 1
 
 
 def test_a_closed_store_says_so(path: Path) -> None:
     store = UsageStore(path)
     store.close()
     store.close()
-    refused(store.totals, "closed")
+    refused(lambda: totals(store), "closed")
 
 
 def test_what_was_acknowledged_survives_a_kill(path: Path) -> None:
@@ -291,7 +298,7 @@ def test_what_was_acknowledged_survives_a_kill(path: Path) -> None:
     child.wait()
     with UsageStore(path) as store:
         assert {u.pod_uid for u in store.of_pods(acknowledged)} == set(acknowledged)
-        assert store.totals().pods - len(acknowledged) in (0, 1)
+        assert totals(store).pods - len(acknowledged) in (0, 1)
 
 
 KILLED = """
@@ -343,7 +350,7 @@ class Ledger(RuleBasedStateMachine):
 
     @invariant()
     def agree(self) -> None:
-        assert self.store.totals() == total(self.model.values())
+        assert totals(self.store) == total(self.model.values())
         assert {u.pod_uid: u for u in self.store.of_job("u1")} == {
             p: u for p, u in self.model.items() if u.job_uid == "u1"
         }

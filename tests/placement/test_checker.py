@@ -9,7 +9,7 @@ from checker import best_plan, fit_together, idle_room, violations
 from suanli.api.job import Queue, RunnerUp
 from suanli.base.reasons import Reason
 from suanli.placement.snapshot import Decision, Plan
-from worlds import World, a_class, a_country, a_job, a_node, a_policy, a_region, a_site, a_world
+from worlds import Raw, World, a_class, a_country, a_job, a_node, a_policy, a_region, a_site, a_world
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def world() -> World:
         a_site("far", region="there", resources=[a_class(listPrice="4")]),
         a_site("off", desiredState="Drain"),
     ]
-    near = {"latency": {"oneWay": "1ms"}}
+    near: Raw = {"latency": {"oneWay": "1ms"}}
     jobs = [
         a_job("first", cards=8, submitted_ms=1, **near),
         a_job("second", cards=8, submitted_ms=2, **near),

@@ -6,6 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
+
+from suanli.api import ComputeJob
+from suanli.api.crd import schema
+from suanli.base.reasons import Reason
+from suanli.placement.snapshot import Decision
 from worlds import (
     Taste,
     World,
@@ -21,11 +26,6 @@ from worlds import (
     seeded,
     tastes,
 )
-
-from suanli.api import ComputeJob
-from suanli.api.crd import schema
-from suanli.base.reasons import Reason
-from suanli.placement.snapshot import Decision
 
 
 def closed(part: Any) -> Any:
@@ -99,7 +99,7 @@ def test_a_job_that_waits_says_how_many_sites_fell_to_what_with_an_example() -> 
     decision = a_world([job], sites, a_country(regions)).plan().decisions["job"]
     assert (decision.site, decision.reason) == (None, Reason.WAITING_FOR_CAPACITY)
     assert decision.message == (
-        "none of 5 sites: 2 LatencyBoundExceeded (far-1 is 5.456ms from here by distance, the bound is 2ms); "
+        "none of 5 sites: 2 LatencyBoundExceeded (far-1 is 5.454ms from here by distance, the bound is 2ms); "
         "1 WaitingForCapacity (full has 2 cards of gpu free now, the job needs 4); "
         "1 ClassNotOffered (other offers npu, not gpu); 1 SiteNotReady"
     )

@@ -3,13 +3,13 @@
 from typing import Any
 
 import pytest
-from worlds import World, a_class, a_country, a_job, a_link, a_node, a_policy, a_region, a_site, a_world
 
 from suanli.base.reasons import Reason
 from suanli.placement.batch import make_batch
 from suanli.placement.filters import FILTERS, MENDED_BY_WAITING, sift
 from suanli.placement.scores import score
 from suanli.placement.snapshot import Country
+from worlds import World, a_class, a_country, a_job, a_link, a_node, a_policy, a_region, a_site, a_world
 
 EAST_WEST = [
     {"name": "coast", "side": "East", "regions": ["here"]},

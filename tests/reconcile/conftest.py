@@ -1,16 +1,12 @@
 """A simulated federation for a test, and the coroutines that play in it."""
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import virtualtime
-from simulation import Simulation
-
-Play = Callable[[Simulation], Awaitable[None]]
-Simulate = Callable[..., None]
+from simulation import Play, Simulate, Simulation
 
 
 @pytest.fixture

@@ -230,8 +230,8 @@ class Chaos:
         for name, job in sim.jobs().items():
             if job["spec"].get("desiredState") == "Suspended":
                 sim.edit(name, desiredState="Running")
-        await sim.until(self._all_ended, REST_S)
-        await sim.until(lambda: not sim.member_objects(), REST_S)
+        await sim.until(self._all_ended, REST_S, every=1.0)
+        await sim.until(lambda: not sim.member_objects(), REST_S, every=1.0)
         await asyncio.sleep(30)
         written = [len(s.writes()) for s in self._servers()]
         await asyncio.sleep(60)

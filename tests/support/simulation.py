@@ -9,10 +9,9 @@ import base64
 import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from apistore import Change, Json, Refusal, merged
 from builders import a_region, a_site
@@ -20,6 +19,7 @@ from memoryhub import FOREGROUND, MemoryClient, MemoryServer
 from suanli.api import KINDS
 from suanli.api.job import Placement
 from suanli.base.clock import time_text_ms
+from suanli.base.conditions import readable
 from suanli.base.names import API_VERSION, GROUP, LABEL_EPOCH, LABEL_JOB_UID, VERSION
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
@@ -30,24 +30,10 @@ from suanli.ledgerstore.usage import UsageStore
 from suanli.placement.snapshot import Country, Decision, Plan, SiteView, WaitingJob
 from suanli.reconcile.operator import Operator
 from suanli.telemetry.metrics import Metrics
-from virtualtime import VirtualClock
+from virtualtime import InlinePool, VirtualClock
 
 NAMESPACE = "suanli-system"
 PODS, JOBS = "/api/v1/pods", "/apis/batch/v1/jobs"
-FOREVER_S = 1e9
-T = TypeVar("T")
-
-
-class InlineExecutor(Executor):
-    """Runs what it is given at once, in virtual time."""
-
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
-        future: Future[T] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - an executor passes on whatever it is
-            future.set_exception(error)
-        return future
 
 
 def place_first(
@@ -65,7 +51,8 @@ def place_first(
         spec = job.job.spec
         asked = spec.tasks * cpu_milli(spec.resources.per_task.cpu)
         fits = (k for k in free if k[0] not in job.backoff and k[1] in spec.resources.class_ and free[k] >= asked)
-        place = next(fits, None)
+        allowed = spec.data.allowed_sites if spec.data else []
+        place = next((k for k in fits if not allowed or k[0] in allowed), None)
         if place is None:
             text = f"none of {len(sites)} sites has room"
             decisions[job.uid] = Decision(None, None, Reason.WAITING_FOR_CAPACITY, text)
@@ -390,8 +377,8 @@ class Simulation:
     def site_condition(self, name: str, type_: str = "Ready") -> tuple[str, str]:
         """Status and reason of a site's condition."""
         site = self.hub.get(f"/apis/{API_VERSION}/computesites/{name}")
-        found = next(c for c in site["status"]["conditions"] if c["type"] == type_)
-        return found["status"], found["reason"]
+        conditions = readable(site.get("status", {}).get("conditions"))
+        return next(((c["status"], c["reason"]) for c in conditions if c["type"] == type_), ("", ""))
 
     def truth(self) -> dict[str, tuple[int, int]]:
         """By job UID, pods that ran and their millicores times milliseconds, from the members themselves."""
@@ -437,13 +424,13 @@ class Simulation:
         ledger = {uid: used for uid, used in self.ledger().items() if uid in ended}
         assert ledger == truth, (ledger, truth)
 
-    async def until(self, true: Callable[[], object], seconds: float = 120.0) -> None:
+    async def until(self, true: Callable[[], object], seconds: float = 120.0, every: float = 0.05) -> None:
         """Let time pass until it is true."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         while not true():
             assert loop.time() < end, f"it did not come true in {seconds:.0f} s: {self.shown()}"
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(every)
 
     def shown(self) -> str:
         """Everything that a person would look at."""
@@ -478,7 +465,7 @@ class Simulation:
             metrics=Metrics(),
             connect=connect,
             place_all=self.place_all,
-            ledger_thread=InlineExecutor(),
+            ledger_thread=InlinePool(),
         )
         tasks = [asyncio.ensure_future(operator.lead())]
         tasks += [asyncio.ensure_future(self._feed(operator, hub, model.kind_info.plural)) for model in KINDS]
@@ -550,3 +537,8 @@ def _job_path(name: str) -> str:
 
 def _deleting(raw: Json | None) -> bool:
     return raw is not None and bool(raw["metadata"].get("deletionTimestamp"))
+
+
+Play = Callable[[Simulation], Awaitable[None]]
+Simulate = Callable[..., None]
+"""Runs a play in a federation with the operator running; afterwards nothing may be wrong."""

@@ -222,7 +222,7 @@ def _country(taste: Taste, dice: Random) -> Country:
     for i in range(dice.randint(0, 9)):
         one, other = dice.sample(ends, 2)
         # Times of their own, so that no two ways are equally fast and dear in different ways.
-        way = {"oneWay": f"{dice.randrange(50, 9_000) * 1_000 + i * 7 + 1}us"}
+        way: Raw = {"oneWay": f"{dice.randrange(50, 9_000) * 1_000 + i * 7 + 1}us"}
         if dice.random() < 0.5:
             way["pricePerGib"] = f"{dice.randrange(1, 90) / 100:.2f}"
         if dice.random() < 0.7:
@@ -353,7 +353,7 @@ def _used(dice: Random, node: FreeNodes) -> FreeNodes:
 
 def _energy(dice: Random) -> Raw:
     clock = ["00:00", "07:30", "08:00", "18:00", "22:00"]
-    bands = []
+    bands: list[Raw] = []
     for _ in range(dice.randint(0, 4)):
         begin = dice.choice(clock)
         end = dice.choice([text for text in (*clock, "24:00") if text != begin])

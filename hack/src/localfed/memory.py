@@ -9,11 +9,6 @@ def proportional_kib(pids: Iterable[int]) -> int:
     return sum(_field(pid, "Pss") for pid in pids)
 
 
-def resident_kib(pids: Iterable[int]) -> int:
-    """The sum of the resident set sizes: a shared page counts for each."""
-    return sum(_field(pid, "Rss") for pid in pids)
-
-
 def _field(pid: int, name: str) -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()

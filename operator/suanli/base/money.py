@@ -2,8 +2,6 @@
 
 from suanli.base.units import decimal_text
 
-CURRENCY = "CNY"
-
 
 def yuan_text(micro_yuan: int) -> str:
     """Micro-yuan for a person, to the fen: "12.34"."""

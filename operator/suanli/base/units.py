@@ -6,10 +6,6 @@ from decimal import Decimal
 MICRO = 1_000_000
 MS_PER_HOUR = 3_600_000
 
-DURATION_PATTERN = r"^(0|([0-9]+(\.[0-9]+)?(ms|us|µs|s|m|h))+)$"
-DECIMAL_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,6})?$"
-QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]{1,3})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
-
 _DURATION_UNIT_US = {"us": 1, "µs": 1, "ms": 1_000, "s": MICRO, "m": 60 * MICRO, "h": 3_600 * MICRO}
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|us|µs|s|m|h)")
 # Bounded: members send quantities too, and "1e999999999" must not become a number.

@@ -1,45 +1,90 @@
-"""Manifests of a country and its jobs from files, checked as the API server would check them."""
+"""Manifests of a country and its jobs from files, checked as the API server and the operator would check them."""
 
+import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
+from yaml.constructor import ConstructorError
 
 from suanli.api import KINDS, ComputeJob, ComputeLink, ComputeRegion, ComputeSite, HubPolicy, Resource
 from suanli.api.kind import parse
+from suanli.api.policy import Enforcement
 from suanli.base.names import API_VERSION, GROUP
+from suanli.base.reasons import Reason
+from suanli.base.untrusted import text as shown_text
 from suanli.placement.consistency import link_trouble, policy_trouble, site_trouble
 from suanli.placement.snapshot import Country
+from suanli.reconcile.soundness import unsound
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STDIN = "-"
 NATIONAL = "national"
 DEFAULT_NAMESPACE = "default"
 MAX_FILE_BYTES = 64 << 20
+MAX_OBJECT_BYTES = 256 << 10  # as in the operator's mirror
+MAX_SHOWN = 80
 MODELS: Mapping[str, type[Resource]] = {model.kind_info.kind: model for model in KINDS}
-# libyaml's loader is several times faster; it is there in every usual build of PyYAML.
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DOCUMENT = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+STRING_TAG = "tag:yaml.org,2002:str"
+
+Raw = dict[str, Any]
+
+if TYPE_CHECKING:
+    from yaml import SafeLoader as _Fastest
+else:
+    # libyaml's loader is several times faster; it is there in every usual build of PyYAML.
+    _Fastest = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Fastest):
+    """YAML as kubectl reads it: times and clock readings are text, and a field stands in an object once."""
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:
+        """The type of a value without quotes; `12:30` would be a number of base 60."""
+        tag: Any = super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]  # PyYAML's stubs leave it out
+        is_clock = tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float") and ":" in str(value)
+        return STRING_TAG if is_clock or tag == "tag:yaml.org,2002:timestamp" else tag
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """An object. Raises: ConstructorError where a field stands twice."""
+        names = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in names:
+                    raise ConstructorError(
+                        None, None, f'field "{key.value}" stands twice in one object', key.start_mark
+                    )
+                names.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 @dataclass
 class Manifests:
-    """All that was read, and what is wrong with the rest."""
+    """All that was read, what is wrong with the rest, and what is odd about it."""
 
     regions: dict[str, ComputeRegion] = field(default_factory=dict)
     links: dict[str, ComputeLink] = field(default_factory=dict)
     policies: dict[str, HubPolicy] = field(default_factory=dict)
     sites: dict[str, ComputeSite] = field(default_factory=dict)
     jobs: dict[str, ComputeJob] = field(default_factory=dict)  # by namespace/name
+    places: dict[tuple[str, str], str] = field(default_factory=dict)  # by kind and name, where it was read
     problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def country(self) -> Country:
         """The map with the national policy."""
         return Country(self.regions, self.links, self.policies.get(NATIONAL))
+
+    def says(self, kind: str, name: str, text: str) -> str:
+        """A sentence about one object, with the file it stands in."""
+        return f"{self.places[kind, name]}: {kind} {name}: {text}"
 
 
 def read(paths: Iterable[Path]) -> Manifests:
@@ -47,7 +92,7 @@ def read(paths: Iterable[Path]) -> Manifests:
     found = Manifests()
     for path in paths:
         for file in _files(path, found.problems):
-            for place, raw in _documents(file, found.problems):
+            for place, raw in _objects(file, found.problems):
                 _take(found, place, raw)
     _compare(found)
     return found
@@ -65,55 +110,131 @@ def _files(path: Path, problems: list[str]) -> Iterator[Path]:
         problems.append(f"{path}: it does not exist; name a file or folder of manifests")
 
 
-def _documents(file: Path, problems: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Objects of a file, those of a List one by one."""
+def _objects(file: Path, problems: list[str]) -> Iterator[tuple[str, Raw]]:
+    """Objects of a file, those of a List one by one. A document that cannot be read hides none of the others."""
     name = "standard input" if str(file) == STDIN else str(file)
+    text = _text(file, name, problems)
+    if text is None:
+        return
+    documents = [(None, text)] if file.suffix == ".json" else list(_documents(text))
+    for i, (line, document) in enumerate(documents, 1):
+        place = f"{name} (document {i})" if len(documents) > 1 else name
+        try:
+            values = [json.loads(document)] if line is None else list(yaml.load_all(document, Loader=_Loader))
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
+            problems.append(f"{place}: it is not YAML or JSON: {_trouble(error, line or 0)}; correct it")
+            continue
+        for value in values:
+            if value is not None:
+                yield from _listed(place, value, problems)
+
+
+def _text(file: Path, name: str, problems: list[str]) -> str | None:
     try:
-        if str(file) != STDIN and file.stat().st_size > MAX_FILE_BYTES:
+        if str(file) == STDIN:
+            return sys.stdin.read()
+        if file.stat().st_size > MAX_FILE_BYTES:
             problems.append(f"{name}: it is larger than {MAX_FILE_BYTES >> 20} MiB; split it")
-            return
-        text = sys.stdin.read() if str(file) == STDIN else file.read_text(encoding="utf-8")
-        documents = [d for d in yaml.load_all(text, Loader=LOADER) if d is not None]
+            return None
+        return file.read_text(encoding="utf-8-sig")
     except OSError as error:
         problems.append(f"{name}: {error.strerror}; name a file that can be read")
-        return
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        problems.append(f"{name}: it is not YAML or JSON: {' '.join(str(error).split())[:200]}")
-        return
-    for i, document in enumerate(documents, 1):
-        place = f"{name} (document {i})" if len(documents) > 1 else name
-        if not isinstance(document, dict):
-            problems.append(f"{place}: it is not an object; each document needs apiVersion, kind and metadata")
-        elif document.get("kind") == "List" and isinstance(document.get("items"), list):
-            yield from ((place, item) for item in document["items"] if isinstance(item, dict))
-        else:
-            yield place, document
+    except UnicodeDecodeError as error:
+        problems.append(f"{name}: it is not UTF-8 at byte {error.start}; save it as UTF-8")
+    return None
 
 
-def _take(found: Manifests, place: str, raw: dict[str, Any]) -> None:
+def _documents(text: str) -> Iterator[tuple[int, str]]:
+    """The documents of a YAML stream that hold more than comments, each with the number of lines before it."""
+    begins = [match.start() for match in DOCUMENT.finditer(text)]
+    line = 0
+    for begin, end in zip([0, *begins], [*begins, len(text)], strict=True):
+        document = text[begin:end]
+        if any(row.strip() and not row.lstrip().startswith("#") for row in document.removeprefix("---").splitlines()):
+            yield line, document
+        line += document.count("\n")
+
+
+def _listed(place: str, value: object, problems: list[str]) -> Iterator[tuple[str, Raw]]:
+    if not isinstance(value, dict):
+        problems.append(f"{place}: it is not an object; each document needs apiVersion, kind and metadata")
+    elif value.get("kind") == "List" and isinstance(value.get("items"), list):
+        for i, item in enumerate(value["items"]):
+            yield from _listed(f"{place}: items[{i}]", item, problems)
+    else:
+        yield place, value
+
+
+def _trouble(error: Exception, line: int) -> str:
+    """What a parser says, in one line, with the line of the file."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"{error.problem} (line {line + error.problem_mark.line + 1})"
+    return shown_text(" ".join(str(error).split()), 200)
+
+
+def _take(found: Manifests, place: str, raw: Raw) -> None:
     """Put one object where it belongs. Objects of other groups are none of our business."""
-    kind, version = str(raw.get("kind")), str(raw.get("apiVersion"))
+    kind, version = raw.get("kind"), raw.get("apiVersion")
+    if not isinstance(kind, str) or not isinstance(version, str):
+        found.problems.append(f"{place}: it has no apiVersion and kind; write both")
+        return
     if not version.startswith(f"{GROUP}/"):
         return
     model = MODELS.get(kind)
     if model is None or version != API_VERSION:
         known = f"{API_VERSION} with {', '.join(MODELS)}"
-        found.problems.append(f'{place}: apiVersion "{version}", kind "{kind}" is not known; there is {known}')
+        told = f'apiVersion "{shown_text(version, MAX_SHOWN)}", kind "{shown_text(kind, MAX_SHOWN)}"'
+        found.problems.append(f"{place}: {told} is not known; there is {known}")
         return
-    try:
-        resource = parse(model, {k: v for k, v in raw.items() if k != "status"})
-    except ValidationError as error:
-        name = raw["metadata"].get("name") if isinstance(raw.get("metadata"), dict) else None
-        found.problems += [f"{place}: {kind} {name}: {_sentence(detail)}" for detail in error.errors()]
+    resource = _resource(found, place, model, raw)
+    if resource is None:
         return
-    name = resource.metadata.name
-    if isinstance(resource, ComputeJob):
-        name = f"{resource.metadata.namespace or DEFAULT_NAMESPACE}/{name}"
+    name = _name(resource)
     kept = _kept(found)[kind]
     if name in kept:
-        found.problems.append(f"{place}: {kind} {name} is there twice; leave one")
+        found.problems.append(f"{place}: {kind} {name} is there twice, first in {found.places[kind, name]}; leave one")
         return
     kept[name] = resource
+    found.places[kind, name] = place
+
+
+def _resource(found: Manifests, place: str, model: type[Resource], raw: Raw) -> Resource | None:
+    """The typed object; None, and its problems, if it is not one that can be meant."""
+    metadata = raw.get("metadata")
+    told = f"{place}: {raw['kind']} {_told(metadata) if isinstance(metadata, dict) else 'without metadata'}"
+    try:
+        resource = parse(model, _without_nulls({key: value for key, value in raw.items() if key != "status"}))
+    except ValidationError as error:
+        found.problems += [f"{told}: {_sentence(detail)}" for detail in error.errors()]
+        return None
+    size = len(json.dumps(raw.get("spec")))
+    if size > MAX_OBJECT_BYTES:
+        limit = f"the limit is {MAX_OBJECT_BYTES >> 10} KiB; make it smaller"
+        found.problems.append(f"{told}: spec: it has {-(-size >> 10)} KiB, {limit}")
+        return None
+    if wrong := unsound(resource):
+        found.problems.append(f"{told}: {wrong}")
+        return None
+    return resource
+
+
+def _without_nulls(value: Any) -> Any:
+    """A field that is null is not set, for the API server as well."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _name(resource: Resource) -> str:
+    """The name by which it is kept."""
+    name = resource.metadata.name
+    return f"{resource.metadata.namespace or DEFAULT_NAMESPACE}/{name}" if isinstance(resource, ComputeJob) else name
+
+
+def _told(metadata: Mapping[str, Any]) -> str:
+    """The name of an object that may be no object of ours."""
+    parts = [metadata.get("namespace"), metadata.get("name")]
+    return "/".join(shown_text(part, MAX_SHOWN) for part in parts if isinstance(part, str)) or "without a name"
 
 
 def _kept(found: Manifests) -> Mapping[str, dict[str, Any]]:
@@ -127,25 +248,46 @@ def _kept(found: Manifests) -> Mapping[str, dict[str, Any]]:
 
 
 def _sentence(detail: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in detail["loc"])
-    shown = str(detail["input"])
-    shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-    return f'{where}: "{shown}": {detail["msg"].removeprefix("Value error, ")}' if where else str(detail["msg"])
+    """One thing that a model says is wrong: field, value, remedy."""
+    where = ".".join(str(part) for part in detail["loc"]) or "the object"
+    if detail["type"] == "missing":
+        return f"{where}: it is missing; add it"
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: there is no such field; correct its name or remove it"
+    value, text = detail["input"], str(detail["msg"]).removeprefix("Value error, ")
+    if isinstance(value, (dict, list)):
+        return f"{where}: {text}"
+    shown = shown_text(str(value), MAX_SHOWN + 1)
+    return f'{where}: "{shown if len(shown) <= MAX_SHOWN else shown[: MAX_SHOWN - 3] + "..."}": {text}'
 
 
 def _compare(found: Manifests) -> None:
-    """What objects say of one another."""
+    """What objects say of one another. What the API server would refuse, or the operator could not use, is left out."""
     country, places = found.country, {*found.regions, *found.sites}
     for name, link in found.links.items():
         if trouble := link_trouble(link, places):
-            found.problems.append(f"ComputeLink {name}: {trouble[1]}")
+            found.problems.append(found.says("ComputeLink", name, trouble[1]))
     for name, policy in found.policies.items():
         if trouble := policy_trouble(policy, found.regions):
-            found.problems.append(f"HubPolicy {name}: {trouble[1]}")
+            found.problems.append(found.says("HubPolicy", name, trouble[1]))
+        if name != NATIONAL:
+            text = f'metadata.name: "{name}": only the one named {NATIONAL} is in force; give it that name'
+            found.warnings.append(found.says("HubPolicy", name, text))
     for name, site in list(found.sites.items()):
         if site.spec.region not in found.regions:
             text = f'spec.region: "{site.spec.region}" is no ComputeRegion; create it or correct the name'
-            found.problems.append(f"ComputeSite {name}: {text}")
+            found.problems.append(found.says("ComputeSite", name, text))
             del found.sites[name]
         elif trouble := site_trouble(site, country.policy):
-            found.problems.append(f"ComputeSite {name}: {trouble[1]}")
+            told = found.says("ComputeSite", name, trouble[1])
+            if trouble[0] is Reason.OUTSIDE_HUBS and _is_refused(country.policy):
+                found.problems.append(f"{told}; make it smaller or choose a region of a hub")
+                del found.sites[name]
+            else:
+                found.warnings.append(told)
+
+
+def _is_refused(policy: HubPolicy | None) -> bool:
+    """Whether the policy has sites refused that are too large."""
+    limit = policy.spec.new_build if policy else None
+    return limit is not None and limit.enforcement is Enforcement.DENY

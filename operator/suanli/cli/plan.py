@@ -10,22 +10,24 @@ from typing import Annotated, Any
 
 import typer
 import yaml
-from rich.console import Console
-from rich.table import Table
 
 from suanli.api.site import ComputeSite, ComputeUnit, SiteResource
 from suanli.base.clock import parse_time_ms
 from suanli.base.money import yuan_text
 from suanli.base.units import cpu_milli, decimal_text, whole
 from suanli.cli.manifests import DEFAULT_NAMESPACE, Manifests, read
+from suanli.placement.accept import WRONG
+from suanli.placement.batch import MOST
 from suanli.placement.packing import MOST_SLOTS
 from suanli.placement.snapshot import ClassRoom, Decision, FreeNodes, Plan, SiteView, WaitingJob
 from suanli.placement.solve import place
 
 BAD_INPUT = 2
 SOME_WAIT = 3
-UNLIMITED = 1 << 46
-PIPE_WIDTH = 200
+COLUMNS = ("JOB", "SITE", "CLASS", "COST CNY", "ONE WAY", "WHY")
+LAST_MOMENT_MS = 32_503_680_000_000  # the year 3000
+# libyaml's dumper is several times faster; it is there in every usual build of PyYAML.
+DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class Output(StrEnum):
@@ -55,17 +57,22 @@ def plan(
 
     Exit codes: 0 every job has a place, 2 the input is wrong (what can be read is planned all the same), 3 some jobs wait.
     """
+    at_ms = _moment_ms(now)
     found = read(files)
+    made = place(_waiting(found), [_view(site) for site in found.sites.values()], found.country, at_ms)
+    for name, decision in made.decisions.items():
+        if decision.reason in WRONG:
+            found.problems.append(found.says("ComputeJob", name, decision.message))
     for problem in found.problems:
         typer.echo(f"error: {problem}", err=True)
-    at_ms = _moment_ms(now)
-    made = place(_waiting(found), [_view(site) for site in found.sites.values()], found.country, at_ms)
+    for warning in found.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     if explain is not None:
         _tell(found, made, explain, output)
     elif output is Output.TABLE:
         _table(found, made)
     else:
-        _dump({"jobs": [_job(name, made.decisions[name]) for name in found.jobs], "summary": _summary(made)}, output)
+        _dump(_whole(found, made), output)
     if found.problems:
         raise typer.Exit(BAD_INPUT)
     if any(decision.site is None for decision in made.decisions.values()):
@@ -76,10 +83,15 @@ def _moment_ms(text: str | None) -> int:
     if text is None:
         return time.time_ns() // 1_000_000
     try:
-        return parse_time_ms(text)
-    except ValueError as error:
-        typer.echo(f'error: --now: "{text}" is not a time with a zone; write it as "2026-01-31T08:00:00Z"', err=True)
-        raise typer.Exit(BAD_INPUT) from error
+        at_ms = parse_time_ms(text)
+    except ValueError:
+        at_ms = -1
+    if 0 <= at_ms < LAST_MOMENT_MS:
+        return at_ms
+    typer.echo(
+        f'error: --now: "{text}" is no time since 1970 with a zone; write it as "2026-01-31T08:00:00Z"', err=True
+    )
+    raise typer.Exit(BAD_INPUT)
 
 
 def _waiting(found: Manifests) -> list[WaitingJob]:
@@ -98,10 +110,10 @@ def _view(site: ComputeSite) -> SiteView:
 
 def _room(site: ComputeSite, resource: SiteResource) -> ClassRoom:
     declared = site.spec.declared_capacity
-    memory = whole(declared.memory) if declared else UNLIMITED
+    memory = whole(declared.memory) if declared else MOST
     units = resource.declared_units or 0
     if resource.unit is ComputeUnit.CARD:
-        cpu = cpu_milli(declared.cpu) if declared else UNLIMITED
+        cpu = cpu_milli(declared.cpu) if declared else MOST
         nodes = (FreeNodes(count=1, cpu_milli=cpu, memory_bytes=memory, cards=units, pods=MOST_SLOTS),)
     else:
         nodes = (FreeNodes(count=1, cpu_milli=units * 1_000, memory_bytes=memory, cards=0, pods=MOST_SLOTS),)
@@ -109,26 +121,34 @@ def _room(site: ComputeSite, resource: SiteResource) -> ClassRoom:
 
 
 def _table(found: Manifests, made: Plan) -> None:
-    table = Table("job", "site", "class", "cost CNY", "one way", "why", box=None, pad_edge=False)
+    rows = [COLUMNS]
     for name in found.jobs:
         decision = made.decisions[name]
         cost = yuan_text(int(decision.estimate.cost)) if decision.estimate and decision.estimate.cost else ""
-        table.add_row(
-            name,
-            decision.site or "-",
-            decision.class_ or "-",
-            cost,
-            decision.placement.latency or "",
-            decision.message if decision.site else f"{decision.reason}: {decision.message}",
-        )
-    console = _console()
-    console.print(table, crop=False, no_wrap=True, overflow="ignore")
+        why = decision.message if decision.site else f"{decision.reason}: {decision.message}"
+        rows.append((name, decision.site or "-", decision.class_ or "-", cost, decision.placement.latency or "", why))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.rjust(w) if i == 3 else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        typer.echo("  ".join(cells).rstrip())
     summary = _summary(made)
     places = ", ".join(f"{site} {count}" for site, count in summary["jobsBySite"].items()) or "none"
-    console.print(
+    typer.echo(
         f"{summary['placed']} of {len(found.jobs)} jobs placed ({places}), {summary['waiting']} wait; "
         f"expected cost {summary['costCny']} CNY; proven gap {summary['gapPercent']} %"
     )
+
+
+def _whole(found: Manifests, made: Plan) -> dict[str, Any]:
+    """Everything, for programs."""
+    return {
+        "jobs": [_job(name, made.decisions[name]) for name in found.jobs],
+        "summary": _summary(made),
+        "problems": found.problems,
+        "warnings": found.warnings,
+    }
 
 
 def _summary(made: Plan) -> dict[str, Any]:
@@ -163,39 +183,34 @@ def _tell(found: Manifests, made: Plan, wanted: str, output: Output) -> None:
     """Everything about one job."""
     names = [name for name in found.jobs if wanted in (name, name.partition("/")[2])]
     if len(names) != 1:
-        text = f"there are several: {', '.join(names)}" if names else "no manifest has it"
+        text = f"there are several: {', '.join(names)}" if names else "no manifest that can be read has it"
         typer.echo(f'error: --explain: "{wanted}": {text}; give NAMESPACE/NAME of a ComputeJob', err=True)
         raise typer.Exit(BAD_INPUT)
     decision = made.decisions[names[0]]
     if output is not Output.TABLE:
         _dump(_job(names[0], decision), output)
         return
-    console = _console()
-    console.print(f"{names[0]}: {decision.site or decision.reason}", f"({decision.class_})" if decision.class_ else "")
-    console.print(f"  {decision.message}")
+    typer.echo(f"{names[0]}: {decision.site or decision.reason}" + (f" ({decision.class_})" if decision.class_ else ""))
+    typer.echo(f"  {decision.message}")
     placement = decision.placement
     if placement.cost:
-        console.print(f"  one way {placement.latency} ({placement.latency_source})")
-        _lines(console, "cost, CNY", placement.cost.model_dump())
+        typer.echo(f"  one way {placement.latency} ({placement.latency_source})")
+        _lines("cost, CNY", placement.cost.model_dump())
     if placement.runners_up:
-        _lines(console, "runners-up, CNY", {f"{r.site} ({r.class_})": r.total for r in placement.runners_up})
+        _lines("runners-up, CNY", {f"{r.site} ({r.class_})": r.total for r in placement.runners_up})
     for rejection in placement.rejections:
-        console.print(f"  {rejection.count} sites {rejection.reason}: {rejection.example}")
+        sites = "1 site" if rejection.count == 1 else f"{rejection.count} sites"
+        typer.echo(f"  {sites} {rejection.reason}: {rejection.example}")
 
 
-def _lines(console: Console, title: str, amounts: Mapping[str, str]) -> None:
-    console.print(f"  {title}")
+def _lines(title: str, amounts: Mapping[str, str]) -> None:
+    typer.echo(f"  {title}")
     for name, amount in amounts.items():
-        console.print(f"    {name:<32} {yuan_text(int(amount)):>14}")
+        typer.echo(f"    {name:<32} {yuan_text(int(amount)):>14}")
 
 
 def _dump(value: Mapping[str, Any], output: Output) -> None:
-    if output is Output.JSON:
-        typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    if output is Output.YAML:
+        typer.echo(yaml.dump(dict(value), Dumper=DUMPER, sort_keys=False, allow_unicode=True).rstrip())
     else:
-        typer.echo(yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True).rstrip())
-
-
-def _console() -> Console:
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    return console if console.is_terminal else Console(highlight=False, markup=False, width=PIPE_WIDTH, soft_wrap=True)
+        typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

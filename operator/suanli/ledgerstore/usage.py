@@ -13,10 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from suanli.api.job import Usage
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
-from suanli.billing.usage import PodUsage, total
+from suanli.billing.usage import PodUsage
 
 LOG = logging.getLogger(__name__)
 APPLICATION_ID = 0x5355414E  # "SUAN"
@@ -109,11 +108,6 @@ class UsageStore:
         """What is recorded of these pods, in no order. Raises: SuanliError."""
         with self._plainly():
             return list(self._of_pods(list(pod_uids)))
-
-    def totals(self) -> Usage:
-        """The exact sum of everything. Raises: SuanliError."""
-        with self._plainly():
-            return total(_usage(row) for row in self._db.execute(_SELECT))
 
     def _of_pods(self, pod_uids: Sequence[str]) -> Iterator[PodUsage]:
         for begin in range(0, len(pod_uids), MOST_PARAMETERS):

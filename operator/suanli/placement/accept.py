@@ -8,6 +8,9 @@ from suanli.base.clock import parse_time_ms
 from suanli.base.reasons import Reason
 from suanli.placement.snapshot import Country, SiteView, WaitingJob
 
+# The object is to be corrected; the rest wait for a time, a site or their user.
+WRONG = frozenset({Reason.UNKNOWN_REGION, Reason.UNKNOWN_TIER, Reason.UNKNOWN_SITE, Reason.UNKNOWN_CLASS})
+
 
 @dataclass(frozen=True)
 class Known:

@@ -137,8 +137,9 @@ def _move(draft: Draft, row: int, pool: int, goal: int, depth: int, closed: tupl
 
 def _others(draft: Draft, row: int, pool: int) -> Ints:
     """The other rows in the pool."""
-    others = np.flatnonzero(draft.placed_rp[:, pool])
-    return others[others != row]
+    others = draft.placed_rp[:, pool] > 0
+    others[row] = False
+    return np.flatnonzero(others)
 
 
 def _movers(

@@ -1,6 +1,7 @@
 """Takes what pods really ran into the ledger, once, off the event loop."""
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -12,6 +13,7 @@ from suanli.federation.facts import OwnPod
 from suanli.ledgerstore.usage import UsageStore
 
 GATHER_S = 0.02  # one commit for the many pods that end together
+LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -52,8 +54,11 @@ class Meter:
             usage = pod_usage(pod.raw, site=site, now_ms=now_ms)
             if usage is None:
                 self._nothing[pod.job_uid].add(pod.uid)
-            else:
-                fresh[usage.pod_uid] = usage
+                continue
+            fresh[usage.pod_uid] = usage
+            if usage.estimated:
+                told = {"site": site, "pod": pod.name, "job_uid": pod.job_uid, "why": usage.note}
+                LOG.warning("usage is not quite what the pod says", extra=told)
         if fresh:
             self._batch |= fresh
             if self._next is None:

@@ -281,8 +281,9 @@ class JobWorker:
         except ApiError as error:
             if error.status in NEVER_SO and self._mirror.roll_back(entry.uid):
                 # It is placed again, but not at once: the hub would say the same.
-                self._held_up[entry.uid] = asyncio.get_running_loop().time() + HELD_UP_S
-                self.queue.add_later(entry.uid, HELD_UP_S)
+                loop = asyncio.get_running_loop()
+                self._held_up[entry.uid] = loop.time() + HELD_UP_S
+                loop.call_later(HELD_UP_S, self._on_waiting)
             raise
         if not written:
             if self._mirror.roll_back(entry.uid):

@@ -31,7 +31,7 @@ def amount(text: str) -> Fraction:
     number = text.rstrip("mkMGTPEi")
     unit = text[len(number) :]
     if unit.endswith("i"):
-        return Fraction(number) * 1024 ** ("KMGTPE".index(unit[0]) + 1)
+        return Fraction(number) * (1 << 10 * ("KMGTPE".index(unit[0]) + 1))
     if unit == "m":
         return Fraction(number) / 1000
     return Fraction(number) * _TIMES.get(unit, 1)

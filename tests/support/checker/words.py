@@ -35,7 +35,7 @@ def is_time(text: str, us: int) -> bool:
 def is_yuan(text: str, micro_yuan: int) -> bool:
     """Whether a text is that amount, to the fen; far beyond any real amount, only that it is as far."""
     told = Fraction(text) * 10**6
-    return abs(told - micro_yuan) <= 5001 or min(told, micro_yuan) >= CUT
+    return abs(told - micro_yuan) <= 5001 or (told >= CUT and micro_yuan >= CUT)
 
 
 def _account(_: Judge, job: WaitingJob, __: Place, text: str) -> bool:

@@ -1,0 +1,149 @@
+"""The placement cycle: a batch of all that waits, decisions of old specs left aside, and no work for nothing."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+import virtualtime
+from builders import a_job
+from simulation import Simulate, Simulation, place_first
+from suanli.placement.snapshot import Plan
+from suanli.reconcile.cycle import THREAD_FROM
+
+
+class Watched:
+    """A placer that notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.sites: list[dict[str, bool]] = []
+        self.fails = 0
+
+    def __call__(self, waiting: Any, sites: Any, *args: Any, **kwargs: Any) -> Plan:
+        self.batches.append([w.job.metadata.name for w in waiting])
+        self.sites.append({v.site.metadata.name: v.ready for v in sites})
+        if self.fails:
+            self.fails -= 1
+            raise RuntimeError("a defect in placement")
+        return place_first(waiting, sites, *args, **kwargs)
+
+
+async def begin(sim: Simulation, placer: Watched) -> None:
+    """A life of the operator with this placer."""
+    await sim.kill()
+    sim.place_all = placer
+    sim.start()
+
+
+def test_jobs_that_wait_together_are_placed_together_when_all_sites_are_known(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        placer = Watched()
+        for n in range(5):
+            sim.put(a_job(f"j{n}"))
+        await begin(sim, placer)
+        await sim.until(lambda: {sim.state(f"j{n}")[0] for n in range(5)} == {"Succeeded"})
+        assert placer.batches == [[f"j{n}" for n in range(5)]]
+        assert placer.sites == [{"east": True, "west": True}]
+
+    simulate(play)
+
+
+def test_a_large_batch_is_placed_off_the_loop_and_a_small_one_is_not(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        placer, pool = Watched(), virtualtime.InlinePool()
+        asyncio.get_running_loop().set_default_executor(pool)
+        short = {"image": "x", "command": ["sleep", "1"]}
+        sim.put(a_job(template=short))
+        await begin(sim, placer)
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded")
+        assert pool.done == []
+        await sim.kill()
+        for n in range(THREAD_FROM):
+            sim.put(a_job(f"j{n}", template=short))
+        sim.start()
+        await sim.until(lambda: len(placer.batches) > 1)
+        assert (len(placer.batches[1]), len(pool.done)) == (THREAD_FROM, 1)
+
+    simulate(play)
+
+
+def test_nothing_is_placed_for_jobs_that_do_not_wait(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        placer = Watched()
+        sim.put(a_job("asleep", desiredState="Suspended"))
+        sim.put(a_job("bad", tasks="many"))
+        sim.put(a_job())
+        await begin(sim, placer)
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded")
+        await asyncio.sleep(300)
+        assert placer.batches == [["train"]]
+
+    simulate(play)
+
+
+def test_a_defect_in_placement_is_counted_and_the_next_cycle_comes(
+    simulate: Simulate, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+
+    async def play(sim: Simulation) -> None:
+        placer = Watched()
+        placer.fails = 2
+        sim.put(a_job())
+        await begin(sim, placer)
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded")
+        assert sim.process is not None
+        assert "suanli_unexpected_errors_total 2.0" in sim.process.operator.scrape().decode()
+
+    simulate(play)
+    assert [r.getMessage() for r in caplog.records] == ["placement cycle failed, will be tried again"] * 2
+
+
+def test_a_job_that_waits_is_looked_at_again_when_room_is_made(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        whole = {"class": ["cpu"], "perTask": {"cpu": "60", "memory": "1Gi"}}
+        for n in range(4):  # two sites have room for one each
+            sim.put(a_job(f"j{n}", resources=whole))
+        await sim.until(lambda: {sim.state(f"j{n}")[0] for n in range(4)} == {"Succeeded"})
+        started = sorted(sim.job(f"j{n}")["status"]["startedAt"] for n in range(4))
+        assert started[2] > started[1]
+        for cluster in sim.clusters.values():
+            first, second = sorted(cluster.runs.values(), key=lambda run: run.start_ms)
+            assert first.end_ms is not None
+            assert second.start_ms >= first.end_ms
+
+    simulate(play)
+
+
+def test_a_site_where_an_attempt_ended_badly_is_let_alone_for_a_while(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        sim.put(a_job(template={"image": "x", "command": ["fail", "1"]}, limits={"retries": 1}))
+        await sim.until(lambda: sim.state("train")[0] == "Failed")
+        assert [run.site for run in sorted(sim.runs(), key=lambda r: r.epoch)] == ["east", "west"]
+
+    simulate(play, retry_backoff_s=60)
+
+
+def test_a_spec_changed_while_it_is_placed_is_decided_anew(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        def place(waiting: Any, sites: Any, *args: Any, **kwargs: Any) -> Plan:
+            plan = place_first(waiting, sites, *args, **kwargs)
+            if not edited:
+                edited.append(sim.job("train")["metadata"]["name"])
+                sim.edit("train", data={"allowedSites": ["west"]})
+                assert sim.process is not None
+                sim.process.operator.mirror.apply("MODIFIED", sim.job("train"))
+            return plan
+
+        edited: list[str] = []
+        await sim.kill()
+        sim.place_all = place
+        sim.put(a_job())
+        sim.start()
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded")
+        assert [run.site for run in sim.runs()] == ["west"]
+        assert sim.job("train")["status"]["epoch"] == 1
+
+    simulate(play)

@@ -1,0 +1,203 @@
+"""The worker: one write at a time over what it was made from, and nothing removed of which the hub may yet know."""
+
+import asyncio
+import logging
+
+import pytest
+
+from builders import a_job
+from memoryhub import Meeting
+from simulation import JOBS, Simulate, Simulation
+from suanli.kube.client import ApiError
+
+LONG = {"image": "x", "command": ["sleep", "600"]}
+ONLY_EAST = {"allowedSites": ["east"]}
+
+
+def jobs_at(sim: Simulation, site: str = "east") -> list[str]:
+    return [j["metadata"]["name"] for j in sim.clusters[site].server.items(JOBS)]
+
+
+def test_what_the_mirror_does_not_know_is_removed_only_after_the_hub_was_asked(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        sim.put(a_job(template=LONG, data=ONLY_EAST))
+        await sim.until(lambda: sim.state("train")[0] == "Running")
+        assert sim.process is not None
+        mirror = sim.process.operator.mirror
+        uid = sim.job("train")["metadata"]["uid"]
+        mirror._sort_out(uid)  # as if its event had never come
+        del mirror.jobs[uid], mirror._versions[uid]
+        sim.process.operator._worker.queue.add(uid)
+        await asyncio.sleep(10)
+        assert uid in mirror.jobs
+        assert len(jobs_at(sim)) == 1
+        assert len(list(sim.runs())) == 1
+
+    simulate(play, full_compare_s=3_600)
+
+
+def test_what_the_hub_certainly_lacks_is_removed(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        sim.put(a_job(template=LONG, data=ONLY_EAST))
+        await sim.until(lambda: sim.state("train")[0] == "Running")
+        sim.lose_event = lambda: True
+        sim.delete("train")
+        assert sim.process is not None
+        sim.process.operator._comparison.soon()
+        await sim.until(lambda: not sim.member_objects())
+        assert len(sim.truth()) == 1
+
+    simulate(play, full_compare_s=3_600)
+
+
+def test_a_hub_that_cannot_be_asked_has_nothing_removed(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        sim.put(a_job(template=LONG, data=ONLY_EAST))
+        await sim.until(lambda: sim.state("train")[0] == "Running")
+        assert sim.process is not None
+        mirror, uid = sim.process.operator.mirror, sim.job("train")["metadata"]["uid"]
+        refused = Meeting(error=ApiError(500, "InternalError", "no"))
+        sim.hub.meet = lambda verb, path: refused if path.endswith("/computejobs") else Meeting()
+        mirror._sort_out(uid)
+        del mirror.jobs[uid], mirror._versions[uid]
+        sim.process.operator._worker.queue.add(uid)
+        await asyncio.sleep(60)
+        assert len(jobs_at(sim)) == 1
+        sim.hub.meet = lambda verb, path: Meeting()
+        await sim.until(lambda: uid in mirror.jobs)
+        assert len(list(sim.runs())) == 1
+
+    simulate(play)
+
+
+@pytest.mark.parametrize("lost", [Meeting(lost_after=True), Meeting(lost_before=True)])
+def test_an_assignment_without_an_answer_is_committed_once(simulate: Simulate, lost: Meeting) -> None:
+    async def play(sim: Simulation) -> None:
+        await sim.until(lambda: sim.site_condition("west") == ("True", "Ready"))
+        left = [2]
+
+        def meet(verb: str, path: str) -> Meeting:
+            if verb == "PATCH" and "computejobs" in path and left[0]:
+                left[0] -= 1
+                return lost
+            return Meeting()
+
+        sim.hub.meet = meet
+        sim.put(a_job())
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded")
+        assert sim.job("train")["status"]["epoch"] == 1
+        assert len(list(sim.runs())) == 1
+
+    simulate(play)
+
+
+def test_a_status_that_changed_meanwhile_is_read_and_decided_upon_anew(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        await sim.until(lambda: sim.site_condition("west") == ("True", "Ready"))
+        sim.lose_event = lambda: True  # only a refused write can tell
+        touched: list[str] = []
+
+        def meet(verb: str, path: str) -> Meeting:
+            if verb == "PATCH" and "computejobs" in path and len(touched) < 3:
+                touched.append(path)
+                raw = sim.job("train")
+                sim.hub.put({**raw, "metadata": {**raw["metadata"], "labels": {"n": str(len(touched))}}})
+            return Meeting()
+
+        sim.put(a_job())
+        assert sim.process is not None
+        sim.process.operator.mirror.apply("ADDED", sim.job("train"))
+        sim.hub.meet = meet
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded")
+        assert len(touched) == 3
+        assert sim.job("train")["status"]["epoch"] == 1
+        assert len(list(sim.runs())) == 1
+
+    simulate(play)
+
+
+def test_a_hub_that_keeps_nothing_of_a_status_is_said_and_not_written_to_in_a_loop(
+    simulate: Simulate, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+
+    async def play(sim: Simulation) -> None:
+        await sim.until(lambda: sim.site_condition("west") == ("True", "Ready"))
+        patch = sim.hub.store.patch
+
+        def keeps_nothing(path, body, kind, *, dry_run=False):  # type: ignore[no-untyped-def]  # of the store
+            pruned = {k: v for k, v in body.items() if k != "status"} if path.resource == "computejobs" else body
+            return patch(path, pruned, kind, dry_run=dry_run)
+
+        sim.hub.store.patch = keeps_nothing  # type: ignore[method-assign]  # an older schema prunes like this
+        sim.put(a_job())
+        await asyncio.sleep(60)
+        tries = [r for r in sim.hub.requests if r.verb == "PATCH" and "computejobs" in r.path]
+        assert 2 <= len(tries) <= 15
+        sim.hub.store.patch = patch  # type: ignore[method-assign]
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded")
+
+    simulate(play)
+    assert any("its CRDs are of another version" in str(vars(r).get("error")) for r in caplog.records)
+
+
+def test_a_busy_hub_is_given_the_time_it_asks_for(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        await sim.until(lambda: sim.site_condition("west") == ("True", "Ready"))
+        tries: list[float] = []
+
+        def meet(verb: str, path: str) -> Meeting:
+            if verb == "PATCH" and "computejobs" in path and len(tries) < 2:
+                tries.append(asyncio.get_running_loop().time())
+                return Meeting(error=ApiError(429, "TooManyRequests", "slow down", 7.0))
+            return Meeting()
+
+        sim.hub.meet = meet
+        sim.put(a_job())
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded")
+        assert tries[1] - tries[0] >= 7
+
+    simulate(play)
+
+
+def test_a_defect_in_one_jobs_step_is_counted_and_stops_no_other(
+    simulate: Simulate, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+
+    async def play(sim: Simulation) -> None:
+        assert sim.process is not None
+        worker = sim.process.operator._worker
+        view = worker.view
+
+        def broken(uid: str):  # type: ignore[no-untyped-def]  # as view
+            if sim.jobs()["bad"]["metadata"]["uid"] == uid and len(seen) < 2:
+                seen.append(uid)
+                raise RuntimeError("a defect")
+            return view(uid)
+
+        seen: list[str] = []
+        worker.view = broken  # type: ignore[method-assign]
+        sim.put(a_job("bad"))
+        sim.put(a_job("good"))
+        await sim.until(lambda: sim.state("good")[0] == "Succeeded")
+        await sim.until(lambda: sim.state("bad")[0] == "Succeeded")
+        assert "suanli_unexpected_errors_total 2.0" in sim.process.operator.scrape().decode()
+
+    simulate(play)
+    assert [r.getMessage() for r in caplog.records] == ["job step failed unexpectedly, will be tried again"] * 2
+
+
+def test_explanations_of_many_waiting_jobs_are_spread(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        assert sim.process is not None
+        worker, mirror = sim.process.operator._worker, sim.process.operator.mirror
+        assert worker._explain_every_ms() == sim.settings.explain_s * 1000
+        sim.put(a_job("asleep", desiredState="Suspended"))
+        await sim.until(lambda: mirror.jobs)
+        (entry,) = mirror.jobs.values()
+        mirror.waiting |= {f"u{n}": entry for n in range(2_000)}
+        assert worker._explain_every_ms() == 100_000
+        mirror.waiting.clear()
+
+    simulate(play)
