@@ -5,35 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from harness import Federation, Observer, Tenant, wait_for
+from harness import Federation, Observer, Tenant
 from harness.federation import NAMESPACE
-from harness.kubeconfigs import cluster_of, kubeconfig, replace_kubeconfig, site_with_secret
+from harness.kubeconfigs import MARK, cluster_of, kubeconfig, replace_kubeconfig, site_with_secret
 
-MARK = "c2VjcmV0LW1hcms"  # in every wrong Secret; test_quiet looks for it everywhere
 SPEC: dict[str, Any] = {
     "region": "shanghai",
     "standardRacks": 10,
     "resources": [{"class": "cpu-x86", "type": "General", "resourceName": "cpu", "unit": "Core"}],
 }
-
-
-def ready(observer: Observer, name: str) -> dict[str, str]:
-    conditions = observer.site(name).get("status", {}).get("conditions", [])
-    found: dict[str, str] = next((c for c in conditions if c["type"] == "Ready"), {})
-    return found
-
-
-def wait_ready(observer: Observer, name: str, reason: str) -> str:
-    """Until the site's condition Ready has this reason; its message."""
-
-    def found() -> str:
-        condition = ready(observer, name)
-        return condition["message"] if condition.get("reason") == reason else ""
-
-    try:
-        return wait_for(f"site {name} to be {reason}", found)
-    except TimeoutError as error:
-        raise TimeoutError(f"{error}; it says {ready(observer, name)}") from None
 
 
 def secret_of(federation: Federation, site: str) -> str:
@@ -83,18 +63,18 @@ def test_each_wrong_site_says_what_is_wrong_and_what_to_do(
         federation.hub.apply(site_with_secret("keyless", SPEC, {"config": MARK}, NAMESPACE))
         tenant.run("unharmed", "sleep 2")
         for name, (reason, parts) in expected.items():
-            message = wait_ready(observer, name, reason)
+            message = observer.wait_site(name, reason)
             for part in parts:
                 assert part in message, f"{name}: {message}"
-        assert "atlantis" in wait_ready(observer, "atlantis", "UnknownRegion")
-        assert 'no key "kubeconfig"' in wait_ready(observer, "keyless", "CredentialsMissing")
+        assert "atlantis" in observer.wait_site("atlantis", "UnknownRegion")
+        assert 'no key "kubeconfig"' in observer.wait_site("keyless", "CredentialsMissing")
         job = tenant.wait_state("unharmed", "Succeeded")
         assert job["status"]["assignment"]["site"] in federation.sites
         for name in federation.sites:
-            assert ready(observer, name)["reason"] == "Ready"
+            assert observer.site_condition(name)["reason"] == "Ready"
         # A wrong site is mended where the message says it is wrong.
         replace_kubeconfig(federation.hub, NAMESPACE, "site-keyless", kubeconfig(nowhere, token=MARK))
-        wait_ready(observer, "keyless", "Unreachable")
+        observer.wait_site("keyless", "Unreachable")
 
 
 def test_a_site_that_suddenly_leads_to_another_cluster_loses_no_job(
@@ -105,7 +85,7 @@ def test_a_site_that_suddenly_leads_to_another_cluster_loses_no_job(
     right = secret_of(federation, "east")
     try:
         replace_kubeconfig(federation.hub, NAMESPACE, "site-east", federation.clusters["hub"].kubeconfig.read_text())
-        message = wait_ready(observer, "east", "WrongCluster")
+        message = observer.wait_site("east", "WrongCluster")
         identity = federation.hub.json("get", "namespace", "kube-system")["metadata"]["uid"]
         assert identity in message
         tenant.run("elsewhere", "sleep 1")
@@ -113,7 +93,7 @@ def test_a_site_that_suddenly_leads_to_another_cluster_loses_no_job(
         tenant.wait_state("unharmed", "Unknown")
     finally:
         replace_kubeconfig(federation.hub, NAMESPACE, "site-east", right)
-    wait_ready(observer, "east", "Ready")
+    observer.wait_site("east", "Ready")
     job = tenant.wait_state("unharmed", "Running")
     assert job["status"]["assignment"]["epoch"] == 1
     assert len(tenant.member_jobs("unharmed")) == len(tenant.pods("unharmed")) == 1
@@ -125,11 +105,11 @@ def test_a_site_whose_token_is_revoked_is_joined_again_as_it_says(
     tenant.run("unharmed", "hang", data={"allowedSites": ["west"]})
     tenant.wait_state("unharmed", "Running")
     federation.member("west")("delete", "secret", "--all", "--namespace", "suanli-system")
-    assert "join the site again" in wait_ready(observer, "west", "CredentialsRefused")
-    credentials = next(c for c in observer.site("west")["status"]["conditions"] if c["type"] == "CredentialsValid")
+    assert "join the site again" in observer.wait_site("west", "CredentialsRefused")
+    credentials = observer.site_condition("west", "CredentialsValid")
     assert (credentials["status"], credentials["reason"]) == ("False", "CredentialsRefused")
     federation.join("west")
-    wait_ready(observer, "west", "Ready")
+    observer.wait_site("west", "Ready")
     job = tenant.wait_state("unharmed", "Running")
     assert job["status"]["assignment"]["epoch"] == 1
     assert len(tenant.pods("unharmed")) == 1
@@ -146,7 +126,7 @@ def test_a_deleted_site_keeps_its_jobs_until_it_is_back(
         assert "ComputeSite east is not known" in running["message"]
     finally:
         federation.join("east")
-    wait_ready(observer, "east", "Ready")
+    observer.wait_site("east", "Ready")
     job = tenant.wait_state("unharmed", "Running")
     assert job["status"]["assignment"]["epoch"] == 1
     assert len(tenant.pods("unharmed")) == 1

@@ -1,14 +1,8 @@
 """A member that stops and comes back, or freezes: nothing is killed or doubled, and the others do not wait for it."""
 
-from harness import Amount, Federation, Observer, OperatorProcess, Tenant, wait_for
+from harness import Amount, Federation, Observer, OperatorProcess, Tenant
 
 EAST, WEST = {"allowedSites": ["east"]}, {"allowedSites": ["west"]}
-
-
-def ready(observer: Observer, name: str) -> tuple[str, str]:
-    conditions = observer.site(name).get("status", {}).get("conditions", [])
-    found = next(c for c in conditions if c["type"] == "Ready")
-    return found["status"], found["reason"]
 
 
 def test_a_member_that_stops_and_comes_back_has_lost_and_doubled_nothing(
@@ -22,7 +16,7 @@ def test_a_member_that_stops_and_comes_back_has_lost_and_doubled_nothing(
         tenant.wait_state(name, "Running")
     federation.clusters["west"].stop()
     try:
-        wait_for("west to be unreachable", lambda: ready(observer, "west") == ("False", "Unreachable"))
+        observer.wait_site("west", "Unreachable")
         assert observer.site("west")["status"]["lastHeardFrom"]
         for name in ("outlives", "ends-meanwhile"):
             running = tenant.wait_reason(name, "Running", "SiteUnreachable")
@@ -38,7 +32,7 @@ def test_a_member_that_stops_and_comes_back_has_lost_and_doubled_nothing(
         assert [r["reason"] for r in placed["status"]["placement"]["rejections"]].count("SiteNotReady") == 1
     finally:
         federation.clusters["west"].start()
-    wait_for("west to be ready", lambda: ready(observer, "west") == ("True", "Ready"))
+    observer.wait_site("west", "Ready")
     assert "lastHeardFrom" not in observer.site("west")["status"]
     for name, run_ms in (("ends-meanwhile", 8_000), ("patient", 1_000)):
         assert tenant.wait_state(name, "Succeeded")["status"]["assignment"]["epoch"] == 1
@@ -62,7 +56,7 @@ def test_a_frozen_member_slows_nobody_else(tenant: Tenant, federation: Federatio
         for i in range(5):
             tenant.wait_state(f"free-{i}", "Succeeded")
         tenant.delete("before")  # its stop cannot be carried out there, and holds up nothing
-        wait_for("west to be unreachable", lambda: ready(observer, "west") == ("False", "Unreachable"))
+        observer.wait_site("west", "Unreachable")
         tenant.apply(*(tenant.manifest(f"moved-{i}", "sleep 1") for i in range(5)))
         for i in range(5):
             assert tenant.wait_state(f"moved-{i}", "Succeeded")["status"]["assignment"]["site"] == "east"
@@ -73,4 +67,4 @@ def test_a_frozen_member_slows_nobody_else(tenant: Tenant, federation: Federatio
     assert job["status"]["assignment"]["site"] == "west"
     assert len(tenant.member_jobs("stuck")) == len(tenant.pods("stuck")) == 1
     tenant.wait_gone("before")
-    assert ready(observer, "west") == ("True", "Ready")
+    observer.wait_site("west", "Ready")

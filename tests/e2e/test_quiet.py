@@ -12,12 +12,12 @@ import yaml
 
 from harness import Federation, Observer, OperatorProcess, Tenant, wait_for
 from harness.federation import NAMESPACE
-from harness.kubeconfigs import cluster_of, kubeconfig, site_with_secret
+from harness.kubeconfigs import MARK, cluster_of, kubeconfig, site_with_secret
 from harness.observer import OURS
 
 HERE = Path(__file__).parent
 IDLE_S = 60
-MARK = "c2VjcmV0LW1hcms"  # of test_bad_sites
+STILL_S = 4  # longer than anything that is put off
 
 
 def test_nothing_is_left_of_any_test(federation: Federation, operator: OperatorProcess) -> None:
@@ -72,11 +72,11 @@ def test_applying_the_same_again_and_an_idle_minute_write_nothing(
     ]
     states = ["Running", "Running", "Succeeded", "Failed", "Waiting", "Invalid", "Suspended"]
     tenant.apply(*manifests)
+    logs = {name: federation.clusters[name].audit_log for name in ("hub", *federation.sites)}
     with troubled_sites(federation, observer):
         for manifest, state in zip(manifests, states, strict=True):
             tenant.wait_state(manifest["metadata"]["name"], state)
-        wait_for("all that was begun to be written", lambda: not writes_within(federation, operator, 4))
-        logs = {name: federation.clusters[name].audit_log for name in ("hub", *federation.sites)}
+        wait_for("all that was begun to be written", lambda: is_still(logs["hub"]))
         begun = {name: log.stat().st_size for name, log in logs.items()}
         again = federation.hub("apply", "--filename", HERE / "country.yaml") + tenant.apply(*manifests)
         assert {line.split()[-1] for line in again.splitlines()} == {"unchanged"}
@@ -108,12 +108,11 @@ def writes(log: Path, begun: int) -> list[dict[str, Any]]:
         return [json.loads(line) for line in file if line.endswith(b"\n")]
 
 
-def writes_within(federation: Federation, operator: OperatorProcess, seconds: float) -> list[dict[str, Any]]:
-    """What is written to the hub in so many seconds."""
-    log = federation.clusters["hub"].audit_log
+def is_still(log: Path) -> bool:
+    """Whether nothing is written for a while."""
     begun = log.stat().st_size
-    time.sleep(seconds)
-    return [write for write in writes(log, begun) if not may_be(write)]
+    time.sleep(STILL_S)
+    return all(may_be(write) for write in writes(log, begun))
 
 
 def statuses(observer: Observer, objects: list[dict[str, Any]]) -> list[Any]:
@@ -137,12 +136,6 @@ def secrets_of(federation: Federation) -> Iterator[str]:
                 yield base64.b64encode(user[field].encode()).decode().rstrip("=")
 
 
-def is_said(observer: Observer, site: str, reason: str) -> bool:
-    """Whether the site's condition Ready has that reason."""
-    conditions = observer.site(site).get("status", {}).get("conditions", [])
-    return any((c["type"], c["reason"]) == ("Ready", reason) for c in conditions)
-
-
 @contextmanager
 def troubled_sites(federation: Federation, observer: Observer) -> Iterator[None]:
     """Sites that cannot be reached: trouble that lasts is told once."""
@@ -152,8 +145,8 @@ def troubled_sites(federation: Federation, observer: Observer) -> Iterator[None]
     federation.hub.apply(site_with_secret("nowhere", spec, data, NAMESPACE))
     federation.hub.apply(site_with_secret("missing", spec, None, NAMESPACE))
     try:
-        wait_for("nowhere to be unreachable", lambda: is_said(observer, "nowhere", "Unreachable"))
-        wait_for("missing to lack its Secret", lambda: is_said(observer, "missing", "CredentialsMissing"))
+        observer.wait_site("nowhere", "Unreachable")
+        observer.wait_site("missing", "CredentialsMissing")
         yield
     finally:
         federation.hub("delete", "computesites", "nowhere", "missing")

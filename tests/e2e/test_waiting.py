@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import yaml
 
-from harness import Federation, Tenant, wait_for
+from harness import Federation, Observer, Tenant
 from suanli.base.names import API_VERSION
 
 A100 = "nvidia-a100-80g"
@@ -73,14 +73,15 @@ def test_a_new_link_lets_a_far_job_go(tenant: Tenant, federation: Federation) ->
     assert (placement["latency"], placement["latencySource"]) == ("3.5ms", "Measured")
 
 
-def test_a_site_that_is_activated_takes_what_waited_for_it(tenant: Tenant, federation: Federation) -> None:
-    with site_state(federation, "west", "Inactive"):
+def test_a_site_that_is_activated_takes_what_waited_for_it(
+    tenant: Tenant, federation: Federation, observer: Observer
+) -> None:
+    with inactive(federation, "west"):
+        assert "set it to Active" in observer.wait_site("west", "SiteInactive")
         tenant.run("patient", "sleep 1", data={"allowedSites": ["west"]})
         tenant.run("other", "sleep 1")
         tenant.wait_reason("patient", "Placed", "NoFeasibleSite")
         assert rejections(tenant, "patient")["SiteInactive"][0] == 1
-        ready = ready_condition(federation, "west")
-        assert (ready["status"], ready["reason"]) == ("False", "SiteInactive")
         assert tenant.wait_state("other", "Succeeded")["status"]["assignment"]["site"] == "east"
     job = tenant.wait_state("patient", "Succeeded")
     assert job["metadata"]["generation"] == 1
@@ -124,21 +125,15 @@ def link(federation: Federation, name: str, ends: list[str], one_way: str) -> It
 
 
 @contextmanager
-def site_state(federation: Federation, name: str, state: str) -> Iterator[None]:
+def inactive(federation: Federation, name: str) -> Iterator[None]:
+    """A site that takes nothing new for a while."""
+
     def change(wanted: str) -> None:
         patch = json.dumps({"spec": {"desiredState": wanted}})
         federation.hub("patch", "computesite", name, "--type", "merge", "--patch", patch)
 
-    change(state)
+    change("Inactive")
     try:
-        reason = f"Site{state}"
-        wait_for(f"{name} to be {state}", lambda: ready_condition(federation, name)["reason"] == reason)
         yield
     finally:
         change("Active")
-
-
-def ready_condition(federation: Federation, name: str) -> dict[str, str]:
-    status = federation.hub.json("get", "computesite", name)["status"]
-    found: dict[str, str] = next(c for c in status["conditions"] if c["type"] == "Ready")
-    return found

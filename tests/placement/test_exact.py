@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from markets import a_market
@@ -11,7 +13,7 @@ def test_the_value_counts_who_waits_by_priority_and_then_money() -> None:
     draft = Draft(market)
     draft.put(0, 0, 2)
     draft.put(1, 0, 1)
-    assert value(market, draft) == ((2, 0), 11)
+    assert value(market, draft) == ((2, 0), 11, (False, False, False, True, True))
 
 
 def test_two_small_ones_go_before_a_large_one_and_a_higher_priority_before_both() -> None:
@@ -66,3 +68,15 @@ def test_a_packing_that_may_exist_but_was_not_found_proves_nothing() -> None:
     assert found is not None
     assert not found.proven
     assert found.draft.placed_rp.tolist() == [[2], [2], [1]]
+
+
+def test_of_equal_plans_the_one_is_taken_in_which_the_older_run() -> None:
+    market = a_market([[1, 2], [1, 2]], cards=[8, 8], room=[8, 8], count=[2, 1])
+    market = replace(market, queue=((0, 1), (1, 1), (0, 1)))
+    start = Draft(market)
+    start.put(0, 0, 1)
+    start.put(0, 1, 1)
+    found = search(market, start)
+    assert found is not None
+    assert found.proven
+    assert found.draft.placed_rp.sum(axis=1).tolist() == [1, 1]

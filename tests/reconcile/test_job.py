@@ -126,6 +126,29 @@ def test_a_metered_pod_without_its_job_is_let_go() -> None:
     assert step(None, pod, recorded={pod.uid}) == Release("east", (pod,))
 
 
+GONE = [{"type": "DisruptionTarget", "status": "True"}]
+
+
+def test_a_metered_pod_stays_until_the_hub_knows_how_its_attempt_ended() -> None:
+    pod = a_member_pod(state=ended(137), phase="Failed", deletion=T0, conditions=GONE)
+    entry = assigned(DISPATCHED, RUNNING)
+    assert isinstance(step(entry, a_member_job(), pod, recorded={pod.uid}), Write | Wait)
+    failed = a_member_job(Failed=("BackoffLimitExceeded", ""))
+    found = step(entry, failed, pod, recorded={pod.uid})
+    assert written(found)["Dispatched"] == ("False", "Disrupted")
+    assert isinstance(found, Write)
+    assert step(an_entry(status=found.status), failed, pod, recorded={pod.uid}) == Release("east", (pod,))
+
+
+def test_a_success_whose_job_was_removed_is_seen_before_its_pods_go() -> None:
+    pod = a_member_pod(state=ended(), phase="Succeeded", deletion=T0)
+    found = step(assigned(DISPATCHED), pod, recorded={pod.uid})
+    assert written(found)["Finished"] == ("True", "Succeeded")
+    assert isinstance(found, Write)
+    told = an_entry(status={**found.status, "usage": wire(Usage())})
+    assert step(told, pod, recorded={pod.uid}) == Release("east", (pod,))
+
+
 @pytest.mark.parametrize(
     ("node", "deletion", "leaving_s", "expected"),
     [
@@ -407,8 +430,7 @@ def test_a_failure_with_retries_takes_the_attempt_back() -> None:
 
 
 def test_what_the_cluster_did_costs_no_retry() -> None:
-    gone = [{"type": "DisruptionTarget", "status": "True"}]
-    pod = a_member_pod(state=ended(137), phase="Failed", conditions=gone)
+    pod = a_member_pod(state=ended(137), phase="Failed", conditions=GONE)
     found = step(assigned(), a_member_job(Failed=("BackoffLimitExceeded", "")), pod, recorded={pod.uid})
     assert written(found)["Dispatched"] == ("False", "Disrupted")
 

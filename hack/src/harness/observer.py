@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from harness.federation import Federation
+from harness.shell import wait_for
 from harness.watch import Raw, Watch
 from suanli.base.names import LABEL_JOB_UID, LABEL_MANAGED, MANAGER
 
@@ -42,6 +43,23 @@ class Observer:
         """The ComputeSite of that name, {} while there is none."""
         named = (site for uid, site in list(self.sites.last.items()) if uid not in self.sites.gone)
         return next((site for site in named if site["metadata"]["name"] == name), {})
+
+    def site_condition(self, name: str, type_: str = "Ready") -> Raw:
+        """A condition of a ComputeSite as it was last seen, {} while it was not."""
+        conditions = self.site(name).get("status", {}).get("conditions", [])
+        return next((c for c in conditions if c["type"] == type_), {})
+
+    def wait_site(self, name: str, reason: str) -> str:
+        """Until a site's condition Ready has this reason; what it says."""
+
+        def found() -> Raw:
+            condition = self.site_condition(name)
+            return condition if condition.get("reason") == reason else {}
+
+        try:
+            return str(wait_for(f"site {name} to be {reason}", found)["message"])
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; it says {self.site_condition(name)}") from None
 
     def member_jobs(self, uid: str) -> list[tuple[str, Raw]]:
         """Every member Job of a ComputeJob that was seen, with its site."""

@@ -19,7 +19,7 @@ from suanli.cli.manifests import DEFAULT_NAMESPACE, Manifests, read
 from suanli.placement.accept import WRONG
 from suanli.placement.batch import MOST
 from suanli.placement.packing import MOST_SLOTS
-from suanli.placement.snapshot import ClassRoom, Decision, FreeNodes, Plan, SiteView, WaitingJob
+from suanli.placement.snapshot import ClassRoom, Country, Decision, FreeNodes, Plan, SiteView, WaitingJob
 from suanli.placement.solve import place
 
 BAD_INPUT = 2
@@ -59,7 +59,7 @@ def plan(
     """
     at_ms = _moment_ms(now)
     found = read(files)
-    made = place(_waiting(found), [_view(site) for site in found.sites.values()], found.country, at_ms)
+    made = place(*question(found, at_ms))
     for name, decision in made.decisions.items():
         if decision.reason in WRONG:
             found.problems.append(found.says("ComputeJob", name, decision.message))
@@ -79,6 +79,18 @@ def plan(
         raise typer.Exit(SOME_WAIT)
 
 
+Question = tuple[list[WaitingJob], list[SiteView], Country, int]
+
+
+def question(found: Manifests, at_ms: int) -> Question:
+    """What the solver is asked; jobs in the order of their files: the earlier one is the older one."""
+    waiting = [
+        WaitingJob(uid=name, job=job, account=job.metadata.namespace or DEFAULT_NAMESPACE, submitted_ms=i)
+        for i, (name, job) in enumerate(found.jobs.items())
+    ]
+    return waiting, [_view(site) for site in found.sites.values()], found.country, at_ms
+
+
 def _moment_ms(text: str | None) -> int:
     if text is None:
         return time.time_ns() // 1_000_000
@@ -92,14 +104,6 @@ def _moment_ms(text: str | None) -> int:
         f'error: --now: "{text}" is no time since 1970 with a zone; write it as "2026-01-31T08:00:00Z"', err=True
     )
     raise typer.Exit(BAD_INPUT)
-
-
-def _waiting(found: Manifests) -> list[WaitingJob]:
-    """Jobs in the order of their files: the earlier one is the older one."""
-    return [
-        WaitingJob(uid=name, job=job, account=job.metadata.namespace or DEFAULT_NAMESPACE, submitted_ms=i)
-        for i, (name, job) in enumerate(found.jobs.items())
-    ]
 
 
 def _view(site: ComputeSite) -> SiteView:

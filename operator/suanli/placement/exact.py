@@ -11,7 +11,8 @@ from suanli.placement.packing import Load, Nodes, pack, slots
 MOST_JOBS = 10
 MOST_VISITS = 4_000
 
-Value = tuple[tuple[int, ...], int]  # jobs that wait, by priority from the highest, and the cost of those that run
+# Jobs that wait, by priority from the highest; the cost of those that run; and, one by one in the queue, whether a job waits.
+Value = tuple[tuple[int, ...], int, tuple[bool, ...]]
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,17 @@ class Found:
 
 
 def value(market: Market, draft: Draft) -> Value:
-    """What the search makes small: fewer that wait of a higher priority go before anything of a lower one, then cost."""
-    waiting = market.count_r - draft.placed_rp.sum(axis=1)
+    """What a plan makes small: fewer that wait of a higher priority go before anything of a lower one, then cost, then age."""
+    placed_r = draft.placed_rp.sum(axis=1)
+    waiting = market.count_r - placed_r
     levels = sorted(set(market.priority_r.tolist()), reverse=True)
-    return tuple(int(waiting[market.priority_r == level].sum()) for level in levels), draft.cost
+    counts = tuple(int(waiting[market.priority_r == level].sum()) for level in levels)
+    left, waits = placed_r.tolist(), list[bool]()
+    for row, jobs in market.queue:
+        runs = min(jobs, left[row])
+        left[row] -= runs
+        waits += [False] * runs + [True] * (jobs - runs)
+    return counts, draft.cost, tuple(waits)
 
 
 def search(market: Market, start: Draft) -> Found | None:
@@ -72,10 +80,12 @@ class _Search:
 
     def visit(self, depth: int, chosen: tuple[int | None, ...], cost: int) -> None:
         """Try every place for the next job, the cheapest first, and last to let it wait."""
-        if (tuple(self._waiting), cost + self._rest[depth]) >= self._best_value:
+        waits = tuple(pool is None for pool in chosen) + (False,) * (len(self.rows) - depth)
+        reached = tuple(self._waiting), cost + self._rest[depth], waits
+        if reached >= self._best_value:
             return
         if depth == len(self.rows):
-            self.best, self._best_value = chosen, (tuple(self._waiting), cost)
+            self.best, self._best_value = chosen, reached
             return
         self._visits += 1
         if self._visits > MOST_VISITS:

@@ -368,7 +368,11 @@ def _cores(milli: int) -> str:
 
 
 def _amount(cpu_milli: int, memory_bytes: int, cards: int) -> str:
-    return (f"{_many(cards, 'card')}, " if cards else "") + f"{_cores(cpu_milli)}, {bytes_text(memory_bytes)}"
+    """What is as much as anybody can ask for is left out."""
+    told = [_many(cards, "card")] if cards else []
+    told += [_cores(cpu_milli)] if cpu_milli < MOST else []
+    told += [bytes_text(memory_bytes)] if memory_bytes < MOST else []
+    return ", ".join(told)
 
 
 def _task(b: Batch, r: int) -> str:

@@ -167,7 +167,7 @@ def record(view: View) -> Step | None:
 def release(view: View) -> Step | None:
     """A pod that is being deleted goes once it cannot run any more and its use is recorded."""
     for site, at in view.sites.items():
-        due = tuple(p for p in at.pods if at.usable and _release_in_ms(view, at, p) == 0)
+        due = tuple(p for p in at.pods if at.usable and _release_in_ms(view, site, p) == 0)
         if due:
             return Release(site, due)
     return None
@@ -499,13 +499,14 @@ def _stopped(view: View, why: str) -> Step | None:
     return Wait() if job is not None or any(view.alive(p) for p in view.pods()) else None
 
 
-def _release_in_ms(view: View, at: AtSite, pod: OwnPod) -> int | None:
+def _release_in_ms(view: View, site: str, pod: OwnPod) -> int | None:
     """When a pod may be let go: now, after that time, or not before something changes."""
     if not pod.metered:
         return None
     if pod.ended:
-        orphaned = not any(job.epoch == pod.epoch for job in at.jobs)
-        return 0 if pod.uid in view.recorded and (pod.deleting or orphaned) else None
+        orphaned = not any(job.epoch == pod.epoch for job in view.sites[site].jobs)
+        told = pod.uid in view.recorded and not _is_evidence(view, site, pod)
+        return 0 if told and (pod.deleting or orphaned) else None
     if pod.started or not pod.deleting:
         return None
     # It never ran. It cannot start any more when it has no node, or when its grace is over: by its member's clock, or by
@@ -515,12 +516,20 @@ def _release_in_ms(view: View, at: AtSite, pod: OwnPod) -> int | None:
     return max(0, min(by_clock_ms, by_watch_ms)) if pod.node else 0
 
 
+def _is_evidence(view: View, site: str, pod: OwnPod) -> bool:
+    """Whether the hub does not know yet how the attempt ended: its pods say whose doing it was."""
+    entry = view.entry
+    if entry is None or entry.assignment is None or entry.finished or _ending(entry) is not None:
+        return False
+    return (site, pod.epoch) == (entry.assignment.site, entry.assignment.epoch)
+
+
 def _no_later_than_release(view: View, wait: Wait) -> Wait:
     due = [
         left
-        for at in view.sites.values()
+        for site, at in view.sites.items()
         for pod in at.pods
-        if at.usable and (left := _release_in_ms(view, at, pod)) is not None
+        if at.usable and (left := _release_in_ms(view, site, pod)) is not None
     ]
     if not due:
         return wait

@@ -166,11 +166,13 @@ def _is_task(text: str, spec: ComputeJobSpec) -> bool:
 
 
 def _is_amount(text: str, cards: int, cpu_milli: int, memory: int) -> bool:
-    found = re.fullmatch(r"(?:(\d+) cards?, )?(\S+) cores?, (\S+)", text)
+    """What is 2^60 or more need not be told."""
+    found = re.fullmatch(r"(?:(\d+) cards?(?:, |$))?(?:(\S+) cores?(?:, |$))?(\S+)?", text)
     return (
         found is not None
         and int(found[1] or 0) == cards
-        and (_near(found[2], Fraction(cpu_milli, 1000)) and _near(found[3], Fraction(memory)))
+        and (_near(found[2], Fraction(cpu_milli, 1000)) if found[2] else cpu_milli >= 1 << 60)
+        and (_near(found[3], Fraction(memory)) if found[3] else memory >= 1 << 60)
     )
 
 

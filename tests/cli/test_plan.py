@@ -1,0 +1,326 @@
+"""`suanli plan`: the same country and jobs as table, JSON and YAML, its exit codes, and what it says of bad input."""
+
+import json
+import re
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from checker import violations
+from demo import jobs, trace
+from demo.country import load
+from suanli.cli import app
+from suanli.cli.manifests import read
+from suanli.cli.plan import question
+from suanli.placement.solve import place
+from worlds import NOW_MS, Raw, raw
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "national"
+NOW = "2026-01-31T08:00:00Z"
+DONE, BAD_INPUT, SOME_WAIT = 0, 2, 3
+
+
+class Ran:
+    """What a run of `suanli plan` printed."""
+
+    def __init__(self, *arguments: str | Path, stdin: str | None = None) -> None:
+        told = CliRunner().invoke(app, ["plan", "--now", NOW, *map(str, arguments)], input=stdin)
+        self.code, self.out, self.err = told.exit_code, told.stdout, told.stderr
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def a_site(name: str, price: str = "1", units: int = 8, **spec: Any) -> Raw:
+    gpu = {
+        "class": "gpu",
+        "type": "Intelligent",
+        "resourceName": "example.com/card",
+        "unit": "Card",
+        "listPrice": price,
+    }
+    return raw("ComputeSite", name, {"region": "here", "resources": [{**gpu, "declaredUnits": units}], **spec})
+
+
+def a_job(name: str, cards: int = 8, namespace: str | None = None, **spec: Any) -> Raw:
+    wants = {"class": ["gpu"], "perTask": {"cpu": "1", "memory": "1Gi", "cards": cards}}
+    whole = {"origin": "here", "resources": wants, "template": {"image": "image"}, **spec}
+    return raw("ComputeJob", name, whole, **({"namespace": namespace} if namespace else {}))
+
+
+HERE = raw("ComputeRegion", "here", {"displayName": "here", "latitude": "30", "longitude": "110"})
+Put = Callable[..., Path]
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Put:
+    """A folder with these objects."""
+
+    def write(*objects: Raw) -> Path:
+        (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(objects, allow_unicode=True), encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+# --- three ways to print
+
+CHEAP = a_job("a", limits={"maxCost": "8000000"})
+
+
+def test_the_table(put: Put) -> None:
+    ran = Ran("-f", put(HERE, a_site("one"), a_site("two", "3"), CHEAP, a_job("b", namespace="team"), a_job("c")))
+    assert ran.err == ""
+    head, *rows, summary = ran.out.splitlines()
+    assert re.split(r"\s{2,}", head) == ["JOB", "SITE", "CLASS", "COST CNY", "ONE WAY", "WHY"]
+    assert [re.split(r"\s{2,}", row)[:5] for row in rows[:2]] == [
+        ["default/a", "one", "gpu", "8.00", "0ms"],
+        ["team/b", "two", "gpu", "24.00", "0ms"],
+    ]
+    assert rows[2].split()[:3] == ["default/c", "-", "-"]
+    assert rows[2].endswith(
+        "WaitingForCapacity: none of 2 sites: 2 WaitingForCapacity (one could take it, but what is free there goes to other "
+        "jobs of this plan)"
+    )
+    assert [row.index(row.split()[1], len(row.split()[0])) for row in rows] == [head.index("SITE")] * 3
+    assert summary == "2 of 3 jobs placed (one 1, two 1), 1 wait; expected cost 32.00 CNY; proven gap 0.0000 %"
+
+
+def test_all_outputs_say_the_same(put: Put) -> None:
+    folder = put(HERE, a_site("one"), a_site("two", "3"), a_job("a"), a_job("b"), a_job("c", latency={"oneWay": "1us"}))
+    told = Ran("-f", folder, "-o", "json")
+    assert yaml.safe_load(Ran("-f", folder, "--output", "yaml").out) == told.json
+    assert set(told.json) == {"jobs", "summary", "problems", "warnings"}
+    rows = Ran("-f", folder).out.splitlines()[1:-1]
+    for job, row in zip(told.json["jobs"], rows, strict=True):
+        assert row.split()[:2] == [f"{job['namespace']}/{job['name']}", job["site"] or "-"]
+        assert row.endswith(job["message"])
+    assert told.json["summary"] == {
+        "placed": 2,
+        "waiting": 1,
+        "costCny": "32.00",
+        "gapPercent": "0.0000",
+        "jobsBySite": {"one": 1, "two": 1},
+    }
+    first = told.json["jobs"][0]
+    assert first["cost"] == {"run": "8000000", "total": "8000000"}
+    assert first["runnersUp"] == [{"site": "two", "class": "gpu", "total": "24000000"}]
+    assert first["estimate"] == {"cost": "8000000"}
+    assert told.json["jobs"][2]["rejections"][0]["count"] == 2
+
+
+def test_nothing_of_nothing(put: Put) -> None:
+    ran = Ran("-f", put(HERE))
+    assert (ran.code, ran.err) == (DONE, "")
+    assert ran.out.splitlines()[-1].startswith("0 of 0 jobs placed (none), 0 wait; expected cost 0.00 CNY")
+    assert Ran("-f", put(HERE), "-o", "json").json["jobs"] == []
+
+
+# --- exit codes
+
+
+def test_all_placed_is_0_and_some_that_wait_is_3(put: Put) -> None:
+    assert Ran("-f", put(HERE, a_site("one"), a_job("a"))).code == DONE
+    assert Ran("-f", put(HERE, a_site("one"), a_job("a"), a_job("b"))).code == SOME_WAIT
+    assert Ran("-f", put(HERE, a_site("one"), a_job("a", desiredState="Suspended"))).code == SOME_WAIT
+
+
+def test_wrong_input_is_2_and_the_rest_is_planned(put: Put) -> None:
+    ran = Ran("-f", put(HERE, a_site("one"), a_job("bad", tasks=0), a_job("good")))
+    assert ran.code == BAD_INPUT
+    assert ran.err.startswith("error: ")
+    assert "ComputeJob bad: spec.tasks: " in ran.err
+    assert "default/good  one" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ({"origin": "atlantis"}, 'spec.origin: "atlantis" is no ComputeRegion; create it or correct the name'),
+        ({"latency": {"tier": "village"}}, 'spec.latency.tier: "village" is no latency tier of HubPolicy national'),
+        ({"data": {"allowedSites": ["two"]}}, 'spec.data.allowedSites: "two" is no ComputeSite; correct the name'),
+    ],
+)
+def test_a_job_that_names_what_is_not_there_is_wrong_input(put: Put, spec: Raw, text: str) -> None:
+    folder = put(HERE, a_site("one"), a_job("bad", **spec), a_job("good"))
+    ran = Ran("-f", folder)
+    assert ran.code == BAD_INPUT
+    assert ran.err.startswith(f"error: {folder}/all.yaml (document 3): ComputeJob default/bad: {text}")
+    assert "1 of 2 jobs placed" in ran.out
+
+
+def test_a_class_that_nobody_offers_is_wrong_input(put: Put) -> None:
+    job = a_job("bad")
+    job["spec"]["resources"]["class"] = ["xpu"]
+    ran = Ran("-f", put(HERE, a_site("one"), job))
+    assert ran.code == BAD_INPUT
+    assert 'spec.resources.class: no site offers "xpu" (they offer gpu); ask for another class' in ran.err
+
+
+@pytest.mark.parametrize("what", ["missing", "empty", "broken", "unknown"])
+def test_input_that_is_no_input(tmp_path: Path, what: str) -> None:
+    if what != "missing":
+        (tmp_path / "x").mkdir()
+    if what == "broken":
+        (tmp_path / "x" / "a.yaml").write_text("{")
+    if what == "unknown":
+        (tmp_path / "x" / "a.yaml").write_text("apiVersion: suanli.io/v1alpha1\nkind: Thing\n")
+    ran = Ran("-f", tmp_path / "x")
+    assert ran.code == BAD_INPUT
+    assert ran.err.startswith(f"error: {tmp_path}/x")
+    assert len(ran.err.splitlines()) == 1
+    assert "0 of 0 jobs placed" in ran.out
+
+
+@pytest.mark.parametrize(
+    "now", ["soon", "2026-01-31", "2026-01-31T08:00:00", "0001-01-01T00:00:00+14:00", "9999-01-01T00:00:00Z"]
+)
+def test_a_moment_that_is_none(put: Put, now: str) -> None:
+    ran = Ran("-f", put(HERE), "--now", now)
+    assert ran.code == BAD_INPUT
+    assert ran.err == f'error: --now: "{now}" is no time since 1970 with a zone; write it as "2026-01-31T08:00:00Z"\n'
+
+
+def test_a_wrong_option_is_2(put: Put) -> None:
+    assert Ran("-f", put(HERE), "-o", "xml").code == BAD_INPUT
+    assert Ran().code == BAD_INPUT
+
+
+def test_warnings_change_no_exit_code(put: Put) -> None:
+    policy = raw("HubPolicy", "national", {"newBuild": {"maxRacksOutsideHubs": 10, "enforcement": "Warn"}})
+    ran = Ran("-f", put(HERE, policy, a_site("one", standardRacks=11), a_job("a")))
+    assert ran.code == DONE
+    assert ran.err.startswith("warning: ")
+    assert Ran("-f", put(HERE, policy, a_site("one", standardRacks=11)), "-o", "json").json["warnings"]
+
+
+def test_a_policy_that_forbids_everything_is_told_by_every_job(put: Put) -> None:
+    nowhere = {"name": "nowhere", "effect": "Require", "siteSelector": {"matchLabels": {"no": "where"}}}
+    ran = Ran("-f", put(HERE, raw("HubPolicy", "national", {"placementRules": [nowhere]}), a_site("one"), a_job("a")))
+    assert (ran.code, ran.err) == (SOME_WAIT, "")
+    assert (
+        "NoFeasibleSite: none of 1 sites: 1 PolicyForbids (one is outside the hubs; rule nowhere requires no=where)"
+        in ran.out
+    )
+
+
+# --- one job
+
+
+def test_explain_a_placed_job(put: Put) -> None:
+    sites = [a_site("one"), a_site("two", "3"), a_site("off", desiredState="Drain"), a_site("full", units=1)]
+    ran = Ran("-f", put(HERE, *sites, a_job("a"), a_job("b")), "--explain", "a")
+    assert ran.code == DONE
+    assert ran.out.splitlines() == [
+        "default/a: one (gpu)",
+        "  one: 8.00 CNY with policy weights, the cheapest of 2 sites; next two 24.00 CNY",
+        "  one way 0ms (Measured)",
+        "  cost, CNY",
+        *(f"    {name:<32} {amount:>14}" for name, amount in zip(LINES, AMOUNTS, strict=True)),
+        "  runners-up, CNY",
+        f"    {'two (gpu)':<32} {'24.00':>14}",
+        "  1 site TaskFitsNoNode: full has no node of gpu for a task of 8 cards, 1 core, 1Gi; the largest has 1 card",
+        "  1 site SiteInactive: off has spec.desiredState Drain, not Active",
+    ]
+
+
+LINES = ("run", "energy", "transfer", "carbon", "policy", "total")
+AMOUNTS = ("8.00", "0.00", "0.00", "0.00", "0.00", "8.00")
+
+
+def test_explain_a_waiting_job_as_json(put: Put) -> None:
+    folder = put(HERE, a_site("one", units=7), a_site("two", units=7), a_job("a", namespace="team"))
+    ran = Ran("-f", folder, "--explain", "team/a", "-o", "json")
+    assert ran.code == SOME_WAIT
+    assert ran.json["reason"] == "NoFeasibleSite"
+    assert ran.json["rejections"][0]["count"] == 2
+    assert "2 sites TaskFitsNoNode: one has no node" in Ran("-f", folder, "--explain", "a").out
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        ("nobody", '"nobody": no manifest that can be read has it'),
+        ("a", '"a": there are several: default/a, team/a'),
+    ],
+)
+def test_explain_needs_one_job(put: Put, wanted: str, text: str) -> None:
+    ran = Ran("-f", put(HERE, a_site("one"), a_job("a"), a_job("a", namespace="team")), "--explain", wanted)
+    assert ran.code == BAD_INPUT
+    assert ran.err == f"error: --explain: {text}; give NAMESPACE/NAME of a ComputeJob\n"
+
+
+# --- what it reads as capacity, order and time
+
+
+def test_earlier_jobs_are_older(put: Put) -> None:
+    assert Ran("-f", put(HERE, a_site("one"), a_job("z"), a_job("a")), "-o", "json").json["jobs"][0]["site"] == "one"
+
+
+def test_declared_units_are_one_large_node(put: Put) -> None:
+    ran = Ran("-f", put(HERE, a_site("one", units=64), a_job("a", cards=64), a_job("b", cards=65)), "-o", "json")
+    assert [job["site"] for job in ran.json["jobs"]] == ["one", None]
+
+
+def test_cores_and_memory_are_those_declared(put: Put) -> None:
+    small = a_site("one", declaredCapacity={"cpu": "4", "memory": "8Gi"})
+    jobs = [a_job(name, cards=1, tasks=2) for name in ("a", "b", "c")]
+    ran = Ran("-f", put(HERE, small, *jobs), "-o", "json")
+    assert [job["site"] for job in ran.json["jobs"]] == ["one", "one", None]
+
+
+def test_what_is_not_declared_is_no_limit(put: Put) -> None:
+    job = a_job("a", cards=1, tasks=1_000)
+    job["spec"]["resources"]["perTask"] |= {"memory": "1Ti", "cpu": "100k"}
+    assert Ran("-f", put(HERE, a_site("one", units=1_000), job)).code == DONE
+
+
+def test_hours_and_deadlines_count_from_now(put: Put) -> None:
+    folder = put(HERE, a_site("one"), a_job("a", timing={"notBefore": "2026-01-31T09:00:00Z"}))
+    assert "NotBefore: spec.timing.notBefore is 2026-01-31T09:00:00Z" in Ran("-f", folder).out
+    assert Ran("-f", folder, "--now", "2026-01-31T09:00:00Z").code == DONE
+
+
+def test_standard_input(put: Put) -> None:
+    put(HERE)
+    ran = Ran("-f", "-", stdin=yaml.safe_dump_all([HERE, a_site("one"), a_job("a")]))
+    assert (ran.code, ran.err) == (DONE, "")
+
+
+# --- the example country
+
+
+@pytest.fixture(scope="module")
+def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example country's map, and 120 jobs of the trace."""
+    folder = tmp_path_factory.mktemp("country")
+    country = load(EXAMPLE)
+    rows = trace.rotate(trace.read((EXAMPLE / "trace" / "pai-sample.csv").read_text().splitlines()), 1)
+    drawn = [job for _, job in islice(jobs.draw(rows, country, country.declared_rooms(), 1), 120)]
+    (folder / "jobs.yaml").write_text(yaml.safe_dump_all(drawn), encoding="utf-8")
+    return folder
+
+
+def test_the_example_country_takes_the_jobs_of_the_trace_and_keeps_every_rule(thousand: Path) -> None:
+    files = [EXAMPLE / name for name in ("regions.yaml", "policy.yaml", "links.yaml", "sites")]
+    found = read([*files, thousand])
+    assert found.problems == found.warnings == []
+    asked = question(found, NOW_MS)
+    made = place(*asked)
+    assert violations(*asked, made) == []
+    assert all(decision.site for decision in made.decisions.values())
+    assert made.gap_ppm < 1_000
+
+
+def test_the_examples_of_jobs_are_planned_and_the_impossible_one_says_why() -> None:
+    ran = Ran("-f", EXAMPLE, "-o", "json")
+    assert (ran.code, ran.err) == (SOME_WAIT, "")
+    waiting = {job["name"]: job for job in ran.json["jobs"] if job["site"] is None}
+    assert set(waiting) == {"impossible"}
+    assert sum(r["count"] for r in waiting["impossible"]["rejections"]) == len(list((EXAMPLE / "sites").glob("*.yaml")))
