@@ -331,7 +331,7 @@ async def test_exactly_the_known_job_is_deleted_and_its_pods_after_it() -> None:
             (known,) = member.jobs[UID].values()
             await member.delete_job(known)
             assert server.asked("DELETE *")[0].body == {
-                "propagationPolicy": "Background",
+                "propagationPolicy": "Foreground",
                 "preconditions": {"uid": known.uid},
             }
             await told.until(lambda: UID not in member.jobs and the_pod(member).deleting)

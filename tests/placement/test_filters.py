@@ -8,7 +8,7 @@ from suanli.base.reasons import Reason
 from suanli.placement.batch import make_batch
 from suanli.placement.filters import FILTERS, MENDED_BY_WAITING, sift
 from suanli.placement.scores import score
-from suanli.placement.snapshot import Country
+from suanli.placement.snapshot import Country, FreeNodes
 from worlds import World, a_class, a_country, a_job, a_link, a_node, a_policy, a_region, a_site, a_world
 
 EAST_WEST = [
@@ -268,3 +268,17 @@ def test_tasks_and_nodes_beyond_64_bits_are_compared_exactly() -> None:
     for memory, tasks, fits in (("512Gi", 1, True), ("512Gi", 2, False), ("1Pi", 10_000, False)):
         reason, _ = falls(a_world([a_job(memory=memory, tasks=tasks)], sites))
         assert (reason is None) is fits
+
+
+@pytest.mark.parametrize(
+    ("node", "told"),
+    [
+        (a_node(cards=0), "no card"),
+        (a_node(cards=2, pods=0), "no pod left"),
+        (a_node(cards=2, cores=1 << 60, memory_gib=1 << 40), "2 cards"),
+        (a_node(cards=2, cores=1 << 60), "2 cards, 512Gi"),
+    ],
+)
+def test_of_the_largest_node_what_is_short_or_limited_is_told(node: FreeNodes, told: str) -> None:
+    _, text = falls(a_world([a_job(cards=4)], [a_site(rooms={"gpu": [node]})]))
+    assert text == f"one has no node of gpu for a task of 4 cards, 1 core, 1Gi; the largest has {told}"

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -214,7 +214,16 @@ def _lines(title: str, amounts: Mapping[str, str]) -> None:
 
 
 def _dump(value: Mapping[str, Any], output: Output) -> None:
-    if output is Output.YAML:
-        typer.echo(yaml.dump(dict(value), Dumper=DUMPER, sort_keys=False, allow_unicode=True).rstrip())
-    else:
-        typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(DUMPS[output](value).rstrip())
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _yaml(value: Mapping[str, Any]) -> str:
+    text: str = yaml.dump(dict(value), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
+    return text
+
+
+DUMPS: Mapping[Output, Callable[[Mapping[str, Any]], str]] = {Output.JSON: _json, Output.YAML: _yaml}

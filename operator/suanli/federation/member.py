@@ -190,8 +190,8 @@ class Member:
         self._namespaces.add(namespace["metadata"]["name"])
 
     async def delete_job(self, job: OwnJob) -> None:
-        """Delete exactly this Job and, in the background, its pods. Raises: ApiError, Unreachable."""
-        body = {"propagationPolicy": "Background", "preconditions": {"uid": job.uid}}
+        """Delete exactly this Job, its pods first: while one may run, the Job is there. Raises: ApiError, Unreachable."""
+        body = {"propagationPolicy": "Foreground", "preconditions": {"uid": job.uid}}
         async with self._patience():
             try:
                 await self._client.delete(f"{JOBS.format(namespace=job.namespace)}/{job.name}", body)

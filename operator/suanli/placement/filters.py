@@ -381,8 +381,10 @@ def _task(b: Batch, r: int) -> str:
 
 
 def _largest(nodes: list[Node], unit: ComputeUnit) -> str:
-    cpu, memory, cards, _ = max(nodes, key=lambda n: n[2] if unit is ComputeUnit.CARD else n[0])
-    return _amount(cpu, memory, cards)
+    cpu, memory, cards, pods = max(nodes, key=lambda n: n[2] if unit is ComputeUnit.CARD else n[0])
+    if unit is ComputeUnit.CARD and not cards:
+        return "no card"
+    return _amount(cpu, memory, cards) if pods else "no pod left"
 
 
 def _list(names: Iterable[str]) -> str:

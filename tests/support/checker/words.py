@@ -115,6 +115,10 @@ def _node_size(_: Judge, job: WaitingJob, place: Place, text: str) -> bool:
     found = re.fullmatch(r"has no node of (\S+) for a task of (.+); the largest has (.+)", text)
     if found is None or found[1] != place.resource.class_ or not _is_task(found[2], job.job.spec):
         return False
+    if found[3] == "no card":
+        return all(node[2] == 0 for node in nodes)
+    if found[3] == "no pod left":
+        return any(node[3] == 0 for node in nodes)
     return any(_is_amount(found[3], node[2], node[0], node[1]) for node in nodes)
 
 
