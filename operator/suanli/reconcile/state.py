@@ -17,7 +17,6 @@ from suanli.base.reasons import Reason
 from suanli.base.untrusted import mapping, text
 from suanli.kube.client import Json
 from suanli.placement.snapshot import Country, Decision
-from suanli.reconcile.soundness import unsound
 
 MODELS: dict[str, type[Resource]] = {model.kind_info.kind: model for model in KINDS}
 JOB, SITE = ComputeJob.kind_info.kind, ComputeSite.kind_info.kind
@@ -371,8 +370,7 @@ def _parsed(raw: Json) -> tuple[Resource | None, str]:
         )
     except ValidationError as error:
         return None, _first_problem(error)
-    wrong = unsound(model)
-    return (None, wrong) if wrong else (model, "")
+    return model, ""
 
 
 def _assignment(raw: object, placed: Json) -> tuple[Assignment | None, str]:
