@@ -156,10 +156,10 @@ async def _run_a_job(clusters: Clusters) -> None:
         (job,), (pod,) = member.jobs[UID].values(), member.pods[UID].values()
         assert (pod.started, pod.ended, pod.failure) == (True, True, "")
         await member.delete_job(job)
-        await changed(lambda: UID not in member.jobs and the(member.pods[UID]).deleting)
-        assert the(member.pods[UID]).metered, "the metering finalizer holds it after its Job has gone"
+        await changed(lambda: the(member.pods[UID]).deleting)
+        assert the(member.pods[UID]).metered, "the metering finalizer holds it, and it holds its Job"
         await member.release_pod(the(member.pods[UID]))
-        await changed(lambda: UID not in member.pods)
+        await changed(lambda: UID not in member.pods and UID not in member.jobs)
         await member.create_job(space, a_job(clusters.hub_id, "second", epoch=2))
         await changed(lambda: any(p.ended for p in member.pods.get(UID, {}).values()))
         await changed(lambda: any(j.complete for j in member.jobs[UID].values()))

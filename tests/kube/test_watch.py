@@ -491,7 +491,31 @@ def test_the_server_says_when_to_come_again(in_virtual_time: InVirtualTime) -> N
 def test_to_hurry_cuts_a_pause_short(in_virtual_time: InVirtualTime) -> None:
     script = Script(listing=Unreachable("refused"))
     in_virtual_time(_run_for(script, 100, hurry_every_s=20.0))
-    assert script.lists == [0.0, 0.5, 1.5, 3.5, 7.5, 15.5, 20.0, 40.0, 60.0, 80.0]
+    begun = [0.0, 0.5, 1.5, 3.5, 7.5, 15.5]
+    assert script.lists == [t + again for t in (0.0, 20.0, 40.0, 60.0, 80.0) for again in begun]
+
+
+def test_a_server_that_came_back_and_forgot_its_past_is_listed_soon(in_virtual_time: InVirtualTime) -> None:
+    """Away for 20 s: the pauses have grown to 16 s; its first answer is that it has no history to resume at."""
+    script = Script()
+
+    async def away_and_back() -> None:
+        script.lasts_s = 10
+        reflector = Reflector(script, NODES, on_change=lambda kind, new, old: None)
+        task = asyncio.create_task(reflector.run())
+        await asyncio.sleep(5)
+        script.watching, script.lasts_s = Unreachable("refused"), 0
+        await asyncio.sleep(25)
+        script.watching = ApiError(410, "Expired", "")
+        reflector.hurry()
+        await asyncio.sleep(0.1)
+        script.watching, script.lasts_s = None, 240
+        await asyncio.sleep(10)
+        task.cancel()
+        await asyncio.wait([task])
+
+    in_virtual_time(away_and_back())
+    assert script.lists == [0.0, 30.5]
 
 
 def test_a_flood_of_events_leaves_room_for_others(in_virtual_time: InVirtualTime) -> None:

@@ -64,9 +64,14 @@ def test_sigterm_ends_servers_and_folder(guard: Guard, eventually: Callable[...,
     eventually(lambda: not guard.folder.exists() and not Path(f"/proc/{pid}").exists())
 
 
-def test_the_guardian_removes_the_folder_though_its_twin_is_dead(guard: Guard) -> None:
-    children = Path(f"/proc/{guard.pid}/task/{guard.pid}/children").read_text().split()
-    assert len(children) == 1
+def test_the_guardian_removes_the_folder_though_its_twin_is_dead(guard: Guard, eventually: Callable[..., None]) -> None:
+    children: list[str] = []
+
+    def forked() -> bool:
+        children[:] = Path(f"/proc/{guard.pid}/task/{guard.pid}/children").read_text().split()
+        return len(children) == 1
+
+    eventually(forked)
     os.kill(int(children[0]), signal.SIGKILL)
     _start(guard, SLEEP, "600")
     guard.close()

@@ -128,7 +128,10 @@ class Tenant:
         try:
             return wait_for(f"{name} {what}", found, seconds=seconds, every=QUICK_S) or {}
         except TimeoutError as error:
-            raise TimeoutError(f"{error}; its status is {json.dumps(self.status(name))}") from None
+            pods = [(site, pod["status"].get("containerStatuses")) for site, pod in self.pods(name)]
+            raise TimeoutError(
+                f"{error}; its status is {json.dumps(self.status(name))}, its pods {json.dumps(pods)}"
+            ) from None
 
     def wait_state(self, name: str, *states: str, seconds: float = 60) -> Raw:
         """Until the job is in one of these states."""

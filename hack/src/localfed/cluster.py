@@ -91,6 +91,8 @@ class ProcessCluster:
             nodes.forget_leases(self.api)
         self._boot_controllers()
         self._wait_usable()
+        if self.spec.runs_workloads:
+            self._show_pods()
 
     def pause(self) -> None:
         """Freeze its API server: connections stay open and nothing is answered."""
@@ -107,6 +109,7 @@ class ProcessCluster:
         self._end("kwok")
         nodes.forget_leases(self.api)
         self._launch(servers.kwok())
+        self._show_pods()
 
     def revive_node(self, name: str) -> None:
         """Give a node its power back; what ran on it has failed. Returns when it is ready."""
@@ -154,6 +157,14 @@ class ProcessCluster:
     def _wait_usable(self) -> None:
         """Until pods can be created (their service account is there) and every powered node takes them."""
         wait_until(self._is_usable, READY_SECONDS, self._usable_missing)
+
+    def _show_pods(self) -> None:
+        """A fresh KWOK passes over a pod that it lists a moment before it holds the pod's node: it is shown them again."""
+        wait_until(lambda: not nodes.unserved(self.api), READY_SECONDS, self._unserved)
+        nodes.show_pods(self.api)
+
+    def _unserved(self) -> str:
+        return f"cluster {self.name!r}: nobody serves nodes {nodes.unserved(self.api)}; see {self.folder / 'logs'}"
 
     def _is_usable(self) -> bool:
         for name, pid in self._pids.items():

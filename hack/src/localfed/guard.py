@@ -24,13 +24,17 @@ class Guard:
         self.folder = folder
         ours, theirs = socket.socketpair()
         lock = leftovers.hold(folder)
-        with theirs:
+        with (
+            theirs,
+            (folder / "guardian.log").open("ab") as log,
+        ):  # not our own: who waits for our output would wait for ever
             told = [str(theirs.fileno()), str(lock), str(os.getpid()), str(folder)]
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", guardian.__file__, *told],
                 pass_fds=[theirs.fileno(), lock],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
                 start_new_session=True,
             )
         os.close(lock)

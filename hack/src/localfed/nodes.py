@@ -8,6 +8,7 @@ from localfed.servers import POWER_LABEL
 from localfed.spec import NodeShape
 
 KILLED_AT = "localfed.suanli.io/killed-at"
+SHOWN_AT = "localfed.suanli.io/shown-at"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 NODES = "/api/v1/nodes"
 
@@ -88,6 +89,28 @@ def _ended(status: dict[str, Any], at: str) -> dict[str, Any]:
 def forget_leases(api: ApiClient) -> None:
     """Remove the nodes' leases, which a killed KWOK still holds, so that the next one need not wait for them."""
     api.call("DELETE", LEASES)
+
+
+def unserved(api: ApiClient) -> list[str]:
+    """Names of powered nodes that nobody serves yet."""
+    held = {lease["metadata"]["name"] for lease in api.call("GET", LEASES)["items"]}
+    return [name for name in _powered(api) if name not in held]
+
+
+def show_pods(api: ApiClient) -> None:
+    """Change a mark on every pod of a powered node that has not ended, so that whoever serves the node looks at it."""
+    live = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
+    powered = set(_powered(api))
+    for pod in api.call("GET", "/api/v1/pods", query={"fieldSelector": live})["items"]:
+        if pod["spec"]["nodeName"] in powered:
+            path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
+            # One that has gone meanwhile needs no look.
+            api.request("PATCH", path, {"metadata": {"annotations": {SHOWN_AT: _now()}}}, content=MERGE_PATCH)
+
+
+def _powered(api: ApiClient) -> list[str]:
+    nodes = api.call("GET", NODES, query={"labelSelector": f"{POWER_LABEL}=on"})["items"]
+    return [node["metadata"]["name"] for node in nodes]
 
 
 def _now() -> str:

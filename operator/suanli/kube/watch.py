@@ -92,11 +92,11 @@ class Reflector:
                 self._on_trouble(error)
             if isinstance(error, ApiError) and error.retry_after_s:
                 await asyncio.sleep(error.retry_after_s)
-            if pause:
-                await self._wait(pause)
+            if pause and await self._wait(pause):
+                pause = 0.0
 
     def hurry(self) -> None:
-        """The server answers: cut a pause short."""
+        """The server answers: cut a pause short, and let the next ones be short again."""
         self._hurry.set()
 
     def learn(self, raw: Json) -> None:
@@ -184,12 +184,15 @@ class Reflector:
         if old is not None:
             self._on_change("DELETED", old if last is None else last, old)
 
-    async def _wait(self, seconds: float) -> None:
-        """A pause that `hurry` cuts short."""
-        with contextlib.suppress(TimeoutError):
+    async def _wait(self, seconds: float) -> bool:
+        """A pause; whether `hurry` cut it short."""
+        try:
             async with asyncio.timeout(seconds):
                 await self._hurry.wait()
+        except TimeoutError:
+            return False
         self._hurry.clear()
+        return True
 
 
 def key_of(raw: Json) -> str:
