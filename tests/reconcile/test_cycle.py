@@ -9,6 +9,7 @@ import pytest
 import virtualtime
 from builders import a_job
 from simulation import Simulate, Simulation, place_first
+from suanli.base.clock import time_text
 from suanli.placement.snapshot import Plan
 from suanli.reconcile.cycle import THREAD_FROM
 
@@ -19,15 +20,17 @@ class Watched:
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.sites: list[dict[str, bool]] = []
+        self.asked_ms: list[int] = []
         self.fails = 0
 
-    def __call__(self, waiting: Any, sites: Any, *args: Any, **kwargs: Any) -> Plan:
+    def __call__(self, waiting: Any, sites: Any, country: Any, now_ms: int, **kwargs: Any) -> Plan:
+        self.asked_ms.append(now_ms)
         self.batches.append([w.job.metadata.name for w in waiting])
         self.sites.append({v.site.metadata.name: v.ready for v in sites})
         if self.fails:
             self.fails -= 1
             raise RuntimeError("a defect in placement")
-        return place_first(waiting, sites, *args, **kwargs)
+        return place_first(waiting, sites, country, now_ms, **kwargs)
 
 
 async def begin(sim: Simulation, placer: Watched) -> None:
@@ -124,6 +127,34 @@ def test_a_site_where_an_attempt_ended_badly_is_let_alone_for_a_while(simulate: 
         assert [run.site for run in sorted(sim.runs(), key=lambda r: r.epoch)] == ["east", "west"]
 
     simulate(play, retry_backoff_s=60)
+
+
+def test_a_job_is_looked_at_again_at_the_moment_that_it_waits_for(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        placer, moments = Watched(), [7_000, 45_000]  # and every 30 s in between
+        await begin(sim, placer)
+        await asyncio.sleep(10)
+        began_ms = sim.clock.now_ms()
+        full = {"class": ["cpu"], "perTask": {"cpu": "65", "memory": "1Gi"}}  # more than any site has
+        for ms in moments:
+            sim.put(a_job(f"j{ms}", resources=full, timing={"notBefore": time_text(began_ms + ms)}))
+        await asyncio.sleep(60)
+        looked = [ms - began_ms for ms in placer.asked_ms]
+        assert [ms for ms in looked if ms > 1_000] == [pytest.approx(ms, abs=500) for ms in (7_000, 37_000, 45_000)]
+
+    simulate(play)
+
+
+def test_a_site_is_tried_again_as_soon_as_it_was_let_alone_long_enough(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        fails = {"image": "x", "command": ["fail", "1"]}
+        sim.put(a_job(template=fails, limits={"retries": 1}, data={"allowedSites": ["west"]}))
+        await sim.until(lambda: sim.state("train")[0] == "Failed")
+        first, second = sorted(sim.runs(), key=lambda run: run.epoch)
+        assert first.end_ms is not None
+        assert 12_000 <= second.start_ms - first.end_ms < 15_000
+
+    simulate(play, retry_backoff_s=12)
 
 
 def test_a_spec_changed_while_it_is_placed_is_decided_anew(simulate: Simulate) -> None:

@@ -111,6 +111,25 @@ def test_a_silent_member_costs_few_writes_and_shows_its_last_word(simulate: Simu
     simulate(play)
 
 
+def test_a_new_leader_takes_over_what_is_on_record_until_it_knows_better(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        await settled(sim)
+        before = len(sim.hub.writes("computesites"))
+        await sim.kill()
+        sim.start()
+        await asyncio.sleep(120)
+        assert len(sim.hub.writes("computesites")) == before
+        await sim.kill()
+        sim.clusters["east"].server.cut = True
+        sim.start()
+        await sim.until(lambda: sim.site_condition("east") == ("False", "Unreachable"))
+        await asyncio.sleep(60)
+        assert len(sim.hub.writes("computesites")) - before <= 2
+        assert sim.site_condition("west") == ("True", "Ready")
+
+    simulate(play)
+
+
 def test_what_stopped_being_well_is_told_once(simulate: Simulate, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 

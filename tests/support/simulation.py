@@ -132,6 +132,8 @@ class Cluster:
         if change.resource == "jobs" and after is not None and after["metadata"]["uid"] not in self._begun:
             self._begun.add(after["metadata"]["uid"])
             self._spawn(self._make_pods(after))
+        if change.resource == "jobs" and after is not None and _deleting(after) and not _deleting(before):
+            self._spawn(self._collect_soon(after["metadata"]["uid"]))
         if change.resource != "pods":
             return
         if after is None and before is not None:
@@ -243,6 +245,11 @@ class Cluster:
         """The garbage collector: a Job that is deleted in the foreground goes after its last pod."""
         for owner in pod["metadata"].get("ownerReferences") or []:
             self.collect(owner["uid"])
+
+    async def _collect_soon(self, owner: str) -> None:
+        """A Job may be deleted before it has any pod."""
+        await asyncio.sleep(0.1)
+        self.collect(owner)
 
     def collect(self, owner: str) -> None:
         job = next((j for j in self.server.items(JOBS) if j["metadata"]["uid"] == owner), None)

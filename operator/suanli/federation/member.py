@@ -277,8 +277,7 @@ class Member:
         while True:
             before = self.health
             try:
-                version = await self._client.get("/version")
-                seen = self._seen(version, await self._cluster())
+                seen = self._seen(*await self._answers())
                 self._heard()
                 self._stalled = False
                 if silent:
@@ -296,6 +295,14 @@ class Member:
                     for uid in self.job_uids():
                         self._on_job(uid)
             await self._until_next_probe()
+
+    async def _answers(self) -> tuple[Json, str]:
+        """Its version and which cluster it is. Raises: ApiError, Unreachable, also when it is silent for too long."""
+        try:
+            async with asyncio.timeout(self._silence_s):
+                return await self._client.get("/version"), await self._cluster()
+        except TimeoutError as error:
+            raise Unreachable(f"{self._client.server} did not answer in {self._silence_s:g} s") from error
 
     async def _until_next_probe(self) -> None:
         """A while; but when the mirrors are full for the first time the member is to be used at once."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from suanli.api.job import Assignment
-from suanli.base.clock import Clock, time_text
+from suanli.base.clock import Clock, time_or_zero, time_text
 from suanli.base.settings import Settings
 from suanli.base.units import cpu_milli, whole
 from suanli.federation.capacity import Demand
@@ -20,7 +20,7 @@ from suanli.reconcile.worker import JobWorker
 from suanli.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
-IDLE_S = 30.0  # with jobs waiting, look again at least so often: back-offs end and tariffs change
+IDLE_S = 30.0  # with jobs waiting, look again at least so often: tariffs change
 SETTLE_S = 3.0  # a fresh leader waits so long, beyond a probe, until it is known which sites are ready
 THREAD_FROM = 100  # a larger batch is placed off the event loop
 
@@ -61,16 +61,15 @@ class Cycle:
             began = loop.time()
             self._wake.clear()
             try:
-                waits = await self._once()
+                await self._once()
             except Exception:
                 LOG.exception("placement cycle failed, will be tried again")
                 self._metrics.surprises.inc()
-                waits = True
             took = loop.time() - began
             # Half of the time at most is spent on placement: what was placed has to get on its way.
             await asyncio.sleep(max(took, self._settings.cycle_ms / 1000 - took))
             try:
-                async with asyncio.timeout(IDLE_S if waits else None):
+                async with asyncio.timeout(self._idle_s()):
                     await self._wake.wait()
             except TimeoutError:
                 continue
@@ -83,12 +82,22 @@ class Cycle:
                     self._wake.clear()
                     await self._wake.wait()
 
-    async def _once(self) -> bool:
-        """One cycle; true when jobs still wait."""
+    def _idle_s(self) -> float | None:
+        """How long nothing can change for the jobs that wait, unless something wakes the cycle; None when no job waits."""
+        if not self._mirror.waiting:
+            return None
+        now_ms = self._clock.now_ms()
+        moments = [until for uid in self._mirror.waiting for until, _ in self._worker.backoff.get(uid, {}).values()]
+        moments += [
+            time_or_zero(entry.model.spec.timing.not_before) for entry in self._mirror.waiting.values() if entry.model
+        ]
+        return min([IDLE_S, *((moment - now_ms) / 1000 for moment in moments if moment > now_ms)])
+
+    async def _once(self) -> None:
         now_ms = self._clock.now_ms()
         waiting = self._waiting(now_ms)
         if not waiting:
-            return bool(self._mirror.waiting)
+            return
         decided_upon = {w.uid: w.job for w in waiting}
         with self._metrics.cycle_seconds.time():
             args = (waiting, self._views(), self._mirror.country, now_ms)
@@ -108,7 +117,6 @@ class Cycle:
             elif decision.site in self._mirror.sites:
                 self._assume(entry, decision, plan.gap_ppm, now_ms)
         self._metrics.cycle(len(waiting), left, plan.gap_ppm)
-        return bool(self._mirror.waiting)
 
     def _explain(self, uid: str, decision: Decision) -> None:
         """Have the reason written: another one at once, the same in other numbers when it is due."""

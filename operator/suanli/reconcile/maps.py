@@ -1,5 +1,6 @@
 """Keeps the status of sites, links and policies true, and writes it only when it changed, not too often."""
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
@@ -57,6 +58,7 @@ class MapKeeper:
         self._metrics = metrics
         self._warn = warn
         self._written_ms: dict[str, int] = {}
+        self._syncing_s: dict[str, float] = {}  # by site, since when it is not known how it is
 
     def figures_changed(self, site: str) -> None:
         """What stands at a site changed; that is told now and then."""
@@ -87,11 +89,12 @@ class MapKeeper:
         raw = self._mirror.raw.get((kind, name))
         if raw is None:
             self._written_ms.pop(key, None)
+            self._syncing_s.pop(name, None)
             return
         now_ms = self._clock.now_ms()
         wanted = self._wanted(kind, name, raw, now_ms)
         patch = patch_of(dict(mapping(raw.get("status"))), wanted)
-        if not patch:
+        if not patch or (kind == SITE and self._settles(name, raw, patch)):
             return
         left_ms = self._written_ms.get(key, 0) + self._settings.site_status_s * 1000 - now_ms
         if 0 < left_ms <= self._settings.site_status_s * 1000 and not _urgent(raw, wanted, patch):
@@ -100,6 +103,18 @@ class MapKeeper:
         if await self._write(kind, name, raw, patch):
             self._written_ms[key] = now_ms
             self._tell(kind, name, raw, wanted)
+
+    def _settles(self, name: str, raw: Json, patch: Json) -> bool:
+        """Whether what is on record of a site still stands: a connection that has just been begun says nothing yet."""
+        syncing = self._sites.state(name)[0] is Reason.SYNCING
+        if not syncing or not _statements(raw) or "clusterId" in patch:
+            self._syncing_s.pop(name, None)
+            return False
+        now_s = asyncio.get_running_loop().time()
+        left_s = self._syncing_s.setdefault(name, now_s) + self._settings.unreachable_after_s - now_s
+        if left_s > 0:
+            self.queue.add_later(key_of(SITE, name), left_s)
+        return left_s > 0
 
     async def _write(self, kind: str, name: str, raw: Json, patch: Json) -> bool:
         """Whether the status is written, over exactly the version that it was made from. Raises: ApiError, Unreachable."""
