@@ -7,8 +7,8 @@ from rich.console import Console
 from demo import table
 from demo.board import Board
 from demo.country import Country, Rooms
-from demo.pods import Amount
 from demo.report import Check, Report
+from harness.pods import Amount
 
 Build = Callable[..., dict[str, Any]]
 

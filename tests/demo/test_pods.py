@@ -1,7 +1,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from demo.pods import Amount, by_job, pod_run
+from demo.pods import by_job, pod_run
+from harness.pods import Amount
 
 Build = Callable[..., dict[str, Any]]
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from demo.cases import Case, End
 from demo.country import Country
-from demo.pods import Amount, pod_run
+from demo.pods import pod_run
 from demo.report import Report, Seen, compute, settled
+from harness.pods import Amount
 
 Build = Callable[..., dict[str, Any]]
 RAN = {"runMs": 10_000, "cpuMilliMs": 5_000_000, "memoryByteMs": 10_240_000, "cardMs": 30_000}

@@ -10,7 +10,7 @@ from suanli.api.job import ComputeJobSpec
 from suanli.base.units import duration_text
 
 Raw = Mapping[str, Any]
-ENDED = ("Succeeded", "Failed", "Cancelled", "Deleted")
+ENDED = ("Succeeded", "Failed", "Deleted")
 HELD = ("Starting", "Running", "Unknown")
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from demo.cases import Case, End
 from demo.country import Country
-from demo.pods import Amount, PodRun, by_job
+from demo.pods import PodRun, by_job
+from harness import Amount
 from suanli.api.job import ComputeJobSpec
 
 Raw = Mapping[str, Any]

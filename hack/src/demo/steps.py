@@ -12,11 +12,11 @@ from demo import cases, jobs, slices, trace
 from demo.board import Board
 from demo.cases import Case, End
 from demo.country import Country, Rooms
-from demo.pods import Amount, PodRun, pod_run
+from demo.pods import PodRun, pod_run
 from demo.report import Seen, settled, state_of
 from demo.screen import Screen
-from demo.watch import Raw, Watch
-from harness import Federation, OperatorProcess, Site, wait_for
+from harness import Amount, Federation, OperatorProcess, Site, wait_for
+from harness.watch import Raw, Watch
 from localfed import Provider
 from suanli.base.names import LABEL_MANAGED, MANAGER
 from suanli.ledgerstore.usage import UsageStore

@@ -7,17 +7,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from demo.board import HELD, Board, Row
+from demo.board import ENDED, HELD, Board, Row
 from demo.report import Report
 from suanli.base.units import decimal_text
 
 MS_PER_HOUR = 3_600_000
 COLOUR = {
     "Waiting": "yellow", "Invalid": "red", "Starting": "cyan", "Running": "cyan", "Succeeded": "green", "Failed": "red",
-    "Deleted": "magenta", "Cancelled": "magenta",
+    "Deleted": "magenta",
 }  # fmt: skip
 WAITING = ("New", "Waiting", "Invalid", "Suspended")
-ENDED = ("Succeeded", "Failed", "Deleted", "Cancelled")
 FIXED_LINES = 16  # the line of counts; titles, headings and rules of three tables
 FEWEST_ROWS = 8
 

@@ -1,7 +1,7 @@
 import io
 import json
 
-from demo.watch import documents
+from harness.watch import documents
 
 
 def test_every_line_is_a_document() -> None:
