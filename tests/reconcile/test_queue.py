@@ -41,6 +41,21 @@ def test_a_key_that_is_worked_on_comes_again_afterwards() -> None:
     play(whole())
 
 
+def test_an_urgent_key_passes_also_when_it_was_added_while_it_was_worked_on() -> None:
+    async def whole() -> None:
+        queue = WorkQueue()
+        for key in "abc":
+            queue.add(key)
+        assert await queue.get() == "a"
+        queue.add("a", urgent=True)
+        queue.add("a")
+        queue.add("c", urgent=True)
+        queue.done("a")
+        assert [await queue.get() for _ in range(3)] == ["c", "a", "b"]
+
+    play(whole())
+
+
 def test_the_earliest_wish_holds() -> None:
     async def whole() -> None:
         queue, loop = WorkQueue(), asyncio.get_running_loop()

@@ -35,7 +35,7 @@ class Settings(BaseModel):
     ] = "Refuse"
     hub_concurrency: Annotated[int, Field(ge=1, le=512, description="Requests to the hub at a time.")] = 32
     member_concurrency: Annotated[int, Field(ge=1, le=512, description="Requests to one member at a time.")] = 32
-    workers: Annotated[int, Field(ge=1, le=1_024, description="Jobs taken forward at a time.")] = 96
+    workers: Annotated[int, Field(ge=1, le=1_024, description="Jobs taken forward at a time.")] = 32
     cycle_ms: Annotated[
         int, Field(ge=10, le=60_000, description="Least time between the starts of two placement cycles.")
     ] = 200

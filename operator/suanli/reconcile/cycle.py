@@ -134,7 +134,7 @@ class Cycle:
         epoch = max(entry.epoch, self._worker.last_epoch(entry.uid)) + 1
         assignment = Assignment(site=decision.site, epoch=epoch, class_=decision.class_, time=time_text(now_ms))
         self._mirror.assume(entry, Assumption(assignment, decision, gap_ppm, now_ms))
-        self._worker.queue.add(entry.uid)
+        self._worker.queue.add(entry.uid, urgent=True)
 
     def _waiting(self, now_ms: int) -> list[WaitingJob]:
         return [

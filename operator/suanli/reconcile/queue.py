@@ -5,6 +5,8 @@ import contextlib
 import heapq
 from collections import deque
 
+from suanli.reconcile.line import Line
+
 FIRST_BACKOFF_S = 0.2
 MOST_BACKOFF_S = 30.0
 MOST_DOUBLINGS = 10
@@ -14,23 +16,20 @@ class WorkQueue:
     """Keys to be looked at. Adding a key that is being worked on makes it due again afterwards."""
 
     def __init__(self) -> None:
-        self._ready: deque[str] = deque()
-        self._queued: set[str] = set()
+        self._ready = Line()
         self._active: set[str] = set()
-        self._again: set[str] = set()
+        self._again: dict[str, bool] = {}  # keys that were added while they were worked on; whether one is urgent
         self._due: dict[str, float] = {}
         self._later: list[tuple[float, str]] = []  # a heap; what `_due` does not say too is stale
         self._alarm: asyncio.TimerHandle | None = None
         self._failures: dict[str, int] = {}
         self._idle: deque[asyncio.Future[None]] = deque()  # workers, woken one for a key
 
-    def add(self, key: str) -> None:
-        """Have the key looked at as soon as a worker is free."""
+    def add(self, key: str, *, urgent: bool = False) -> None:
+        """Have the key looked at as soon as a worker is free, an urgent one before others."""
         if key in self._active:
-            self._again.add(key)
-        elif key not in self._queued:
-            self._queued.add(key)
-            self._ready.append(key)
+            self._again[key] = urgent or self._again.get(key, False)
+        elif self._ready.add(key, urgent=urgent):
             self._wake_one()
 
     def add_later(self, key: str, seconds: float) -> None:
@@ -68,8 +67,7 @@ class WorkQueue:
                 if self._ready:
                     self._wake_one()  # it may have been woken for a key that another has to take now
                 raise
-        key = self._ready.popleft()
-        self._queued.discard(key)
+        key = self._ready.take()
         self._active.add(key)
         return key
 
@@ -77,8 +75,7 @@ class WorkQueue:
         """The worker is through with the key."""
         self._active.discard(key)
         if key in self._again:
-            self._again.discard(key)
-            self.add(key)
+            self.add(key, urgent=self._again.pop(key))
 
     def __len__(self) -> int:
         """Keys that are due now."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TypeVar
 
 from suanli.api.job import ComputeJob
 from suanli.api.site import SiteResource
@@ -26,6 +27,7 @@ from suanli.reconcile.sites import Sites
 from suanli.reconcile.state import JobEntry, Mirror
 from suanli.telemetry.metrics import Metrics
 
+T = TypeVar("T")
 LOG = logging.getLogger(__name__)
 MOST_STEPS = 8
 SURPRISE_S = 5.0
@@ -105,12 +107,13 @@ class JobWorker:
     async def _work(self) -> None:
         while True:
             uid = await self.queue.get()
-            site = await self._guarded(uid, partial(self._advance, uid))
-            if site is None:
+            step = await self._guarded(uid, partial(self._advance, uid))
+            if step is None:
                 self.queue.done(uid)
             else:
                 assert self._lanes is not None, "run made them"
-                self._lanes.add(site, uid)  # the key stays with the lane
+                # The key stays with the lane.
+                self._lanes.add(step.site, uid, urgent=isinstance(step, stages.Create))
 
     async def _at_member(self, site: str, uid: str) -> None:
         """What is due at a member now that it is the job's turn there; what is due elsewhere comes with the next look."""
@@ -128,7 +131,7 @@ class JobWorker:
         await self._guarded(uid, carry_out)
         self.queue.done(uid)
 
-    async def _guarded(self, uid: str, work: Callable[[], Awaitable[str | None]]) -> str | None:
+    async def _guarded(self, uid: str, work: Callable[[], Awaitable[T]]) -> T | None:
         """What the work returns; None when it failed, and then the job is looked at again later."""
         try:
             result = await work()
@@ -147,14 +150,14 @@ class JobWorker:
             return result
         return None
 
-    async def _advance(self, uid: str) -> str | None:
-        """All steps that are due on the hub and in the ledger; the member at which the next one is."""
+    async def _advance(self, uid: str) -> stages.MemberStep | None:
+        """All steps that are due on the hub and in the ledger; the one that is due at a member then."""
         await self._meter.load(uid)
         for _ in range(MOST_STEPS):
             view = self.view(uid)
             step = stages.next_step(view)
             if isinstance(step, stages.MemberStep):
-                return step.site
+                return step
             if isinstance(step, stages.Wait):
                 self._wait(uid, view, step)
                 return None

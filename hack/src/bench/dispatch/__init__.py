@@ -17,5 +17,9 @@ What makes the two comparable:
 * The operator's clock runs from its log line "leading" to the last member Job, by the API servers' audit logs. It includes
   connecting to the members, placing, and whatever it writes of jobs that start to run meanwhile.
 
+Latency is measured with the queue's own jobs at half the operator's rate, so that they load the machine half as much; their ends come
+after the last has been dispatched, as the queue's do. (When jobs arrive and end at that rate at the same time, the members' own
+controllers and the API servers fill two cores, whoever dispatches.)
+
 The floor is measured before and after the operator; the ratio is against the better of the two rounds.
 """

@@ -7,7 +7,7 @@ from bench.dispatch.figures import Dispatch, Latency, Pace, percentile
 from bench.dispatch.ground import ARRIVE, PROBE, QUEUE, Ground
 from bench.dispatch.journal import Journal
 from bench.dispatch.process import STEP_S, NotMeasured, Operator
-from bench.dispatch.work import SHORT_RUN_S, Json, Made, jobs_path, made, manifest
+from bench.dispatch.work import Json, Made, jobs_path, made, manifest
 
 ARRIVE_S = 30.0
 FINISH_S = 300.0
@@ -104,7 +104,7 @@ async def _arrive(ground: Ground, jobs_per_s: float, count: int) -> tuple[list[M
         began, posts = loop.time(), []
         for index in range(count):
             await asyncio.sleep(began + index / jobs_per_s - loop.time())
-            posts.append(asyncio.create_task(hub.post(jobs_path(ARRIVE), manifest(ARRIVE, index, run_s=SHORT_RUN_S))))
+            posts.append(asyncio.create_task(hub.post(jobs_path(ARRIVE), manifest(ARRIVE, index))))
         answers = await asyncio.gather(*posts)
         return [made(raw) for raw in answers], loop.time() - began
 

@@ -16,8 +16,7 @@ CLASS = "cpu-x86"
 # Twenty kinds of jobs, all of which every site of the example country may take.
 CATEGORIES = ("General", "MachineLearning", "OfflineAnalytics", "Rendering")
 ORIGINS = ("shanghai", "beijing", "shenzhen", "chengdu", "xian")
-RUN_S = 30  # what a job of the floor or the queue runs: longer than most dispatching takes
-SHORT_RUN_S = 5  # what a job runs that arrives on its own
+RUN_S = 30  # what a job runs: longer than most dispatching takes
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Pair:
     create: bytes
 
 
-def manifest(namespace: str, index: int, *, run_s: int = RUN_S, image: str = "example/bench/work:1") -> Json:
+def manifest(namespace: str, index: int, *, image: str = "example/bench/work:1") -> Json:
     """A ComputeJob of one task that runs so long."""
     origin = ORIGINS[index // len(CATEGORIES) % len(ORIGINS)]
     return {
@@ -55,7 +54,7 @@ def manifest(namespace: str, index: int, *, run_s: int = RUN_S, image: str = "ex
             "resources": {"class": [CLASS], "perTask": {"cpu": "1", "memory": "4Gi"}},
             "template": {
                 "image": image,
-                "command": ["sleep", f"{run_s}s"],
+                "command": ["sleep", f"{RUN_S}s"],
                 "env": [{"name": "SHARD", "value": f"{index:05d}"}],
             },
             "data": {"inputs": [{"name": "input", "region": origin, "size": "20Gi"}]},
