@@ -59,7 +59,7 @@ def test_the_job_is_the_one_the_operator_renders(country: Country) -> None:
     assert job["metadata"]["name"] == f"j-{UID}-1"
     assert job["metadata"]["labels"][LABEL_JOB_UID] == UID
     assert pair.create_path == f"/apis/batch/v1/namespaces/{job['metadata']['namespace']}/jobs"
-    assert job["spec"]["template"]["spec"]["containers"][0]["command"] == ["sleep", "30s"]
+    assert job["spec"]["template"]["spec"]["containers"][0]["command"] == ["sleep", f"{work.RUN_S}s"]
     assert pair.site == "yrd-demo-dc1"
 
 

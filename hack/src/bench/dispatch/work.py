@@ -16,7 +16,7 @@ CLASS = "cpu-x86"
 # Twenty kinds of jobs, all of which every site of the example country may take.
 CATEGORIES = ("General", "MachineLearning", "OfflineAnalytics", "Rendering")
 ORIGINS = ("shanghai", "beijing", "shenzhen", "chengdu", "xian")
-RUN_S = 30  # what a job runs: longer than most dispatching takes
+RUN_S = 90  # what a job runs: longer than dispatching 2,000 takes
 
 
 @dataclass(frozen=True)
