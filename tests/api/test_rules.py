@@ -237,7 +237,7 @@ CASES: Mapping[str, Case] = {
     "job-works-in-a-relative-folder": Case(a_job, "spec.template.workingDir", "work", "/work", 'begin with "/"'),
     "job-scratch-of-a-byte": Case(a_job, "spec.template.scratch.size", "1", "1Gi", "between 1Mi and 1Pi"),
     "job-scratch-over-the-kernel": Case(a_job, "spec.template.scratch.mountPath", "/proc/1", "/process", 'such as "/scratch"'),
-    "job-scratch-outside": Case(a_job, "spec.template.scratch.mountPath", "/work/../etc", "/work/..etc", 'such as "/scratch"'),
+    "job-scratch-outside": Case(a_job, "spec.template.scratch.mountPath", "/data/../etc", "/data/..etc", 'such as "/scratch"'),
     "job-input-of-no-size": Case(a_job, "spec.data.inputs.0.size", "0Ti", "1Ti", "one byte"),
     "job-input-twice": Case(
         a_job, "spec.data.inputs", [{"name": "a", "region": "x", "size": "1"}] * 2,

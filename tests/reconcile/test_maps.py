@@ -130,6 +130,19 @@ def test_a_new_leader_takes_over_what_is_on_record_until_it_knows_better(simulat
     simulate(play)
 
 
+def test_new_credentials_cost_no_write_however_often_they_come(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        await settled(sim)
+        before = len(sim.hub.writes("computesites/east"))
+        for token in ("second", "third", "fourth"):
+            sim.put_secret("east", "east", token)
+            await asyncio.sleep(120)
+        assert len(sim.hub.writes("computesites/east")) == before
+        assert sim.site_condition("east") == ("True", "Ready")
+
+    simulate(play)
+
+
 def test_what_stopped_being_well_is_told_once(simulate: Simulate, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 

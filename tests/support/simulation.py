@@ -333,10 +333,10 @@ class Simulation:
             return self.hub.put({**raw, "metadata": namespaced})
         return self.hub.put({**before, "spec": raw["spec"]})
 
-    def put_secret(self, site: str, cluster: str) -> None:
+    def put_secret(self, site: str, cluster: str, token: str = "t") -> None:
         """A Secret with a way to a cluster."""
         config = write_kubeconfig(
-            Target(server=f"https://{cluster}.example:6443", ca_pem=None, token="t"), name=cluster
+            Target(server=f"https://{cluster}.example:6443", ca_pem=None, token=token), name=cluster
         )
         self.hub.put(
             {

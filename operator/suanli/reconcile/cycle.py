@@ -94,6 +94,7 @@ class Cycle:
         return min([IDLE_S, *((moment - now_ms) / 1000 for moment in moments if moment > now_ms)])
 
     async def _once(self) -> None:
+        """One cycle."""
         now_ms = self._clock.now_ms()
         waiting = self._waiting(now_ms)
         if not waiting:

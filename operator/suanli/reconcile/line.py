@@ -2,7 +2,7 @@
 
 from collections import deque
 
-TURNS = 8  # so many at most go before one that is not urgent
+TURNS = 8  # the last of so many is not for urgent keys, if others wait
 
 
 class Line:

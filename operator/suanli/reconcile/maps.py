@@ -94,7 +94,7 @@ class MapKeeper:
         now_ms = self._clock.now_ms()
         wanted = self._wanted(kind, name, raw, now_ms)
         patch = patch_of(dict(mapping(raw.get("status"))), wanted)
-        if not patch or (kind == SITE and self._settles(name, raw, patch)):
+        if (kind == SITE and self._settles(name, raw, patch)) or not patch:
             return
         left_ms = self._written_ms.get(key, 0) + self._settings.site_status_s * 1000 - now_ms
         if 0 < left_ms <= self._settings.site_status_s * 1000 and not _urgent(raw, wanted, patch):

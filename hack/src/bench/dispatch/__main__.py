@@ -24,7 +24,7 @@ from localfed import LocalfedError, provider_from_env
 from suanli.base.errors import SuanliError
 from suanli.kube.client import ApiError, Unreachable
 
-RUN_LIMIT_S = 900.0
+RUN_LIMIT_S = 1200.0
 FEWEST_JOBS, MOST_JOBS = 20, 20_000
 FEWEST_MEMBERS = 2
 TROUBLE = (
