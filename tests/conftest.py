@@ -1,8 +1,17 @@
 """The quick tests come first, those of the whole product last."""
 
+import signal
+
 import pytest
 
 SERVERS = ("localfed", "api", "chart", "e2e")  # folders whose tests need control planes, in this order
+
+
+def pytest_sessionstart() -> None:
+    """Who runs in the background or under nohup ignores signals, and every child would: a handler is not inherited."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda _number, _frame: None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

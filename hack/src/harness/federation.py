@@ -30,24 +30,24 @@ class Federation:
     """Clusters of a provider with the hub's chart installed; sites are joined one by one."""
 
     def __init__(self, provider: Provider, folder: Path, sites: Sequence[Site]) -> None:
-        self.provider = provider
         self.folder = folder
         self.sites = {site.name: site for site in sites}
+        # What is missing is built before any server runs: a compiler takes the whole machine.
+        self._kubectl, self._helm = provider.binary("kubectl"), provider.binary("helm")
         specs = [ClusterSpec("hub", audit=True), *(ClusterSpec(s.name, nodes=s.nodes, audit=s.audit) for s in sites)]
         self.clusters: dict[str, Cluster] = provider.up(specs)
-        self.hub = Kubectl(provider.binary("kubectl"), self.clusters["hub"].kubeconfig)
+        self.hub = Kubectl(self._kubectl, self.clusters["hub"].kubeconfig)
 
     def member(self, name: str) -> Kubectl:
         """kubectl with a member's admin rights."""
-        return Kubectl(self.provider.binary("kubectl"), self.clusters[name].kubeconfig)
+        return Kubectl(self._kubectl, self.clusters[name].kubeconfig)
 
     def install_chart(self, *values: str) -> str:
         """Install the chart on the hub; the operator runs outside, so the Deployment has no replicas."""
         sets = [word for value in ("operator.replicas=0", *values) for word in ("--set", value)]
-        helm = self.provider.binary("helm")
         return run(
             [
-                helm,
+                self._helm,
                 "upgrade",
                 "--install",
                 RELEASE,
