@@ -50,7 +50,7 @@ def test_what_cannot_be_started_is_said(guard: Guard) -> None:
 
 def test_closing_ends_servers_and_folder(guard: Guard, processes_of: Callable[[str], list[str]]) -> None:
     _start(guard, SLEEP, "600")
-    _start(guard, "/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done")
+    _start(guard, "/bin/sh", "-c", "trap '' TERM; exec sleep 600")
     guard.close()
     assert not guard.folder.exists()
     assert not processes_of(str(guard.folder))
