@@ -150,6 +150,15 @@ class Batch:
             found[:, self.site_p[starts]] = np.logical_or.reduceat(any_rp, starts, axis=1)
         return found
 
+    @cached_property
+    def holders(self) -> Mapping[str, Bools]:
+        """Of every dataset that lies at some site, the sites with a copy. Shape (S,) each."""
+        found: dict[str, Bools] = {}
+        for s, view in enumerate(self.sites):
+            for name in view.site.spec.cached_datasets:
+                found.setdefault(name, np.zeros(len(self.sites), dtype=bool))[s] = True
+        return found
+
     # --- the network
 
     @cached_property

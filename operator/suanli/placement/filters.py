@@ -19,6 +19,7 @@ from suanli.placement.packing import Node, Nodes, Shape, nodes_of, slots
 from suanli.placement.rules import matches_rp, names_s
 from suanli.placement.scores import Costs
 from suanli.placement.snapshot import FreeNodes
+from suanli.placement.transfer import least_ms_rs
 
 
 @dataclass(frozen=True)
@@ -153,16 +154,18 @@ def cost_limit(b: Batch, costs: Costs) -> Verdicts:
 
 
 def deadline(b: Batch, costs: Costs) -> Verdicts:
-    """All sites, while the expected run ends in time."""
-    late_ms_r = b.now_ms + b.duration_ms_r - b.deadline_ms_r
-    allowed_rs = np.asarray(np.broadcast_to((late_ms_r <= 0)[:, None], (len(b.rows), len(b.sites))))
+    """Sites where the expected run ends in time, at the earliest once the inputs have come over links of their own."""
+    least_rs = least_ms_rs(b)
+    late_ms_rs = b.now_ms + b.duration_ms_r[:, None] - b.deadline_ms_r[:, None] + least_rs
 
     def why(r: int, s: int) -> str:
         timing = b.rows[r].spec.timing
-        late = duration_text(int(late_ms_r[r]) * 1_000)
-        return f"would end {timing.expected_duration} after now, {late} after timing.deadline {timing.deadline}"
+        late = duration_text(int(late_ms_rs[r, s]) * 1_000)
+        moving = int(least_rs[r, s])
+        inputs = f" and {duration_text(moving * 1_000)} of moving inputs" if moving else ""
+        return f"would end {timing.expected_duration}{inputs} after now, {late} after timing.deadline {timing.deadline}"
 
-    return Verdicts(Reason.DEADLINE_UNREACHABLE, allowed_rs, why)
+    return Verdicts(Reason.DEADLINE_UNREACHABLE, late_ms_rs <= 0, why)
 
 
 def node_size(b: Batch, costs: Costs) -> Verdicts:

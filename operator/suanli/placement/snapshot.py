@@ -57,16 +57,20 @@ class WaitingJob:
 
 @dataclass(frozen=True)
 class Country:
-    """Regions, links and the policy in force; what is derived from them is derived once."""
+    """Regions, links and the policy in force; what is derived from them is derived once.
+
+    With `before`, the network of the country as it was, only the paths that a changed link can be on are searched again.
+    """
 
     regions: Mapping[str, ComputeRegion]
     links: Mapping[str, ComputeLink]
     policy: HubPolicy | None
+    before: Network | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def network(self) -> Network:
         """One-way times and transfer prices between places."""
-        return Network(self.regions.values(), self.links.values())
+        return Network(self.regions.values(), self.links.values(), self.before)
 
     @cached_property
     def hub_by_region(self) -> Mapping[str, Hub]:

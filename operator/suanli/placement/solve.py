@@ -17,6 +17,7 @@ from suanli.placement.packing import nodes_of
 from suanli.placement.prices import ascend
 from suanli.placement.scores import Costs, score
 from suanli.placement.snapshot import Country, Decision, Plan, Prices, SiteView, WaitingJob
+from suanli.placement.transfer import Traffic
 
 PPM = 1_000_000
 RESOURCES = 4
@@ -41,8 +42,9 @@ def place(
     sieve = sift(batch, costs)
     market = market_of(batch, costs, sieve)
     solution = solve(market, _start(batch, warm))
+    traffic = Traffic(batch, solution.draft.placed_rp)
     return Plan(
-        decisions | _explained(batch, explain.Explainer(batch, costs, sieve), solution.draft),
+        decisions | _explained(batch, explain.Explainer(batch, costs, sieve, traffic), solution.draft),
         solution.gap_ppm,
         _prices(batch, solution.price_pk),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from checker.money import PAID, Money
+from checker.moving import least_ms
 from checker.room import Amounts, Groups, tasks_that_fit
 from checker.rules import is_about, names
 from checker.ways import Ways
@@ -186,9 +187,9 @@ def _cost(judge: Judge, job: WaitingJob, place: Place) -> bool:
     return most is not None and judge.paid(job, place) > int(most)
 
 
-def _deadline(judge: Judge, job: WaitingJob, _: Place) -> bool:
+def _deadline(judge: Judge, job: WaitingJob, place: Place) -> bool:
     timing = job.job.spec.timing
-    ends = judge.now_ms + milliseconds(timing.expected_duration)
+    ends = judge.now_ms + milliseconds(timing.expected_duration) + least_ms(judge.ways, job.job.spec, place.site)
     return timing.deadline is not None and ends > moment_ms(timing.deadline)
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from checker.rules import is_about, names
 from checker.ways import Ways
 from checker.wire import amount, half_even, milliseconds
-from suanli.api.job import ComputeJobSpec
+from suanli.api.job import ComputeJobSpec, DataInput
 from suanli.api.site import ComputeSite, Energy, SiteResource
 from suanli.placement.snapshot import Country
 
@@ -69,7 +69,7 @@ class Money:
     def _transfer(self, spec: ComputeJobSpec, site: ComputeSite) -> Fraction:
         if spec.data is None:
             return Fraction(0)
-        pieces = [(piece.region, piece.size) for piece in spec.data.inputs]
+        pieces = [(piece.region, piece.size) for piece in spec.data.inputs if not has_copy(site, piece)]
         if spec.data.outputs is not None:
             pieces.append((spec.data.outputs.region, spec.data.outputs.size))
         default = Fraction(self._policy.transfer_price_per_gib) * 10**6 if self._policy else Fraction(0)
@@ -93,6 +93,11 @@ class Money:
         days, rest = divmod(minutes, 1440)
         first = local.hour * 60 + local.minute
         return Fraction(days * sum(day) + sum(day[(first + i) % 1440] for i in range(rest)), minutes)
+
+
+def has_copy(site: ComputeSite, piece: DataInput) -> bool:
+    """Whether a copy of the dataset lies at the site, so that nothing is moved."""
+    return piece.dataset is not None and piece.dataset in site.spec.cached_datasets
 
 
 def _day(energy: Energy, month: int) -> list[int]:

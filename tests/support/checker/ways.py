@@ -14,16 +14,21 @@ EARTH_KM = 6371.0088
 
 @dataclass(frozen=True)
 class Way:
-    """One way: its time, whether links made it, its price in micro-yuan per GiB if one is named, its width if all are known."""
+    """One way: its time, whether links made it, its price in micro-yuan per GiB if one is named, its width if all are known.
+
+    `over` are the links by name, each with its width.
+    """
 
     us: int
     measured: bool
     price: Fraction | None = None
     width: Fraction | None = None
+    over: tuple[tuple[str, Fraction | None], ...] = ()
 
 
 @dataclass(frozen=True)
 class _Link:
+    name: str
     ends: tuple[str, str]
     us: int
     price: Fraction | None
@@ -37,14 +42,16 @@ class Ways:
         self._country = country
         self._links = [
             _Link(
+                name,
                 (link.spec.endpoints[0], link.spec.endpoints[1]),
                 microseconds(link.spec.one_way),
                 None if link.spec.price_per_gib is None else Fraction(link.spec.price_per_gib) * 10**6,
                 None if link.spec.bandwidth is None else amount(link.spec.bandwidth),
             )
-            for link in country.links.values()
+            for name, link in country.links.items()
+            if link.spec.desired_state.value == "Up"
         ]
-        self._named = {end for link in self._links for end in link.ends}
+        self._named = {end for link in country.links.values() for end in link.spec.endpoints}
         self._found: dict[tuple[str, str, str], Way | None] = {}
 
     def way(self, origin: str, site: str, region: str) -> Way | None:
@@ -102,6 +109,7 @@ class Ways:
                 measured=True,
                 price=sum(prices, Fraction(0)) if prices else None,
                 width=min(widths) if len(widths) == len(used) else None,
+                over=tuple((link.name, link.width) for link in used),
             )
             return
         for link in self._links:
