@@ -391,6 +391,10 @@ def _job(taste: Taste, i: int) -> WaitingJob:
         spec |= _conditions(dice, spec["timing"])
     if taste.rich:
         spec |= _data(taste, dice)
+        if not taste.plain and spec.get("data", {}).get("inputs") and dice.random() < 0.5:
+            late = f"{dice.randrange(8, 24):02}:{dice.randrange(60):02}"
+            spec["timing"] = {**spec["timing"], "deadline": f"2026-01-31T{late}:00Z"}
+            spec["timing"].pop("notBefore", None)
     memory = dice.choice(["1Mi", "1Gi", "4Gi", "8Gi", "60Gi"])
     cores = dice.choice(["500m", "1", "1", "2", "8"])
     tasks = dice.choice([1, 1, 1, 2, 3, 6])
