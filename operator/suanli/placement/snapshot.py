@@ -17,13 +17,18 @@ OUTSIDE = "Outside"
 
 @dataclass(frozen=True)
 class FreeNodes:
-    """`count` equal nodes and what each can still take."""
+    """`count` equal nodes and what each can still take; less than nothing is nothing."""
 
     count: int
     cpu_milli: int
     memory_bytes: int
     cards: int
     pods: int = 110
+
+    def __post_init__(self) -> None:
+        for name in ("count", "cpu_milli", "memory_bytes", "cards", "pods"):
+            if getattr(self, name) < 0:
+                object.__setattr__(self, name, 0)
 
 
 @dataclass(frozen=True)

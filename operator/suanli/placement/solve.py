@@ -15,7 +15,7 @@ from suanli.placement.filters import Sieve, sift
 from suanli.placement.market import Market, merged
 from suanli.placement.packing import nodes_of
 from suanli.placement.prices import ascend
-from suanli.placement.scores import Costs, score
+from suanli.placement.scores import MOST_MICRO_YUAN, Costs, score
 from suanli.placement.snapshot import Country, Decision, Plan, Prices, SiteView, WaitingJob
 from suanli.placement.transfer import Traffic
 
@@ -160,7 +160,8 @@ def _start(batch: Batch, warm: Prices | None) -> Floats:
     none = (0.0,) * RESOURCES
     known = warm.by_pool if warm else {}
     prices = [known.get((batch.sites[p.site].site.metadata.name, p.resource.class_), none) for p in batch.pools]
-    return np.array(prices, dtype=float).reshape(len(batch.pools), RESOURCES)
+    start_pk = np.array(prices, dtype=float).reshape(len(batch.pools), RESOURCES)
+    return np.asarray(np.nan_to_num(start_pk, posinf=0.0, neginf=0.0).clip(0.0, MOST_MICRO_YUAN))
 
 
 def _prices(batch: Batch, price_pk: Floats) -> Prices:
