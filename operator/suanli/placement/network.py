@@ -50,7 +50,7 @@ class Tree:
 
     us: Mapping[str, float]
     before: Mapping[str, Sequence[str]]
-    paths: dict[str, Path] = field(default_factory=dict)  # those that were asked for
+    paths: dict[str, tuple[Path, Sequence[Wire]]] = field(default_factory=dict)  # those that were asked for
 
 
 class Network:
@@ -81,19 +81,15 @@ class Network:
         place = self._place(site, region)
         if place == origin:
             return HERE
-        tree = self._tree(origin)
-        if place not in tree.us:
-            return Path(self.estimated_us(origin, region), measured=False)
-        if place not in tree.paths:
-            tree.paths[place] = _along(self._back(tree, place))
-        return tree.paths[place]
+        known = self._known(origin, place)
+        return known[0] if known else Path(self.estimated_us(origin, region), measured=False)
 
     def wires(self, origin: str, site: str, region: str) -> Sequence[Wire]:
         """The links of that path, from the site backwards; none where it stands at the origin or is estimated."""
         if region not in self._at or origin not in self._at:
             return ()
-        tree, place = self._tree(origin), self._place(site, region)
-        return self._back(tree, place) if place in tree.us else ()
+        known = self._known(origin, self._place(site, region))
+        return known[1] if known else ()
 
     def distance_km(self, one: str, other: str) -> float:
         """Great-circle distance of two regions (haversine)."""
@@ -146,6 +142,16 @@ class Network:
             self._from[origin] = Tree(us=found[1], before=found[0])
         return self._from[origin]
 
+    def _known(self, origin: str, place: str) -> tuple[Path, Sequence[Wire]] | None:
+        """The path that links make, and the links; None where they do not reach the place."""
+        tree = self._tree(origin)
+        if place not in tree.paths:
+            if place not in tree.us:
+                return None
+            wires = self._back(tree, place)
+            tree.paths[place] = _along(wires), wires
+        return tree.paths[place]
+
     def _back(self, tree: Tree, place: str) -> list[Wire]:
         """The links from a place back to the origin. Of ways equally fast the one whose link is first by name."""
         found: list[Wire] = []
@@ -157,6 +163,8 @@ class Network:
 
 
 def _along(wires: Sequence[Wire]) -> Path:
+    if not wires:
+        return HERE
     prices = [wire.price for wire in wires if wire.price is not None]
     widths = [wire.bps for wire in wires if wire.bps is not None]
     return Path(

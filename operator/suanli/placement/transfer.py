@@ -1,7 +1,6 @@
 """Moving data: what comes from where, and how long that takes, alone and beside the other transfers of a plan."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +61,8 @@ def least_ms_rs(b: Batch) -> Ints:
     rules nothing out; jobs without a deadline are not looked at.
     """
     least_rs = np.zeros((len(b.rows), len(b.sites)), dtype=np.int64)
+    bps_us = [np.array([path.bandwidth_bps or 0 for path in ways], dtype=np.int64) for ways in b.paths_us]
+    kinds_u = [np.unique(bps_s, return_inverse=True) for bps_s in bps_us]
     for r, row in enumerate(b.rows):
         if row.spec.timing.deadline is None:
             continue
@@ -69,21 +70,14 @@ def least_ms_rs(b: Batch) -> Ints:
         for piece in inputs_of(b, r):
             from_[piece.region].append(piece)
         for region, pieces in from_.items():
-            least_rs[r] = np.maximum(least_rs[r], _least_ms_s(b, region, pieces))
+            kinds, kind_s = kinds_u[b.region_index[region]]
+            whole_ = sum(piece.size for piece in pieces)
+            least_s = np.array([_ms(whole_, bps) for bps in kinds.tolist()], dtype=np.int64)[kind_s]
+            for s in np.flatnonzero(sum(lies_at_s(b, piece) for piece in pieces)).tolist():
+                here = sum(piece.size for piece in pieces if lies_at_s(b, piece)[s])
+                least_s[s] = _ms(whole_ - here, int(kinds[kind_s[s]]))
+            least_rs[r] = np.maximum(least_rs[r], least_s)
     return least_rs
-
-
-def _least_ms_s(b: Batch, region: str, pieces: Sequence[Piece]) -> Ints:
-    """The same for what comes from one region. Shape (S,). Sites with equal copies and bandwidths are reckoned once."""
-    bps_s = [path.bandwidth_bps or 0 for path in b.paths_us[b.region_index[region]]]
-    here_ks = [lies_at_s(b, piece).tolist() for piece in pieces if piece.dataset in b.holders]
-    known: dict[tuple[object, ...], int] = {}
-    least = []
-    for s, key in enumerate(zip(bps_s, *here_ks, strict=True)):
-        if key not in known:
-            known[key] = _ms(sum(p.size for p in pieces if not lies_at_s(b, p)[s]), bps_s[s]) if bps_s[s] else 0
-        least.append(known[key])
-    return np.array(least, dtype=np.int64)
 
 
 class Traffic:
@@ -125,5 +119,5 @@ class Traffic:
 
 
 def _ms(size: int, bps: int) -> int:
-    """Rounded up."""
-    return -(-size * MS_BITS_PER_BYTE // bps)
+    """Rounded up; no time where the bandwidth is not known."""
+    return -(-size * MS_BITS_PER_BYTE // bps) if bps else 0
