@@ -59,15 +59,17 @@ def test_prices_add_up_and_the_narrowest_link_is_the_width() -> None:
         a_link("here", "behind", "3ms", pricePerGib="0.10", bandwidth="10G"),
         a_link("behind", "there", "4ms", pricePerGib="0.02", bandwidth="400M"),
     )
-    expected = Path(7_000, measured=True, price_micro_yuan_per_gib=120_000, bandwidth_bps=400_000_000)
+    expected = Path(7_000, measured=True, price_micro_yuan_per_gib=120_000, unpriced=0, bandwidth_bps=400_000_000)
     assert network.path("here", "site", "there") == expected
 
 
-def test_a_price_that_only_some_links_name_counts_and_a_width_does_not() -> None:
+def test_links_that_name_no_price_are_counted_and_a_width_that_only_some_name_is_none() -> None:
     network = a_network(
         a_link("here", "behind", "3ms", pricePerGib="0.10", bandwidth="10G"), a_link("behind", "there", "4ms")
     )
-    assert network.path("here", "site", "there") == Path(7_000, measured=True, price_micro_yuan_per_gib=100_000)
+    assert network.path("here", "site", "there") == Path(
+        7_000, measured=True, price_micro_yuan_per_gib=100_000, unpriced=1
+    )
 
 
 def test_of_parallel_links_the_faster_one_counts() -> None:
@@ -87,12 +89,14 @@ def test_of_ways_equally_fast_it_is_always_the_same_one() -> None:
 
 def test_a_site_without_a_link_stands_at_its_region() -> None:
     assert a_network().path("here", "site", "here") is HERE
-    assert Path(0, measured=True, price_micro_yuan_per_gib=0) == HERE
+    assert Path(0, measured=True, price_micro_yuan_per_gib=0, unpriced=0) == HERE
 
 
 def test_a_site_with_its_own_link_is_behind_it() -> None:
     network = a_network(a_link("site", "here", "1.5ms", pricePerGib="0.5"), a_link("here", "there", "3ms"))
-    assert network.path("here", "site", "here") == Path(1_500, measured=True, price_micro_yuan_per_gib=500_000)
+    assert network.path("here", "site", "here") == Path(
+        1_500, measured=True, price_micro_yuan_per_gib=500_000, unpriced=0
+    )
     assert network.path("there", "site", "here").one_way_us == 4_500
     assert network.path("there", "other", "here").one_way_us == 3_000
 
@@ -228,5 +232,5 @@ def test_every_path_is_what_an_independent_search_finds(taste: Taste) -> None:
                 else:
                     price, width = path.price_micro_yuan_per_gib, path.bandwidth_bps
                     assert (path.one_way_us, path.measured) == (way.us, way.measured)
-                    assert (None if price is None else Fraction(price)) == way.price
+                    assert (Fraction(price), path.unpriced) == (way.price, way.unpriced)
                     assert width is None or Fraction(width) == way.width

@@ -141,6 +141,16 @@ def test_every_link_of_a_path_has_its_price() -> None:
     assert lines(a_world([a_job(data=data)], [a_site()], a_country(regions, links)))["transfer"] == 10 * 130_000
 
 
+def test_a_link_without_a_price_costs_the_policys_however_many_others_name_one() -> None:
+    regions = [a_region("here"), a_region("half-way", "31", "111"), a_region("there", "32", "112")]
+    policy = a_policy(transferPricePerGib="0.02")
+    data = {"inputs": [{"name": "a", "region": "there", "size": "10Gi"}]}
+    for price, expected in (({}, 40_000), ({"pricePerGib": "0.10"}, 120_000), ({"pricePerGib": "0"}, 20_000)):
+        links = [a_link("there", "half-way", "3ms", **price), a_link("half-way", "here", "3ms")]
+        world = a_world([a_job(data=data)], [a_site()], a_country(regions, links, policy))
+        assert lines(world)["transfer"] == 10 * expected
+
+
 def test_a_dataset_that_lies_at_the_site_is_not_moved() -> None:
     regions = [a_region("here"), a_region("there", "31", "111")]
     country = a_country(regions, [a_link("there", "here", "3ms", pricePerGib="0.10")])

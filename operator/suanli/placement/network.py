@@ -19,17 +19,19 @@ ROUTING_FACTOR = 1.5  # fibre against the great circle; the ceiling of the 2023-
 class Path:
     """The way from one place to another.
 
-    Units: `one_way_us` µs; `price_micro_yuan_per_gib` the sum over its links, None where no link of it names a price;
-    `bandwidth_bps` bit/s of its narrowest link, None where one is unknown.
+    Units: `one_way_us` µs; `price_micro_yuan_per_gib` the sum over its links that name a price, `unpriced` how many do not
+    and so cost the policy's (an estimated path counts as one); `bandwidth_bps` bit/s of its narrowest link, None where one
+    is unknown.
     """
 
     one_way_us: int
     measured: bool
-    price_micro_yuan_per_gib: int | None = None
+    price_micro_yuan_per_gib: int = 0
+    unpriced: int = 1
     bandwidth_bps: int | None = None
 
 
-HERE = Path(0, measured=True, price_micro_yuan_per_gib=0)
+HERE = Path(0, measured=True, unpriced=0)
 NOWHERE = Path(1 << 60, measured=False)  # to a region that does not exist
 
 
@@ -170,7 +172,8 @@ def _along(wires: Sequence[Wire]) -> Path:
     return Path(
         sum(wire.us for wire in wires),
         measured=True,
-        price_micro_yuan_per_gib=sum(prices) if prices else None,
+        price_micro_yuan_per_gib=sum(prices),
+        unpriced=len(wires) - len(prices),
         bandwidth_bps=min(widths) if len(widths) == len(wires) else None,
     )
 

@@ -65,8 +65,8 @@ def energy_cost(b: Batch) -> Floats:
 def transfer_cost(b: Batch) -> Floats:
     """Moving inputs to the site and outputs from it, per GiB and link of the path.
 
-    A path whose links name no price, or that is estimated, costs the policy's transferPricePerGib. A dataset of which a copy
-    lies at the site is not moved.
+    A link that names no price, and a path that is estimated, costs the policy's transferPricePerGib. A dataset of which a
+    copy lies at the site is not moved.
     """
     price_us = _transfer_price_us(b)
     cost_rs = np.zeros((len(b.rows), len(b.sites)))
@@ -172,8 +172,5 @@ def _transfer_price_us(b: Batch) -> Floats:
     policy = b.country.policy
     default = micro(policy.spec.transfer_price_per_gib) if policy else 0
     return np.array(
-        [
-            [float(default if p.price_micro_yuan_per_gib is None else p.price_micro_yuan_per_gib) for p in ways]
-            for ways in b.paths_us
-        ]
+        [[float(p.price_micro_yuan_per_gib + p.unpriced * default) for p in ways] for ways in b.paths_us]
     ).reshape(len(b.region_index), len(b.sites))

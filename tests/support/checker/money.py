@@ -76,7 +76,7 @@ class Money:
         total = Fraction(0)
         for region, size in pieces:
             way = self._ways.way(region, site.metadata.name, site.spec.region)
-            price = default if way is None or way.price is None else way.price
+            price = default if way is None else way.price + way.unpriced * default
             total += -(-amount(size) // 1) * price / GIB
         return total
 

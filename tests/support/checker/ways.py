@@ -14,14 +14,15 @@ EARTH_KM = 6371.0088
 
 @dataclass(frozen=True)
 class Way:
-    """One way: its time, whether links made it, its price in micro-yuan per GiB if one is named, its width if all are known.
+    """One way: its time, whether links made it, its width if all are known, its price in micro-yuan per GiB as far as named.
 
-    `over` are the links by name, each with its width.
+    `unpriced` are the stretches that name no price; `over` the links by name, each with its width.
     """
 
     us: int
     measured: bool
-    price: Fraction | None = None
+    price: Fraction = Fraction(0)
+    unpriced: int = 1
     width: Fraction | None = None
     over: tuple[tuple[str, Fraction | None], ...] = ()
 
@@ -75,12 +76,14 @@ class Ways:
             return None
         place = site if site in self._named and site not in regions else region
         if place == origin:
-            return Way(0, measured=True, price=Fraction(0))
+            return Way(0, measured=True, unpriced=0)
         times = self._times(origin)
         if place not in times:
             return Way(math.ceil(self._km(origin, region) * 0.005 * 1.5 * 1000), measured=False)
         ways = set(self._tight(times, [origin], place))
-        assert len({(w.price, w.width) for w in ways}) == 1, f"two equally fast ways from {origin} to {place} differ"
+        assert len({(w.price, w.unpriced, w.width) for w in ways}) == 1, (
+            f"two equally fast ways from {origin} to {place} differ"
+        )
         return ways.pop()
 
     def _times(self, origin: str) -> dict[str, int]:
@@ -107,7 +110,8 @@ class Ways:
             yield Way(
                 times[goal],
                 measured=True,
-                price=sum(prices, Fraction(0)) if prices else None,
+                price=sum(prices, Fraction(0)),
+                unpriced=len(used) - len(prices),
                 width=min(widths) if len(widths) == len(used) else None,
                 over=tuple((link.name, link.width) for link in used),
             )
