@@ -71,11 +71,11 @@ def least_ms_rs(b: Batch) -> Ints:
             from_[piece.region].append(piece)
         for region, pieces in from_.items():
             kinds, kind_s = kinds_u[b.region_index[region]]
-            whole_ = sum(piece.size for piece in pieces)
-            least_s = np.array([_ms(whole_, bps) for bps in kinds.tolist()], dtype=np.int64)[kind_s]
+            all_ = sum(piece.size for piece in pieces)
+            least_s = np.array([_ms(all_, bps) for bps in kinds.tolist()], dtype=np.int64)[kind_s]
             for s in np.flatnonzero(sum(lies_at_s(b, piece) for piece in pieces)).tolist():
                 here = sum(piece.size for piece in pieces if lies_at_s(b, piece)[s])
-                least_s[s] = _ms(whole_ - here, int(kinds[kind_s[s]]))
+                least_s[s] = _ms(all_ - here, int(kinds[kind_s[s]]))
             least_rs[r] = np.maximum(least_rs[r], least_s)
     return least_rs
 
