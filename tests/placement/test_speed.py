@@ -8,9 +8,8 @@ from worlds import NOW_MS, Raw, a_class, a_country, a_job, a_site, a_world
 HOUR = 3_600_000
 
 
-def fast(name: str, petaflops: str | None = None, precision: str = "FP16", **more: object) -> Raw:
-    speed = {"petaflops": petaflops} if petaflops else {}
-    return a_class(name, precision=precision, **speed, **more)
+def fast(name: str, petaflops: str | None = None, precision: str = "FP16", **more: str) -> Raw:
+    return a_class(name, precision=precision, **({"petaflops": petaflops} if petaflops else {}) | more)
 
 
 def lasts(classes: list[str], *offers: Raw, duration: str = "6h") -> list[int]:

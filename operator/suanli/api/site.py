@@ -255,9 +255,9 @@ class HourlyPrices(Model):
         ATOMIC,
         Field(
             min_length=1,
-            max_length=336,
+            max_length=240,
             description='CNY per kWh of each hour in turn as decimal strings, such as "0.312"; below zero too. At most 336, two '
-            "weeks. Every hour after the last one is expected to cost halfway between the price of the same hour of the last day "
+            "days. Every hour after the last one is expected to cost halfway between the price of the same hour of the last day "
             "given and the median of the last seven days'.",
         ),
     ]
