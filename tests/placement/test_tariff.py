@@ -89,11 +89,12 @@ def test_hourly_prices_hold_from_their_first_hour_on() -> None:
     assert paid(told, "2026-01-31T00:45:00Z", 1) == pytest.approx(1_500 - 750)
 
 
-def test_after_less_than_a_day_of_hours_the_schedule_holds_where_no_same_hour_is_known() -> None:
+def test_of_hours_that_nothing_is_known_of_the_schedule_holds_or_the_mean() -> None:
     told = hourly("2026-01-31T00:00:00Z", [2, 3], **scheduled("Asia/Shanghai", band("00:00", "24:00", "1")))
     assert paid(told, "2026-01-31T02:00:00Z", 22) == pytest.approx(22_000)
     assert paid(told, "2026-02-01T00:00:00Z", 3) == pytest.approx(2_000 + 3_000 + 1_000)
-    assert paid(hourly("2026-01-31T00:00:00Z", [2, 3]), "2026-01-31T02:00:00Z", 22) == 0
+    assert paid(hourly("2026-01-31T00:00:00Z", [2, 3]), "2026-01-31T02:00:00Z", 22) == pytest.approx(22 * 2_500)
+    assert paid(hourly("2026-02-01T00:00:00Z", [2, 3]), "2026-01-31T23:00:00Z", 2) == pytest.approx(2_500 + 2_000)
 
 
 def test_an_hour_after_the_last_is_expected_between_the_day_before_and_the_median_of_a_week() -> None:

@@ -294,7 +294,7 @@ class Energy(Model):
         HourlyPrices | None,
         Field(
             description="Prices of single hours, such as a market's of tomorrow; from their first hour on they hold in place of "
-            "priceSchedule."
+            "priceSchedule. If there is no priceSchedule, an hour of which they say nothing counts with their mean."
         ),
     ] = None
 

@@ -63,9 +63,10 @@ def price_curve(energy: Energy, since_ms: int, until_ms: int) -> Curve:
 
 
 def _schedule(energy: Energy, since_ms: int, until_ms: int) -> Curve:
-    """The bands of every local day, cut to the span."""
+    """The bands of every local day, cut to the span; of a site without bands the mean of its hourly prices: unknown is not free."""
     if not energy.price_schedule:
-        return Curve(np.array([since_ms, until_ms]), np.zeros(1))
+        given = [micro(text) for text in energy.hourly_prices.prices_per_kwh] if energy.hourly_prices else [0]
+        return Curve(np.array([since_ms, until_ms]), np.array([sum(given) / len(given)]))
     first = _local(since_ms, energy.timezone).date().toordinal()
     days = (until_ms - since_ms) // MS_PER_DAY + 2
     midnight_d = _midnights_ms(energy.timezone, first, days + 1)

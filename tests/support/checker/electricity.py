@@ -54,7 +54,10 @@ def _price(given: list[Fraction], hour: int) -> Fraction | None:
 def _by_bands(energy: Energy, since_ms: int, until_ms: int) -> Fraction:
     """The same by the schedule alone: whole days by their sum, parts of days minute by minute."""
     if not energy.price_schedule:
-        return Fraction(0)
+        given = (
+            [Fraction(text) for text in energy.hourly_prices.prices_per_kwh] if energy.hourly_prices else [Fraction(0)]
+        )
+        return sum(given, Fraction(0)) / len(given) * 10**6 * (until_ms - since_ms)
     zone, total, sums = ZoneInfo(energy.timezone), 0, dict[int, int]()
     for begin, end, month, plain in _days(zone, since_ms, until_ms):
         if plain and end - begin == DAY_MS:
