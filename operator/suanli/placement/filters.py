@@ -154,18 +154,16 @@ def cost_limit(b: Batch, costs: Costs) -> Verdicts:
 
 
 def deadline(b: Batch, costs: Costs) -> Verdicts:
-    """Sites where the expected run ends in time, at the earliest once the inputs have come over links of their own."""
-    least_rs = least_ms_rs(b)
-    late_ms_rs = b.now_ms + b.duration_ms_r[:, None] - b.deadline_ms_r[:, None] + least_rs
+    """Pools where the expected run ends in time, begun now, at the earliest once the inputs have come over links of their own."""
+    moving_rp = least_ms_rs(b)[:, b.site_p]
+    late_ms_rp = b.now_ms + b.duration_ms_rp - b.deadline_ms_r[:, None] + moving_rp
 
-    def why(r: int, s: int) -> str:
-        timing = b.rows[r].spec.timing
-        late = duration_text(int(late_ms_rs[r, s]) * 1_000)
-        moving = int(least_rs[r, s])
-        inputs = f" and {duration_text(moving * 1_000)} of moving inputs" if moving else ""
-        return f"would end {timing.expected_duration}{inputs} after now, {late} after timing.deadline {timing.deadline}"
+    def why(r: int, p: int) -> str:
+        lasts, late = (duration_text(int(ms[r, p]) * 1_000) for ms in (b.duration_ms_rp, late_ms_rp))
+        moving = f" and {duration_text(int(moving_rp[r, p]) * 1_000)} of moving inputs" if moving_rp[r, p] else ""
+        return f"would end {lasts}{moving} after now, {late} after timing.deadline {b.rows[r].spec.timing.deadline}"
 
-    return Verdicts(Reason.DEADLINE_UNREACHABLE, late_ms_rs <= 0, why)
+    return Verdicts(Reason.DEADLINE_UNREACHABLE, late_ms_rp <= 0, why, by_pool=True)
 
 
 def node_size(b: Batch, costs: Costs) -> Verdicts:
