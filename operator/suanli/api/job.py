@@ -218,6 +218,13 @@ class DataInput(Model):
     name: Annotated[Name, Field(description="A name for it, unique in the job.")]
     region: Annotated[Name, Field(description="ComputeRegion where it lies.")]
     size: Annotated[DataSize, Field(description='Its size, such as "2Ti"; moving it is part of the cost.')]
+    dataset: Annotated[
+        Name | None,
+        Field(
+            description="Name of the dataset that it is; a site that lists it in cachedDatasets has a copy, so nothing is moved "
+            "there. Absent: it is moved wherever the job runs."
+        ),
+    ] = None
 
 
 class DataOutput(Model):
@@ -233,7 +240,12 @@ class Data(Model):
     inputs: Annotated[list[DataInput], keyed("name"), Field(max_length=32, description="What the job reads.")] = []
     outputs: Annotated[DataOutput | None, Field(description="What the job writes.")] = None
     allowed_regions: Annotated[
-        Names, Field(max_length=64, description="The job runs on sites of these regions only; empty: any.")
+        Names,
+        Field(
+            max_length=64,
+            description="The job runs, and its inputs come, only to sites of these regions; empty: any. Results go where "
+            "outputs says.",
+        ),
     ] = []
     allowed_sites: Annotated[
         Names, Field(max_length=64, description="The job runs on these sites only; empty: any.")
@@ -268,7 +280,10 @@ class Timing(Model):
 
     expected_duration: Annotated[
         Span,
-        Field(description='How long it is expected to run, such as "6h"; for cost and deadline, and never enforced.'),
+        Field(
+            description='How long it is expected to run on the class it wishes first, such as "6h"; on another class of the same '
+            "precision longer or shorter by their petaflops. For cost and deadline, and never enforced."
+        ),
     ] = "1h"
     not_before: Annotated[
         Time | None, Field(description='Not to start earlier than this time, such as "2026-01-31T08:00:00Z".')
@@ -278,7 +293,11 @@ class Timing(Model):
         Field(description="To be finished by then, as far as expectedDuration is right; too late, it is not started."),
     ] = None
     deferrable: Annotated[
-        Span | None, Field(description='May be put off by this much for cheaper or greener hours, such as "12h".')
+        Span | None,
+        Field(
+            description='May be put off for cheaper or greener hours by this much, such as "12h", counted from when it was created '
+            "or, if that is later, from notBefore; never so far that it would miss its deadline. Absent: it starts as soon as it can."
+        ),
     ] = None
 
 
@@ -460,7 +479,14 @@ class Estimate(Model):
     """What is to be expected."""
 
     cost: Annotated[MicroYuan | None, Field(description="Micro-yuan of the expected run.")] = None
-    transfer_time: Annotated[DurationText | None, Field(description="Time to move its inputs.")] = None
+    transfer_time: Annotated[
+        DurationText | None,
+        Field(
+            description="Time to move its inputs while the jobs placed with it move theirs over the same links; absent where "
+            "nothing is moved or a bandwidth is not known."
+        ),
+    ] = None
+    start: Annotated[Time | None, Field(description="When it is to start, of a job that is put off.")] = None
 
 
 class Usage(Model):

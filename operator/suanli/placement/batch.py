@@ -18,6 +18,7 @@ from suanli.base.clock import parse_time_ms
 from suanli.base.units import cpu_milli, duration_ms, duration_us, whole
 from suanli.placement.network import Path
 from suanli.placement.snapshot import ClassRoom, Country, SiteView, WaitingJob
+from suanli.placement.speed import durations_ms_rp
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -88,8 +89,14 @@ class Batch:
 
     @cached_property
     def duration_ms_r(self) -> Ints:
-        """Expected run. Shape (R,). Units: ms."""
+        """Expected run on the class that is wished first. Shape (R,). Units: ms."""
         return _ints(min(MOST, duration_ms(row.spec.timing.expected_duration)) for row in self.rows)
+
+    @cached_property
+    def duration_ms_rp(self) -> Ints:
+        """Expected run in each pool, by the speed of its class. Shape (R, P). Units: ms."""
+        wishes = [row.spec.resources.class_ for row in self.rows]
+        return durations_ms_rp(self.duration_ms_r, wishes, [pool.resource for pool in self.pools])
 
     @cached_property
     def priority_r(self) -> Ints:
@@ -148,6 +155,15 @@ class Batch:
         if len(self.pools):
             starts = np.flatnonzero(np.diff(self.site_p, prepend=-1))
             found[:, self.site_p[starts]] = np.logical_or.reduceat(any_rp, starts, axis=1)
+        return found
+
+    @cached_property
+    def holders(self) -> Mapping[str, Bools]:
+        """Of every dataset that lies at some site, the sites with a copy. Shape (S,) each."""
+        found: dict[str, Bools] = {}
+        for s, view in enumerate(self.sites):
+            for name in view.site.spec.cached_datasets:
+                found.setdefault(name, np.zeros(len(self.sites), dtype=bool))[s] = True
         return found
 
     # --- the network

@@ -19,6 +19,7 @@ from suanli.placement.packing import Node, Nodes, Shape, nodes_of, slots
 from suanli.placement.rules import matches_rp, names_s
 from suanli.placement.scores import Costs
 from suanli.placement.snapshot import FreeNodes
+from suanli.placement.transfer import least_ms_rs
 
 
 @dataclass(frozen=True)
@@ -153,16 +154,16 @@ def cost_limit(b: Batch, costs: Costs) -> Verdicts:
 
 
 def deadline(b: Batch, costs: Costs) -> Verdicts:
-    """All sites, while the expected run ends in time."""
-    late_ms_r = b.now_ms + b.duration_ms_r - b.deadline_ms_r
-    allowed_rs = np.asarray(np.broadcast_to((late_ms_r <= 0)[:, None], (len(b.rows), len(b.sites))))
+    """Pools where the expected run ends in time, begun now, at the earliest once the inputs have come over links of their own."""
+    moving_rp = least_ms_rs(b)[:, b.site_p]
+    late_ms_rp = b.now_ms + b.duration_ms_rp - b.deadline_ms_r[:, None] + moving_rp
 
-    def why(r: int, s: int) -> str:
-        timing = b.rows[r].spec.timing
-        late = duration_text(int(late_ms_r[r]) * 1_000)
-        return f"would end {timing.expected_duration} after now, {late} after timing.deadline {timing.deadline}"
+    def why(r: int, p: int) -> str:
+        lasts, late = (duration_text(int(ms[r, p]) * 1_000) for ms in (b.duration_ms_rp, late_ms_rp))
+        moving = f" and {duration_text(int(moving_rp[r, p]) * 1_000)} of moving inputs" if moving_rp[r, p] else ""
+        return f"would end {lasts}{moving} after now, {late} after timing.deadline {b.rows[r].spec.timing.deadline}"
 
-    return Verdicts(Reason.DEADLINE_UNREACHABLE, allowed_rs, why)
+    return Verdicts(Reason.DEADLINE_UNREACHABLE, late_ms_rp <= 0, why, by_pool=True)
 
 
 def node_size(b: Batch, costs: Costs) -> Verdicts:

@@ -9,6 +9,7 @@ from suanli.placement import explain
 from suanli.placement.accept import refusals
 from suanli.placement.batch import Batch, Floats, make_batch, queue_order
 from suanli.placement.build import Jobs, by_fractions, by_regret, in_turn
+from suanli.placement.deferral import defer
 from suanli.placement.draft import Draft
 from suanli.placement.effort import Effort
 from suanli.placement.exact import search, value
@@ -18,8 +19,9 @@ from suanli.placement.market import Market, merged
 from suanli.placement.packing import nodes_of
 from suanli.placement.prices import Ascent, ascend, priced, proven_bound
 from suanli.placement.repair import fill_rest, improve
-from suanli.placement.scores import Costs, score
+from suanli.placement.scores import MOST_MICRO_YUAN, Costs, score
 from suanli.placement.snapshot import Country, Decision, Plan, Prices, SiteView, WaitingJob
+from suanli.placement.transfer import Traffic
 
 PPM = 1_000_000
 RESOURCES = 4
@@ -45,6 +47,8 @@ def place(
     refused = refusals(waiting, sites, country, now_ms)
     decisions: dict[str, Decision] = {uid: explain.refused(said) for uid, said in refused.items()}
     asked = [job for job in waiting if job.uid not in refused]
+    decisions |= defer(asked, sites, country, now_ms)
+    asked = [job for job in asked if job.uid not in decisions]
     if not asked:
         return Plan(decisions, prices=warm or Prices())
     batch = make_batch(asked, sites, country, now_ms)
@@ -52,8 +56,9 @@ def place(
     sieve = sift(batch, costs)
     market = market_of(batch, costs, sieve)
     solution = solve(market, _start(batch, warm), effort or Effort(EFFORT_MS), seed)
+    traffic = Traffic(batch, solution.draft.placed_rp)
     return Plan(
-        decisions | _explained(batch, explain.Explainer(batch, costs, sieve), solution.draft),
+        decisions | _explained(batch, explain.Explainer(batch, costs, sieve, traffic), solution.draft),
         solution.gap_ppm,
         _prices(batch, solution.price_pk),
     )
@@ -201,7 +206,8 @@ def _start(batch: Batch, warm: Prices | None) -> Floats:
     none = (0.0,) * RESOURCES
     known = warm.by_pool if warm else {}
     prices = [known.get((batch.sites[p.site].site.metadata.name, p.resource.class_), none) for p in batch.pools]
-    return np.array(prices, dtype=float).reshape(len(batch.pools), RESOURCES)
+    start_pk = np.array(prices, dtype=float).reshape(len(batch.pools), RESOURCES)
+    return np.asarray(np.nan_to_num(start_pk, posinf=0.0, neginf=0.0).clip(0.0, MOST_MICRO_YUAN))
 
 
 def _prices(batch: Batch, price_pk: Floats) -> Prices:

@@ -6,8 +6,9 @@ from fractions import Fraction
 
 from checker.judge import Judge, Place, groups_of, places_of, task_of
 from checker.money import CUT
+from checker.moving import least_ms
 from checker.room import tasks_that_fit
-from checker.wire import amount, microseconds, milliseconds, moment_ms
+from checker.wire import amount, microseconds, moment_ms
 from suanli.api.job import ComputeJobSpec
 from suanli.placement.snapshot import WaitingJob
 
@@ -93,14 +94,20 @@ def _cost(judge: Judge, job: WaitingJob, place: Place, text: str) -> bool:
     return found is not None and is_yuan(found[1], judge.paid(job, place)) and is_yuan(found[2], most)
 
 
-def _deadline(judge: Judge, job: WaitingJob, _: Place, text: str) -> bool:
+def _deadline(judge: Judge, job: WaitingJob, place: Place, text: str) -> bool:
     timing = job.job.spec.timing
-    found = re.fullmatch(r"would end (\S+) after now, (\S+) after timing.deadline (\S+)", text)
-    late_ms = judge.now_ms + milliseconds(timing.expected_duration) - moment_ms(timing.deadline or "")
+    lasts_ms = judge.lasts_ms(job.job.spec, place.resource)
+    moving_ms = least_ms(judge.ways, job.job.spec, place.site)
+    found = re.fullmatch(
+        r"would end (\S+)(?: and (\S+) of moving inputs)? after now, (\S+) after timing.deadline (\S+)", text
+    )
+    late_ms = judge.now_ms + lasts_ms + moving_ms - moment_ms(timing.deadline or "")
     return (
         found is not None
-        and (found[1], found[3]) == (timing.expected_duration, timing.deadline)
-        and (is_time(found[2], late_ms * 1000))
+        and found[4] == timing.deadline
+        and is_time(found[1], lasts_ms * 1000)
+        and (is_time(found[2], moving_ms * 1000) if found[2] else moving_ms == 0)
+        and is_time(found[3], late_ms * 1000)
     )
 
 
