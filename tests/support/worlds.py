@@ -246,10 +246,31 @@ def _policy(taste: Taste, dice: Random) -> HubPolicy:
     spec: Raw = {"hubs": hubs, "latencyTiers": [{"name": n, "oneWay": t} for n, t in TIERS.items()]}
     if not taste.plain:
         spec["placementRules"] = [_rule(dice, i, hubs) for i in range(dice.choice([0, 1, 2, 4]))]
+        spec |= _greens(dice)
+    if len(hubs) > 1:
+        spec["pairings"] = _pairings(dice, hubs)
     if taste.rich:
         spec["transferPricePerGib"] = dice.choice(["0", "0.02", "1.5"])
         spec["carbonPricePerTonne"] = dice.choice(["0", "80", "999999"])
     return a_policy(**spec)
+
+
+def _greens(dice: Random) -> Raw:
+    if dice.random() < 0.5:
+        return {}
+    least = {"minGreenShare": dice.choice(["0", "0.65", "0.9"]), "maxPue": dice.choice(["1.18", "1.5"])}
+    return {"greenSites": {**least, "tiers": _some(dice, [*TIERS, "any"], 5)}}
+
+
+def _pairings(dice: Random, hubs: list[Raw]) -> list[Raw]:
+    """Agreements worth something; who is first in an enclave is asked of worlds of their own."""
+    source, target = dice.sample([hub["name"] for hub in hubs], 2)
+    pairing: Raw = {"from": source, "to": target, "kind": "Pairing"}
+    if dice.random() < 0.7:
+        pairing["weight"] = str(dice.choice([1, 500_000, dice.randrange(1, 10**9)]))
+    if dice.random() < 0.3:
+        pairing["siteSelector"] = {"matchLabels": {"grade": dice.choice(["a", "b"])}}
+    return [pairing] if dice.random() < 0.6 else []
 
 
 def _rule(dice: Random, i: int, hubs: list[Raw]) -> Raw:

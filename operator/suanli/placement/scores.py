@@ -15,7 +15,7 @@ from suanli.api.policy import Effect
 from suanli.api.site import Energy
 from suanli.base.units import MS_PER_HOUR, micro, whole
 from suanli.placement.batch import Batch, Floats, Ints
-from suanli.placement.rules import matches_rp, names_s
+from suanli.placement.rules import matches_rp, names_rs, pairing_rs
 
 GIB = 1 << 30
 MINUTES = 24 * 60
@@ -93,14 +93,19 @@ def carbon_cost(b: Batch) -> Floats:
 
 
 def policy_weight(b: Batch) -> Floats:
-    """Prefer rules take their weight off, Avoid rules put it on, per task and hour."""
+    """Prefer rules and pairings take their weight off, Avoid rules put it on, per task and hour."""
     weight_rp = np.zeros((len(b.rows), len(b.pools)))
     task_hours_r = _hours_r(b) * b.tasks_r
-    for rule in b.country.policy.spec.placement_rules if b.country.policy else ():
+    if b.country.policy is None:
+        return weight_rp
+    for pairing in b.country.policy.spec.pairings:
+        if pairing.weight is not None:
+            weight_rp -= float(pairing.weight) * task_hours_r[:, None] * pairing_rs(pairing, b)[:, b.site_p]
+    for rule in b.country.policy.spec.placement_rules:
         if rule.effect is Effect.REQUIRE or rule.weight is None:
             continue
         sign = -1.0 if rule.effect is Effect.PREFER else 1.0
-        hit_rp = matches_rp(rule, b) & names_s(rule, b)[b.site_p]
+        hit_rp = matches_rp(rule, b) & names_rs(rule, b)[:, b.site_p]
         weight_rp += sign * float(rule.weight) * task_hours_r[:, None] * hit_rp
     return weight_rp
 
