@@ -203,7 +203,11 @@ def test_warnings_change_no_exit_code(put: Put) -> None:
 def test_a_policy_that_forbids_everything_is_told_by_every_job(put: Put) -> None:
     nowhere = {"name": "nowhere", "effect": "Require", "siteSelector": {"matchLabels": {"no": "where"}}}
     ran = Ran("-f", put(HERE, raw("HubPolicy", "national", {"placementRules": [nowhere]}), a_site("one"), a_job("a")))
-    assert (ran.code, ran.err) == (SOME_WAIT, "")
+    assert ran.code == BAD_INPUT
+    assert (
+        "HubPolicy national: rule nowhere requires no=where, and no ComputeSite is such a one: jobs can run nowhere"
+        in ran.err
+    )
     assert (
         "NoFeasibleSite: none of 1 sites: 1 PolicyForbids (one is outside the hubs; rule nowhere requires no=where)"
         in ran.out

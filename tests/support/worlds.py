@@ -148,6 +148,7 @@ class Taste:
     plain: bool = False  # no rule forbids anything but latency, class and capacity
     tight: bool = False  # nearly every job could run nearly everywhere, were it not for the others
     huge: bool = False  # enormous numbers
+    enclaves: bool = False  # hubs have built in other hubs
     rich: bool = field(default=True)  # several classes, data, schedules
 
     def dice(self, *what: object) -> Random:
@@ -237,7 +238,7 @@ def _policy(taste: Taste, dice: Random) -> HubPolicy:
     names = list(REGIONS)
     dice.shuffle(names)
     hubs: list[Raw] = []
-    for i in range(dice.randint(0, 3)):
+    for i in range(dice.randint(2, 3) if taste.enclaves else dice.randint(0, 3)):
         mine = [names.pop() for _ in range(dice.randint(1, 2)) if names]
         hub: Raw = {"name": f"hub-{i}", "side": dice.choice(SIDES), "regions": mine[:1]}
         if mine[1:]:
@@ -248,7 +249,7 @@ def _policy(taste: Taste, dice: Random) -> HubPolicy:
         spec["placementRules"] = [_rule(dice, i, hubs) for i in range(dice.choice([0, 1, 2, 4]))]
         spec |= _greens(dice)
     if len(hubs) > 1:
-        spec["pairings"] = _pairings(dice, hubs)
+        spec["pairings"] = _enclaves(dice, hubs) if taste.enclaves else _pairings(dice, hubs)
     if taste.rich:
         spec["transferPricePerGib"] = dice.choice(["0", "0.02", "1.5"])
         spec["carbonPricePerTonne"] = dice.choice(["0", "80", "999999"])
@@ -271,6 +272,17 @@ def _pairings(dice: Random, hubs: list[Raw]) -> list[Raw]:
     if dice.random() < 0.3:
         pairing["siteSelector"] = {"matchLabels": {"grade": dice.choice(["a", "b"])}}
     return [pairing] if dice.random() < 0.6 else []
+
+
+def _enclaves(dice: Random, hubs: list[Raw]) -> list[Raw]:
+    names = [hub["name"] for hub in hubs]
+    pairs = [dice.sample(names, 2) for _ in range(dice.randint(1, 2))]
+    found: dict[tuple[str, str], Raw] = {}
+    for source, target in pairs:
+        found[source, target] = {"from": source, "to": target, "kind": "Enclave"}
+        if dice.random() < 0.3:
+            found[source, target]["siteSelector"] = {"matchLabels": {"grade": dice.choice(["a", "b"])}}
+    return list(found.values())
 
 
 def _rule(dice: Random, i: int, hubs: list[Raw]) -> Raw:

@@ -5,7 +5,7 @@ s sites, p pools, u regions that some row names.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -60,13 +60,18 @@ class Pool:
 
 @dataclass(frozen=True)
 class Batch:
-    """One cycle's question."""
+    """One cycle's question.
+
+    `claims` are UIDs of jobs that go first in the enclaves of their hub, `closed` pools that take nobody but partners.
+    """
 
     rows: tuple[Row, ...]
     sites: tuple[SiteView, ...]
     pools: tuple[Pool, ...]
     country: Country
     now_ms: int
+    claims: frozenset[str] = frozenset()
+    closed: frozenset[int] = frozenset()
 
     # --- rows
 
@@ -95,6 +100,11 @@ class Batch:
     def priority_r(self) -> Ints:
         """Higher goes first. Shape (R,)."""
         return _ints(row.spec.priority for row in self.rows)
+
+    @cached_property
+    def claimed_r(self) -> Bools:
+        """Rows of jobs with a claim. Shape (R,)."""
+        return np.array([row.jobs[0].uid in self.claims for row in self.rows], dtype=bool)
 
     @cached_property
     def latency_bound_us_r(self) -> Ints:
@@ -195,12 +205,12 @@ def make_batch(waiting: Sequence[WaitingJob], sites: Sequence[SiteView], country
     return Batch(group(waiting), ordered, pools, country, now_ms)
 
 
-def group(waiting: Sequence[WaitingJob]) -> tuple[Row, ...]:
-    """Rows in the order of the queue: higher priority, then older, then UID."""
-    alike: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[WaitingJob]] = defaultdict(list)
+def group(waiting: Sequence[WaitingJob], claims: Container[str] = ()) -> tuple[Row, ...]:
+    """Rows in the order of the queue: higher priority, then older, then UID. Jobs with a claim are not like others."""
+    alike: dict[tuple[str, str, tuple[tuple[str, str], ...], bool], list[WaitingJob]] = defaultdict(list)
     for job in sorted(waiting, key=queue_order):
         spec = job.job.spec.model_dump_json(include=_TELLING)
-        alike[job.account, spec, tuple(sorted(job.backoff.items()))].append(job)
+        alike[job.account, spec, tuple(sorted(job.backoff.items())), job.uid in claims].append(job)
     return tuple(Row(tuple(jobs)) for jobs in alike.values())
 
 

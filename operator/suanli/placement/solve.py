@@ -1,11 +1,12 @@
 """The pipeline: refuse, group, score, filter, solve, explain. Equal input gives an equal plan."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from suanli.placement import explain
+from suanli.placement import enclaves, explain
 from suanli.placement.accept import refusals
 from suanli.placement.batch import Batch, Floats, make_batch, queue_order
 from suanli.placement.build import fill, fill_in_turn, fill_rest, improve
@@ -36,13 +37,16 @@ def place(
     asked = [job for job in waiting if job.uid not in refused]
     if not asked:
         return Plan(decisions, prices=warm or Prices())
-    batch = make_batch(asked, sites, country, now_ms)
-    costs = score(batch)
-    sieve = sift(batch, costs)
-    market = market_of(batch, costs, sieve)
-    solution = solve(market, _start(batch, warm))
+    made = _made(make_batch(asked, sites, country, now_ms), warm)
+    for rounds in itertools.count():
+        placed_rp = made.solution.draft.placed_rp
+        repaired = enclaves.repaired(made.batch, made.sieve, made.solution.draft.market.cost_rp, placed_rp, rounds)
+        if repaired is None:
+            break
+        made = _made(repaired, warm)
+    batch, solution = made.batch, made.solution
     return Plan(
-        decisions | _explained(batch, explain.Explainer(batch, costs, sieve), solution.draft),
+        decisions | _explained(batch, explain.Explainer(batch, made.costs, made.sieve), solution.draft),
         solution.gap_ppm,
         _prices(batch, solution.price_pk),
     )
@@ -57,19 +61,36 @@ class Solution:
     price_pk: Floats
 
 
+@dataclass(frozen=True)
+class Made:
+    """A batch with all that was made of it."""
+
+    batch: Batch
+    costs: Costs
+    sieve: Sieve
+    solution: Solution
+
+
+def _made(batch: Batch, warm: Prices | None) -> Made:
+    costs = score(batch)
+    sieve = sift(batch, costs)
+    return Made(batch, costs, sieve, solve(market_of(batch, costs, sieve), _start(batch, warm)))
+
+
 def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:
     """The batch in bare numbers."""
-    order = sorted((queue_order(job), r) for r, row in enumerate(batch.rows) for job in row.jobs)
+    rank_r = enclaves.rank_r(batch)
+    order = sorted((-int(rank_r[r]), queue_order(job), r) for r, row in enumerate(batch.rows) for job in row.jobs)
     return Market(
         cost_rp=costs.total_rp.astype(np.int64),
-        allowed_rp=sieve.allowed_rp,
+        allowed_rp=sieve.allowed_rp & enclaves.admits_rp(batch),
         wish_rp=batch.wish_rp,
         count_r=np.array([len(row.jobs) for row in batch.rows], dtype=np.int64),
         tasks_r=batch.tasks_r,
-        priority_r=batch.priority_r,
+        priority_r=rank_r,
         shapes=tuple((int(c), int(m), int(k), int(o)) for c, m, k, o in batch.need_rk),
         nodes=tuple(nodes_of(pool.room.free) for pool in batch.pools),
-        queue=merged([r for _, r in order]),
+        queue=merged([r for _, _, r in order]),
     )
 
 

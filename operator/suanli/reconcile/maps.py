@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from suanli.api import KINDS
-from suanli.api.site import ComputeUnit
+from suanli.api.site import ComputeSite, ComputeUnit
 from suanli.base.clock import Clock
 from suanli.base.conditions import readable
 from suanli.base.names import GROUP, VERSION
@@ -15,11 +15,15 @@ from suanli.base.settings import Settings
 from suanli.base.units import cpu_milli
 from suanli.base.untrusted import mapping
 from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
+from suanli.placement.consistency import policy_findings
+from suanli.placement.contradictions import Finding
+from suanli.placement.kpis import Figure, shown
+from suanli.placement.snapshot import Country
 from suanli.reconcile import mapstatus
 from suanli.reconcile.cycle import unbound
 from suanli.reconcile.queue import WorkQueue
 from suanli.reconcile.sites import Sites
-from suanli.reconcile.state import SITE, Mirror
+from suanli.reconcile.state import NATIONAL, SITE, Mirror
 from suanli.reconcile.status import patch_of
 from suanli.telemetry.metrics import Metrics
 
@@ -48,6 +52,7 @@ class MapKeeper:
         settings: Settings,
         metrics: Metrics,
         warn: Callable[[Json, Reason, str], None],
+        figures: Callable[[], tuple[Figure, ...] | None],
     ) -> None:
         self.queue = WorkQueue()
         self._hub = hub
@@ -57,6 +62,8 @@ class MapKeeper:
         self._settings = settings
         self._metrics = metrics
         self._warn = warn
+        self._figures = figures
+        self._findings: tuple[Country, list[ComputeSite], list[Finding]] | None = None  # of the policy in force
         self._written_ms: dict[str, int] = {}
         self._syncing_s: dict[str, float] = {}  # by site, since when it is not known how it is
 
@@ -161,8 +168,19 @@ class MapKeeper:
         if kind == "ComputeLink":
             return mapstatus.link_status(raw, mirror.links[name], {*mirror.regions, *mirror.sites}, now_ms)
         if kind == "HubPolicy":
-            return mapstatus.policy_status(raw, mirror.policies[name], mirror.regions, now_ms)
+            return self._policy_status(name, raw, now_ms)
         return mapstatus.region_status(raw)
+
+    def _policy_status(self, name: str, raw: Json, now_ms: int) -> Json:
+        policy, sites = self._mirror.policies[name], list(self._mirror.sites.values())
+        if name != NATIONAL:
+            country = Country(self._mirror.regions, self._mirror.links, policy)
+            return mapstatus.policy_status(raw, policy, policy_findings(country, sites), now_ms)
+        country, figures = self._mirror.country, self._figures()
+        if self._findings is None or self._findings[0] is not country or self._findings[1] != sites:
+            self._findings = (country, sites, policy_findings(country, sites))
+        kpis = shown(figures, policy.spec.targets) if figures is not None else None
+        return mapstatus.policy_status(raw, policy, self._findings[2], now_ms, kpis)
 
     def _site_status(self, name: str, raw: Json, now_ms: int) -> Json:
         site, member = self._mirror.sites[name], self._sites.members.get(name)
