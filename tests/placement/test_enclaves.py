@@ -139,3 +139,18 @@ def test_equal_questions_have_equal_answers(taste: Taste) -> None:
     world = a_random_world(taste)
     turned = replace(world, jobs=world.jobs[::-1], sites=world.sites[::-1])
     assert turned.plan() == world.plan()
+
+
+def test_partners_that_stand_there_already_keep_their_place_in_one_repair(monkeypatch: pytest.MonkeyPatch) -> None:
+    repairs = []
+    repaired = enclaves.repaired
+
+    def counted(*args: Any) -> Any:
+        repairs.append(repaired(*args))
+        return repairs[-1]
+
+    monkeypatch.setattr(enclaves, "repaired", counted)
+    jobs = [*others(2, priority=10), a_job("urgent", cards=4, priority=9), *partners(1)]
+    plan = plan_of(a_world(jobs, [steppe(cards=12)], a_map(ENCLAVE)))
+    assert placed(plan) == {"other-0": "enclave", "partner-0": "enclave", "urgent": "enclave"}
+    assert [again is not None for again in repairs] == [True, False]

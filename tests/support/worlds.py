@@ -248,6 +248,10 @@ def _policy(taste: Taste, dice: Random) -> HubPolicy:
     if not taste.plain:
         spec["placementRules"] = [_rule(dice, i, hubs) for i in range(dice.choice([0, 1, 2, 4]))]
         spec |= _greens(dice)
+        if dice.random() < 0.7:
+            spec["newBuild"] = dice.choice(
+                [{"since": "2023-01-01"}, {"maxRacksOutsideHubs": 0, "since": "2020-02-29"}, {}]
+            )
     if len(hubs) > 1:
         spec["pairings"] = _enclaves(dice, hubs) if taste.enclaves else _pairings(dice, hubs)
     if taste.rich:
@@ -337,8 +341,13 @@ def _site(taste: Taste, i: int) -> SiteView:
         ready=ready,
         not_ready="" if ready or dice.random() < 0.3 else "did not answer for 20s",
         labels={"grade": dice.choice(["a", "b", "c"])},
-        **{**spec, "resources": classes},
+        **{**spec, "resources": classes, **_building(taste.dice("building", i))},
     )
+
+
+def _building(dice: Random) -> Raw:
+    built = dice.choice([None, "2022-12-31", "2023-01-01", "2025-06-30"])
+    return {"standardRacks": dice.choice([0, 2_999, 3_000]), **({"builtOn": built} if built else {})}
 
 
 def _class_of(taste: Taste, dice: Random, name: str) -> Raw:
@@ -349,6 +358,8 @@ def _class_of(taste: Taste, dice: Random, name: str) -> Raw:
     if taste.huge:
         price = dice.choice([price, "999999.999999"])
     made = a_class(name, unit, listPrice=price, ratedPowerW=dice.choice([0, 6, 800]))
+    if dice.random() < 0.8:
+        made |= {"petaflops": dice.choice(["0.312", "0.00016"]), "precision": dice.choice(["FP16", "FP32", "FP64"])}
     if unit == "Core" and dice.random() < 0.3:
         made["type"] = "Super"
     return made

@@ -18,21 +18,12 @@ from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.units import duration_text, duration_us
 from suanli.placement.batch import ANY_TIER
-from suanli.placement.kpis import NAMES
+from suanli.placement.kpis import KPIS, NAMES
 from suanli.placement.rules import enclaves, has_site, names
 from suanli.placement.snapshot import OUTSIDE, Country
 
 SIDES = (*map(str, Side), OUTSIDE)
 MOST_LISTED = 4
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that is wrong with a policy as a whole; a remark is odd, but keeps no job that the policy names from running."""
-
-    reason: Reason
-    text: str
-    is_error: bool = True
 
 
 @dataclass(frozen=True)
@@ -43,6 +34,19 @@ class Kind:
     side: str
     type_: str
     tier: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong with a policy as a whole; a remark is odd, but keeps no job that the policy names from running.
+
+    `kinds` are the jobs that can run nowhere, where that is what is wrong.
+    """
+
+    reason: Reason
+    text: str
+    is_error: bool = True
+    kinds: tuple[Kind, ...] = ()
 
 
 def contradictions(country: Country, sites: Iterable[ComputeSite]) -> list[Finding]:
@@ -62,7 +66,7 @@ def _targets(policy: HubPolicySpec) -> Iterator[Finding]:
     """Targets of figures that nobody computes."""
     for target in policy.targets:
         if target.kpi not in NAMES:
-            text = f'target "{target.kpi}" is no figure that is computed; there are {", ".join(sorted(NAMES))}'
+            text = f'target "{target.kpi}" is no figure that is computed; there are {", ".join(KPIS)}'
             yield Finding(Reason.MATCHES_NOTHING, text, is_error=False)
 
 
@@ -94,14 +98,12 @@ class _Check:
             if trouble:
                 suffer[trouble].append(kind)
         for (reason, why, remedy, is_error), kinds in suffer.items():
-            yield Finding(reason, f"{why}: {self._jobs(kinds)} can run nowhere; {remedy}", is_error)
+            yield Finding(reason, f"{why}: {self._jobs(kinds)} can run nowhere; {remedy}", is_error, tuple(kinds))
 
     def _trouble(self, kind: Kind, rules: Sequence[int]) -> tuple[Reason, str, str, bool] | None:
         """Why no site is left for a kind of job, what to do, and whether a rule says that it means such jobs."""
         masks = {i: self._named(i, kind) for i in rules}
         offered = self._offering[kind.type_]
-        if not offered:
-            return None
         for i in rules:
             if not masks[i]:
                 why = f"{self._told([i])}, and no ComputeSite is such a one"
@@ -122,26 +124,34 @@ class _Check:
 
     def _too_far(self, kind: Kind, rules: Sequence[int], left: int) -> tuple[Reason, str, str, bool] | None:
         tier = self._country.tiers.get(kind.tier)
-        near = self._nearest_of(kind.side, left) if tier else None
-        if tier is None or near is None or near[0] <= duration_us(tier.one_way):
+        if tier is None or self._is_near(kind.side, left, duration_us(tier.one_way)):
             return None
-        meant = any(self._rules[i].match.tiers for i in rules)
-        us, site, region = near
+        matches = [self._rules[i].match for i in rules]
+        # Rules about all sides or tiers may well leave out one of them; what they name, they mean.
+        meant = any(match.tiers for match in matches) and (
+            any(match.origin_sides for match in matches)
+            or not any(self._is_near(side, left, duration_us(tier.one_way)) for side in self._regions)
+        )
+        us, site, region = self._nearest_of(kind.side, left)
         why = (
             f"{self._told(rules)}, and tier {tier.name} allows {tier.one_way}, but the nearest such ComputeSite, {site}, is"
             f" {duration_text(us)} from {region}, the nearest region {_from(kind.side)}"
         )
         return Reason.CONTRADICTION, why, "exempt the tier by match.tiers, or change the rule", meant
 
-    def _nearest_of(self, side: str, left: int) -> tuple[int, str, str] | None:
-        """The least one-way time in µs between a region of the side and one of the sites; None without such a region."""
-        found = None
-        for region in self._regions[side]:
-            for site in self._in(left):
-                us = self._country.network.path(region, site.metadata.name, site.spec.region).one_way_us
-                if found is None or us < found[0]:
-                    found = (us, site.metadata.name, region)
-        return found
+    def _is_near(self, side: str, left: int, bound_us: int) -> bool:
+        """Whether one of the sites is within the bound of any region of the side."""
+        return any(us <= bound_us for us, _, _ in self._ways(side, left))
+
+    def _nearest_of(self, side: str, left: int) -> tuple[int, str, str]:
+        """The least one-way time in µs between one of the sites and a region of the side."""
+        return min(self._ways(side, left))
+
+    def _ways(self, side: str, left: int) -> Iterator[tuple[int, str, str]]:
+        path = self._country.network.path
+        for region, site in product(self._regions[side], self._in(left)):
+            name, place = site.metadata.name, site.spec.region
+            yield path(region, name, place).one_way_us, name, region
 
     # --- what pulls both ways, or not at all
 
@@ -184,7 +194,7 @@ class _Check:
 
     @cached_property
     def _kinds(self) -> Mapping[Kind, int]:
-        """Every kind of job that can be, with the rules that are about it."""
+        """Every kind of job that some site could run, were it not for rules, with the rules that are about it."""
         everything = (1 << len(self._rules)) - 1
 
         def about(field: str, value: str) -> int:
@@ -194,7 +204,7 @@ class _Check:
         tiers = {tier: about("tiers", tier) for tier in (*self._country.tiers, ANY_TIER)}
         categories = {str(category): about("categories", category) for category in Category}
         sides = {side: about("origin_sides", side) for side in SIDES if self._regions[side]}
-        types = {str(type_): about("compute_types", type_) for type_ in ComputeType}
+        types = {type_: about("compute_types", type_) for type_, offering in self._offering.items() if offering}
         return {
             Kind(category, side, type_, tier): everything & of_category & of_side & of_type & of_tier
             for (category, of_category), (side, of_side), (type_, of_type), (tier, of_tier) in product(
