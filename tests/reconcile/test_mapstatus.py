@@ -120,8 +120,10 @@ def test_a_policy_with_a_mistake_is_told_of_all_of_them() -> None:
 
 def test_figures_are_news_when_they_would_be_shown_otherwise() -> None:
     policy, raw = a_policy(), an_object("HubPolicy", "national", {})
-    one = Kpi(name="green-share", value="0.5000", numerator="1", denominator="2", unit="kW")
-    other = one.model_copy(update={"numerator": "2", "denominator": "4"})
+    one = Kpi(
+        name="green-share", value="0.5000", numerator="1000", denominator="2000", unit="kW", message="1 of 2 days"
+    )
+    other = one.model_copy(update={"numerator": "1040", "denominator": "2010", "message": "3 of 4 days"})
 
     def written(before: dict[str, Any], kpi: Kpi) -> Any:
         return mapstatus.policy_status({**raw, "status": before}, policy, [], NOW_MS, [kpi])
@@ -129,10 +131,12 @@ def test_figures_are_news_when_they_would_be_shown_otherwise() -> None:
     first = written({}, one)
     HubPolicyStatus.model_validate(first)
     assert written(first, other) == first
-    assert written(first, other.model_copy(update={"value": "0.5001"}))["kpis"][0]["denominator"] == "4"
-    assert (
-        written(first, other.model_copy(update={"met": "True", "target": "AtLeast 0.5"}))["kpis"][0]["numerator"] == "2"
-    )
+    assert written(first, other.model_copy(update={"value": "0.5001"}))["kpis"][0]["denominator"] == "2010"
+    met = other.model_copy(update={"met": "True", "target": "AtLeast 0.5"})
+    assert written(first, met)["kpis"][0]["numerator"] == "1040"
+    assert written(first, other.model_copy(update={"denominator": "2100"}))["kpis"][0]["message"] == "3 of 4 days"
+    assert written(first, other.model_copy(update={"message": "of all"}))["kpis"][0]["message"] == "of all"
+    assert written({"kpis": [7, {"name": "green-share", "numerator": []}]}, one)["kpis"][0]["numerator"] == "1000"
     assert mapstatus.policy_status({**raw, "status": first}, policy, [], NOW_MS) == first
 
 

@@ -1,6 +1,8 @@
 """What the operator writes into the status of regions, sites, links and policies, as functions of what is known. Pure."""
 
+import re
 from collections.abc import Container, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from suanli.api.link import ComputeLink
@@ -24,7 +26,8 @@ MEGA_RACKS, LARGE_RACKS = 10_000, 3_000  # 工信部 size classes of data centre
 # What states whether an object can be read; regions have a condition only while they cannot.
 MAIN_CONDITION = {"ComputeSite": "Ready", "HubPolicy": "Consistent", "ComputeLink": "Resolved"}
 VALID = "Valid"
-SHOWN = ("name", "value", "unit", "precision", "target", "by", "met")  # of a figure; the rest is its evidence
+SHOWN = ("name", "value", "unit", "precision", "target", "by", "met")  # of a figure
+EVIDENCE = ("numerator", "denominator")
 
 
 def site_status(
@@ -129,15 +132,24 @@ def policy_status(
 
 
 def steady(kpis: Sequence[Json], before: Json) -> list[Json]:
-    """The figures, each as it stands on record while it would be shown the same: new evidence alone is no news."""
+    """The figures, each as it stands on record while it says the same: a little more evidence alone is no news."""
     old = before.get("kpis")
     known = {str(kpi.get("name")): kpi for kpi in (old if isinstance(old, list) else []) if isinstance(kpi, dict)}
-    return [_as_before(kpi, known.get(kpi["name"], {})) for kpi in kpis]
+    stands = [known.get(kpi["name"], {}) for kpi in kpis]
+    return [old if _news(kpi) == _news(old) else kpi for kpi, old in zip(kpis, stands, strict=True)]
 
 
-def _as_before(kpi: Json, old: Json) -> Json:
-    is_same = all(kpi.get(field) == old.get(field) for field in SHOWN) and set(kpi) == set(old)
-    return old if is_same and "value" in kpi else kpi
+def _news(kpi: Json) -> tuple[object, ...]:
+    """What is worth a write: all that is shown, of evidence two digits, of the message its words."""
+    words = re.sub(r"[0-9.]+", "", str(kpi.get("message", "")))
+    return (*(kpi.get(field) for field in SHOWN), words, *(_two_digits(kpi.get(field)) for field in EVIDENCE))
+
+
+def _two_digits(text: object) -> str:
+    try:
+        return f"{Decimal(str(text)):.1e}"
+    except InvalidOperation:
+        return ""
 
 
 def region_status(raw: Json) -> Json:
