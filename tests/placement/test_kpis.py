@@ -292,6 +292,14 @@ def test_random_plans_have_the_figures_of_a_second_reckoning(taste: Taste) -> No
     assert ours == own
 
 
+@seeded(60)
+@given(tastes(jobs=8, sites=4, fewest=1, huge=True))
+def test_enormous_numbers_can_be_shown(taste: Taste) -> None:
+    world = a_random_world(taste)
+    made = figures(facts_of(world.jobs, world.sites, world.country, world.plan()))
+    assert [Kpi.model_validate(kpi.model_dump()) for kpi in shown(made, [])]
+
+
 def test_the_second_reckoning_finds_a_figure_that_is_wrong() -> None:
     country, sites = a_map(), [a_site("west", region="there"), a_site("east")]
     jobs = [a_job("a"), a_job("b", data={"allowedSites": ["east"]})]

@@ -124,3 +124,27 @@ def test_a_pairing_is_worth_its_weight_at_its_sites(origin: str, pairing: dict[s
         a_site("paired", region="hill", resources=[a_class(listPrice="1.01")]),
     ]
     assert site_of(a_world([a_job(origin=origin)], sites, country)) == goes
+
+
+def test_subsidies_without_end_make_a_plan_like_any_other() -> None:
+    most = "9999999999"
+    prefers = [{"name": f"p{i}", "effect": "Prefer", "sides": ["West"], "weight": most} for i in range(64)]
+    both = [
+        {"from": a, "to": b, "kind": "Pairing", "weight": most} for a, b in (("coast", "steppe"), ("steppe", "coast"))
+    ]
+    jobs = [
+        a_job(f"{o}-{i}", cards=5, origin=o, timing={"expectedDuration": "8760h"})
+        for o in ("here", "there")
+        for i in range(3)
+    ]
+    world = a_world(jobs, [a_site("near"), a_site("far", region="there")], a_map(placementRules=prefers, pairings=both))
+    plan = world.plan()
+    assert violations(*world.question, plan) == []
+    assert sum(d.site is not None for d in plan.decisions.values()) == 2
+
+
+def test_a_country_with_rules_and_without_sites_or_regions_refuses_in_words() -> None:
+    country = Country({}, {}, a_map(placementRules=[GO_WEST], greenSites=GREEN).policy)
+    for sites in ([], [aside("green", "1", "1")]):
+        plan = a_world([a_job()], sites, country).plan()
+        assert plan.decisions["job"].reason == Reason.UNKNOWN_REGION

@@ -17,7 +17,7 @@ from suanli.api.site import ComputeSite, ComputeType
 from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.units import duration_text, duration_us
-from suanli.placement.batch import ANY_TIER
+from suanli.placement.batch import ANY_TIER, FOREVER_US
 from suanli.placement.kpis import KPIS, NAMES
 from suanli.placement.rules import enclaves, has_site, names
 from suanli.placement.snapshot import OUTSIDE, Country
@@ -86,6 +86,7 @@ class _Check:
         self._rules = policy.placement_rules
         self._sites = sites
         self._requires = self._of_effect(Effect.REQUIRE)
+        self._found: dict[tuple[str, int], tuple[int, str, str]] = {}
 
     # --- what cannot run anywhere
 
@@ -141,17 +142,31 @@ class _Check:
 
     def _is_near(self, side: str, left: int, bound_us: int) -> bool:
         """Whether one of the sites is within the bound of any region of the side."""
-        return any(us <= bound_us for us, _, _ in self._ways(side, left))
+        return any(self._way(side, s)[0] <= bound_us for s in self._in(left))
 
     def _nearest_of(self, side: str, left: int) -> tuple[int, str, str]:
-        """The least one-way time in µs between one of the sites and a region of the side."""
-        return min(self._ways(side, left))
+        """The least one-way time in µs between one of the sites and a region of the side, and which these are."""
+        return min(self._way(side, s) for s in self._in(left))
 
-    def _ways(self, side: str, left: int) -> Iterator[tuple[int, str, str]]:
-        path = self._country.network.path
-        for region, site in product(self._regions[side], self._in(left)):
+    def _way(self, side: str, s: int) -> tuple[int, str, str]:
+        """The same of one site."""
+        if (side, s) not in self._found:
+            site, regions = self._sites[s], self._regions[side]
             name, place = site.metadata.name, site.spec.region
-            yield path(region, name, place).one_way_us, name, region
+            path = self._country.network.path
+            if name in self._linked:
+                ways = [(path(region, name, place).one_way_us, name, region) for region in regions]
+            elif place in regions:
+                ways = [(0, name, place)]
+            else:  # from where it stands: ways are as long back, and there are far fewer sites than regions
+                ways = [(path(place, "", region).one_way_us, name, region) for region in regions]
+            self._found[side, s] = min(ways, default=(FOREVER_US, name, place))
+        return self._found[side, s]
+
+    @cached_property
+    def _linked(self) -> frozenset[str]:
+        """Places that links name; a site that none names stands at its region itself."""
+        return frozenset(end for link in self._country.links.values() for end in link.spec.endpoints)
 
     # --- what pulls both ways, or not at all
 
@@ -255,8 +270,8 @@ class _Check:
             for type_ in ComputeType
         }
 
-    def _in(self, mask: int) -> list[ComputeSite]:
-        return [site for s, site in enumerate(self._sites) if mask >> s & 1]
+    def _in(self, mask: int) -> list[int]:
+        return [s for s in range(len(self._sites)) if mask >> s & 1]
 
     # --- words
 

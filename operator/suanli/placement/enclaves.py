@@ -72,6 +72,9 @@ def repaired(b: Batch, sieve: Sieve, cost_rp: Ints, placed_rp: Ints, rounds: int
 
 def _contests(b: Batch, sieve: Sieve, cost_rp: Ints, placed_rp: Ints) -> Iterator[_Contest]:
     mine_rp = partner_rp(b)
+    waits_r = placed_rp.sum(axis=1) < np.array([len(row.jobs) for row in b.rows])
+    if not (mine_rp & sieve.allowed_rp)[waits_r].any():
+        return
     at, waits = _places(b, cost_rp, placed_rp)
     for pool in np.flatnonzero((mine_rp.any(axis=0)) & ((placed_rp > 0) & ~mine_rp).any(axis=0)).tolist():
         able = set(np.flatnonzero(mine_rp[:, pool] & sieve.allowed_rp[:, pool]).tolist())

@@ -37,13 +37,14 @@ def place(
     asked = [job for job in waiting if job.uid not in refused]
     if not asked:
         return Plan(decisions, prices=warm or Prices())
-    made = _made(make_batch(asked, sites, country, now_ms), warm)
+    batch = make_batch(asked, sites, country, now_ms)
+    made = _made(batch, _start(batch, warm))
     for rounds in itertools.count():
         placed_rp = made.solution.draft.placed_rp
         repaired = enclaves.repaired(made.batch, made.sieve, made.solution.draft.market.cost_rp, placed_rp, rounds)
         if repaired is None:
             break
-        made = _made(repaired, warm)
+        made = _made(repaired, made.solution.price_pk)
     batch, solution = made.batch, made.solution
     return Plan(
         decisions | _explained(batch, explain.Explainer(batch, made.costs, made.sieve), solution.draft),
@@ -71,10 +72,10 @@ class Made:
     solution: Solution
 
 
-def _made(batch: Batch, warm: Prices | None) -> Made:
+def _made(batch: Batch, start_pk: Floats) -> Made:
     costs = score(batch)
     sieve = sift(batch, costs)
-    return Made(batch, costs, sieve, solve(market_of(batch, costs, sieve), _start(batch, warm)))
+    return Made(batch, costs, sieve, solve(market_of(batch, costs, sieve), start_pk))
 
 
 def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:

@@ -54,7 +54,8 @@ class Indicators:
 
     async def _once(self) -> None:
         policy = self._mirror.country.policy
-        self.figures = figures(await facts_of_hub(self._mirror)) if policy else None
+        facts = await facts_of_hub(self._mirror)
+        self.figures = await asyncio.to_thread(figures, facts) if policy else None
         kpis = shown(self.figures or (), policy.spec.targets if policy else ())
         self._metrics.kpis((kpi.name, float(kpi.value), kpi.met) for kpi in kpis if kpi.value is not None)
         self._computed()

@@ -4,8 +4,10 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from suanli.api import KINDS
+from suanli.api.policy import HubPolicy
 from suanli.api.site import ComputeSite, ComputeUnit
 from suanli.base.clock import Clock
 from suanli.base.conditions import readable
@@ -39,6 +41,16 @@ def key_of(kind: str, name: str) -> str:
     return f"{kind}/{name}"
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """A policy in a country with these sites, and what is wrong with it."""
+
+    country: Country
+    policy: HubPolicy
+    sites: list[ComputeSite]
+    findings: list[Finding]
+
+
 class MapKeeper:
     """Works through "Kind/name" keys."""
 
@@ -63,7 +75,7 @@ class MapKeeper:
         self._metrics = metrics
         self._warn = warn
         self._figures = figures
-        self._findings: tuple[Country, list[ComputeSite], list[Finding]] | None = None  # of the policy in force
+        self._checked: dict[str, _Checked] = {}  # by policy
         self._written_ms: dict[str, int] = {}
         self._syncing_s: dict[str, float] = {}  # by site, since when it is not known how it is
 
@@ -93,6 +105,8 @@ class MapKeeper:
         kind, name = key.split("/", 1)
         if kind == SITE:
             await self._sites.sync(name)
+        elif kind == "HubPolicy":
+            await self._check(name)
         raw = self._mirror.raw.get((kind, name))
         if raw is None:
             self._written_ms.pop(key, None)
@@ -172,15 +186,23 @@ class MapKeeper:
         return mapstatus.region_status(raw)
 
     def _policy_status(self, name: str, raw: Json, now_ms: int) -> Json:
-        policy, sites = self._mirror.policies[name], list(self._mirror.sites.values())
-        if name != NATIONAL:
-            country = Country(self._mirror.regions, self._mirror.links, policy)
-            return mapstatus.policy_status(raw, policy, policy_findings(country, sites), now_ms)
-        country, figures = self._mirror.country, self._figures()
-        if self._findings is None or self._findings[0] is not country or self._findings[1] != sites:
-            self._findings = (country, sites, policy_findings(country, sites))
+        policy, figures = self._mirror.policies[name], self._figures() if name == NATIONAL else None
         kpis = shown(figures, policy.spec.targets) if figures is not None else None
-        return mapstatus.policy_status(raw, policy, self._findings[2], now_ms, kpis)
+        return mapstatus.policy_status(raw, policy, self._checked[name].findings, now_ms, kpis)
+
+    async def _check(self, name: str) -> None:
+        """Look for contradictions in a policy, off the event loop, unless it is the same country with the same sites."""
+        mirror = self._mirror
+        policy, sites = mirror.policies.get(name), list(mirror.sites.values())
+        if policy is None:
+            self._checked.pop(name, None)
+            return
+        country, before = mirror.country, self._checked.get(name)
+        if before and before.country is country and before.policy is policy and before.sites == sites:
+            return
+        meant = country if name == NATIONAL else Country(country.regions, country.links, policy)
+        findings = await asyncio.to_thread(policy_findings, meant, sites)
+        self._checked[name] = _Checked(country, policy, sites, findings)
 
     def _site_status(self, name: str, raw: Json, now_ms: int) -> Json:
         site, member = self._mirror.sites[name], self._sites.members.get(name)
