@@ -148,3 +148,11 @@ def test_a_country_with_rules_and_without_sites_or_regions_refuses_in_words() ->
     for sites in ([], [aside("green", "1", "1")]):
         plan = a_world([a_job()], sites, country).plan()
         assert plan.decisions["job"].reason == Reason.UNKNOWN_REGION
+
+
+def test_the_checker_finds_a_pairing_that_was_not_counted() -> None:
+    pairing = {"from": "coast", "to": "hills", "kind": "Pairing"}
+    plain, worth = (a_map(pairings=[{**pairing, **more}]) for more in ({}, {"weight": "100"}))
+    sites = [a_site("paired", region="hill")]
+    made = a_world([a_job()], sites, plain).plan()
+    assert "policy costs 0, it should be -100" in str(violations(*a_world([a_job()], sites, worth).question, made))

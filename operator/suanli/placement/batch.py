@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from suanli.api.job import ComputeJobSpec
+from suanli.api.policy import Side
 from suanli.api.site import ComputeUnit, SiteResource
 from suanli.base.clock import parse_time_ms
 from suanli.base.units import cpu_milli, duration_ms, duration_us, whole
@@ -127,6 +128,25 @@ class Batch:
     def tier_r(self) -> tuple[str, ...]:
         """The latency tier each row is in."""
         return tuple(tier_of(row.spec, self.country) for row in self.rows)
+
+    @cached_property
+    def hub_r(self) -> npt.NDArray[np.str_]:
+        """The hub of each row's origin, "" outside all hubs. Shape (R,)."""
+        hubs = (self.country.hub_by_region.get(row.spec.origin) for row in self.rows)
+        return np.array([hub.name if hub else "" for hub in hubs], dtype=np.str_)
+
+    @cached_property
+    def green_r(self) -> Bools:
+        """Rows for which green sites outside the hubs count as the West: from the East, in a tier of greenSites. Shape (R,)."""
+        green = self.country.policy.spec.green_sites if self.country.policy else None
+        tiers = green.tiers if green else []
+        return np.array(
+            [
+                tier in tiers and self.country.side(row.spec.origin) == Side.EAST
+                for row, tier in zip(self.rows, self.tier_r, strict=True)
+            ],
+            dtype=bool,
+        )
 
     # --- sites and pools
 

@@ -16,7 +16,7 @@ from suanli.base.units import bytes_text, decimal_text, duration_text
 from suanli.placement.batch import MOST, NO_WISH, Batch, Bools, Ints
 from suanli.placement.network import NOWHERE
 from suanli.placement.packing import Node, Nodes, Shape, nodes_of, slots
-from suanli.placement.rules import green_sites, matches_rp, names_rs, serves_green
+from suanli.placement.rules import green_sites, matches_rp, names_rs
 from suanli.placement.scores import Costs
 from suanli.placement.snapshot import FreeNodes
 
@@ -126,7 +126,7 @@ def policy_rules(b: Batch, costs: Costs) -> Verdicts:
 def _short_of_green(b: Batch, r: int, p: int) -> str:
     """What a site outside the hubs lacks to count as one of the West, where it could for this job."""
     green = green_sites(b.country)
-    if green is None or not serves_green(b.rows[r].spec.origin, b.tier_r[r], b.country):
+    if green is None or not b.green_r[r]:
         return ""
     energy = b.sites[b.pools[p].site].site.spec.energy
     return (

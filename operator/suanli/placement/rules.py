@@ -37,10 +37,7 @@ def names_rs(rule: PlacementRule, b: Batch) -> Bools:
     named_green_s = np.array([names(rule, site, country, green=True) for site in sites], dtype=bool)
     if (named_s == named_green_s).all():
         return np.asarray(np.broadcast_to(named_s, (len(b.rows), len(b.sites))))
-    green_r = np.array(
-        [serves_green(row.spec.origin, tier, country) for row, tier in zip(b.rows, b.tier_r, strict=True)], dtype=bool
-    )
-    return np.asarray(np.where(green_r[:, None], named_green_s[None, :], named_s[None, :]))
+    return np.asarray(np.where(b.green_r[:, None], named_green_s[None, :], named_s[None, :]))
 
 
 def names(rule: PlacementRule, site: ComputeSite, country: Country, *, green: bool = False) -> bool:
@@ -69,12 +66,6 @@ def is_green(site: ComputeSite, country: Country) -> bool:
     )
 
 
-def serves_green(origin: str, tier: str, country: Country) -> bool:
-    """Whether green sites outside the hubs count as the West for such a job: it comes from the East, in one of the tiers."""
-    green = green_sites(country)
-    return green is not None and country.side(origin) == Side.EAST and tier in green.tiers
-
-
 def green_sites(country: Country) -> GreenSites | None:
     """What the policy asks of green sites outside the hubs."""
     return country.policy.spec.green_sites if country.policy else None
@@ -94,9 +85,8 @@ def has_origin(pairing: Pairing, origin: str, country: Country) -> bool:
 
 def pairing_rs(pairing: Pairing, b: Batch) -> Bools:
     """Rows of the one hub at the pairing's sites of the other. Shape (R, S)."""
-    origins_r = np.array([has_origin(pairing, row.spec.origin, b.country) for row in b.rows], dtype=bool)
     sites_s = np.array([has_site(pairing, view.site, b.country) for view in b.sites], dtype=bool)
-    return np.asarray(origins_r[:, None] & sites_s[None, :])
+    return np.asarray((b.hub_r == pairing.source)[:, None] & sites_s[None, :])
 
 
 def enclaves(country: Country) -> tuple[Pairing, ...]:
