@@ -16,7 +16,7 @@ from suanli.reconcile.state import Mirror
 from suanli.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
-AT_A_TIME = 1_000  # jobs that are looked at before others have their turn
+AT_A_TIME = 250  # jobs that are looked at before others have their turn
 MOST_DIGITS = 40
 
 
