@@ -126,6 +126,14 @@ CASES: Mapping[str, Case] = {
     "policy-selector-with-a-bad-value": Case(a_policy, f"{RULE}.1.siteSelector.matchLabels.owner", "a bank", "bank", "the value of a label"),
     "policy-racks-below-zero": Case(a_policy, "spec.newBuild.maxRacksOutsideHubs", -1, 0, "greater than or equal to 0"),
     "policy-enforcement-unknown": Case(a_policy, "spec.newBuild.enforcement", "Audit", "Warn", "Deny"),
+    "policy-new-since-no-day": Case(a_policy, "spec.newBuild.since", "2025-02-29", "2024-02-29", "day of the calendar"),
+    "policy-green-share-in-percent": Case(a_policy, "spec.greenSites.minGreenShare", "80", "0.80", 'from "0" to "1"'),
+    "policy-green-pue-below-one": Case(a_policy, "spec.greenSites.maxPue", "0.5", "1.2", "at least 1"),
+    "policy-green-sites-for-nobody": Case(a_policy, "spec.greenSites.tiers", [], ["any"], "at least 1 item", value=""),
+    "policy-pairing-weight-of-zero": Case(a_policy, "spec.pairings.0.weight", "0", "1", "above zero"),
+    "policy-enclave-selector-of-nothing": Case(
+        a_policy, "spec.pairings.1.siteSelector.matchLabels", {}, {"a": "b"}, "at least 1", value=""
+    ),
     "policy-hub-paired-with-itself": Case(a_policy, "spec.pairings.0.to", "delta", "gansu", "another hub"),
     "policy-pairing-twice": Case(
         a_policy, "spec.pairings", [{"from": "a", "to": "b", "kind": "Enclave"}] * 2,

@@ -96,7 +96,8 @@ def test_all_outputs_say_the_same(put: Put) -> None:
     folder = put(HERE, a_site("one"), a_site("two", "3"), a_job("a"), a_job("b"), a_job("c", latency={"oneWay": "1us"}))
     told = Ran("-f", folder, "-o", "json")
     assert yaml.safe_load(Ran("-f", folder, "--output", "yaml").out) == told.json
-    assert set(told.json) == {"jobs", "summary", "problems", "warnings"}
+    assert set(told.json) == {"jobs", "summary", "kpis", "problems", "warnings"}
+    assert told.json["kpis"] == []
     rows = Ran("-f", folder).out.splitlines()[1:-1]
     for job, row in zip(told.json["jobs"], rows, strict=True):
         assert row.split()[:2] == [f"{job['namespace']}/{job['name']}", job["site"] or "-"]
@@ -203,11 +204,34 @@ def test_warnings_change_no_exit_code(put: Put) -> None:
 def test_a_policy_that_forbids_everything_is_told_by_every_job(put: Put) -> None:
     nowhere = {"name": "nowhere", "effect": "Require", "siteSelector": {"matchLabels": {"no": "where"}}}
     ran = Ran("-f", put(HERE, raw("HubPolicy", "national", {"placementRules": [nowhere]}), a_site("one"), a_job("a")))
-    assert (ran.code, ran.err) == (SOME_WAIT, "")
+    assert ran.code == BAD_INPUT
+    assert (
+        "HubPolicy national: rule nowhere requires no=where, and no ComputeSite is such a one: jobs can run nowhere"
+        in ran.err
+    )
     assert (
         "NoFeasibleSite: none of 1 sites: 1 PolicyForbids (one is outside the hubs; rule nowhere requires no=where)"
         in ran.out
     )
+
+
+def test_the_figures_of_the_policy_are_those_of_the_plan(put: Put) -> None:
+    target = {"kpi": "east-to-west-share", "comparison": "AtLeast", "value": "1", "by": "2030-01-01"}
+    policy = raw(
+        "HubPolicy", "national", {"hubs": [{"name": "h", "side": "East", "regions": ["here"]}], "targets": [target]}
+    )
+    folder = put(HERE, policy, a_site("one"), a_job("a"))
+    kpis = {kpi["name"]: kpi for kpi in Ran("-f", folder, "-o", "json").json["kpis"]}
+    share = kpis["east-to-west-share-cards"]
+    assert (share["value"], share["target"], share["by"], share["met"]) == (
+        "0.0000",
+        "AtLeast 1",
+        "2030-01-01",
+        "False",
+    )
+    assert "east-to-west" not in Ran("-f", folder).out
+    told = [line.split() for line in Ran("-f", folder, "--kpis").out.splitlines()]
+    assert next(line for line in told if line[0] == "east-to-west-share-cards")[1:4] == ["0.0000", "0", "of"]
 
 
 # --- one job

@@ -30,6 +30,7 @@ SETTINGS = {
     "SUANLI_RETRY_BACKOFF_S": "1",
     "SUANLI_EXPLAIN_S": "1",
     "SUANLI_SITE_STATUS_S": "1",
+    "SUANLI_KPI_S": "1",
     "SUANLI_LEASE_S": "10",
 }
 LAST = "test_quiet.py"

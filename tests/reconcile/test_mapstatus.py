@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from builders import a_condition, a_region, a_site, an_object
 from suanli.api.link import ComputeLink, ComputeLinkStatus
-from suanli.api.policy import HubPolicy, HubPolicyStatus
+from suanli.api.policy import HubPolicy, HubPolicyStatus, Kpi
 from suanli.api.site import ComputeSite, ComputeSiteStatus
 from suanli.base.reasons import Reason
+from suanli.placement.contradictions import Finding
 from suanli.reconcile import mapstatus
 from suanli.reconcile.sites import Credentials
 
@@ -104,13 +105,39 @@ def test_a_link_to_nowhere_is_told_by_its_end() -> None:
     ComputeLinkStatus.model_validate(status)
 
 
-def test_a_policy_that_names_nobody_knows_is_told() -> None:
-    policy = a_policy()
-    raw = an_object("HubPolicy", "national", {})
-    status = mapstatus.policy_status(raw, policy, set(), NOW_MS)
+def test_a_policy_with_a_mistake_is_told_of_all_of_them() -> None:
+    policy, raw = a_policy(), an_object("HubPolicy", "national", {})
+    errors = [Finding(Reason.UNKNOWN_REGION, "one"), Finding(Reason.CONTRADICTION, "two")]
+    remark = Finding(Reason.MATCHES_NOTHING, "odd", is_error=False)
+    status = mapstatus.policy_status(raw, policy, [*errors, remark], NOW_MS)
     assert said(status) == {"Consistent": ("False", "UnknownRegion")}
-    assert said(mapstatus.policy_status(raw, policy, {"shanghai"}, NOW_MS)) == {"Consistent": ("True", "Consistent")}
+    assert status["conditions"][0]["message"] == "one; also: two"
+    status = mapstatus.policy_status(raw, policy, [remark], NOW_MS)
+    assert said(status) == {"Consistent": ("True", "Consistent")}
+    assert status["conditions"][0]["message"] == "0 rules over 1 hubs. Remark: odd"
     HubPolicyStatus.model_validate(status)
+
+
+def test_figures_are_news_when_they_would_be_shown_otherwise() -> None:
+    policy, raw = a_policy(), an_object("HubPolicy", "national", {})
+    one = Kpi(
+        name="green-share", value="0.5000", numerator="1000", denominator="2000", unit="kW", message="1 of 2 days"
+    )
+    other = one.model_copy(update={"numerator": "1040", "denominator": "2010", "message": "3 of 4 days"})
+
+    def written(before: dict[str, Any], kpi: Kpi) -> Any:
+        return mapstatus.policy_status({**raw, "status": before}, policy, [], NOW_MS, [kpi])
+
+    first = written({}, one)
+    HubPolicyStatus.model_validate(first)
+    assert written(first, other) == first
+    assert written(first, other.model_copy(update={"value": "0.5001"}))["kpis"][0]["denominator"] == "2010"
+    met = other.model_copy(update={"met": "True", "target": "AtLeast 0.5"})
+    assert written(first, met)["kpis"][0]["numerator"] == "1040"
+    assert written(first, other.model_copy(update={"denominator": "2100"}))["kpis"][0]["message"] == "3 of 4 days"
+    assert written(first, other.model_copy(update={"message": "of all"}))["kpis"][0]["message"] == "of all"
+    assert written({"kpis": [7, {"name": "green-share", "numerator": []}]}, one)["kpis"][0]["numerator"] == "1000"
+    assert mapstatus.policy_status({**raw, "status": first}, policy, [], NOW_MS) == first
 
 
 @pytest.mark.parametrize(

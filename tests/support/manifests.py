@@ -32,8 +32,12 @@ def a_policy(name: str = "sample", **spec: Any) -> Manifest:
             {"name": "west", "match": {"tiers": ["any"]}, "effect": "Prefer", "sides": ["West"], "weight": "500000"},
             {"name": "stay", "effect": "Require", "siteSelector": {"matchLabels": {"owner": "bank"}}},
         ],
-        "newBuild": {"maxRacksOutsideHubs": 2999, "enforcement": "Deny"},
-        "pairings": [{"from": "delta", "to": "guizhou", "kind": "Pairing"}],
+        "newBuild": {"since": "2024-01-01", "maxRacksOutsideHubs": 2999, "enforcement": "Deny"},
+        "greenSites": {"minGreenShare": "0.80", "maxPue": "1.25", "tiers": ["any"]},
+        "pairings": [
+            {"from": "delta", "to": "guizhou", "kind": "Pairing", "weight": "500000"},
+            {"from": "delta", "to": "gansu", "kind": "Enclave", "siteSelector": {"matchLabels": {"owner": "delta"}}},
+        ],
         "targets": [{"kpi": "average-pue", "comparison": "AtMost", "value": "1.5", "by": "2025-12-31"}],
     }
     return _object("HubPolicy", name, {**whole, **spec})

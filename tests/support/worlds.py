@@ -148,6 +148,7 @@ class Taste:
     plain: bool = False  # no rule forbids anything but latency, class and capacity
     tight: bool = False  # nearly every job could run nearly everywhere, were it not for the others
     huge: bool = False  # enormous numbers
+    enclaves: bool = False  # hubs have built in other hubs
     rich: bool = field(default=True)  # several classes, data, schedules
 
     def dice(self, *what: object) -> Random:
@@ -240,7 +241,7 @@ def _policy(taste: Taste, dice: Random) -> HubPolicy:
     names = list(REGIONS)
     dice.shuffle(names)
     hubs: list[Raw] = []
-    for i in range(dice.randint(0, 3)):
+    for i in range(dice.randint(2, 3) if taste.enclaves else dice.randint(0, 3)):
         mine = [names.pop() for _ in range(dice.randint(1, 2)) if names]
         hub: Raw = {"name": f"hub-{i}", "side": dice.choice(SIDES), "regions": mine[:1]}
         if mine[1:]:
@@ -249,10 +250,46 @@ def _policy(taste: Taste, dice: Random) -> HubPolicy:
     spec: Raw = {"hubs": hubs, "latencyTiers": [{"name": n, "oneWay": t} for n, t in TIERS.items()]}
     if not taste.plain:
         spec["placementRules"] = [_rule(dice, i, hubs) for i in range(dice.choice([0, 1, 2, 4]))]
+        spec |= _greens(dice)
+        if dice.random() < 0.7:
+            spec["newBuild"] = dice.choice(
+                [{"since": "2023-01-01"}, {"maxRacksOutsideHubs": 0, "since": "2020-02-29"}, {}]
+            )
+    if len(hubs) > 1:
+        spec["pairings"] = _enclaves(dice, hubs) if taste.enclaves else _pairings(dice, hubs)
     if taste.rich:
         spec["transferPricePerGib"] = dice.choice(["0", "0.02", "1.5"])
         spec["carbonPricePerTonne"] = dice.choice(["0", "80", "999999"])
     return a_policy(**spec)
+
+
+def _greens(dice: Random) -> Raw:
+    if dice.random() < 0.5:
+        return {}
+    least = {"minGreenShare": dice.choice(["0", "0.65", "0.9"]), "maxPue": dice.choice(["1.18", "1.5"])}
+    return {"greenSites": {**least, "tiers": _some(dice, [*TIERS, "any"], 5)}}
+
+
+def _pairings(dice: Random, hubs: list[Raw]) -> list[Raw]:
+    """Agreements worth something; who is first in an enclave is asked of worlds of their own."""
+    source, target = dice.sample([hub["name"] for hub in hubs], 2)
+    pairing: Raw = {"from": source, "to": target, "kind": "Pairing"}
+    if dice.random() < 0.7:
+        pairing["weight"] = str(dice.choice([1, 500_000, dice.randrange(1, 10**9)]))
+    if dice.random() < 0.3:
+        pairing["siteSelector"] = {"matchLabels": {"grade": dice.choice(["a", "b"])}}
+    return [pairing] if dice.random() < 0.6 else []
+
+
+def _enclaves(dice: Random, hubs: list[Raw]) -> list[Raw]:
+    names = [hub["name"] for hub in hubs]
+    pairs = [dice.sample(names, 2) for _ in range(dice.randint(1, 2))]
+    found: dict[tuple[str, str], Raw] = {}
+    for source, target in pairs:
+        found[source, target] = {"from": source, "to": target, "kind": "Enclave"}
+        if dice.random() < 0.3:
+            found[source, target]["siteSelector"] = {"matchLabels": {"grade": dice.choice(["a", "b"])}}
+    return list(found.values())
 
 
 def _rule(dice: Random, i: int, hubs: list[Raw]) -> Raw:
@@ -309,8 +346,13 @@ def _site(taste: Taste, i: int) -> SiteView:
         ready=ready,
         not_ready="" if ready or dice.random() < 0.3 else "did not answer for 20s",
         labels={"grade": dice.choice(["a", "b", "c"])},
-        **{**spec, "resources": classes},
+        **{**spec, "resources": classes, **_building(taste.dice("building", i))},
     )
+
+
+def _building(dice: Random) -> Raw:
+    built = dice.choice([None, "2022-12-31", "2023-01-01", "2025-06-30"])
+    return {"standardRacks": dice.choice([0, 2_999, 3_000]), **({"builtOn": built} if built else {})}
 
 
 def _class_of(taste: Taste, dice: Random, name: str) -> Raw:
@@ -321,6 +363,8 @@ def _class_of(taste: Taste, dice: Random, name: str) -> Raw:
     if taste.huge:
         price = dice.choice([price, "999999.999999"])
     made = a_class(name, unit, listPrice=price, ratedPowerW=dice.choice([0, 6, 800]))
+    if dice.random() < 0.8:
+        made |= {"petaflops": dice.choice(["0.312", "0.00016"]), "precision": dice.choice(["FP16", "FP32", "FP64"])}
     if unit == "Core" and dice.random() < 0.3:
         made["type"] = "Super"
     if dice.random() < 0.6:

@@ -77,3 +77,14 @@ def test_two_operators_in_one_process_count_apart() -> None:
     one, other = Metrics(), Metrics()
     one.placed("east")
     assert "suanli_jobs_placed_total{site=east}" not in samples(other.scrape({}, {}, {}))
+
+
+def test_figures_of_a_policy_go_with_it(metrics: Metrics) -> None:
+    metrics.kpis([("green-share", 0.62, "False"), ("hub-usage-gap-fp16", -0.25, None)])
+    found = samples(metrics.scrape({}, {}, {}))
+    assert found["suanli_policy_kpi{kpi=green-share}"] == 0.62
+    assert found["suanli_policy_kpi{kpi=hub-usage-gap-fp16}"] == -0.25
+    assert found["suanli_policy_kpi_met{kpi=green-share}"] == 0
+    assert "suanli_policy_kpi_met{kpi=hub-usage-gap-fp16}" not in found
+    metrics.kpis(())
+    assert not any("suanli_policy" in name for name in samples(metrics.scrape({}, {}, {})))

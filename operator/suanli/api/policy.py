@@ -9,6 +9,7 @@ from suanli.api.common import (
     Conditions,
     Date,
     DecimalText,
+    FractionText,
     Int,
     LabelSelector,
     Model,
@@ -24,7 +25,7 @@ from suanli.api.job import Category
 from suanli.api.kind import Kind, PrinterColumn, Resource
 from suanli.api.lists import SET, keyed
 from suanli.api.rule import Rule
-from suanli.api.site import ComputeType
+from suanli.api.site import ComputeType, Precision
 
 
 class Side(StrEnum):
@@ -187,8 +188,15 @@ class PlacementRule(Model):
 
 
 class NewBuild(Model):
-    """What may be built outside the hubs."""
+    """What may be built outside the hubs, and from when on a site is new."""
 
+    since: Annotated[
+        Date | None,
+        Field(
+            description='First day of what counts as new, such as "2024-01-01": figures of new compute are about sites '
+            "whose builtOn is that day or later. Absent: they are not computed."
+        ),
+    ] = None
     max_racks_outside_hubs: Annotated[
         Int,
         Field(
@@ -200,6 +208,23 @@ class NewBuild(Model):
     enforcement: Annotated[
         Enforcement, Field(description="Deny refuses a larger site, Warn admits it with a warning.")
     ] = Enforcement.DENY
+
+
+class GreenSites(Model):
+    """Sites outside all hubs that may serve as if they were in the West."""
+
+    min_green_share: Annotated[
+        FractionText, Field(description='Least energy.greenShare of such a site as a decimal string, such as "0.80".')
+    ]
+    max_pue: Annotated[Pue, Field(description='Highest energy.pue of such a site as a decimal string, such as "1.25".')]
+    tiers: Annotated[
+        Names,
+        Field(
+            min_length=1,
+            max_length=16,
+            description='Latency tiers of the jobs of eastern origin that it counts for; "any" is a job without a bound.',
+        ),
+    ]
 
 
 class Pairing(Model):
@@ -217,14 +242,35 @@ class Pairing(Model):
     source: Annotated[Name, Field(alias="from", description="Hub that brings the demand.")]
     target: Annotated[Name, Field(alias="to", description="Hub that brings the compute.")]
     kind: Annotated[
-        PairingKind, Field(description="Pairing: an agreement. Enclave: one side builds in the other's hub.")
+        PairingKind,
+        Field(
+            description="Pairing: an agreement. Enclave: one side builds in the other's hub; its sites take the jobs of the "
+            "hub that brings the demand before all others, and what these leave is open to all."
+        ),
     ]
+    site_selector: Annotated[
+        LabelSelector | None,
+        Field(description="Sites of the hub that brings the compute with these labels; absent: all of its sites."),
+    ] = None
+    weight: Annotated[
+        PositiveAmount | None,
+        Field(
+            description="What it is worth that jobs of the one hub run in the other, in whole micro-yuan per task and hour; "
+            "taken off when sites are compared, nobody pays it."
+        ),
+    ] = None
 
 
 class Target(Model):
     """A figure that a regulator reads."""
 
-    kpi: Annotated[Name, Field(description="The figure's name, such as new-compute-hub-share.")]
+    kpi: Annotated[
+        Name,
+        Field(
+            description="The figure's name, such as new-compute-hub-share; without a precision or tier it is about the figures "
+            "of all of them."
+        ),
+    ]
     comparison: Annotated[Comparison, Field(description="AtLeast or AtMost.")]
     value: Annotated[SignedDecimalText, Field(description='The target as a decimal string, such as "0.60".')]
     by: Annotated[Date | None, Field(description='The day by which it is to be met, such as "2025-12-31".')] = None
@@ -249,7 +295,16 @@ class HubPolicySpec(Model):
         Field(max_length=64, description="Where which jobs must, should or should not run; all rules count."),
     ] = []
     new_build: Annotated[
-        NewBuild | None, Field(description="What may be built outside the hubs; absent: anything.")
+        NewBuild | None,
+        Field(
+            description="What may be built outside the hubs, and what counts as new; absent: anything, and nothing is new."
+        ),
+    ] = None
+    green_sites: Annotated[
+        GreenSites | None,
+        Field(
+            description="Sites outside all hubs that count as sites of the West where placement rules name sides; absent: none."
+        ),
     ] = None
     pairings: Annotated[
         list[Pairing],
@@ -270,14 +325,22 @@ class HubPolicySpec(Model):
 
 
 class Kpi(Model):
-    """One figure computed from what ran."""
+    """One figure, with what it was made from."""
 
-    name: Annotated[Name, Field(description="The figure's name.")]
-    value: Annotated[Text, Field(description="Its value.")]
-    target: Annotated[Text | None, Field(description="Its target.")] = None
-    met: Annotated[
-        str | None, Field(max_length=7, pattern="^(True|False|Unknown)$", description="Whether it is met.")
+    name: Annotated[Name, Field(description="The figure's name; what FLOPS decide has one for each precision.")]
+    value: Annotated[
+        Text | None, Field(description="Its value; absent: it cannot be computed, and message says why.")
     ] = None
+    numerator: Annotated[Text | None, Field(description="What was counted.")] = None
+    denominator: Annotated[Text | None, Field(description="Of how much.")] = None
+    unit: Annotated[Text | None, Field(description="Unit of numerator and denominator.")] = None
+    precision: Annotated[Precision | None, Field(description="Precision of the FLOPS that were counted.")] = None
+    target: Annotated[Text | None, Field(description='Its target, such as "AtLeast 0.60".')] = None
+    by: Annotated[Date | None, Field(description="The day by which the target is to be met.")] = None
+    met: Annotated[
+        str | None, Field(max_length=7, pattern="^(True|False|Unknown)$", description="Whether the target is met now.")
+    ] = None
+    message: Annotated[Text | None, Field(description="What else is to be known of it.")] = None
 
 
 class HubPolicyStatus(Model):
@@ -286,7 +349,14 @@ class HubPolicyStatus(Model):
     conditions: Annotated[
         Conditions, Field(max_length=48, description="Consistent: whether its rules can all hold.")
     ] = []
-    kpis: Annotated[list[Kpi], keyed("name"), Field(max_length=32, description="Figures computed from what ran.")] = []
+    kpis: Annotated[
+        list[Kpi],
+        keyed("name"),
+        Field(
+            max_length=64,
+            description="Figures that a regulator reads, computed from sites, links and what ran; written when a value changes.",
+        ),
+    ] = []
 
 
 class HubPolicy(Resource):

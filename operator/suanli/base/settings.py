@@ -72,6 +72,9 @@ class Settings(BaseModel):
     site_status_s: Annotated[
         int, Field(ge=1, le=3_600, description="Least time between two updates of a site's figures.")
     ] = 5
+    kpi_s: Annotated[
+        int, Field(ge=1, le=86_400, description="Least time between two computations of the policy's figures.")
+    ] = 60
     lease_s: Annotated[
         int, Field(ge=3, le=300, description="A leader that has not renewed its Lease for so long is replaced.")
     ] = 15

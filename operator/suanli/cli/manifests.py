@@ -18,7 +18,7 @@ from suanli.api.policy import Enforcement
 from suanli.base.names import API_VERSION, GROUP
 from suanli.base.reasons import Reason
 from suanli.base.untrusted import text as shown_text
-from suanli.placement.consistency import link_trouble, policy_trouble, site_trouble
+from suanli.placement.consistency import link_trouble, policy_findings, site_trouble
 from suanli.placement.snapshot import Country
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -274,8 +274,9 @@ def _compare(found: Manifests) -> None:
         if trouble := link_trouble(link, places):
             found.problems.append(found.says("ComputeLink", name, trouble[1]))
     for name, policy in found.policies.items():
-        if trouble := policy_trouble(policy, found.regions):
-            found.problems.append(found.says("HubPolicy", name, trouble[1]))
+        for finding in policy_findings(Country(found.regions, found.links, policy), found.sites.values()):
+            told = found.says("HubPolicy", name, finding.text)
+            (found.problems if finding.is_error else found.warnings).append(told)
         if name != NATIONAL:
             text = f'metadata.name: "{name}": only the one named {NATIONAL} is in force; give it that name'
             found.warnings.append(found.says("HubPolicy", name, text))

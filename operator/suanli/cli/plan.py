@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from suanli.api.policy import Kpi
 from suanli.api.site import ComputeSite, ComputeUnit, SiteResource
 from suanli.base.clock import parse_time_ms
 from suanli.base.money import yuan_text
@@ -18,6 +19,7 @@ from suanli.base.units import cpu_milli, decimal_text, whole
 from suanli.cli.manifests import DEFAULT_NAMESPACE, Manifests, read
 from suanli.placement.accept import WRONG
 from suanli.placement.batch import MOST
+from suanli.placement.kpis import facts_of, figures, shown
 from suanli.placement.packing import MOST_SLOTS
 from suanli.placement.snapshot import ClassRoom, Country, Decision, FreeNodes, Plan, SiteView, WaitingJob
 from suanli.placement.solve import place
@@ -47,6 +49,9 @@ def plan(
     explain: Annotated[
         str | None, typer.Option("--explain", metavar="JOB", help="Tell all of one job: NAME or NAMESPACE/NAME.")
     ] = None,
+    with_kpis: Annotated[
+        bool, typer.Option("--kpis", help="Print the policy's figures under the table; JSON and YAML have them always.")
+    ] = False,
     now: Annotated[
         str | None, typer.Option(help='Plan for this moment, such as "2026-01-31T08:00:00Z".', show_default="now")
     ] = None,
@@ -59,7 +64,10 @@ def plan(
     """
     at_ms = _moment_ms(now)
     found = read(files)
-    made = place(*question(found, at_ms))
+    asked = question(found, at_ms)
+    made = place(*asked)
+    policy = found.country.policy
+    kpis = shown(figures(facts_of(*asked[:3], made)), policy.spec.targets) if policy else []
     for name, decision in made.decisions.items():
         if decision.reason in WRONG:
             found.problems.append(found.says("ComputeJob", name, decision.message))
@@ -71,8 +79,9 @@ def plan(
         _tell(found, made, explain, output)
     elif output is Output.TABLE:
         _table(found, made)
+        _figures(kpis if with_kpis else [])
     else:
-        _dump(_whole(found, made), output)
+        _dump(_whole(found, made, kpis), output)
     if found.problems:
         raise typer.Exit(BAD_INPUT)
     if any(decision.site is None for decision in made.decisions.values()):
@@ -145,11 +154,22 @@ def _table(found: Manifests, made: Plan) -> None:
     )
 
 
-def _whole(found: Manifests, made: Plan) -> dict[str, Any]:
+def _figures(kpis: Sequence[Kpi]) -> None:
+    """The policy's figures, with what they were made from and how they meet their targets."""
+    for kpi in kpis:
+        value = kpi.value if kpi.value is not None else "unknown"
+        made_from = f"{kpi.numerator} of {kpi.denominator} {kpi.unit}" if kpi.value is not None else kpi.message
+        by = f" by {kpi.by}" if kpi.by else ""
+        target = f"; target {kpi.target}{by}: {kpi.met}" if kpi.target else ""
+        typer.echo(f"{kpi.name:<28} {value:>9}  {made_from}{target}")
+
+
+def _whole(found: Manifests, made: Plan, kpis: Sequence[Kpi]) -> dict[str, Any]:
     """Everything, for programs."""
     return {
         "jobs": [_job(name, made.decisions[name]) for name in found.jobs],
         "summary": _summary(made),
+        "kpis": [kpi.model_dump(mode="json", by_alias=True, exclude_none=True) for kpi in kpis],
         "problems": found.problems,
         "warnings": found.warnings,
     }

@@ -5,7 +5,7 @@ s sites, p pools, u regions that some row names.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from suanli.api.job import ComputeJobSpec
+from suanli.api.policy import Side
 from suanli.api.site import ComputeUnit, SiteResource
 from suanli.base.clock import parse_time_ms
 from suanli.base.units import cpu_milli, duration_ms, duration_us, whole
@@ -61,13 +62,18 @@ class Pool:
 
 @dataclass(frozen=True)
 class Batch:
-    """One cycle's question."""
+    """One cycle's question.
+
+    `claims` are UIDs of jobs that go first in the enclaves of their hub, `closed` pools that take nobody but partners.
+    """
 
     rows: tuple[Row, ...]
     sites: tuple[SiteView, ...]
     pools: tuple[Pool, ...]
     country: Country
     now_ms: int
+    claims: frozenset[str] = frozenset()
+    closed: frozenset[int] = frozenset()
 
     # --- rows
 
@@ -104,6 +110,11 @@ class Batch:
         return _ints(row.spec.priority for row in self.rows)
 
     @cached_property
+    def claimed_r(self) -> Bools:
+        """Rows of jobs with a claim. Shape (R,)."""
+        return np.array([row.jobs[0].uid in self.claims for row in self.rows], dtype=bool)
+
+    @cached_property
     def latency_bound_us_r(self) -> Ints:
         """Longest one-way time from origin to site. Shape (R,). Units: µs."""
         return _ints(bound_us(row.spec, self.country) for row in self.rows)
@@ -124,6 +135,25 @@ class Batch:
     def tier_r(self) -> tuple[str, ...]:
         """The latency tier each row is in."""
         return tuple(tier_of(row.spec, self.country) for row in self.rows)
+
+    @cached_property
+    def hub_r(self) -> npt.NDArray[np.str_]:
+        """The hub of each row's origin, "" outside all hubs. Shape (R,)."""
+        hubs = (self.country.hub_by_region.get(row.spec.origin) for row in self.rows)
+        return np.array([hub.name if hub else "" for hub in hubs], dtype=np.str_)
+
+    @cached_property
+    def green_r(self) -> Bools:
+        """Rows for which green sites outside the hubs count as the West: from the East, in a tier of greenSites. Shape (R,)."""
+        green = self.country.policy.spec.green_sites if self.country.policy else None
+        tiers = green.tiers if green else []
+        return np.array(
+            [
+                tier in tiers and self.country.side(row.spec.origin) == Side.EAST
+                for row, tier in zip(self.rows, self.tier_r, strict=True)
+            ],
+            dtype=bool,
+        )
 
     # --- sites and pools
 
@@ -211,12 +241,12 @@ def make_batch(waiting: Sequence[WaitingJob], sites: Sequence[SiteView], country
     return Batch(group(waiting), ordered, pools, country, now_ms)
 
 
-def group(waiting: Sequence[WaitingJob]) -> tuple[Row, ...]:
-    """Rows in the order of the queue: higher priority, then older, then UID."""
-    alike: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[WaitingJob]] = defaultdict(list)
+def group(waiting: Sequence[WaitingJob], claims: Container[str] = ()) -> tuple[Row, ...]:
+    """Rows in the order of the queue: higher priority, then older, then UID. Jobs with a claim are not like others."""
+    alike: dict[tuple[str, str, tuple[tuple[str, str], ...], bool], list[WaitingJob]] = defaultdict(list)
     for job in sorted(waiting, key=queue_order):
         spec = job.job.spec.model_dump_json(include=_TELLING)
-        alike[job.account, spec, tuple(sorted(job.backoff.items()))].append(job)
+        alike[job.account, spec, tuple(sorted(job.backoff.items())), job.uid in claims].append(job)
     return tuple(Row(tuple(jobs)) for jobs in alike.values())
 
 

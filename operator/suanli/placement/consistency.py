@@ -1,6 +1,6 @@
 """What one object of the map says that others contradict. The admission policy, the operator and `suanli plan` agree on it."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 from suanli.api.link import ComputeLink
 from suanli.api.policy import HubPolicy
@@ -8,7 +8,8 @@ from suanli.api.site import ComputeSite
 from suanli.base.reasons import Reason
 from suanli.base.units import micro
 from suanli.placement.batch import ANY_TIER
-from suanli.placement.snapshot import hub_of
+from suanli.placement.contradictions import Finding, contradictions
+from suanli.placement.snapshot import Country, hub_of
 
 Trouble = tuple[Reason, str]
 
@@ -41,9 +42,15 @@ def site_trouble(site: ComputeSite, policy: HubPolicy | None) -> Trouble | None:
     return None
 
 
+def policy_findings(country: Country, sites: Iterable[ComputeSite]) -> list[Finding]:
+    """All that is wrong with the country's policy, errors first; of what names nothing known, nothing more is asked."""
+    trouble = policy_trouble(country.policy, country.regions) if country.policy else None
+    return [Finding(*trouble)] if trouble else contradictions(country, sites)
+
+
 def policy_trouble(policy: HubPolicy, regions: Container[str]) -> Trouble | None:
     """A name that is not known, or a region in two hubs."""
-    return _hubs_trouble(policy, regions) or _rules_trouble(policy)
+    return _hubs_trouble(policy, regions) or _rules_trouble(policy) or _pairs_trouble(policy)
 
 
 def _hubs_trouble(policy: HubPolicy, regions: Container[str]) -> Trouble | None:
@@ -69,4 +76,18 @@ def _rules_trouble(policy: HubPolicy) -> Trouble | None:
         for tier in rule.match.tiers:
             if tier not in tiers:
                 return Reason.UNKNOWN_TIER, f'rule {rule.name} names tier "{tier}", which the policy does not have'
+    return None
+
+
+def _pairs_trouble(policy: HubPolicy) -> Trouble | None:
+    hubs = {hub.name for hub in policy.spec.hubs}
+    for pairing in policy.spec.pairings:
+        for name in (pairing.source, pairing.target):
+            if name not in hubs:
+                text = f'the {pairing.kind.lower()} of {pairing.source} and {pairing.target} names hub "{name}", which the policy does not have'
+                return Reason.MATCHES_NOTHING, text
+    tiers = {tier.name for tier in policy.spec.latency_tiers} | {ANY_TIER}
+    for tier in policy.spec.green_sites.tiers if policy.spec.green_sites else ():
+        if tier not in tiers:
+            return Reason.UNKNOWN_TIER, f'greenSites.tiers names tier "{tier}", which the policy does not have'
     return None

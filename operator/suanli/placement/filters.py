@@ -16,7 +16,7 @@ from suanli.base.units import bytes_text, decimal_text, duration_text
 from suanli.placement.batch import MOST, NO_WISH, Batch, Bools, Ints
 from suanli.placement.network import NOWHERE
 from suanli.placement.packing import Node, Nodes, Shape, nodes_of, slots
-from suanli.placement.rules import matches_rp, names_s
+from suanli.placement.rules import green_sites, matches_rp, names_rs
 from suanli.placement.scores import Costs
 from suanli.placement.snapshot import FreeNodes
 from suanli.placement.transfer import least_ms_rs
@@ -108,7 +108,7 @@ def policy_rules(b: Batch, costs: Costs) -> Verdicts:
     rules = b.country.policy.spec.placement_rules if b.country.policy else []
     for i, rule in enumerate(rules):
         if rule.effect is Effect.REQUIRE:
-            broken_rp = matches_rp(rule, b) & ~names_s(rule, b)[b.site_p]
+            broken_rp = matches_rp(rule, b) & ~names_rs(rule, b)[:, b.site_p]
             rule_rp[broken_rp & allowed_rp] = i
             allowed_rp &= ~broken_rp
 
@@ -118,9 +118,22 @@ def policy_rules(b: Batch, costs: Costs) -> Verdicts:
         wanted = [*rule.sides, *rule.hubs, *(f"{k}={v}" for k, v in _labels(rule.site_selector))]
         hub = b.country.hub_by_region.get(region)
         place = f"{hub.side}, {hub.name}" if hub else "outside the hubs"
-        return f"is {place}; rule {rule.name} requires {_list(wanted)}"
+        short = _short_of_green(b, r, p) if rule.sides and hub is None else ""
+        return f"is {place}{short}; rule {rule.name} requires {_list(wanted)}"
 
     return Verdicts(Reason.POLICY_FORBIDS, allowed_rp, why, by_pool=True)
+
+
+def _short_of_green(b: Batch, r: int, p: int) -> str:
+    """What a site outside the hubs lacks to count as one of the West, where it could for this job."""
+    green = green_sites(b.country)
+    if green is None or not b.green_r[r]:
+        return ""
+    energy = b.sites[b.pools[p].site].site.spec.energy
+    return (
+        f" with green share {energy.green_share} and PUE {energy.pue}"
+        f" (greenSites: at least {green.min_green_share}, at most {green.max_pue})"
+    )
 
 
 def offered_class(b: Batch, costs: Costs) -> Verdicts:

@@ -11,7 +11,7 @@ import numpy as np
 from suanli.api.policy import Effect
 from suanli.base.units import MS_PER_HOUR, micro
 from suanli.placement.batch import Batch, Floats
-from suanli.placement.rules import matches_rp, names_s
+from suanli.placement.rules import matches_rp, names_rs, pairing_rs
 from suanli.placement.tariff import LOOKED_AHEAD_MS, price_curve
 from suanli.placement.transfer import inputs_of, lies_at_s, outputs_of
 
@@ -89,14 +89,19 @@ def carbon_cost(b: Batch) -> Floats:
 
 
 def policy_weight(b: Batch) -> Floats:
-    """Prefer rules take their weight off, Avoid rules put it on, per task and hour."""
+    """Prefer rules and pairings take their weight off, Avoid rules put it on, per task and hour."""
     weight_rp = np.zeros((len(b.rows), len(b.pools)))
     task_hours_rp = _hours_rp(b) * b.tasks_r[:, None]
-    for rule in b.country.policy.spec.placement_rules if b.country.policy else ():
+    if b.country.policy is None:
+        return weight_rp
+    for pairing in b.country.policy.spec.pairings:
+        if pairing.weight is not None:
+            weight_rp -= float(pairing.weight) * task_hours_rp * pairing_rs(pairing, b)[:, b.site_p]
+    for rule in b.country.policy.spec.placement_rules:
         if rule.effect is Effect.REQUIRE or rule.weight is None:
             continue
         sign = -1.0 if rule.effect is Effect.PREFER else 1.0
-        hit_rp = matches_rp(rule, b) & names_s(rule, b)[b.site_p]
+        hit_rp = matches_rp(rule, b) & names_rs(rule, b)[:, b.site_p]
         weight_rp += sign * float(rule.weight) * task_hours_rp * hit_rp
     return weight_rp
 

@@ -130,7 +130,8 @@ class Prices:
 class Plan:
     """One decision for every waiting job, by UID.
 
-    `gap_ppm` is proven: no way to run the jobs that are placed is cheaper by more than this share of the amounts of their costs.
+    `gap_ppm` is proven: no way to run the jobs that are placed is cheaper by more than this share of the amounts of their costs;
+    jobs that have claimed a place in an enclave of their hub stay in its enclaves.
     """
 
     decisions: Mapping[str, Decision]

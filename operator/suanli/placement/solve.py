@@ -1,11 +1,12 @@
 """The pipeline: refuse, group, score, filter, solve, explain. Equal input gives an equal plan."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from suanli.placement import explain
+from suanli.placement import enclaves, explain
 from suanli.placement.accept import refusals
 from suanli.placement.batch import Batch, Floats, make_batch, queue_order
 from suanli.placement.build import Jobs, by_fractions, by_regret, in_turn
@@ -52,13 +53,17 @@ def place(
     if not asked:
         return Plan(decisions, prices=warm or Prices())
     batch = make_batch(asked, sites, country, now_ms)
-    costs = score(batch)
-    sieve = sift(batch, costs)
-    market = market_of(batch, costs, sieve)
-    solution = solve(market, _start(batch, warm), effort or Effort(EFFORT_MS), seed)
+    made = _made(batch, _start(batch, warm), effort, seed)
+    for rounds in itertools.count():
+        placed_rp = made.solution.draft.placed_rp
+        repaired = enclaves.repaired(made.batch, made.sieve, made.solution.draft.market.cost_rp, placed_rp, rounds)
+        if repaired is None:
+            break
+        made = _made(repaired, made.solution.price_pk, effort, seed)
+    batch, solution = made.batch, made.solution
     traffic = Traffic(batch, solution.draft.placed_rp)
     return Plan(
-        decisions | _explained(batch, explain.Explainer(batch, costs, sieve, traffic), solution.draft),
+        decisions | _explained(batch, explain.Explainer(batch, made.costs, made.sieve, traffic), solution.draft),
         solution.gap_ppm,
         _prices(batch, solution.price_pk),
     )
@@ -73,19 +78,37 @@ class Solution:
     price_pk: Floats
 
 
+@dataclass(frozen=True)
+class Made:
+    """A batch with all that was made of it."""
+
+    batch: Batch
+    costs: Costs
+    sieve: Sieve
+    solution: Solution
+
+
+def _made(batch: Batch, start_pk: Floats, effort: Effort | None, seed: int) -> Made:
+    costs = score(batch)
+    sieve = sift(batch, costs)
+    solution = solve(market_of(batch, costs, sieve), start_pk, effort or Effort(EFFORT_MS), seed)
+    return Made(batch, costs, sieve, solution)
+
+
 def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:
     """The batch in bare numbers."""
-    order = sorted((queue_order(job), r) for r, row in enumerate(batch.rows) for job in row.jobs)
+    rank_r = enclaves.rank_r(batch)
+    order = sorted((-int(rank_r[r]), queue_order(job), r) for r, row in enumerate(batch.rows) for job in row.jobs)
     return Market(
         cost_rp=costs.total_rp.astype(np.int64),
-        allowed_rp=sieve.allowed_rp,
+        allowed_rp=sieve.allowed_rp & enclaves.admits_rp(batch),
         wish_rp=batch.wish_rp,
         count_r=np.array([len(row.jobs) for row in batch.rows], dtype=np.int64),
         tasks_r=batch.tasks_r,
-        priority_r=batch.priority_r,
+        priority_r=rank_r,
         need_rpk=batch.need_rk[:, None, :],
         nodes=tuple(nodes_of(pool.room.free) for pool in batch.pools),
-        queue=merged([r for _, r in order]),
+        queue=merged([r for _, _, r in order]),
     )
 
 

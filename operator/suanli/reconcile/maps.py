@@ -4,9 +4,11 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from suanli.api import KINDS
-from suanli.api.site import ComputeUnit
+from suanli.api.policy import HubPolicy
+from suanli.api.site import ComputeSite, ComputeUnit
 from suanli.base.clock import Clock
 from suanli.base.conditions import readable
 from suanli.base.names import GROUP, VERSION
@@ -15,11 +17,15 @@ from suanli.base.settings import Settings
 from suanli.base.units import cpu_milli
 from suanli.base.untrusted import mapping
 from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
+from suanli.placement.consistency import policy_findings
+from suanli.placement.contradictions import Finding
+from suanli.placement.kpis import Figure, shown
+from suanli.placement.snapshot import Country
 from suanli.reconcile import mapstatus
 from suanli.reconcile.cycle import unbound
 from suanli.reconcile.queue import WorkQueue
 from suanli.reconcile.sites import Sites
-from suanli.reconcile.state import SITE, Mirror
+from suanli.reconcile.state import NATIONAL, SITE, Mirror
 from suanli.reconcile.status import patch_of
 from suanli.telemetry.metrics import Metrics
 
@@ -35,6 +41,16 @@ def key_of(kind: str, name: str) -> str:
     return f"{kind}/{name}"
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """A policy in a country with these sites, and what is wrong with it."""
+
+    country: Country
+    policy: HubPolicy
+    sites: list[ComputeSite]
+    findings: list[Finding]
+
+
 class MapKeeper:
     """Works through "Kind/name" keys."""
 
@@ -48,6 +64,7 @@ class MapKeeper:
         settings: Settings,
         metrics: Metrics,
         warn: Callable[[Json, Reason, str], None],
+        figures: Callable[[], tuple[Figure, ...] | None],
     ) -> None:
         self.queue = WorkQueue()
         self._hub = hub
@@ -57,6 +74,8 @@ class MapKeeper:
         self._settings = settings
         self._metrics = metrics
         self._warn = warn
+        self._figures = figures
+        self._checked: dict[str, _Checked] = {}  # by policy
         self._written_ms: dict[str, int] = {}
         self._syncing_s: dict[str, float] = {}  # by site, since when it is not known how it is
 
@@ -86,6 +105,8 @@ class MapKeeper:
         kind, name = key.split("/", 1)
         if kind == SITE:
             await self._sites.sync(name)
+        elif kind == "HubPolicy":
+            await self._check(name)
         raw = self._mirror.raw.get((kind, name))
         if raw is None:
             self._written_ms.pop(key, None)
@@ -161,8 +182,27 @@ class MapKeeper:
         if kind == "ComputeLink":
             return mapstatus.link_status(raw, mirror.links[name], {*mirror.regions, *mirror.sites}, now_ms)
         if kind == "HubPolicy":
-            return mapstatus.policy_status(raw, mirror.policies[name], mirror.regions, now_ms)
+            return self._policy_status(name, raw, now_ms)
         return mapstatus.region_status(raw)
+
+    def _policy_status(self, name: str, raw: Json, now_ms: int) -> Json:
+        policy, figures = self._mirror.policies[name], self._figures() if name == NATIONAL else None
+        kpis = shown(figures, policy.spec.targets) if figures is not None else None
+        return mapstatus.policy_status(raw, policy, self._checked[name].findings, now_ms, kpis)
+
+    async def _check(self, name: str) -> None:
+        """Look for contradictions in a policy, off the event loop, unless it is the same country with the same sites."""
+        mirror = self._mirror
+        policy, sites = mirror.policies.get(name), list(mirror.sites.values())
+        if policy is None:
+            self._checked.pop(name, None)
+            return
+        country, before = mirror.country, self._checked.get(name)
+        if before and before.country is country and before.policy is policy and before.sites == sites:
+            return
+        meant = country if name == NATIONAL else Country(country.regions, country.links, policy)
+        findings = await asyncio.to_thread(policy_findings, meant, sites)
+        self._checked[name] = _Checked(country, policy, sites, findings)
 
     def _site_status(self, name: str, raw: Json, now_ms: int) -> Json:
         site, member = self._mirror.sites[name], self._sites.members.get(name)

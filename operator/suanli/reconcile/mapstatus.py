@@ -1,10 +1,12 @@
 """What the operator writes into the status of regions, sites, links and policies, as functions of what is known. Pure."""
 
-from collections.abc import Container, Mapping
+import re
+from collections.abc import Container, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from suanli.api.link import ComputeLink
-from suanli.api.policy import HubPolicy
+from suanli.api.policy import HubPolicy, Kpi
 from suanli.api.site import ComputeSite
 from suanli.base.clock import time_text
 from suanli.base.conditions import Condition, merged, readable
@@ -14,7 +16,8 @@ from suanli.base.untrusted import mapping
 from suanli.federation.capacity import ClassFigures
 from suanli.federation.member import Member
 from suanli.kube.client import Json
-from suanli.placement.consistency import link_trouble, policy_trouble, site_trouble
+from suanli.placement.consistency import link_trouble, site_trouble
+from suanli.placement.contradictions import Finding
 from suanli.placement.snapshot import hub_of, side_of
 from suanli.reconcile.sites import Credentials
 
@@ -23,6 +26,8 @@ MEGA_RACKS, LARGE_RACKS = 10_000, 3_000  # 工信部 size classes of data centre
 # What states whether an object can be read; regions have a condition only while they cannot.
 MAIN_CONDITION = {"ComputeSite": "Ready", "HubPolicy": "Consistent", "ComputeLink": "Resolved"}
 VALID = "Valid"
+SHOWN = ("name", "value", "unit", "precision", "target", "by", "met")  # of a figure
+EVIDENCE = ("numerator", "denominator")
 
 
 def site_status(
@@ -111,13 +116,40 @@ def link_status(raw: Json, link: ComputeLink, places: Container[str], now_ms: in
     return _with(raw, [Condition("Resolved", True, Reason.RESOLVED, "both ends are known")], now_ms)
 
 
-def policy_status(raw: Json, policy: HubPolicy, regions: Container[str], now_ms: int) -> Json:
-    """A policy's status: whether its names are known and its rules can all hold."""
-    trouble = policy_trouble(policy, regions)
-    if trouble is not None:
-        return _with(raw, [Condition("Consistent", False, *trouble)], now_ms)
+def policy_status(
+    raw: Json, policy: HubPolicy, findings: Sequence[Finding], now_ms: int, kpis: Sequence[Kpi] | None = None
+) -> Json:
+    """A policy's status: whether its names are known and its rules can all hold, and its figures where it is in force."""
+    errors, remarks = ([f for f in findings if f.is_error is wrong] for wrong in (True, False))
     said = f"{len(policy.spec.placement_rules)} rules over {len(policy.spec.hubs)} hubs"
-    return _with(raw, [Condition("Consistent", True, Reason.CONSISTENT, said)], now_ms)
+    reason = errors[0].reason if errors else Reason.CONSISTENT
+    words = [f.text for f in errors] or [said, *(f.text for f in remarks)]
+    text = "; also: ".join(words) if errors else ". Remark: ".join(words)
+    status = _with(raw, [Condition("Consistent", not errors, reason, text)], now_ms)
+    if kpis is not None:
+        status["kpis"] = steady([kpi.model_dump(mode="json", by_alias=True, exclude_none=True) for kpi in kpis], status)
+    return status
+
+
+def steady(kpis: Sequence[Json], before: Json) -> list[Json]:
+    """The figures, each as it stands on record while it says the same: a little more evidence alone is no news."""
+    old = before.get("kpis")
+    known = {str(kpi.get("name")): kpi for kpi in (old if isinstance(old, list) else []) if isinstance(kpi, dict)}
+    stands = [known.get(kpi["name"], {}) for kpi in kpis]
+    return [old if _news(kpi) == _news(old) else kpi for kpi, old in zip(kpis, stands, strict=True)]
+
+
+def _news(kpi: Json) -> tuple[object, ...]:
+    """What is worth a write: all that is shown, of evidence two digits, of the message its words."""
+    words = re.sub(r"[0-9.]+", "", str(kpi.get("message", "")))
+    return (*(kpi.get(field) for field in SHOWN), words, *(_two_digits(kpi.get(field)) for field in EVIDENCE))
+
+
+def _two_digits(text: object) -> str:
+    try:
+        return f"{Decimal(str(text)):.1e}"
+    except InvalidOperation:
+        return ""
 
 
 def region_status(raw: Json) -> Json:

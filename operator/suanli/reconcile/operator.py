@@ -17,10 +17,11 @@ from suanli.reconcile import compare, watch
 from suanli.reconcile.compare import Comparison
 from suanli.reconcile.cycle import Cycle
 from suanli.reconcile.events import Recorder
+from suanli.reconcile.indicators import Indicators
 from suanli.reconcile.maps import MapKeeper, key_of
 from suanli.reconcile.meter import Meter
 from suanli.reconcile.sites import Sites
-from suanli.reconcile.state import SITE, JobEntry, Mirror
+from suanli.reconcile.state import NATIONAL, SITE, JobEntry, Mirror
 from suanli.reconcile.worker import JobWorker
 from suanli.telemetry.metrics import Metrics
 
@@ -29,7 +30,8 @@ LOG = logging.getLogger(__name__)
 DEPENDENTS = {
     "ComputeRegion": ("ComputeLink", "HubPolicy", SITE),
     "HubPolicy": (SITE,),
-    SITE: ("ComputeLink",),
+    "ComputeLink": ("HubPolicy",),
+    SITE: ("ComputeLink", "HubPolicy"),
 }
 MANY_PODS = 256  # a job of more is looked at for many changes at once
 PODS_PER_S = 10_000
@@ -106,6 +108,13 @@ class Operator:
             settings=settings,
             metrics=metrics,
             warn=lambda raw, reason, text: self._recorder.warn(raw["kind"], raw["metadata"], reason, text),
+            figures=lambda: self._indicators.figures,
+        )
+        self._indicators = Indicators(
+            mirror=self.mirror,
+            settings=settings,
+            metrics=metrics,
+            computed=lambda: self._maps.queue.add(key_of("HubPolicy", NATIONAL)),
         )
         self._comparison = Comparison(
             hub,
@@ -135,7 +144,9 @@ class Operator:
                     self._maps.queue.add(key_of(kind, name))
                 for uid in self.mirror.jobs:
                     self._worker.queue.add(uid)
-                for loop in (self._maps, self._cycle, self._worker, self._recorder, self._comparison):
+                self._indicators.wake()
+                loops = (self._maps, self._cycle, self._worker, self._recorder, self._comparison, self._indicators)
+                for loop in loops:
                     group.create_task(loop.run())
                 self._cycle.wake()
         finally:
@@ -184,6 +195,7 @@ class Operator:
             return
         self._worker.spec_changed(uid)
         self._cycle.wake()
+        self._indicators.wake()
         entry = self.mirror.jobs.get(uid)
         assignment = entry.assignment if entry else None
         if assignment is not None:
@@ -208,6 +220,8 @@ class Operator:
         self._maps.queue.add(key_of(kind, name))
         if kind == SITE:
             self._look_at_sites()
+        if kind == SITE or changed:
+            self._indicators.wake()
         if not changed:
             return
         for other, other_name in self.mirror.raw:

@@ -1,6 +1,6 @@
 """Prometheus metrics: names and units by convention, every label from a bounded set."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -41,6 +41,13 @@ class Metrics:
             "suanli_member_last_heard_age_seconds", "Time since a member last answered.", ["site"], registry=reg
         )
         self._ready = Gauge("suanli_site_ready", "1 if new jobs can be placed there.", ["site"], registry=reg)
+        self._kpi = Gauge("suanli_policy_kpi", "Figures of the policy in force.", ["kpi"], registry=reg)
+        self._kpi_met = Gauge(
+            "suanli_policy_kpi_met",
+            "1 if the target of a figure is met, for figures with a target.",
+            ["kpi"],
+            registry=reg,
+        )
         self._leader = Gauge("suanli_leader", "1 while this replica leads.", registry=reg)
 
     def request(self, client: str, verb: str, resource: str, result: str) -> None:
@@ -64,6 +71,15 @@ class Metrics:
         self._batch.set(jobs)
         self._unplaced.set(unplaced)
         self._gap.set(gap_ppm / 1_000_000)
+
+    def kpis(self, figures: Iterable[tuple[str, float, str | None]]) -> None:
+        """Note the policy's figures: name, value, and whether the target is met where there is one."""
+        for gauge in (self._kpi, self._kpi_met):
+            gauge.clear()
+        for name, value, met in figures:
+            self._kpi.labels(name).set(value)
+            if met is not None:
+                self._kpi_met.labels(name).set(int(met == "True"))
 
     def leading(self, leads: bool) -> None:
         """Note whether this replica leads."""

@@ -5,8 +5,9 @@ money in fractions and packs tasks by its own search. What both read are the mod
 """
 
 from checker.best import Best, best_plan
+from checker.figures import ratios
 from checker.judge import Judge
 from checker.room import fit_together
 from checker.verdict import idle_room, violations
 
-__all__ = ["Best", "Judge", "best_plan", "fit_together", "idle_room", "violations"]
+__all__ = ["Best", "Judge", "best_plan", "fit_together", "idle_room", "ratios", "violations"]

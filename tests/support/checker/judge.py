@@ -134,7 +134,8 @@ class Judge:
         policy = self.country.policy.spec if self.country.policy else None
         for rule in policy.placement_rules if policy else []:
             about = is_about(rule, job.job.spec, place.resource, self.ways, policy)
-            if rule.effect.value == "Require" and about and not names(rule, place.site, self.ways):
+            named = names(rule, place.site, job.job.spec, self.ways, policy)
+            if rule.effect.value == "Require" and about and not named:
                 return rule.name
         return None
 

@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 from checker.electricity import spent
-from checker.rules import is_about, names
+from checker.rules import is_about, is_paired, names
 from checker.ways import Ways
 from checker.wire import amount, half_even
 from suanli.api.job import ComputeJobSpec, DataInput
@@ -58,9 +58,12 @@ class Money:
         for rule in self._policy.placement_rules if self._policy else []:
             if rule.effect.value == "Require" or not is_about(rule, spec, resource, self._ways, self._policy):
                 continue
-            if names(rule, site, self._ways):
+            if names(rule, site, spec, self._ways, self._policy):
                 sign = 1 if rule.effect.value == "Avoid" else -1
                 total += sign * int(rule.weight or 0) * spec.tasks * hours
+        for pairing in self._policy.pairings if self._policy else []:
+            if is_paired(pairing, spec.origin, site, self._ways):
+                total -= int(pairing.weight or 0) * spec.tasks * hours
         return total
 
     def _transfer(self, spec: ComputeJobSpec, site: ComputeSite) -> Fraction:

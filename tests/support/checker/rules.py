@@ -1,9 +1,11 @@
 """What a placement rule of the policy says, by the descriptions of its fields."""
 
+from fractions import Fraction
+
 from checker.ways import Ways
 from checker.wire import microseconds
 from suanli.api.job import ComputeJobSpec
-from suanli.api.policy import HubPolicySpec, PlacementRule
+from suanli.api.policy import HubPolicySpec, Pairing, PlacementRule
 from suanli.api.site import ComputeSite, SiteResource
 
 
@@ -33,12 +35,34 @@ def is_about(
     return all(value in [str(x) for x in listed] for listed, value in checks if listed)
 
 
-def names(rule: PlacementRule, site: ComputeSite, ways: Ways) -> bool:
+def names(
+    rule: PlacementRule, site: ComputeSite, spec: ComputeJobSpec, ways: Ways, policy: HubPolicySpec | None
+) -> bool:
     """Whether the site is on the rule's sides, in its hubs and has its labels, as far as it gives them."""
     region = site.spec.region
-    if rule.sides and ways.side(region) not in [side.value for side in rule.sides]:
+    side = "West" if counts_as_western(site, spec, ways, policy) else ways.side(region)
+    if rule.sides and side not in [side.value for side in rule.sides]:
         return False
     if rule.hubs and ways.hub(region) not in rule.hubs:
         return False
     wanted = rule.site_selector.match_labels if rule.site_selector else {}
     return wanted.items() <= site.metadata.labels.items()
+
+
+def counts_as_western(site: ComputeSite, spec: ComputeJobSpec, ways: Ways, policy: HubPolicySpec | None) -> bool:
+    """A site outside all hubs that is green enough, for a job of the East in one of the tiers of greenSites."""
+    green = policy.green_sites if policy else None
+    if green is None or ways.hub(site.spec.region) is not None:
+        return False
+    if ways.side(spec.origin) != "East" or tier_of(spec, policy) not in green.tiers:
+        return False
+    energy = site.spec.energy
+    is_green = Fraction(energy.green_share) >= Fraction(green.min_green_share)
+    return is_green and Fraction(energy.pue) <= Fraction(green.max_pue)
+
+
+def is_paired(pairing: Pairing, origin: str, site: ComputeSite, ways: Ways) -> bool:
+    """Whether a job from there at that site is one that the two hubs agreed on."""
+    labels = pairing.site_selector.match_labels if pairing.site_selector else {}
+    hubs = (ways.hub(origin), ways.hub(site.spec.region))
+    return hubs == (pairing.source, pairing.target) and labels.items() <= site.metadata.labels.items()

@@ -8,8 +8,10 @@ from checker.judge import MENDED, Judge, Place, groups_of, places_of, task_of
 from checker.money import CUT, LINES, PAID, has_copy
 from checker.moving import loads, shared_ms
 from checker.room import Gang, fit_together
+from checker.rules import is_paired
 from checker.words import TAKEN, is_time, is_true
 from suanli.api.job import Rejection
+from suanli.api.site import ComputeSite
 from suanli.placement.snapshot import Country, Decision, Plan, SiteView, WaitingJob
 
 RUNNERS_UP = 3
@@ -33,6 +35,7 @@ def violations(
     found += _wrong_times(judge, waiting, plan)
     found += _overfull(judge, waiting, plan)
     found += _queue(waiting, plan)
+    found += _enclaves(judge, waiting, plan)
     return found
 
 
@@ -210,6 +213,25 @@ def _queue(waiting: Sequence[WaitingJob], plan: Plan) -> Iterator[str]:
     for ahead, (job, queue) in enumerate(left):
         if (queue.position, queue.ahead) != (ahead + 1, ahead):
             yield f"{job.uid}: queue {queue}, {ahead} are ahead"
+
+
+def _enclaves(judge: Judge, waiting: Sequence[WaitingJob], plan: Plan) -> Iterator[str]:
+    """In an enclave no job of others runs while one of the partner waits that would fit there if the others did not."""
+    policy = judge.country.policy
+    enclaves = [p for p in policy.spec.pairings if p.kind.value == "Enclave"] if policy else []
+    left = [job for job in waiting if plan.decisions[job.uid].site is None and not judge.refusals(job)]
+    for place in judge.places.values():
+
+        def is_partners(job: WaitingJob, site: ComputeSite = place.site) -> bool:
+            return any(is_paired(pairing, job.job.spec.origin, site, judge.ways) for pairing in enclaves)
+
+        here = [job for job in waiting if (plan.decisions[job.uid].site, plan.decisions[job.uid].class_) == place.key]
+        others = [job.uid for job in here if not is_partners(job)]
+        loads = [_gang(job) for job in here if is_partners(job)]
+        able = [job for job in left if others and is_partners(job) and judge.first_no(job, place) is None]
+        for job in able:
+            if fit_together(groups_of(place.room.free), [*loads, _gang(job)]):
+                yield f"{job.uid} waits, and {others} have its place in the enclave at {place.key}"
 
 
 def _loads(judge: Judge, waiting: Sequence[WaitingJob], plan: Plan) -> Mapping[tuple[str, str], list[Gang]]:

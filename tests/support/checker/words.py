@@ -69,7 +69,14 @@ def _policy(judge: Judge, job: WaitingJob, place: Place, text: str) -> bool:
     region = place.site.spec.region
     hub, side = judge.ways.hub(region), judge.ways.side(region)
     where = f"{side}, {hub}" if hub else "outside the hubs"
-    return text.startswith(f"is {where}; rule {judge.policy_forbids(job, place)} requires ")
+    ends = f"; rule {judge.policy_forbids(job, place)} requires "
+    energy, policy = place.site.spec.energy, judge.country.policy
+    green = policy.spec.green_sites if policy else None
+    shares = f" with green share {energy.green_share} and PUE {energy.pue}" if green else ""
+    asked = f" (greenSites: at least {green.min_green_share}, at most {green.max_pue})" if green else ""
+    return text.startswith((f"is {where}{ends}", f"is outside the hubs{shares}{asked}{ends}")) and text.startswith(
+        f"is {where}"
+    )
 
 
 def _latency(judge: Judge, job: WaitingJob, place: Place, text: str) -> bool:
