@@ -17,6 +17,7 @@ from suanli.api.site import ComputeUnit, SiteResource
 from suanli.base.clock import parse_time_ms
 from suanli.base.units import cpu_milli, duration_ms, duration_us, whole
 from suanli.placement.network import Path
+from suanli.placement.packing import Nodes, Shape, nodes_of, slots
 from suanli.placement.snapshot import ClassRoom, Country, SiteView, WaitingJob
 
 Ints = npt.NDArray[np.int64]
@@ -146,9 +147,25 @@ class Batch:
         """Whether any pool of the site holds. Shapes: (R, P) -> (R, S)."""
         found = np.zeros((len(self.rows), len(self.sites)), dtype=bool)
         if len(self.pools):
-            starts = np.flatnonzero(np.diff(self.site_p, prepend=-1))
-            found[:, self.site_p[starts]] = np.logical_or.reduceat(any_rp, starts, axis=1)
+            found[:, self.site_p[self._firsts]] = np.logical_or.reduceat(any_rp, self._firsts, axis=1)
         return found
+
+    @cached_property
+    def _firsts(self) -> Ints:
+        """The first pool of each site that has one."""
+        return np.flatnonzero(np.diff(self.site_p, prepend=-1))
+
+    @cached_property
+    def empty_slots_rp(self) -> Ints:
+        """Tasks of each row that each pool's nodes take when nothing runs there. Shape (R, P)."""
+        return self.slots_rp([nodes_of(pool.room.empty) for pool in self.pools])
+
+    def slots_rp(self, nodes_p: Sequence[Nodes]) -> Ints:
+        """Tasks of each row that each pool's nodes take. Rows of one shape are counted once."""
+        shapes, index_r = np.unique(self.need_rk, axis=0, return_inverse=True)
+        wanted: list[Shape] = [(int(c), int(m), int(k), int(o)) for c, m, k, o in shapes]
+        slots_hp = np.array([[slots(nodes, shape) for nodes in nodes_p] for shape in wanted], dtype=np.int64)
+        return np.asarray(slots_hp.reshape(len(wanted), len(nodes_p))[index_r.reshape(-1)])
 
     # --- the network
 
@@ -198,8 +215,10 @@ def make_batch(waiting: Sequence[WaitingJob], sites: Sequence[SiteView], country
 def group(waiting: Sequence[WaitingJob]) -> tuple[Row, ...]:
     """Rows in the order of the queue: higher priority, then older, then UID."""
     alike: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[WaitingJob]] = defaultdict(list)
+    told: dict[int, str] = {}  # by object: jobs may share one
     for job in sorted(waiting, key=queue_order):
-        spec = job.job.spec.model_dump_json(include=_TELLING)
+        spec = told.get(id(job.job.spec)) or job.job.spec.model_dump_json(include=_TELLING)
+        told[id(job.job.spec)] = spec
         alike[job.account, spec, tuple(sorted(job.backoff.items()))].append(job)
     return tuple(Row(tuple(jobs)) for jobs in alike.values())
 
