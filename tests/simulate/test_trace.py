@@ -19,7 +19,7 @@ def test_columns_have_the_names_and_the_unit_that_are_said() -> None:
 @pytest.mark.parametrize("missing", ["arrival_time", "length", "cpus"])
 def test_a_missing_column_is_named_with_those_there_are(missing: str) -> None:
     there = [name for name in ("arrival_time", "length", "cpus") if name != missing]
-    with pytest.raises(ValueError, match=f'line 1: there is no column "{missing}" .there is {", ".join(there)}.'):
+    with pytest.raises(ValueError, match=rf'line 1: there is no column "{missing}" .there is {", ".join(there)}.'):
         read([",".join(there), "1,1"])
 
 
@@ -54,7 +54,7 @@ def test_of_many_bad_rows_the_first_are_told_and_all_are_counted() -> None:
 
 @pytest.mark.parametrize("lines", [[HEAD], [HEAD, "x,1,1\n"], []])
 def test_no_row_at_all_is_an_error(lines: list[str]) -> None:
-    with pytest.raises(ValueError, match="can be used|there is no column"):
+    with pytest.raises(ValueError, match=r"can be used|there is no column"):
         read(lines)
 
 
