@@ -16,6 +16,7 @@ from suanli.simulate.workload import Workload
 
 PERCENTS = (50, 95, 99)
 ALL = "all"
+OUTSIDE_HUBS = "outside the hubs"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Metered:
 
 @dataclass(frozen=True)
 class Flow:
-    """Jobs of one place that ran in another: a place is a hub, or a region outside the hubs."""
+    """Jobs of one place that ran in another: a place is a hub, or all that is outside the hubs."""
 
     source: str
     target: str
@@ -241,9 +242,9 @@ def _flows(land: Land, workload: Workload, cards: np.ndarray, ran: Ran, bill: Bi
 
 
 def _place(land: Land, region: str) -> tuple[str, str]:
-    """The hub of a region, or the region itself outside the hubs, and its side."""
+    """The hub of a region and its side."""
     hub = land.country.hub_by_region.get(region)
-    return (hub.name, str(hub.side)) if hub else (region, OUTSIDE)
+    return (hub.name, str(hub.side)) if hub else (OUTSIDE_HUBS, OUTSIDE)
 
 
 def _use(land: Land, workload: Workload, meter: Meter, ran: Ran, edges_ms: Ints) -> Iterator[Use]:

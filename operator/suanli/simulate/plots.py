@@ -19,6 +19,7 @@ COLUMNS = ("West", "Outside", "East")  # as on a map
 DASHED = "6 4"
 SLICE = 0.004  # flows below this share of all work are not drawn
 LABELLED = 0.02
+LABELS_AT = (0.5, 0.3, 0.7, 0.4, 0.6)  # along an arrow, in turn, so that labels lie apart
 
 
 @dataclass(frozen=True)
@@ -141,25 +142,27 @@ def network(flows: Sequence[Flow], policy: str) -> Chart:
     at, height = _columns(side)
     title = f"Work from where it arises to where it ran ({policy})"
     text = (
-        f"Share of all {unit} ({total:,.0f}). Boxes are hubs, and regions outside the hubs; an arrow leads from the origin of "
+        f"Share of all {unit} ({total:,.0f}). Boxes are hubs; an arrow leads from the origin of "
         "jobs to the site that ran them, thicker with more work. Solid: from the East to the West. Dashed: all others. A scheme, not a map."
     )
     c = _Canvas("network", title, text, height)
-    for column, name in enumerate(COLUMNS):
+    for column, name in ((0, "West"), (2, "East")):
         c.words(_column_x(column) + BOX[0] / 2, 22, name, "middle", **{"font-weight": "bold", "font-size": "14"})
     labels = []
     drawn = sorted((k for k in amount if k[0] != k[1] and amount[k] / total >= SLICE), key=lambda k: -amount[k])
-    for source, target in reversed(drawn[:MOST_FLOWS]):
+    drawn = drawn[:MOST_FLOWS]
+    ends = _ends(drawn, at)
+    for i, (source, target) in reversed(list(enumerate(drawn))):
         share = amount[source, target] / total
         moves_west = side[source] == "East" and side[target] == "West"
-        d, middle = _curve(at[source], at[target])
-        style = {"stroke": BLUE if moves_west else GREY, "stroke-width": _n(1 + 30 * share), "fill": "none"}
+        curve = _curve(*ends[source, target])
+        style = {"stroke": BLUE if moves_west else GREY, "stroke-width": _n(1 + 40 * share), "fill": "none"}
         style |= {"stroke-opacity": "0.75"} if moves_west else {"stroke-dasharray": DASHED}
         hint = f"{source} to {target}: {amount[source, target]:,.0f} {unit}, {share:.1%}"
-        c.path(d, hint, **style)
-        c.path(_head(at[source], at[target]), fill=BLUE if moves_west else GREY)
+        c.path(curve.d, hint, **style)
+        c.path(curve.head, fill=BLUE if moves_west else GREY)
         if share >= LABELLED:
-            labels.append((*middle, f"{share:.0%}"))
+            labels.append((*curve.at(LABELS_AT[i % len(LABELS_AT)]), f"{share:.0%}"))
     for name, (x, y) in sorted(at.items()):
         comes = sum(v for (s, _), v in amount.items() if s == name) / total
         runs = sum(v for (_, t), v in amount.items() if t == name) / total
@@ -248,55 +251,73 @@ def _column_x(column: int) -> float:
 
 
 def _columns(side: Mapping[str, str]) -> tuple[dict[str, tuple[float, float]], float]:
-    """Where each box stands, and how high the picture is."""
+    """Where each box stands, and how high the picture is. What is outside the hubs stands at the bottom, out of the way."""
     names = {column: sorted(n for n, s in side.items() if s == column) for column in COLUMNS}
     most = max(1, *(len(n) for n in names.values()))
-    height = 60 + most * (BOX[1] + _GAP) + 20
+    high = most * (BOX[1] + _GAP)
     found = {}
     for column, side_ in enumerate(COLUMNS):
         mine = names[side_]
-        free = height - 60 - 20 - len(mine) * (BOX[1] + _GAP)
+        step = high / max(1, len(mine))
         for i, name in enumerate(mine):
-            found[name] = (_column_x(column), 40 + free / 2 + i * (BOX[1] + _GAP))
-    return found, height
+            y = high + 50 if side_ == "Outside" else 40 + step * i + (step - BOX[1]) / 2
+            found[name] = (_column_x(column), y)
+    return found, high + 50 + BOX[1] + 50
 
 
-def _ends(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float, float, float, float]:
-    """Start, end and the side to which a curve bulges; ends are apart so that ways there and back do not hide each other."""
-    y1, y2 = one[1] + BOX[1] / 2 - 5, other[1] + BOX[1] / 2 + 5
-    if one[0] == other[0]:  # within a column: around its inner side
-        inner = -1.0 if one[0] > WIDTH / 2 else 1.0
-        x = one[0] + (BOX[0] if inner > 0 else 0.0)
-        return x, y1, x, y2, inner
-    to_right = other[0] > one[0]
-    return one[0] + (BOX[0] if to_right else 0.0), y1, other[0] + (0.0 if to_right else BOX[0]), y2, 0.0
+Point = tuple[float, float]
 
 
-def _curve(one: tuple[float, float], other: tuple[float, float]) -> tuple[str, tuple[float, float]]:
-    """The path, and where its label stands."""
-    x1, y1, x2, y2, inner = _ends(one, other)
-    if inner:
-        far = x1 + inner * (30 + abs(y2 - y1) * 0.2)
-        controls = (far, y1), (far, y2)
-    else:
-        middle = (x1 + x2) / 2
-        controls = (middle, y1), (middle, y2)
-    (ax, ay), (bx, by) = controls
-    d = f"M{_n(x1)} {_n(y1)}C{_n(ax)} {_n(ay)} {_n(bx)} {_n(by)} {_n(x2)} {_n(y2)}"
-    # A third of the way, so that labels of crossing curves lie apart.
-    t, u = 0.3, 0.7
-    label = tuple(
-        u**3 * p + 3 * u * u * t * q + 3 * u * t * t * r + t**3 * s
-        for p, q, r, s in ((x1, ax, bx, x2), (y1, ay, by, y2))
-    )
-    return d, (label[0], label[1])
+def _ends(drawn: Sequence[tuple[str, str]], at: Mapping[str, Point]) -> dict[tuple[str, str], tuple[Point, Point]]:
+    """Where each arrow begins and ends: those at one side of a box lie apart, in the order of their other ends."""
+    sides: dict[tuple[str, bool], list[tuple[float, tuple[str, str], bool]]] = {}
+    for flow in drawn:
+        for mine, other, begins in ((flow[0], flow[1], True), (flow[1], flow[0], False)):
+            same = at[mine][0] == at[other][0]
+            right = at[mine][0] < WIDTH / 2 - BOX[0] if same else at[other][0] > at[mine][0]
+            sides.setdefault((mine, right), []).append((at[other][1], flow, begins))
+    found: dict[tuple[str, str], list[Point]] = {flow: [(0, 0), (0, 0)] for flow in drawn}
+    for (name, right), arrows in sides.items():
+        for i, (_, flow, begins) in enumerate(sorted(arrows)):
+            y = at[name][1] + BOX[1] * (i + 1) / (len(arrows) + 1)
+            found[flow][0 if begins else 1] = (at[name][0] + (BOX[0] if right else 0.0), y)
+    return {flow: (one, other) for flow, (one, other) in found.items()}
 
 
-def _head(one: tuple[float, float], other: tuple[float, float]) -> str:
-    """The arrow's head at its end."""
-    x1, _, x2, y2, inner = _ends(one, other)
-    back = 9.0 if (inner > 0 or (not inner and x2 < x1)) else -9.0
-    return f"M{_n(x2)} {_n(y2)}L{_n(x2 + back)} {_n(y2 - 5)}L{_n(x2 + back)} {_n(y2 + 5)}Z"
+@dataclass(frozen=True)
+class _Curve:
+    """A curve with its head: four points of Bézier."""
+
+    points: tuple[Point, Point, Point, Point]
+
+    @property
+    def d(self) -> str:
+        """As a path."""
+        (x, y), *rest = self.points
+        return f"M{_n(x)} {_n(y)}C" + " ".join(f"{_n(a)} {_n(b)}" for a, b in rest)
+
+    @property
+    def head(self) -> str:
+        """The arrow's head at its end."""
+        (before, _), (x, y) = self.points[2:]
+        back = 9.0 if before > x else -9.0
+        return f"M{_n(x)} {_n(y)}L{_n(x + back)} {_n(y - 5)}L{_n(x + back)} {_n(y + 5)}Z"
+
+    def at(self, t: float) -> Point:
+        """A point of it, from 0 to 1."""
+        weights = ((1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t * t, t**3)
+        x, y = (sum(w * p[k] for w, p in zip(weights, self.points, strict=True)) for k in (0, 1))
+        return x, y
+
+
+def _curve(one: Point, other: Point) -> _Curve:
+    """Level at both ends; between boxes of one column it bulges to the middle of the picture."""
+    (x1, y1), (x2, y2) = one, other
+    if x1 == x2:
+        far = x1 + (1 if x1 < WIDTH / 2 else -1) * (30 + abs(y2 - y1) * 0.2)
+        return _Curve((one, (far, y1), (far, y2), other))
+    middle = (x1 + x2) / 2
+    return _Curve((one, (middle, y1), (middle, y2), other))
 
 
 def _style(style: Mapping[str, str]) -> dict[str, str]:
