@@ -95,7 +95,8 @@ def test_the_run_ends_when_it_is_to_and_its_jobs_go_on(land: Land, work: Workloa
 
 def test_a_job_that_never_fits_ends_nothing(land: Land, work: Workload) -> None:
     class Nobody:
-        gaps_ppm: Sequence[int] = []
+        def __init__(self) -> None:
+            self.gaps_ppm: list[int] = []
 
         def choose(self, waiting: Sequence[int], rooms: Rooms, now_ms: int) -> Mapping[int, int]:
             return {}

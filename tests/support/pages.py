@@ -1,23 +1,31 @@
 """A page of HTML taken apart: the addresses it asks for, its tags and its SVG."""
 
 import re
-from html.parser import HTMLParser
+from dataclasses import dataclass
+from functools import cached_property
 
-ASKING = ("src", "href", "xlink:href", "srcset", "action", "data", "poster", "background")
+_ASKING = r"\s(?:src|href|xlink:href|srcset|action|data|poster|background)\s*="
+_OUTSIDE = r"(?:https?:)?//[\w.-]+|url\([^)]*\)|@import"
 
 
-class Page(HTMLParser):
+@dataclass(frozen=True)
+class Page:
     """What is in a page."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.text = text
-        self.tags: set[str] = set()
-        self.addresses: list[str] = re.findall(r"(?:https?:)?//[\w.-]+|url\([^)]*\)|@import", text)
-        self.svgs: list[str] = re.findall(r"<svg .*?</svg>", text, re.DOTALL)
-        self.feed(text)
+    text: str
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what it would fetch."""
-        self.tags.add(tag)
-        self.addresses += [value or "" for name, value in attrs if name in ASKING]
+    @cached_property
+    def tags(self) -> set[str]:
+        """The names of its elements."""
+        return set(re.findall(r"<([a-zA-Z][\w-]*)", self.text))
+
+    @cached_property
+    def addresses(self) -> list[str]:
+        """Whatever it would fetch, or lead to."""
+        asked = [tag for tag in re.findall(r"<[a-zA-Z][^>]*>", self.text) if re.search(_ASKING, tag)]
+        return asked + re.findall(_OUTSIDE, self.text)
+
+    @cached_property
+    def svgs(self) -> list[str]:
+        """Its charts."""
+        return re.findall(r"<svg .*?</svg>", self.text, re.DOTALL)

@@ -121,7 +121,7 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
             _yuan(o.money.paid_micro_yuan),
             f"{o.carbon_kg / 1_000:,.2f}",
             _east_to_west(o),
-            "not proven" if o.gap_worst_ppm is None else f"{o.gap_worst_ppm / 10_000:.4f} %",
+            _gap(o),
         )
         for o in outcomes
     ]
@@ -134,9 +134,15 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
         "Paid, CNY",
         "Carbon, t",
         "East to west",
-        "Worst gap",
+        "Proven gap, mean and worst",
     )
     return _table("All policies on the same trace", head, rows)
+
+
+def _gap(outcome: Outcome) -> str:
+    if outcome.gap_mean_ppm is None or outcome.gap_worst_ppm is None:
+        return "not proven"
+    return f"{outcome.gap_mean_ppm / 10_000:.4f} % and {outcome.gap_worst_ppm / 10_000:.4f} %"
 
 
 def _east_to_west(outcome: Outcome) -> str:
