@@ -150,6 +150,8 @@ def troubles(spec: ScenarioSpec, country: Country, sites: Mapping[str, ComputeSi
             yield f'spec.sites: "{name}" is no ComputeSite of the country; correct the name'
     if not sites:
         yield "spec.country: it has no ComputeSite; name the folder with the sites"
+    elif not spec.kinds:
+        yield "spec.kinds: no site offers a class; give the sites resources"
     for name in spec.origins:
         if name not in regions:
             yield f'spec.origins: "{name}" is no ComputeRegion of the country; correct the name'
