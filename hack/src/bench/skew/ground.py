@@ -163,7 +163,7 @@ def _site(dice: Random, region: str, cards: int, headroom: float) -> SiteView:
         "type": "Intelligent",
         "resourceName": "example.com/card",
         "unit": "Card",
-        "listPrice": f"{dice.randrange(400, 600) / 100:.2f}",
+        "listPrice": f"{dice.randrange(490, 511) / 100:.2f}",
         "ratedPowerW": 800,
     }
     energy = {
