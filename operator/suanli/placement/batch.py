@@ -215,10 +215,8 @@ def make_batch(waiting: Sequence[WaitingJob], sites: Sequence[SiteView], country
 def group(waiting: Sequence[WaitingJob]) -> tuple[Row, ...]:
     """Rows in the order of the queue: higher priority, then older, then UID."""
     alike: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[WaitingJob]] = defaultdict(list)
-    told: dict[int, str] = {}  # by object: jobs may share one
     for job in sorted(waiting, key=queue_order):
-        spec = told.get(id(job.job.spec)) or job.job.spec.model_dump_json(include=_TELLING)
-        told[id(job.job.spec)] = spec
+        spec = job.job.spec.model_dump_json(include=_TELLING)
         alike[job.account, spec, tuple(sorted(job.backoff.items()))].append(job)
     return tuple(Row(tuple(jobs)) for jobs in alike.values())
 

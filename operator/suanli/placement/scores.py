@@ -6,16 +6,20 @@ Every score has shape (R, P) and the unit micro-yuan for the job's whole expecte
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from suanli.api.policy import Effect
+from suanli.api.site import Energy
 from suanli.base.units import MS_PER_HOUR, micro, whole
-from suanli.placement.batch import Batch, Floats
+from suanli.placement.batch import Batch, Floats, Ints
 from suanli.placement.rules import matches_rp, names_s
-from suanli.placement.tariff import mean_price
 
 GIB = 1 << 30
+MINUTES = 24 * 60
+MS_PER_MINUTE = 60_000
 MOST_MICRO_YUAN = float(1 << 50)  # sums of all lines, each cut here, are still exact
 WATT_MS_PER_KWH = 1_000 * MS_PER_HOUR
 
@@ -51,10 +55,10 @@ def energy_cost(b: Batch) -> Floats:
     The month is that of the start. Source: PUE is total over IT energy (GB/T 32910.3).
     """
     mean_rp = np.zeros((len(b.rows), len(b.pools)))
-    for s, view in enumerate(b.sites):
-        energy, here_p = view.site.spec.energy, b.site_p == s
-        if energy.price_schedule and here_p.any():
-            mean_rp[:, here_p] = mean_price(energy, b.now_ms, b.duration_ms_r)[:, None]
+    for p, pool in enumerate(b.pools):
+        energy = b.sites[pool.site].site.spec.energy
+        if energy.price_schedule and pool.resource.rated_power_w:
+            mean_rp[:, p] = mean_price(energy, b.now_ms, b.duration_ms_r)
     return _kwh_rp(b) * mean_rp
 
 
@@ -113,6 +117,37 @@ SCORES: Mapping[str, Score] = {
 def score(b: Batch) -> Costs:
     """Every line, in whole micro-yuan."""
     return Costs({name: np.rint(np.clip(s(b), -MOST_MICRO_YUAN, MOST_MICRO_YUAN)) for name, s in SCORES.items()})
+
+
+def mean_price(energy: Energy, start_ms: int, duration_ms_r: Ints) -> Floats:
+    """Mean electricity price over runs that start now. Shape (R,). Units: micro-yuan per kWh."""
+    minute_m, first = _price_by_minute(energy, start_ms)
+    day_m = np.roll(minute_m, -first)
+    until = np.concatenate([[0.0], np.cumsum(day_m)])
+    minutes_r = np.maximum(1, -(-duration_ms_r // MS_PER_MINUTE))
+    days_r, rest_r = np.divmod(minutes_r, MINUTES)
+    return np.asarray((days_r * until[-1] + until[rest_r]) / minutes_r)
+
+
+def _price_by_minute(energy: Energy, at_ms: int) -> tuple[Floats, int]:
+    """The price of each minute of the site's day, and which minute it is there now. The first band that covers a minute holds."""
+    local = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(energy.timezone))
+    price_m = np.zeros(MINUTES)
+    for band in reversed(energy.price_schedule):
+        if band.months and local.month not in band.months:
+            continue
+        begin, end = _minute(band.from_), _minute(band.to)
+        price = float(micro(band.price_per_kwh))
+        if begin < end:
+            price_m[begin:end] = price
+        else:
+            price_m[begin:] = price
+            price_m[:end] = price
+    return price_m, local.hour * 60 + local.minute
+
+
+def _minute(text: str) -> int:
+    return min(MINUTES, int(text[:2]) * 60 + int(text[3:]))
 
 
 def _hours_r(b: Batch) -> Floats:

@@ -8,9 +8,9 @@ import numpy as np
 from suanli.api.site import ComputeUnit
 from suanli.base.units import MS_PER_HOUR, micro
 from suanli.placement.batch import Floats, Ints
-from suanli.placement.tariff import mean_price_of_one
 from suanli.simulate.engine import Ran
 from suanli.simulate.land import Land
+from suanli.simulate.tariff import mean_price
 from suanli.simulate.workload import MS_PER_MINUTE, Workload
 
 GIB = 1 << 30
@@ -83,7 +83,7 @@ class Meter:
         t, minutes = int(self._workload.type_n[n]), int(self._workload.expected_min[n])
         probe, hours = self._workload.probe, minutes / 60
         kwh_p = self.units_tp(t) * self._kw_p * hours
-        price_s = [mean_price_of_one(energy, start_ms, minutes * MS_PER_MINUTE) for energy in self._energy_s]
+        price_s = [mean_price(energy, start_ms, minutes * MS_PER_MINUTE) for energy in self._energy_s]
         price_p = np.array(price_s)[self._site_p]
         fixed = (probe.run_tp[t] + probe.policy_tp[t]) * hours + probe.transfer_tp[t]
         return np.asarray(fixed + kwh_p * (price_p + self._grams_p * self._per_gram))
@@ -98,7 +98,7 @@ class Meter:
         unit_hours = np.where(self.is_card_p[p], self._cards_t[t], self._cores_t[t]) * hours
         kwh = unit_hours * self._kw_p[p]
         means = zip(p.tolist(), ran.start_ms[n].tolist(), run_ms.tolist(), strict=True)
-        price = np.array([mean_price_of_one(self._energy_p[q], start, ms) for q, start, ms in means])
+        price = np.array([mean_price(self._energy_p[q], start, ms) for q, start, ms in means])
         carbon_g = kwh * self._grams_p[p]
         input_t = np.array([type_.input_bytes for type_ in work.types], dtype=np.int64)
         spread = self._over(len(work), n)

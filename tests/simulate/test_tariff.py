@@ -1,12 +1,11 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import pytest
 
 from suanli.api.site import Energy
 from suanli.base.clock import parse_time_ms
-from suanli.placement.tariff import mean_price, mean_price_of_one
+from suanli.simulate.tariff import mean_price
 from worlds import Raw
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
@@ -42,21 +41,18 @@ def minute_by_minute(spec: Energy, start_ms: int, minutes: int) -> float:
 @pytest.mark.parametrize("timezone", ["Asia/Shanghai", "UTC"])
 def test_the_mean_is_that_of_the_minutes(start: str, minutes: int, timezone: str) -> None:
     spec, start_ms = energy(*BANDS, timezone=timezone), parse_time_ms(start)
-    wanted = pytest.approx(minute_by_minute(spec, start_ms, minutes))
-    assert mean_price_of_one(spec, start_ms, minutes * MINUTE_MS) == wanted
-    assert mean_price(spec, start_ms, np.array([HOUR_MS, minutes * MINUTE_MS]))[1] == wanted
+    assert mean_price(spec, start_ms, minutes * MINUTE_MS) == pytest.approx(minute_by_minute(spec, start_ms, minutes))
 
 
 def test_a_part_of_a_minute_counts_whole_and_no_schedule_costs_nothing() -> None:
     spec, start_ms = energy(*BANDS), parse_time_ms("2026-01-05T11:59:00Z")  # 19:59 there
-    assert mean_price_of_one(spec, start_ms, 1) == 1_000_000
-    assert mean_price_of_one(spec, start_ms, MINUTE_MS + 1) == 500_000
-    assert mean_price_of_one(energy(), start_ms, HOUR_MS) == 0
-    assert mean_price(energy(), start_ms, np.array([HOUR_MS])).tolist() == [0]
+    assert mean_price(spec, start_ms, 1) == 1_000_000
+    assert mean_price(spec, start_ms, MINUTE_MS + 1) == 500_000
+    assert mean_price(energy(), start_ms, HOUR_MS) == 0
 
 
 def test_schedules_do_not_mix() -> None:
     start_ms = parse_time_ms("2026-07-05T01:00:00Z")
-    assert mean_price_of_one(energy(*BANDS), start_ms, HOUR_MS) == 2_000_000
-    assert mean_price_of_one(energy(*BANDS[1:]), start_ms, HOUR_MS) == 1_000_000
-    assert mean_price_of_one(energy(*BANDS), parse_time_ms("2026-08-05T01:00:00Z"), HOUR_MS) == 1_000_000
+    assert mean_price(energy(*BANDS), start_ms, HOUR_MS) == 2_000_000
+    assert mean_price(energy(*BANDS[1:]), start_ms, HOUR_MS) == 1_000_000
+    assert mean_price(energy(*BANDS), parse_time_ms("2026-08-05T01:00:00Z"), HOUR_MS) == 1_000_000

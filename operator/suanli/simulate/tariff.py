@@ -1,4 +1,4 @@
-"""What electricity costs over a stretch of time: a site's price schedule, summed up by the minute."""
+"""What electricity costs over a stretch of time, asked for every job of a year: a site's price schedule, summed up by the minute."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -8,7 +8,7 @@ import numpy as np
 
 from suanli.api.site import Energy, PriceBand
 from suanli.base.units import micro
-from suanli.placement.batch import Floats, Ints
+from suanli.placement.batch import Floats
 
 DAY_MIN = 24 * 60
 MS_PER_MINUTE = 60_000
@@ -17,19 +17,8 @@ KEPT = 4_096  # months of schedules that are kept summed up: making the sums cos
 Band = tuple[str, str, str]  # from, to, price
 
 
-def mean_price(energy: Energy, start_ms: int, duration_ms_r: Ints) -> Floats:
-    """Mean electricity price over runs that start then. Shape (R,). Units: micro-yuan per kWh.
-
-    A run counts whole minutes; the month is that of its start.
-    """
-    until_m, first = _at(energy, start_ms)
-    minutes_r = np.maximum(1, -(-duration_ms_r // MS_PER_MINUTE))
-    days_r, rest_r = np.divmod(minutes_r, DAY_MIN)
-    return np.asarray((days_r * until_m[DAY_MIN] + until_m[first + rest_r] - until_m[first]) / minutes_r)
-
-
-def mean_price_of_one(energy: Energy, start_ms: int, duration_ms: int) -> float:
-    """The same for one run. Units: micro-yuan per kWh."""
+def mean_price(energy: Energy, start_ms: int, duration_ms: int) -> float:
+    """Mean electricity price over a run, as placement reckons it: in whole minutes, in the month of its start. Units: micro-yuan per kWh."""
     if not energy.price_schedule:
         return 0.0
     until_m, first = _at(energy, start_ms)
