@@ -183,6 +183,12 @@ CASES: Mapping[str, Case] = {
     "site-time-zone-of-mars": Case(a_site, "spec.energy.timezone", "Mars/Phobos", "Asia/Urumqi", 'such as "Asia/Shanghai"'),
     "site-time-zone-as-an-offset": Case(a_site, "spec.energy.timezone", "+08:00", "UTC", 'such as "Asia/Shanghai"'),
     "site-hours-of-no-length": Case(a_site, "spec.energy.priceSchedule.0.to", "22:00", "24:00", "whole day"),
+    "site-hourly-price-in-words": Case(
+        a_site, "spec.energy.hourlyPrices",
+        {"from": "2026-01-31T00:00:00Z", "pricesPerKwh": ["cheap"]},
+        {"from": "2026-01-31T00:00:00Z", "pricesPerKwh": ["-0.02"]},
+        "CNY with at most six digits", "spec.energy.hourlyPrices.pricesPerKwh.0", "cheap",
+    ),
     "site-hours-from-midnight-on": Case(a_site, "spec.energy.priceSchedule.0.from", "24:00", "00:00", '"23:59"'),
     "site-hours-until-tomorrow": Case(a_site, "spec.energy.priceSchedule.0.to", "24:30", "23:30", '"24:00"'),
     "site-thirteenth-month": Case(

@@ -95,7 +95,8 @@ def test_months_are_those_of_the_sites_own_calendar() -> None:
     january = {"from": "00:00", "to": "24:00", "months": [1], "pricePerKwh": "1"}
     february = {"from": "00:00", "to": "24:00", "months": [2, 3], "pricePerKwh": "2"}
     still_january = SHANGHAI_MIDNIGHT + 24 * HOUR - 60_000
-    assert energy(still_january, "1h", january, february) == 1_000_000
+    assert energy(still_january, "1m", january, february) == round(1_000_000 / 60)
+    assert energy(still_january, "1h", january, february) == round((1 * 1_000_000 + 59 * 2_000_000) / 60)
     assert energy(still_january + 60_000, "1h", january, february) == 2_000_000
     assert energy(still_january + 60_000, "1h", january, february, timezone="UTC") == 1_000_000
 

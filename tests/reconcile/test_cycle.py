@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 import virtualtime
-from builders import a_job
+from builders import a_job, a_site
 from simulation import Simulate, Simulation, place_first
-from suanli.base.clock import time_text
+from suanli.base.clock import parse_time_ms, time_text
 from suanli.placement.snapshot import Plan
+from suanli.placement.solve import place
 from suanli.reconcile.cycle import THREAD_FROM
 
 
@@ -176,5 +177,74 @@ def test_a_spec_changed_while_it_is_placed_is_decided_anew(simulate: Simulate) -
         await sim.until(lambda: sim.state("train")[0] == "Succeeded")
         assert [run.site for run in sim.runs()] == ["west"]
         assert sim.job("train")["status"]["epoch"] == 1
+
+    simulate(play)
+
+
+# --- jobs that are put off
+
+
+def priced(name: str, begin_ms: int, *prices: str) -> Any:
+    """A site whose cores draw power at prices by the hour."""
+    offer = {"class": "cpu", "type": "General", "resourceName": "cpu", "unit": "Core", "ratedPowerW": 1_000}
+    hourly = {"from": time_text(begin_ms), "pricesPerKwh": list(prices)}
+    return a_site(name, resources=[offer], energy={"pue": "1", "hourlyPrices": hourly})
+
+
+async def begin_priced(sim: Simulation, *prices: str) -> int:
+    """A life of the operator with the real solver, at sites with these prices from now on; when that is."""
+    await sim.kill()
+    sim.place_all = place
+    began_ms = sim.clock.now_ms() // 1_000 * 1_000
+    for name in ("east", "west"):
+        sim.put(priced(name, began_ms, *prices))
+    sim.start()
+    return began_ms
+
+
+def planned(sim: Simulation) -> str | None:
+    start: str | None = sim.job("train")["status"].get("estimate", {}).get("start")
+    return start
+
+
+def test_a_deferred_job_starts_at_its_planned_hour_and_nothing_is_written_until_then(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        began_ms = await begin_priced(sim, "0.9", "0.9", "0.3", "0.9")
+        sim.put(a_job(timing={"expectedDuration": "30m", "deferrable": "12h"}))
+        await sim.until(lambda: sim.state("train") == ("Waiting", "Deferred"))
+        assert planned(sim) == time_text(began_ms + 7_200_000)
+        assert "saves 0.30 of 0.45 CNY" in sim.condition("train", "Placed")["message"]
+        version = sim.job("train")["metadata"]["resourceVersion"]
+        await asyncio.sleep(7_150)
+        assert sim.job("train")["metadata"]["resourceVersion"] == version
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded")
+        assert 0 <= parse_time_ms(sim.job("train")["status"]["startedAt"]) - began_ms - 7_200_000 < 5_000
+
+    simulate(play)
+
+
+def test_a_deferred_job_goes_as_soon_as_prices_say_so(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        began_ms = await begin_priced(sim, "0.9", "0.9", "0.3", "0.9")
+        sim.put(a_job(timing={"expectedDuration": "30m", "deferrable": "12h"}))
+        await sim.until(lambda: sim.state("train") == ("Waiting", "Deferred"))
+        sim.put(priced("west", began_ms, "0.9", "0.1", "0.3", "0.9"))
+        await sim.until(lambda: planned(sim) == time_text(began_ms + 3_600_000), seconds=60)
+        assert "at west" in sim.condition("train", "Placed")["message"]
+        sim.put(priced("east", began_ms, "0.01"))
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded", seconds=60)
+        assert [run.site for run in sim.runs()] == ["east"]
+        assert planned(sim) is None
+
+    simulate(play)
+
+
+def test_a_deferred_job_that_is_not_to_wait_any_more_goes_at_once(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        await begin_priced(sim, "0.9", "0.9", "0.3", "0.9")
+        sim.put(a_job(timing={"expectedDuration": "30m", "deferrable": "12h"}))
+        await sim.until(lambda: sim.state("train") == ("Waiting", "Deferred"))
+        sim.edit("train", timing={"expectedDuration": "30m", "deferrable": None})
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded", seconds=60)
 
     simulate(play)

@@ -318,6 +318,11 @@ def _class_of(taste: Taste, dice: Random, name: str) -> Raw:
     made = a_class(name, unit, listPrice=price, ratedPowerW=dice.choice([0, 6, 800]))
     if unit == "Core" and dice.random() < 0.3:
         made["type"] = "Super"
+    if dice.random() < 0.6:
+        made |= {
+            "precision": dice.choice(["FP16", "FP16", "FP32"]),
+            "petaflops": dice.choice(["0.312", "1", "0.000007"]),
+        }
     return made
 
 
@@ -360,7 +365,12 @@ def _energy(dice: Random) -> Raw:
         bands.append({"from": begin, "to": end, "pricePerKwh": f"{dice.randrange(0, 2_000) / 1000:.3f}"})
         if dice.random() < 0.4:
             bands[-1]["months"] = sorted(dice.sample(range(1, 13), dice.randint(1, 6)))
-    return {
+    hourly: Raw = {}
+    if dice.random() < 0.2:
+        prices = [f"{dice.randrange(-200, 2_000) / 1000:.3f}" for _ in range(dice.choice([1, 20, 30, 200]))]
+        begin = dice.choice(["2026-01-30T00:00:00Z", "2026-01-31T09:00:00+08:00", "2026-02-01T00:30:00Z"])
+        hourly["hourlyPrices"] = {"from": begin, "pricesPerKwh": prices}
+    return hourly | {
         "pue": dice.choice(["1", "1.18", "1.5"]),
         "greenShare": dice.choice(["0", "0.65", "1"]),
         "gridFactorGPerKwh": dice.choice([0, 499, 5_000]),

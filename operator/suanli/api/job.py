@@ -268,7 +268,10 @@ class Timing(Model):
 
     expected_duration: Annotated[
         Span,
-        Field(description='How long it is expected to run, such as "6h"; for cost and deadline, and never enforced.'),
+        Field(
+            description='How long it is expected to run on the class it wishes first, such as "6h"; on another class of the same '
+            "precision longer or shorter by their petaflops. For cost and deadline, and never enforced."
+        ),
     ] = "1h"
     not_before: Annotated[
         Time | None, Field(description='Not to start earlier than this time, such as "2026-01-31T08:00:00Z".')
@@ -278,7 +281,11 @@ class Timing(Model):
         Field(description="To be finished by then, as far as expectedDuration is right; too late, it is not started."),
     ] = None
     deferrable: Annotated[
-        Span | None, Field(description='May be put off by this much for cheaper or greener hours, such as "12h".')
+        Span | None,
+        Field(
+            description='May be put off for cheaper or greener hours by this much, such as "12h", counted from when it was created '
+            "or, if that is later, from notBefore; never so far that it would miss its deadline. Absent: it starts as soon as it can."
+        ),
     ] = None
 
 
@@ -461,6 +468,7 @@ class Estimate(Model):
 
     cost: Annotated[MicroYuan | None, Field(description="Micro-yuan of the expected run.")] = None
     transfer_time: Annotated[DurationText | None, Field(description="Time to move its inputs.")] = None
+    start: Annotated[Time | None, Field(description="When it is to start, of a job that is put off.")] = None
 
 
 class Usage(Model):

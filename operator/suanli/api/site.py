@@ -130,7 +130,11 @@ class SiteResource(Model):
     ] = Precision.FP32
     petaflops: Annotated[
         PositiveDecimal | None,
-        Field(description='Petaflops of one unit at that precision as a decimal string, such as "0.312".'),
+        Field(
+            description='Petaflops of one unit at that precision as a decimal string, such as "0.312". A job runs that much longer '
+            "or shorter than on the class it wishes first; classes of different precision, or without petaflops, count as equally "
+            "fast."
+        ),
     ] = None
     list_price: Annotated[
         DecimalText, Field(description='CNY for one unit and hour as a decimal string, such as "5.50".')
@@ -230,6 +234,35 @@ Timezone = Annotated[
 ]
 
 
+SignedPrice = Annotated[
+    str,
+    Field(min_length=1, max_length=14),
+    Shape(
+        r"^-?[0-9]{1,6}(\.[0-9]{1,6})?$",
+        'is not a price in quotes; write CNY with at most six digits before and after the point, such as "0.312" or "-0.02"',
+    ),
+]
+
+
+class HourlyPrices(Model):
+    """Electricity prices hour by hour, as day-ahead markets publish them."""
+
+    from_: Annotated[
+        Time, Field(alias="from", description='Begin of the first hour, such as "2026-01-31T00:00:00+08:00".')
+    ]
+    prices_per_kwh: Annotated[
+        list[SignedPrice],
+        ATOMIC,
+        Field(
+            min_length=1,
+            max_length=240,
+            description='CNY per kWh of each hour in turn as decimal strings, such as "0.312"; below zero too. At most 336, two '
+            "days. Every hour after the last one is expected to cost halfway between the price of the same hour of the last day "
+            "given and the median of the last seven days'.",
+        ),
+    ]
+
+
 class Energy(Model):
     """What the site's energy costs, in money and carbon."""
 
@@ -257,6 +290,13 @@ class Energy(Model):
             description="Time-of-use prices; the first band that covers a moment holds. Hours without a band cost nothing.",
         ),
     ] = []
+    hourly_prices: Annotated[
+        HourlyPrices | None,
+        Field(
+            description="Prices of single hours, such as a market's of tomorrow; from their first hour on they hold in place of "
+            "priceSchedule. If there is no priceSchedule, an hour of which they say nothing counts with their mean."
+        ),
+    ] = None
 
 
 class ComputeSiteSpec(Model):

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     QUOTA_UNLIMITED = "QuotaUnlimited"
     SUSPENDED = "Suspended"
     NOT_BEFORE = "NotBefore"
+    DEFERRED = "Deferred"
     NO_SITES = "NoSites"
     # why a site was ruled out (filters)
     SITE_NOT_READY = "SiteNotReady"

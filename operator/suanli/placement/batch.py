@@ -19,6 +19,7 @@ from suanli.base.units import cpu_milli, duration_ms, duration_us, whole
 from suanli.placement.network import Path
 from suanli.placement.packing import Nodes, Shape, nodes_of, slots
 from suanli.placement.snapshot import ClassRoom, Country, SiteView, WaitingJob
+from suanli.placement.speed import durations_ms_rp
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -89,8 +90,14 @@ class Batch:
 
     @cached_property
     def duration_ms_r(self) -> Ints:
-        """Expected run. Shape (R,). Units: ms."""
+        """Expected run on the class that is wished first. Shape (R,). Units: ms."""
         return _ints(min(MOST, duration_ms(row.spec.timing.expected_duration)) for row in self.rows)
+
+    @cached_property
+    def duration_ms_rp(self) -> Ints:
+        """Expected run in each pool, by the speed of its class. Shape (R, P). Units: ms."""
+        wishes = [row.spec.resources.class_ for row in self.rows]
+        return durations_ms_rp(self.duration_ms_r, wishes, [pool.resource for pool in self.pools])
 
     @cached_property
     def priority_r(self) -> Ints:

@@ -153,16 +153,14 @@ def cost_limit(b: Batch, costs: Costs) -> Verdicts:
 
 
 def deadline(b: Batch, costs: Costs) -> Verdicts:
-    """All sites, while the expected run ends in time."""
-    late_ms_r = b.now_ms + b.duration_ms_r - b.deadline_ms_r
-    allowed_rs = np.asarray(np.broadcast_to((late_ms_r <= 0)[:, None], (len(b.rows), len(b.sites))))
+    """Pools where the expected run, begun now, ends in time."""
+    late_ms_rp = b.now_ms + b.duration_ms_rp - b.deadline_ms_r[:, None]
 
-    def why(r: int, s: int) -> str:
-        timing = b.rows[r].spec.timing
-        late = duration_text(int(late_ms_r[r]) * 1_000)
-        return f"would end {timing.expected_duration} after now, {late} after timing.deadline {timing.deadline}"
+    def why(r: int, p: int) -> str:
+        lasts, late = (duration_text(int(ms[r, p]) * 1_000) for ms in (b.duration_ms_rp, late_ms_rp))
+        return f"would end {lasts} after now, {late} after timing.deadline {b.rows[r].spec.timing.deadline}"
 
-    return Verdicts(Reason.DEADLINE_UNREACHABLE, allowed_rs, why)
+    return Verdicts(Reason.DEADLINE_UNREACHABLE, late_ms_rp <= 0, why, by_pool=True)
 
 
 def node_size(b: Batch, costs: Costs) -> Verdicts:

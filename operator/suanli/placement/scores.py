@@ -6,20 +6,16 @@ Every score has shape (R, P) and the unit micro-yuan for the job's whole expecte
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from suanli.api.policy import Effect
-from suanli.api.site import Energy
 from suanli.base.units import MS_PER_HOUR, micro, whole
-from suanli.placement.batch import Batch, Floats, Ints
+from suanli.placement.batch import Batch, Floats
 from suanli.placement.rules import matches_rp, names_s
+from suanli.placement.tariff import LOOKED_AHEAD_MS, price_curve
 
 GIB = 1 << 30
-MINUTES = 24 * 60
-MS_PER_MINUTE = 60_000
 MOST_MICRO_YUAN = float(1 << 50)  # sums of all lines, each cut here, are still exact
 WATT_MS_PER_KWH = 1_000 * MS_PER_HOUR
 
@@ -46,19 +42,21 @@ class Costs:
 def run_cost(b: Batch) -> Floats:
     """List price of the units: cards, or cores to the millicore."""
     price_p = np.array([float(micro(pool.resource.list_price)) for pool in b.pools])
-    return np.asarray(_hours_r(b)[:, None] * _units_rp(b) * price_p)
+    return np.asarray(_hours_rp(b) * units_rp(b) * price_p)
 
 
 def energy_cost(b: Batch) -> Floats:
-    """Electricity of the units at rated power x PUE, at the prices of the hours in which the run is expected.
+    """Electricity of the units at rated power x PUE, at the prices of the hours in which a run from now on is expected.
 
-    The month is that of the start. Source: PUE is total over IT energy (GB/T 32910.3).
+    Source: PUE is total over IT energy (GB/T 32910.3).
     """
     mean_rp = np.zeros((len(b.rows), len(b.pools)))
-    for p, pool in enumerate(b.pools):
-        energy = b.sites[pool.site].site.spec.energy
-        if energy.price_schedule and pool.resource.rated_power_w:
-            mean_rp[:, p] = mean_price(energy, b.now_ms, b.duration_ms_r)
+    for s, view in enumerate(b.sites):
+        own = [p for p in np.flatnonzero(b.site_p == s).tolist() if b.pools[p].resource.rated_power_w]
+        if own and len(b.rows):
+            longest_ms = min(LOOKED_AHEAD_MS, int(b.duration_ms_rp[:, own].max()))
+            curve = price_curve(view.site.spec.energy, b.now_ms, b.now_ms + max(1, longest_ms))
+            mean_rp[:, own] = curve.mean(b.now_ms, np.maximum(1, b.duration_ms_rp[:, own]))
     return _kwh_rp(b) * mean_rp
 
 
@@ -95,13 +93,13 @@ def carbon_cost(b: Batch) -> Floats:
 def policy_weight(b: Batch) -> Floats:
     """Prefer rules take their weight off, Avoid rules put it on, per task and hour."""
     weight_rp = np.zeros((len(b.rows), len(b.pools)))
-    task_hours_r = _hours_r(b) * b.tasks_r
+    task_hours_rp = _hours_rp(b) * b.tasks_r[:, None]
     for rule in b.country.policy.spec.placement_rules if b.country.policy else ():
         if rule.effect is Effect.REQUIRE or rule.weight is None:
             continue
         sign = -1.0 if rule.effect is Effect.PREFER else 1.0
         hit_rp = matches_rp(rule, b) & names_s(rule, b)[b.site_p]
-        weight_rp += sign * float(rule.weight) * task_hours_r[:, None] * hit_rp
+        weight_rp += sign * float(rule.weight) * task_hours_rp * hit_rp
     return weight_rp
 
 
@@ -119,54 +117,28 @@ def score(b: Batch) -> Costs:
     return Costs({name: np.rint(np.clip(s(b), -MOST_MICRO_YUAN, MOST_MICRO_YUAN)) for name, s in SCORES.items()})
 
 
-def mean_price(energy: Energy, start_ms: int, duration_ms_r: Ints) -> Floats:
-    """Mean electricity price over runs that start now. Shape (R,). Units: micro-yuan per kWh."""
-    minute_m, first = _price_by_minute(energy, start_ms)
-    day_m = np.roll(minute_m, -first)
-    until = np.concatenate([[0.0], np.cumsum(day_m)])
-    minutes_r = np.maximum(1, -(-duration_ms_r // MS_PER_MINUTE))
-    days_r, rest_r = np.divmod(minutes_r, MINUTES)
-    return np.asarray((days_r * until[-1] + until[rest_r]) / minutes_r)
+def _hours_rp(b: Batch) -> Floats:
+    return b.duration_ms_rp / MS_PER_HOUR
 
 
-def _price_by_minute(energy: Energy, at_ms: int) -> tuple[Floats, int]:
-    """The price of each minute of the site's day, and which minute it is there now. The first band that covers a minute holds."""
-    local = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(energy.timezone))
-    price_m = np.zeros(MINUTES)
-    for band in reversed(energy.price_schedule):
-        if band.months and local.month not in band.months:
-            continue
-        begin, end = _minute(band.from_), _minute(band.to)
-        price = float(micro(band.price_per_kwh))
-        if begin < end:
-            price_m[begin:end] = price
-        else:
-            price_m[begin:] = price
-            price_m[:end] = price
-    return price_m, local.hour * 60 + local.minute
-
-
-def _minute(text: str) -> int:
-    return min(MINUTES, int(text[:2]) * 60 + int(text[3:]))
-
-
-def _hours_r(b: Batch) -> Floats:
-    return b.duration_ms_r / MS_PER_HOUR
-
-
-def _units_rp(b: Batch) -> Floats:
-    """Cards or cores that the whole job holds."""
+def units_rp(b: Batch) -> Floats:
+    """Cards or cores that the whole job holds. Shape (R, P)."""
     cards_r = (b.tasks_r * b.need_rk[:, 2]).astype(float)
     cores_r = b.tasks_r * (b.need_rk[:, 0] / 1_000)
     return np.where(b.is_card_p[None, :], cards_r[:, None], cores_r[:, None])
 
 
-def _kwh_rp(b: Batch) -> Floats:
-    """Energy of the whole run, cooling and losses included."""
+def watts_rp(b: Batch) -> Floats:
+    """Power of the whole job, cooling and losses included. Shape (R, P). Units: W."""
     watt_p = np.array(
         [pool.resource.rated_power_w * float(b.sites[pool.site].site.spec.energy.pue) for pool in b.pools]
     )
-    return np.asarray(_units_rp(b) * watt_p * (b.duration_ms_r / WATT_MS_PER_KWH)[:, None])
+    return np.asarray(units_rp(b) * watt_p)
+
+
+def _kwh_rp(b: Batch) -> Floats:
+    """Energy of the whole run."""
+    return np.asarray(watts_rp(b) * (b.duration_ms_rp / WATT_MS_PER_KWH))
 
 
 def _transfer_price_us(b: Batch) -> Floats:

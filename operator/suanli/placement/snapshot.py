@@ -35,13 +35,26 @@ class ClassRoom:
 
 
 @dataclass(frozen=True)
+class Release:
+    """Cards, or cores, of a class that a running job is expected to give back."""
+
+    class_: str
+    at_ms: int
+    units: float
+
+
+@dataclass(frozen=True)
 class SiteView:
-    """A site at this moment; `not_ready` says why nothing can be placed there, if so."""
+    """A site at this moment; `not_ready` says why nothing can be placed there, if so.
+
+    `releases` may be left empty: then what is taken counts as taken for as long as anybody plans.
+    """
 
     site: ComputeSite
     ready: bool
     not_ready: str = ""
     classes: Mapping[str, ClassRoom] = field(default_factory=dict)
+    releases: tuple[Release, ...] = ()
 
 
 @dataclass(frozen=True)

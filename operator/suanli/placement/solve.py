@@ -9,6 +9,7 @@ from suanli.placement import explain
 from suanli.placement.accept import refusals
 from suanli.placement.batch import Batch, Floats, make_batch, queue_order
 from suanli.placement.build import fill, fill_in_turn, fill_rest, improve
+from suanli.placement.deferral import defer
 from suanli.placement.draft import Draft
 from suanli.placement.exact import search, value
 from suanli.placement.filters import Sieve, sift
@@ -34,6 +35,8 @@ def place(
     refused = refusals(waiting, sites, country, now_ms)
     decisions: dict[str, Decision] = {uid: explain.refused(said) for uid, said in refused.items()}
     asked = [job for job in waiting if job.uid not in refused]
+    decisions |= defer(asked, sites, country, now_ms)
+    asked = [job for job in asked if job.uid not in decisions]
     if not asked:
         return Plan(decisions, prices=warm or Prices())
     batch = make_batch(asked, sites, country, now_ms)

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 
 from suanli.api.job import Assignment
 from suanli.base.clock import Clock, time_or_zero, time_text
+from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
-from suanli.base.units import cpu_milli, whole
+from suanli.base.units import cpu_milli, duration_ms, whole
 from suanli.federation.capacity import Demand
 from suanli.federation.member import Member
-from suanli.placement.snapshot import Decision, Plan, Prices, SiteView, WaitingJob
+from suanli.placement.deferral import may_wait
+from suanli.placement.snapshot import Decision, Plan, Prices, Release, SiteView, WaitingJob
 from suanli.placement.solve import place
 from suanli.reconcile.sites import Sites
 from suanli.reconcile.state import Assumption, JobEntry, Mirror
@@ -22,6 +24,7 @@ from suanli.telemetry.metrics import Metrics
 LOG = logging.getLogger(__name__)
 IDLE_S = 30.0  # with jobs waiting, look again at least so often: tariffs change
 SETTLE_S = 3.0  # a fresh leader waits so long, beyond a probe, until it is known which sites are ready
+SAME_START_MS = 15 * 60_000  # a planned start that moves by less is not told anew
 THREAD_FROM = 100  # a larger batch is placed off the event loop
 
 
@@ -48,6 +51,7 @@ class Cycle:
         self._place = place_all
         self._wake = asyncio.Event()
         self._prices: Prices | None = None
+        self._starts_ms: list[int] = []  # planned by the last cycle
 
     def wake(self) -> None:
         """Something changed that a waiting job may care about."""
@@ -88,6 +92,7 @@ class Cycle:
             return None
         now_ms = self._clock.now_ms()
         moments = [until for uid in self._mirror.waiting for until, _ in self._worker.backoff.get(uid, {}).values()]
+        moments += self._starts_ms
         moments += [
             time_or_zero(entry.model.spec.timing.not_before) for entry in self._mirror.waiting.values() if entry.model
         ]
@@ -101,12 +106,14 @@ class Cycle:
             return
         decided_upon = {w.uid: w.job for w in waiting}
         with self._metrics.cycle_seconds.time():
-            args = (waiting, self._views(), self._mirror.country, now_ms)
+            defers = any(may_wait(job, now_ms) for job in waiting)
+            args = (waiting, self._views(now_ms if defers else None), self._mirror.country, now_ms)
             if len(waiting) >= THREAD_FROM:
                 plan = await asyncio.to_thread(self._place, *args, warm=self._prices)
             else:
                 plan = self._place(*args, warm=self._prices)
         self._prices = plan.prices
+        self._starts_ms = sorted({start_ms(decision) for decision in plan.decisions.values()})
         left = 0
         for uid, decision in plan.decisions.items():
             entry = self._mirror.waiting.get(uid)
@@ -122,6 +129,8 @@ class Cycle:
     def _explain(self, uid: str, decision: Decision) -> None:
         """Have the reason written: another one at once, the same in other numbers when it is due."""
         before = self._worker.decisions.get(uid)
+        if before is not None and is_still_deferred(before, decision):
+            return
         self._worker.decisions[uid] = decision
         if before is None or before.reason is not decision.reason:
             self._worker.queue.add(uid)
@@ -136,6 +145,18 @@ class Cycle:
         assignment = Assignment(site=decision.site, epoch=epoch, class_=decision.class_, time=time_text(now_ms))
         self._mirror.assume(entry, Assumption(assignment, decision, gap_ppm, now_ms))
         self._worker.queue.add(entry.uid, urgent=True)
+
+    def _releases(self, site: str, now_ms: int) -> tuple[Release, ...]:
+        """What the jobs that run at a site are expected to give back; who is over its time may end at any moment."""
+        found = []
+        for entry in self._mirror.held_at(site):
+            if entry.holds is not None and entry.model is not None:
+                spec, began_ms = entry.model.spec, time_or_zero(entry.holds.time)
+                ends_ms = began_ms + duration_ms(spec.timing.expected_duration)
+                per_task = spec.resources.per_task
+                units = spec.tasks * (per_task.cards or cpu_milli(per_task.cpu) / 1_000)
+                found.append(Release(entry.holds.class_, max(now_ms, ends_ms), units))
+        return tuple(found)
 
     def _waiting(self, now_ms: int) -> list[WaitingJob]:
         return [
@@ -159,7 +180,8 @@ class Cycle:
             if 0 < until - now_ms <= most_ms
         }
 
-    def _views(self) -> list[SiteView]:
+    def _views(self, ahead_of_ms: int | None) -> list[SiteView]:
+        """The sites as they are, and where somebody plans ahead, what they are expected to have free later."""
         views = []
         for name, site in self._mirror.sites.items():
             ready, why = self._sites.readiness(name)
@@ -168,8 +190,21 @@ class Cycle:
                 views.append(SiteView(site=site, ready=False, not_ready=why))
                 continue
             figures = member.figures(tuple(site.spec.resources), unbound(self._mirror, name, member))
-            views.append(SiteView(site=site, ready=True, classes={c: f.room for c, f in figures.items()}))
+            rooms = {c: f.room for c, f in figures.items()}
+            releases = () if ahead_of_ms is None else self._releases(name, ahead_of_ms)
+            views.append(SiteView(site=site, ready=True, classes=rooms, releases=releases))
         return views
+
+
+def start_ms(decision: Decision | None) -> int:
+    """When a job that is put off is to start; 0 for any other."""
+    return time_or_zero(decision.estimate.start) if decision is not None and decision.estimate is not None else 0
+
+
+def is_still_deferred(before: Decision, now: Decision) -> bool:
+    """Whether the plan of a job that is put off is much the same: what was said of it stands."""
+    both = before.reason is Reason.DEFERRED and now.reason is Reason.DEFERRED
+    return both and abs(start_ms(now) - start_ms(before)) < SAME_START_MS
 
 
 def unbound(mirror: Mirror, site: str, member: Member) -> tuple[Demand, ...]:

@@ -111,6 +111,7 @@ def waiting(entry: JobEntry, decision: Decision, now_ms: int) -> Json:
         now_ms,
         conditions,
         placement=wire(placement) if placement != Placement() else None,
+        estimate=wire(decision.estimate) if decision.estimate else None,
         queue=wire(decision.queue) if decision.queue else None,
     )
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 from checker.money import PAID, Money
@@ -81,8 +82,18 @@ class Judge:
         """The cost lines there."""
         key = (job.uid, place.key)
         if key not in self._costs:
-            self._costs[key] = self.money.lines(job.job.spec, place.site, place.resource)
+            ms = self.lasts_ms(job.job.spec, place.resource)
+            self._costs[key] = self.money.lines(job.job.spec, place.site, place.resource, ms)
         return self._costs[key]
+
+    def lasts_ms(self, spec: ComputeJobSpec, offer: SiteResource) -> int:
+        """The expected run on a class: by petaflops, if it is not the first wish and both are known at one precision."""
+        ms, first = milliseconds(spec.timing.expected_duration), spec.resources.class_[0]
+        others = [place.resource for place in self.places.values() if place.resource.class_ == first]
+        speeds = [Fraction(r.petaflops) for r in others if r.petaflops and r.precision is offer.precision]
+        if offer.class_ not in spec.resources.class_[1:] or not offer.petaflops or not speeds:
+            return ms
+        return math.ceil(ms * max(speeds) / Fraction(offer.petaflops))
 
     def total(self, job: WaitingJob, place: Place) -> int:
         """All lines together."""
@@ -186,9 +197,9 @@ def _cost(judge: Judge, job: WaitingJob, place: Place) -> bool:
     return most is not None and judge.paid(job, place) > int(most)
 
 
-def _deadline(judge: Judge, job: WaitingJob, _: Place) -> bool:
+def _deadline(judge: Judge, job: WaitingJob, place: Place) -> bool:
     timing = job.job.spec.timing
-    ends = judge.now_ms + milliseconds(timing.expected_duration)
+    ends = judge.now_ms + judge.lasts_ms(job.job.spec, place.resource)
     return timing.deadline is not None and ends > moment_ms(timing.deadline)
 
 

@@ -1,13 +1,11 @@
 """What a job costs at a site, in exact fractions of a micro-yuan, by the descriptions of the fields."""
 
-from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from itertools import pairwise
-from zoneinfo import ZoneInfo
 
+from checker.electricity import spent
 from checker.rules import is_about, names
 from checker.ways import Ways
-from checker.wire import amount, half_even, milliseconds
+from checker.wire import amount, half_even
 from suanli.api.job import ComputeJobSpec
 from suanli.api.site import ComputeSite, Energy, SiteResource
 from suanli.placement.snapshot import Country
@@ -15,7 +13,7 @@ from suanli.placement.snapshot import Country
 LINES = ("run", "energy", "transfer", "carbon", "policy")
 PAID = ("run", "energy", "transfer")
 HOUR_MS = 3_600_000
-MINUTE_MS = 60_000
+YEAR_MS = 366 * 24 * HOUR_MS
 GIB = 2**30
 CUT = 10**15  # amounts that large may be shown smaller than they are, but not below this
 
@@ -27,11 +25,10 @@ class Money:
         self._policy = country.policy.spec if country.policy else None
         self._ways = ways
         self._now_ms = now_ms
-        self._days: dict[str, list[int]] = {}
+        self._means: dict[tuple[str, int], Fraction] = {}
 
-    def lines(self, spec: ComputeJobSpec, site: ComputeSite, resource: SiteResource) -> dict[str, int]:
-        """Every line in whole micro-yuan."""
-        ms = milliseconds(spec.timing.expected_duration)
+    def lines(self, spec: ComputeJobSpec, site: ComputeSite, resource: SiteResource, ms: int) -> dict[str, int]:
+        """Every line of a run that lasts so long, in whole micro-yuan."""
         units = self._units(spec, resource)
         energy = site.spec.energy
         kwh = units * resource.rated_power_w * Fraction(energy.pue) * ms / HOUR_MS / 1000
@@ -81,35 +78,8 @@ class Money:
         return total
 
     def _mean_price(self, site: str, energy: Energy, ms: int) -> Fraction:
-        """Mean over the minutes of the run, the one in which it starts being the first; the month is that of the start."""
-        if not energy.price_schedule:
-            return Fraction(0)
-        local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=self._now_ms)
-        local = local.astimezone(ZoneInfo(energy.timezone))
-        if site not in self._days:
-            self._days[site] = _day(energy, local.month)
-        day = self._days[site]
-        minutes = max(1, -(-ms // MINUTE_MS))
-        days, rest = divmod(minutes, 1440)
-        first = local.hour * 60 + local.minute
-        return Fraction(days * sum(day) + sum(day[(first + i) % 1440] for i in range(rest)), minutes)
-
-
-def _day(energy: Energy, month: int) -> list[int]:
-    """Micro-yuan per kWh in every minute of a day: the first band that covers it holds."""
-    bands = []
-    for band in energy.price_schedule:
-        if not band.months or month in band.months:
-            begin, end = (int(text[:2]) * 60 + int(text[3:]) for text in (band.from_, band.to))
-            bands.append((begin, end, int(Fraction(band.price_per_kwh) * 10**6)))
-    edges = sorted({0, 1440, *(min(1440, edge) for begin, end, _ in bands for edge in (begin, end))})
-    day: list[int] = []
-    for since, until in pairwise(edges):
-        price = next((price for begin, end, price in bands if _covers(begin, end, since)), 0)
-        day += [price] * (until - since)
-    return day
-
-
-def _covers(begin: int, end: int, minute: int) -> bool:
-    """A band that ends no later than it begins goes over midnight."""
-    return begin <= minute < end if begin < end else minute >= begin or minute < end
+        """Mean over the run; of what lasts longer than a leap year, over that year."""
+        ms = min(ms, YEAR_MS)
+        if (site, ms) not in self._means:
+            self._means[site, ms] = spent(energy, self._now_ms, self._now_ms + ms) / ms
+        return self._means[site, ms]

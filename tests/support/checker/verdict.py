@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from checker.deferral import wrong_deferral
 from checker.judge import MENDED, Judge, Place, groups_of, places_of, task_of
 from checker.money import CUT, LINES, PAID
 from checker.room import Gang, fit_together
@@ -42,7 +43,7 @@ def idle_room(
     found = []
     for job in waiting:
         decision = plan.decisions[job.uid]
-        if judge.refusals(job):
+        if judge.refusals(job) or decision.reason == "Deferred":
             continue
         here = judge.places.get((decision.site or "", decision.class_ or ""))
         most = judge.total(job, here) if here else None
@@ -63,6 +64,9 @@ def _wrong(judge: Judge, job: WaitingJob, decision: Decision) -> Iterator[str]:
     if refusals:
         if decision.site is not None or str(decision.reason) not in refusals:
             yield f"is {decision.site} {decision.reason}, but is to be refused for {sorted(refusals)}"
+        return
+    if decision.reason == "Deferred":
+        yield from wrong_deferral(judge, job, decision)
         return
     falls = {name: judge.site_falls_to(job, view) for name, view in judge.views.items()}
     if decision.site is None:

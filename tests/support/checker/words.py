@@ -7,7 +7,7 @@ from fractions import Fraction
 from checker.judge import Judge, Place, groups_of, places_of, task_of
 from checker.money import CUT
 from checker.room import tasks_that_fit
-from checker.wire import amount, microseconds, milliseconds, moment_ms
+from checker.wire import amount, microseconds, moment_ms
 from suanli.api.job import ComputeJobSpec
 from suanli.placement.snapshot import WaitingJob
 
@@ -93,13 +93,15 @@ def _cost(judge: Judge, job: WaitingJob, place: Place, text: str) -> bool:
     return found is not None and is_yuan(found[1], judge.paid(job, place)) and is_yuan(found[2], most)
 
 
-def _deadline(judge: Judge, job: WaitingJob, _: Place, text: str) -> bool:
+def _deadline(judge: Judge, job: WaitingJob, place: Place, text: str) -> bool:
     timing = job.job.spec.timing
+    lasts_ms = judge.lasts_ms(job.job.spec, place.resource)
     found = re.fullmatch(r"would end (\S+) after now, (\S+) after timing.deadline (\S+)", text)
-    late_ms = judge.now_ms + milliseconds(timing.expected_duration) - moment_ms(timing.deadline or "")
+    late_ms = judge.now_ms + lasts_ms - moment_ms(timing.deadline or "")
     return (
         found is not None
-        and (found[1], found[3]) == (timing.expected_duration, timing.deadline)
+        and found[3] == timing.deadline
+        and is_time(found[1], lasts_ms * 1000)
         and (is_time(found[2], late_ms * 1000))
     )
 

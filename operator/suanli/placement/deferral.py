@@ -1,0 +1,191 @@
+"""Which jobs wait for a cheaper hour, until when, and what that saves. What starts now is left to the plan of this cycle.
+
+A job may wait as long as `timing.deferrable` says, and never so long that it would miss its deadline. One that has waited that
+long goes, before all that could wait; among those that go, priority and age decide, and it has become old.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from suanli.api.job import CostLines, Estimate, Placement
+from suanli.api.site import ComputeUnit
+from suanli.base.clock import parse_time_ms, time_text
+from suanli.base.money import yuan_text
+from suanli.base.reasons import Reason
+from suanli.base.units import decimal_text, duration_ms
+from suanli.placement.batch import MOST, Batch, Bools, Floats, Pool, make_batch
+from suanli.placement.filters import FILTERS
+from suanli.placement.horizon import HORIZON_MS, SLOT_MS, SLOTS, Start, Work, first_slot_ms, schedule
+from suanli.placement.scores import Costs, score, units_rp, watts_rp
+from suanli.placement.snapshot import Country, Decision, FreeNodes, SiteView, WaitingJob
+from suanli.placement.tariff import LOOKED_AHEAD_MS, Curve, price_curve
+
+# A job with a deadline is called so long before its last moment: placing and dispatching takes a while.
+LEEWAY_MS = 60_000
+# What may be otherwise at another hour.
+CHANGES_WITH_TIME = frozenset(
+    {
+        Reason.COST_LIMIT_EXCEEDED,
+        Reason.DEADLINE_UNREACHABLE,
+        Reason.WAITING_FOR_CAPACITY,
+        Reason.CAPACITY_FRAGMENTED,
+        Reason.SITE_BACKOFF,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Jobs as the horizon takes them: the jobs and the row of the batch behind every row of the work."""
+
+    batch: Batch
+    costs: Costs
+    work: Work
+    jobs: tuple[tuple[WaitingJob, ...], ...]
+    row_w: tuple[int, ...]
+
+
+def defer(
+    asked: Sequence[WaitingJob], sites: Sequence[SiteView], country: Country, now_ms: int
+) -> Mapping[str, Decision]:
+    """The jobs that are put off, by UID, each with its planned start; all others go to the market now."""
+    if not any(may_wait(job, now_ms) for job in asked):
+        return {}
+    return put_off(work_of(make_batch(asked, sites, country, now_ms)))
+
+
+def put_off(asked: Asked) -> dict[str, Decision]:
+    """A decision for every job whose planned start lies ahead: later is cheaper, or others need what is free now."""
+    b = asked.batch
+    decisions: dict[str, Decision] = {}
+    taken = [0] * len(asked.jobs)
+    for start in sorted(starts_of(asked), key=lambda start: (start.row, start.at_ms, start.pool)):
+        jobs = asked.jobs[start.row][taken[start.row] : taken[start.row] + start.jobs]
+        taken[start.row] += start.jobs
+        if not asked.work.must_w[start.row] and start.at_ms > b.now_ms:
+            decisions.update(dict.fromkeys((job.uid for job in jobs), _told(asked, start)))
+    return decisions
+
+
+def starts_of(asked: Asked) -> list[Start]:
+    """The plan of the next 48 hours."""
+    return schedule(asked.work, curves_of(asked.batch), room_pt(asked.batch), asked.batch.now_ms)
+
+
+def may_wait(job: WaitingJob, now_ms: int) -> bool:
+    """Whether its time to be put off is not over yet."""
+    return patience_ms(job) > now_ms
+
+
+def patience_ms(job: WaitingJob) -> int:
+    """Until when `deferrable` lets the job wait; when it came, for one that is not deferrable."""
+    timing = job.job.spec.timing
+    since = max(job.submitted_ms, parse_time_ms(timing.not_before) if timing.not_before else 0)
+    return since + (min(MOST, duration_ms(timing.deferrable)) if timing.deferrable else 0)
+
+
+def work_of(b: Batch) -> Asked:
+    """The batch for the horizon; equal jobs whose patience ends in the same half hour share a row."""
+    costs = score(b)
+    jobs, row_w, patience_w = [], [], []
+    for r, row in enumerate(b.rows):
+        by_slot: dict[int, list[WaitingJob]] = {}
+        for job in row.jobs:
+            left_ms = patience_ms(job) - b.now_ms
+            by_slot.setdefault(left_ms // SLOT_MS if left_ms > 0 else -1, []).append(job)
+        for slot in sorted(by_slot):
+            jobs.append(tuple(by_slot[slot]))
+            row_w.append(r)
+            patience_w.append(min(map(patience_ms, by_slot[slot])))
+    patience, own = np.array(patience_w, dtype=np.int64), np.array(row_w, dtype=np.int64)
+    lines = costs.lines
+    last_rp = b.deadline_ms_r[:, None] - b.duration_ms_rp
+    bound_rp = np.where(b.deadline_ms_r[:, None] < MOST, last_rp - LEEWAY_MS, MOST)
+    latest_wp = np.maximum(b.now_ms, np.minimum(patience[:, None], bound_rp[own]))
+    allowed_wp = (_some_time(b, costs) & (last_rp >= b.now_ms))[own]
+    work = Work(
+        count_w=np.array([len(these) for these in jobs], dtype=np.int64),
+        must_w=np.asarray(~((latest_wp > b.now_ms) & allowed_wp).any(axis=1)),
+        units_wp=units_rp(b)[own],
+        duration_ms_wp=np.maximum(1, b.duration_ms_rp[own]),
+        latest_ms_wp=latest_wp,
+        fixed_wp=sum((lines[name] for name in lines if name != "energy"), np.zeros(last_rp.shape))[own],
+        kilowatts_wp=watts_rp(b)[own] / 1_000,
+        energy_limit_wp=(b.max_cost_r[:, None] - lines["run"] - lines["transfer"])[own],
+        allowed_wp=allowed_wp,
+    )
+    return Asked(b, costs, work, tuple(jobs), tuple(row_w))
+
+
+def curves_of(b: Batch) -> list[Curve]:
+    """The price curve of every pool, as far as a run that starts in the next 48 hours may last. Shape (P,)."""
+    longest_ms = min(LOOKED_AHEAD_MS, int(b.duration_ms_rp.max(initial=1)))
+    until_ms = b.now_ms + HORIZON_MS + longest_ms
+    by_site = [price_curve(view.site.spec.energy, b.now_ms, until_ms) for view in b.sites]
+    return [by_site[pool.site] for pool in b.pools]
+
+
+def room_pt(b: Batch) -> Floats:
+    """Cards or cores that are free in every slot: what is free now, and what running jobs give back. Shape (P, SLOTS)."""
+    room = np.zeros((len(b.pools), SLOTS))
+    for p, pool in enumerate(b.pools):
+        room[p] = _units(pool, pool.room.free)
+        for release in b.sites[pool.site].releases:
+            if release.class_ == pool.resource.class_:
+                slot = max(1, -(-(release.at_ms - first_slot_ms(b.now_ms)) // SLOT_MS))
+                room[p, slot:] += release.units
+        np.minimum(room[p], max(room[p, 0], _units(pool, pool.room.empty)), out=room[p])
+    return room
+
+
+def _units(pool: Pool, nodes: Sequence[FreeNodes]) -> float:
+    """Cards or cores of nodes."""
+    if pool.resource.unit is ComputeUnit.CARD:
+        return float(sum(group.count * group.cards for group in nodes))
+    return sum(group.count * group.cpu_milli for group in nodes) / 1_000
+
+
+def _some_time(b: Batch, costs: Costs) -> Bools:
+    """Pools that fall to nothing but what may be otherwise at another hour. Shape (R, P)."""
+    allowed_rp = np.ones((len(b.rows), len(b.pools)), dtype=bool)
+    for filter_ in FILTERS:
+        verdict = filter_(b, costs)
+        if verdict.reason not in CHANGES_WITH_TIME:
+            allowed_rp &= verdict.allowed if verdict.by_pool else verdict.allowed[:, b.site_p]
+    return allowed_rp
+
+
+def _told(asked: Asked, start: Start) -> Decision:
+    """When and where it is to start, and what that saves."""
+    b, r, p = asked.batch, asked.row_w[start.row], start.pool
+    pool, at = b.pools[p], time_text(start.at_ms)
+    site = b.sites[pool.site].site.metadata.name
+    lines = {name: int(line[r, p]) for name, line in asked.costs.lines.items()}
+    lines["energy"] = round(start.cost - float(asked.work.fixed_wp[start.row, p]))
+    total = sum(lines.values())
+    gain = _TAKEN
+    if not np.isfinite(start.at_once):
+        gain = _LIMIT
+    elif start.saving > 0:
+        gain = f"saves {_cny(start.saving)} of {_cny(start.at_once)} CNY"
+    until = time_text(int(asked.work.latest_ms_wp[start.row, p]))
+    return Decision(
+        None,
+        None,
+        Reason.DEFERRED,
+        f"starts at {at} at {site} ({pool.resource.class_}): {gain}; it can wait until {until} there",
+        Placement(cost=CostLines(**{name: str(line) for name, line in lines.items()}, total=str(total))),
+        Estimate(cost=str(lines["run"] + lines["energy"] + lines["transfer"]), start=at),
+    )
+
+
+_TAKEN = "what is free now goes to jobs that cannot wait"
+_LIMIT = "now it would cost more than limits.maxCost everywhere"
+
+
+def _cny(micro_yuan: float) -> str:
+    """To the fen, or exactly where that would be nothing."""
+    amount = round(micro_yuan)
+    return yuan_text(amount) if abs(amount) >= 10_000 else decimal_text(amount)
