@@ -124,5 +124,5 @@ class Simulation:
             del self._waiting[n]
             start = self._now_ms + int(work.probe.transfer_ms_tp[t, p])
             self._pool_n[n], self._placed_ms[n], self._start_ms[n] = p, self._now_ms, start
-            self._end_ms[n] = start + int(work.run_ms[n])
+            self._end_ms[n] = start + max(1, round(work.run_ms[n] * work.probe.stretch_tp[t, p]))
             heapq.heappush(self._running, (int(self._end_ms[n]), n))

@@ -96,7 +96,8 @@ class JobType:
 class Probe:
     """What placement says of each type in the empty country, for an hour's run.
 
-    Shapes: (T, P) each. Units: µs; micro-yuan an hour of `run_tp` and `policy_tp`; micro-yuan and ms of moving inputs.
+    Shapes: (T, P) each. Units: µs; micro-yuan of `run_tp` and `policy_tp` for each hour on the class that is wished first;
+    micro-yuan and ms of moving inputs. `stretch_tp` is how much longer a run takes there than on that class.
     """
 
     allowed_tp: Bools
@@ -105,6 +106,7 @@ class Probe:
     policy_tp: Floats
     transfer_tp: Floats
     transfer_ms_tp: Ints
+    stretch_tp: Floats
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,7 @@ def probe_of(types: Sequence[JobType], land: Land) -> Probe:
         policy_tp=costs.lines["policy"][rows],
         transfer_tp=costs.lines["transfer"][rows],
         transfer_ms_tp=np.ceil(bytes_t[:, None] / rate_ts[:, b.site_p]).astype(np.int64),
+        stretch_tp=(b.duration_ms_rp / b.duration_ms_r[:, None])[rows],
     )
 
 
