@@ -6,10 +6,14 @@ import pytest
 
 from suanli.base.units import MS_PER_HOUR
 from suanli.placement.solve import place
-from suanli.simulate.land import Land
+from suanli.simulate.engine import Simulation
+from suanli.simulate.land import Land, land_of
+from suanli.simulate.meter import Meter
+from suanli.simulate.policies import BASELINES, Greedy
 from suanli.simulate.scenario import ScenarioSpec
 from suanli.simulate.trace import TraceRow
 from suanli.simulate.workload import draw, gang
+from worlds import a_class, a_country, a_region, a_site
 
 Spec = Callable[..., ScenarioSpec]
 
@@ -69,3 +73,21 @@ def test_the_probe_says_what_placement_says(land: Land, spec_of: Spec, rows: lis
 
 def test_units_make_as_few_equal_tasks_as_nodes_allow() -> None:
     assert [gang(units, 8) for units in (1, 8, 9, 31, 48)] == [(1, 1), (1, 8), (3, 3), (31, 1), (6, 8)]
+
+
+def test_a_faster_class_runs_a_job_in_less_time(spec_of: Spec) -> None:
+    slow, fast = a_class("slow", petaflops="0.3", declaredUnits=8), a_class("fast", petaflops="0.6", declaredUnits=8)
+    sites = [a_site("one", region="coast", classes=[slow]).site, a_site("two", region="coast", classes=[fast]).site]
+    land = land_of(a_country([a_region("coast")]), sites, "1")
+    kind = {"name": "any", "classes": [{"names": ["slow", "fast"]}]}
+    work = draw([TraceRow(0, 2, 1)], spec_of(origins={"coast": 1}, kinds=[kind]), land, 1)
+    assert work.probe.stretch_tp.tolist() == [[1.0, 0.5]]
+    run = Simulation(
+        land, work, Greedy(BASELINES["cheapest"], land, work, Meter(land, work).expected_p, 1), cycle_ms=1_000
+    )
+    while run.advance():
+        pass
+    ran = run.ran()
+    assert land.site_name(int(ran.pool_n[0])) == "two"
+    assert ran.end_ms[0] - ran.start_ms[0] == MS_PER_HOUR
+    assert Meter(land, work).bill(ran).run[0] == pytest.approx(1_000_000)
