@@ -87,6 +87,8 @@ CASES: Mapping[str, Case] = {
     "link-bandwidth-in-words": Case(a_link, "spec.bandwidth", "400Gbps", "400G", QUANTITY),
     "link-bandwidth-without-suffix": Case(a_link, "spec.bandwidth", "400", "400G", "bits per second"),
     "link-price-below-zero": Case(a_link, "spec.pricePerGib", "-1", "1", DECIMAL),
+    "link-price-beyond-a-million": Case(a_link, "spec.pricePerGib", "1000000", "999999.999999", DECIMAL),
+    "link-state-unknown": Case(a_link, "spec.desiredState", "Broken", "Down", "Up"),
     # policies
     "policy-hub-without-a-region": Case(
         a_policy, "spec.hubs.0", {"name": "delta", "side": "East"}, {"name": "delta", "side": "East", "regions": ["wuhu"]},
@@ -199,6 +201,13 @@ CASES: Mapping[str, Case] = {
         a_site, "spec.energy.priceSchedule.0.months", [7, 7], [7, 8], "", "spec.energy.priceSchedule.0.months.1", "7"
     ),
     "site-account-of-a-bad-name": Case(a_site, "spec.allowedAccounts", ["Team A"], ["team-a"], NAME, "spec.allowedAccounts.0", "Team A"),
+    "site-caches-a-dataset-of-a-bad-name": Case(
+        a_site, "spec.cachedDatasets", ["Image Net"], ["image-net"], NAME, "spec.cachedDatasets.0", "Image Net"
+    ),
+    "site-caches-a-dataset-twice": Case(
+        a_site, "spec.cachedDatasets", ["maps", "maps"], ["maps"], "", "spec.cachedDatasets.1", "maps"
+    ),
+    "site-caches-too-many-datasets": Case(a_site, "spec.cachedDatasets", names(257), names(256), "256", value=""),
     # jobs
     "job-of-unknown-category": Case(a_job, "spec.category", "Gaming", "Rendering", "ModelTraining"),
     "job-from-nowhere": Case(a_job, "spec.origin", ABSENT, "wuhan", "equired", value=""),
@@ -249,6 +258,7 @@ CASES: Mapping[str, Case] = {
         a_job, "spec.data.inputs", [{"name": "a", "region": "x", "size": "1"}] * 2,
         [{"name": n, "region": "x", "size": "1"} for n in "ab"], "", "spec.data.inputs.1", "a",
     ),
+    "job-input-of-a-dataset-of-a-bad-name": Case(a_job, "spec.data.inputs.0.dataset", "Image Net", "image-net", NAME),
     "job-allowed-on-one-site-twice": Case(
         a_job, "spec.data.allowedSites", ["a", "b", "a"], ["a", "b"], "", "spec.data.allowedSites.2", "a"
     ),
@@ -326,6 +336,8 @@ EDITS: Mapping[str, Edit] = {
     "class-of-a-site": Edit(a_site, "spec.resources.1.listPrice", "0.07", None),
     "place-of-a-region": Edit(a_region, "spec.latitude", "31.2304", None),
     "time-of-a-link": Edit(a_link, "spec.oneWay", "7.9ms", None),
+    "link-down": Edit(a_link, "spec.desiredState", "Down", None),
+    "copies-at-a-site": Edit(a_site, "spec.cachedDatasets", ["maps"], None),
     "rules-of-a-policy": Edit(a_policy, RULE, [], None),
 }  # fmt: skip
 

@@ -1,101 +1,63 @@
 import numpy as np
 
 from markets import a_market
-from suanli.placement.build import fill, fill_in_turn, fill_rest, improve
-from suanli.placement.draft import Draft
+from suanli.placement.build import Jobs, by_fractions, by_regret, in_turn
 from suanli.placement.market import Market
+from suanli.placement.prices import ascend
+
+DEAR = np.full(3, 1e3)  # what it costs to wait
 
 
-def plain(market: Market) -> np.typing.NDArray[np.float64]:
-    """Keys without prices."""
-    return np.where(market.allowed_rp, market.cost_rp.astype(float), np.inf)
-
-
-def places(draft: Draft) -> list[list[int]]:
-    return [[int(jobs) for jobs in row] for row in draft.placed_rp]
+def places(market: Market, jobs: Jobs) -> list[list[int]]:
+    return [[int(n) for n in row] for row in jobs.placed_rp(market)]
 
 
 def test_who_would_lose_most_by_the_second_choice_goes_first() -> None:
     market = a_market([[1, 2], [1, 9]], cards=[8, 8], room=[8, 8], count=[1, 1])
-    assert places(fill(market, plain(market))) == [[0, 1], [1, 0]]
+    assert places(market, by_regret(market, market.open_cost_rp)) == [[0, 1], [1, 0]]
 
 
-def test_a_higher_priority_goes_before_any_regret() -> None:
-    market = a_market([[1, 9], [1, 2]], cards=[8, 8], room=[8, 8], count=[1, 1], priority=[0, 1])
-    assert places(fill(market, plain(market))) == [[0, 1], [1, 0]]
+def test_of_those_who_would_lose_as_much_the_largest_goes_first() -> None:
+    market = a_market([[1, 2], [1, 2]], cards=[1, 8], room=[8, 8], count=[1, 1])
+    assert places(market, by_regret(market, market.open_cost_rp)) == [[0, 1], [1, 0]]
 
 
-def test_a_row_pours_over_into_its_next_choice() -> None:
+def test_a_row_goes_over_into_its_next_choice() -> None:
     market = a_market([[1, 2, 3]], cards=[2], room=[4, 3, 8], count=[5])
-    assert places(fill(market, plain(market))) == [[2, 1, 2]]
+    assert places(market, by_regret(market, market.open_cost_rp)) == [[2, 1, 2]]
 
 
-def test_in_turn_the_one_who_has_no_place_is_made_room_for() -> None:
-    # The first goes where the second must go, and moves on.
-    market = a_market([[1, 2], [1, 1]], cards=[8, 8], room=[8, 8], count=[1, 1], allowed=[[True, True], [True, False]])
-    assert places(fill_in_turn(market, plain(market))) == [[0, 1], [1, 0]]
+def test_who_finds_no_room_waits() -> None:
+    market = a_market([[1, 2]], cards=[4], room=[8, 4], count=[5])
+    jobs = by_regret(market, market.open_cost_rp)
+    assert places(market, jobs) == [[2, 1]]
+    assert sorted(jobs.pool_j.tolist()) == [0, 0, 1, 2, 2]
 
 
-def test_room_is_made_by_a_chain_of_two() -> None:
-    market = a_market(
-        [[1, 2, 9], [9, 1, 2], [1, 9, 9]],
-        cards=[8, 8, 8],
-        room=[8, 8, 8],
-        count=[1, 1, 1],
-        allowed=[[True, True, False], [False, True, True], [True, False, False]],
-    )
-    assert places(fill_in_turn(market, plain(market))) == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
-
-
-def test_room_is_made_by_moving_several_small_ones() -> None:
-    market = a_market([[1, 2], [1, 1]], cards=[2, 8], room=[8, 8], count=[4, 1], allowed=[[True, True], [True, False]])
-    assert places(fill_in_turn(market, plain(market))) == [[0, 4], [1, 0]]
-
-
-def test_nobody_who_has_a_place_loses_it_to_one_behind() -> None:
+def test_in_turn_who_stands_first_in_the_queue_goes_first() -> None:
     market = a_market([[1], [1]], cards=[1, 8], room=[8], count=[1, 1])
-    assert places(fill_in_turn(market, plain(market))) == [[1], [0]]
+    assert places(market, in_turn(market, market.open_cost_rp)) == [[1], [0]]
 
 
-def test_the_rest_fills_what_is_left() -> None:
-    market = a_market([[1, 5], [1, 5]], cards=[8, 4], room=[8, 8], count=[1, 3])
-    draft = Draft(market)
-    draft.put(1, 1, 1)
-    fill_rest(draft, plain(market))
-    assert places(draft) == [[1, 0], [0, 2]]
+def test_pools_beyond_the_nearest_are_looked_at_last() -> None:
+    costs = [list(range(20))] * 2
+    market = a_market(costs, cards=[8, 8], room=[8] * 20, count=[9, 9])
+    jobs = in_turn(market, market.open_cost_rp)
+    assert jobs.placed_rp(market).sum(axis=0).tolist() == [1] * 18 + [0, 0]
 
 
-def test_improving_moves_straight_to_a_cheaper_pool() -> None:
-    market = a_market([[1, 5]], cards=[2], room=[3, 8], count=[3])
-    draft = Draft(market)
-    draft.put(0, 1, 3)
-    improve(draft)
-    assert places(draft) == [[1, 2]]
+def test_fractions_become_whole_jobs_and_keep_their_sums() -> None:
+    market = a_market([[0, 10], [0, 11]], cards=[1, 1], room=[30, 99], count=[40, 20])
+    proof = ascend(market, market.count_r, DEAR[:2])
+    jobs = by_fractions(market, market.open_cost_rp, proof)
+    placed = jobs.placed_rp(market)
+    assert 58 <= placed.sum() <= 60
+    assert 28 <= int(placed[:, 0].sum()) <= 30
 
 
-def test_improving_sends_another_one_on_where_both_together_gain() -> None:
-    market = a_market([[1, 9, 9], [1, 9, 2]], cards=[8, 8], room=[8, 8, 8], count=[1, 1])
-    draft = Draft(market)
-    draft.put(0, 1, 1)
-    draft.put(1, 0, 1)
-    improve(draft)
-    assert places(draft) == [[1, 0, 0], [0, 0, 1]]
-
-
-def test_improving_swaps_two() -> None:
-    market = a_market([[1, 9], [3, 2]], cards=[8, 8], room=[8, 8], count=[1, 1])
-    draft = Draft(market)
-    draft.put(0, 1, 1)
-    draft.put(1, 0, 1)
-    improve(draft)
-    assert places(draft) == [[1, 0], [0, 1]]
-
-
-def test_improving_does_nothing_that_does_not_pay() -> None:
-    market = a_market([[1, 3], [1, 4]], cards=[8, 8], room=[8, 8], count=[1, 1])
-    draft = Draft(market)
-    draft.put(0, 1, 1)
-    draft.put(1, 0, 1)
-    before = places(draft)
-    improve(draft)
-    assert places(draft) == before
+def test_who_is_too_many_waits() -> None:
+    market = a_market([[0, 10]], cards=[3], room=[10, 3], count=[5])
+    proof = ascend(market, market.count_r, DEAR[:1])
+    placed = by_fractions(market, market.open_cost_rp, proof).placed_rp(market)[0]
+    assert placed[0] <= 3
+    assert placed[1] <= 1

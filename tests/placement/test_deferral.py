@@ -16,9 +16,12 @@ from worlds import (
     Taste,
     World,
     a_class,
+    a_country,
     a_job,
+    a_link,
     a_node,
     a_random_world,
+    a_region,
     a_site,
     a_world,
     raw,
@@ -104,6 +107,18 @@ def test_a_deadline_is_kept_with_a_minute_to_spare() -> None:
     assert decided([patient(timing={"deadline": "2026-01-31T10:00:30Z"})], [powered()])["job"].site == "one"
     gone = decided([patient(timing={"deadline": "2026-01-31T09:59:59Z"})], [powered()])["job"]
     assert {r.reason for r in gone.placement.rejections} == {"DeadlineUnreachable"}
+
+
+def test_a_deadline_leaves_time_for_inputs_to_come() -> None:
+    """10 GiB at 8 Mbit/s take 10,738 s."""
+    country = a_country([a_region("here"), a_region("there")], [a_link("here", "there", "1ms", bandwidth="8M")])
+    data = {"inputs": [{"name": "a", "region": "there", "size": "10Gi"}]}
+    world = a_world([patient(data=data, timing={"deadline": "2026-01-31T20:00:00Z"})], [powered()], country)
+    plan = world.plan()
+    assert violations(*world.question, plan) == []
+    planned = start(plan.decisions["job"])
+    assert planned is not None
+    assert parse_time_ms(planned) + 10_738_000 + 2 * HOUR <= parse_time_ms("2026-01-31T20:00:00Z")
 
 
 def test_a_job_longer_than_the_horizon_and_a_year_of_patience_are_planned_too() -> None:

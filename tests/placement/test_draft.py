@@ -70,7 +70,7 @@ class DraftMachine(RuleBasedStateMachine):
         placed, market = self.draft.placed_rp, self.market
         assert (placed >= 0).all()
         assert not placed[~market.allowed_rp].any()
-        assert np.array_equal(self.draft.left_pk, market.capacity_pk - placed.T @ market.demand_rk)
+        assert np.array_equal(self.draft.left_pk, market.capacity_pk - placed.T @ market.demand_rpk[:, 0])
         assert self.draft.cost == int((placed * market.cost_rp).sum())
         assert self.draft.amounts == int((placed * abs(market.cost_rp)).sum())
 
@@ -78,7 +78,7 @@ class DraftMachine(RuleBasedStateMachine):
     def pools_hold_what_is_in_them(self) -> None:
         for pool, nodes in enumerate(self.market.nodes):
             rows = np.flatnonzero(self.draft.placed_rp[:, pool]).tolist()
-            loads = [self.market.load(row, int(self.draft.placed_rp[row, pool])) for row in rows]
+            loads = [self.market.load(row, pool, int(self.draft.placed_rp[row, pool])) for row in rows]
             assert pack(nodes, loads) is not None
 
 

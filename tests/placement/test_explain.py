@@ -214,6 +214,35 @@ def test_the_cheaper_class_of_a_runner_up_is_named() -> None:
     assert [(r.site, r.class_, r.total) for r in decision.placement.runners_up] == [("two", "npu", "2000000")]
 
 
+@pytest.mark.parametrize(
+    ("copies", "told"),
+    [
+        ([], ""),
+        (["maps"], "; maps is read from the copy there, not moved"),
+        (["talks", "maps", "scans", "logs"], "; maps, scans, talks and 1 more are read from the copy there, not moved"),
+    ],
+)
+def test_a_copy_at_the_site_is_told_as_the_reason_why_nothing_is_paid_for(copies: list[str], told: str) -> None:
+    inputs = [
+        {"name": name, "region": "there", "size": "1Gi", "dataset": name} for name in ("maps", "scans", "talks", "logs")
+    ]
+    country = a_country([a_region("here"), a_region("there", "31", "111")], policy=a_policy(transferPricePerGib="1"))
+    jobs = [a_job(data={"inputs": inputs})]
+    decision = a_world(jobs, [a_site(cachedDatasets=copies)], country).plan().decisions["job"]
+    assert decision.message.endswith("the only site that can take it now" + told)
+    assert decision.placement.cost is not None
+    assert decision.placement.cost.transfer == str((4 - len(copies)) * 1_000_000)
+
+
+def test_a_copy_attracts_the_jobs_that_read_it() -> None:
+    data = {"inputs": [{"name": "a", "region": "there", "size": "10Gi", "dataset": "maps"}]}
+    country = a_country([a_region("here"), a_region("there", "31", "111")], policy=a_policy(transferPricePerGib="1"))
+    sites = [a_site("cheap", resources=[a_class(listPrice="1")])]
+    sites += [a_site("with-copy", resources=[a_class(listPrice="4")], cachedDatasets=["maps"])]
+    decisions = a_world([a_job("reads", data=data), a_job("other")], sites, country).plan().decisions
+    assert (decisions["reads"].site, decisions["other"].site) == ("with-copy", "cheap")
+
+
 @pytest.mark.parametrize(("classes", "chosen"), [(["gpu", "npu"], "gpu"), (["npu", "gpu"], "npu")])
 def test_of_equal_costs_the_class_wished_first_is_taken(classes: list[str], chosen: str) -> None:
     both: Mapping[str, Any] = {"gpu": [a_node()], "npu": [a_node()]}

@@ -202,6 +202,36 @@ def test_every_filter_has_its_case() -> None:
 
 
 @pytest.mark.parametrize(
+    ("deadline", "copies", "text"),
+    [
+        ("2026-01-31T14:00:11Z", [], ""),
+        (
+            "2026-01-31T14:00:10Z",
+            [],
+            "one would end 6h and 11s of moving inputs after now, 738ms after timing.deadline ",
+        ),
+        ("2026-01-31T14:00:00Z", ["maps"], ""),
+    ],
+)
+def test_inputs_have_to_come_before_the_run_ends(deadline: str, copies: list[str], text: str) -> None:
+    """10 GiB at 8 Gbit/s take 10.738 s."""
+    data = {"inputs": [{"name": "a", "region": "there", "size": "10Gi", "dataset": "maps"}]}
+    job = a_job(data=data, timing={"expectedDuration": "6h", "deadline": deadline})
+    country = a_country([a_region("here"), a_region("there")], [a_link("here", "there", "1ms", bandwidth="8G")])
+    reason, said = falls(a_world([job], [a_site(cachedDatasets=copies)], country))
+    assert said == (text + deadline if text else "")
+    assert reason is (Reason.DEADLINE_UNREACHABLE if text else None)
+
+
+def test_results_may_leave_the_regions_where_the_job_may_run() -> None:
+    data: dict[str, Any] = {"allowedRegions": ["here"], "outputs": {"region": "there", "size": "1Gi"}}
+    data["inputs"] = [{"name": "a", "region": "there", "size": "1Gi"}]
+    assert falls(a_world([a_job(data=data)], [a_site()], a_map())) == (None, "")
+    reason, _ = falls(a_world([a_job(data=data)], [a_site(region="there")], a_map()))
+    assert reason is Reason.RESIDENCY_FORBIDS
+
+
+@pytest.mark.parametrize(
     "world",
     [
         a_world([a_job()], [a_site(allowedAccounts=["team"])]),

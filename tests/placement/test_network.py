@@ -1,11 +1,15 @@
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from fractions import Fraction
+from random import Random
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from checker.ways import Ways
 from suanli.api import ComputeLink
-from suanli.placement.network import HERE, NOWHERE, Network, Path
+from suanli.placement.network import HERE, NOWHERE, Network, Path, Wire
 from worlds import Taste, a_link, a_random_world, a_region, seeded, tastes
 
 REGIONS = [a_region("here", "30", "110"), a_region("there", "30", "111"), a_region("behind", "31", "112")]
@@ -55,15 +59,17 @@ def test_prices_add_up_and_the_narrowest_link_is_the_width() -> None:
         a_link("here", "behind", "3ms", pricePerGib="0.10", bandwidth="10G"),
         a_link("behind", "there", "4ms", pricePerGib="0.02", bandwidth="400M"),
     )
-    expected = Path(7_000, measured=True, price_micro_yuan_per_gib=120_000, bandwidth_bps=400_000_000)
+    expected = Path(7_000, measured=True, price_micro_yuan_per_gib=120_000, unpriced=0, bandwidth_bps=400_000_000)
     assert network.path("here", "site", "there") == expected
 
 
-def test_a_price_that_only_some_links_name_counts_and_a_width_does_not() -> None:
+def test_links_that_name_no_price_are_counted_and_a_width_that_only_some_name_is_none() -> None:
     network = a_network(
         a_link("here", "behind", "3ms", pricePerGib="0.10", bandwidth="10G"), a_link("behind", "there", "4ms")
     )
-    assert network.path("here", "site", "there") == Path(7_000, measured=True, price_micro_yuan_per_gib=100_000)
+    assert network.path("here", "site", "there") == Path(
+        7_000, measured=True, price_micro_yuan_per_gib=100_000, unpriced=1
+    )
 
 
 def test_of_parallel_links_the_faster_one_counts() -> None:
@@ -83,12 +89,14 @@ def test_of_ways_equally_fast_it_is_always_the_same_one() -> None:
 
 def test_a_site_without_a_link_stands_at_its_region() -> None:
     assert a_network().path("here", "site", "here") is HERE
-    assert Path(0, measured=True, price_micro_yuan_per_gib=0) == HERE
+    assert Path(0, measured=True, price_micro_yuan_per_gib=0, unpriced=0) == HERE
 
 
 def test_a_site_with_its_own_link_is_behind_it() -> None:
     network = a_network(a_link("site", "here", "1.5ms", pricePerGib="0.5"), a_link("here", "there", "3ms"))
-    assert network.path("here", "site", "here") == Path(1_500, measured=True, price_micro_yuan_per_gib=500_000)
+    assert network.path("here", "site", "here") == Path(
+        1_500, measured=True, price_micro_yuan_per_gib=500_000, unpriced=0
+    )
     assert network.path("there", "site", "here").one_way_us == 4_500
     assert network.path("there", "other", "here").one_way_us == 3_000
 
@@ -116,6 +124,100 @@ def test_a_region_that_does_not_exist_is_nowhere(origin: str, region: str) -> No
     assert a_network(a_link("here", "atlantis", "1ms")).path(origin, "site", region) is NOWHERE
 
 
+def test_a_link_that_is_down_carries_nobody() -> None:
+    down = a_link("here", "there", "1ms", desiredState="Down")
+    assert a_network(down).path("here", "site", "there").measured is False
+    around = [a_link("here", "behind", "3ms"), a_link("there", "behind", "4ms")]
+    assert a_network(down, *around).path("here", "site", "there").one_way_us == 7_000
+    slower = a_link("here", "there", "2ms")
+    assert a_network(down, slower).path("here", "site", "there").one_way_us == 2_000
+
+
+def test_a_site_whose_link_is_down_does_not_move_to_its_region() -> None:
+    network = a_network(a_link("site", "here", "1.5ms", desiredState="Down"))
+    assert network.path("here", "site", "here") == Path(0, measured=False)
+
+
+def test_links_of_a_path_are_told_from_the_site_backwards() -> None:
+    network = a_network(a_link("here", "behind", "3ms"), a_link("there", "behind", "4ms"))
+    assert [wire.name for wire in network.wires("here", "site", "there")] == ["there-behind-4ms", "here-behind-3ms"]
+    assert list(network.wires("here", "site", "here")) == []
+    assert list(network.wires("here", "site", "atlantis")) == []
+    assert list(a_network().wires("here", "site", "there")) == []
+
+
+def test_free_links_in_a_ring_change_no_time() -> None:
+    """Prices cannot be below zero, and ways are chosen by time: there is nothing to win by going round."""
+    ring = [
+        a_link(*ends, "1ms", pricePerGib="0") for ends in (("here", "there"), ("there", "behind"), ("behind", "here"))
+    ]
+    path = a_network(*ring).path("here", "site", "there")
+    assert (path.one_way_us, path.price_micro_yuan_per_gib) == (1_000, 0)
+
+
+# --- what is taken over from the network before
+
+
+PLACES = ("here", "there", "behind")
+LINKS = [a_link("here", "there", "3ms"), a_link("there", "behind", "3ms")]
+
+
+def origins_kept(*links: ComputeLink) -> set[str]:
+    """Of which origins the paths are taken over when LINKS become these."""
+    was = a_network(*LINKS)
+    for origin in PLACES:
+        was.path(origin, "site", "behind" if origin != "behind" else "here")
+    now = a_network(*links)
+    return set(was.kept(now.links))
+
+
+def test_a_link_that_cannot_be_on_a_path_changes_nothing() -> None:
+    assert origins_kept(*LINKS) == set(PLACES)
+    assert origins_kept(*LINKS, a_link("here", "behind", "7ms")) == set(PLACES)
+    assert origins_kept(*LINKS, a_link("here", "there", "4ms")) == set(PLACES)
+    assert origins_kept(*LINKS, a_link("elsewhere", "nowhere", "1ms")) == set(PLACES)
+
+
+def test_a_link_that_can_be_on_a_path_has_that_path_searched_again() -> None:
+    assert origins_kept(*LINKS, a_link("here", "behind", "4ms")) == {"there"}
+    assert origins_kept(*LINKS, a_link("here", "behind", "6ms")) == {"there"}  # as fast as the way that is there
+    assert origins_kept(*LINKS, a_link("here", "nowhere", "1ms")) == set()
+    assert origins_kept(LINKS[0]) == set()
+    dearer = a_link("here", "there", "3ms", pricePerGib="1")
+    assert origins_kept(dearer, LINKS[1]) == set()
+
+
+def test_an_origin_without_links_is_searched_when_it_gets_one() -> None:
+    was = Network(REGIONS, [])
+    assert was.path("here", "site", "there").measured is False
+    now = Network(REGIONS, [a_link("here", "there", "3ms")], was)
+    assert now.path("here", "site", "there") == Path(3_000, measured=True)
+
+
+@seeded(80)
+@given(tastes(jobs=0, sites=3, fewest=0), st.integers(0, 1 << 20))
+def test_what_is_taken_over_equals_what_is_searched_anew(taste: Taste, seed: int) -> None:
+    dice = Random(seed)
+    country = a_random_world(taste).country
+    others = list(a_random_world(replace(taste, seed=taste.seed + 1)).country.links.items())
+    network, links = country.network, dict(country.links)
+    for _ in range(4):
+        ask(network, country.regions)
+        name, link = dice.choice(others) if others and dice.random() < 0.7 else ("none", None)
+        if link is None:
+            links = dict(list(links.items())[1:])
+        else:
+            links[name] = link
+        network = Network(country.regions.values(), links.values(), network)
+        assert ask(network, country.regions) == ask(Network(country.regions.values(), links.values()), country.regions)
+
+
+def ask(network: Network, regions: Iterable[str]) -> list[tuple[Path, Sequence[Wire]]]:
+    """All that can be asked."""
+    asked = [(o, site, r) for o in regions for site in ("site-0", "site-1", "site-9") for r in regions]
+    return [(network.path(*one), network.wires(*one)) for one in asked]
+
+
 @seeded(60)
 @given(tastes(jobs=0, sites=3, fewest=0))
 def test_every_path_is_what_an_independent_search_finds(taste: Taste) -> None:
@@ -130,5 +232,5 @@ def test_every_path_is_what_an_independent_search_finds(taste: Taste) -> None:
                 else:
                     price, width = path.price_micro_yuan_per_gib, path.bandwidth_bps
                     assert (path.one_way_us, path.measured) == (way.us, way.measured)
-                    assert (None if price is None else Fraction(price)) == way.price
+                    assert (Fraction(price), path.unpriced) == (way.price, way.unpriced)
                     assert width is None or Fraction(width) == way.width

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from suanli.placement.batch import make_batch
-from suanli.placement.scores import SCORES, score, transfer_ms
+from suanli.placement.scores import SCORES, score
 from worlds import NOW_MS, World, a_class, a_country, a_job, a_link, a_policy, a_region, a_site, a_world
 
 HOUR = 3_600_000
@@ -132,19 +132,39 @@ def test_inputs_and_outputs_pay_the_way_that_they_take() -> None:
     assert lines(world)["transfer"] == 10 * 100_000 + 10_000 + 0 + 100_000
 
 
-def test_the_time_to_move_is_that_of_the_slowest_way_if_all_widths_are_known() -> None:
-    regions = [a_region("here"), a_region("there", "31", "111"), a_region("lonely", "35", "115")]
-    country = a_country(regions, [a_link("there", "here", "3ms", bandwidth="8G")])
-    known = {"name": "a", "region": "there", "size": "10Gi"}
-    for inputs, expected in (
-        ([known], 10_738),  # 10 x 2^30 x 8 bits at 8 Gbit/s
-        ([known, {"name": "b", "region": "here", "size": "9Ti"}], 10_738),
-        ([known, {"name": "b", "region": "lonely", "size": "1Gi"}], None),
-        ([], 0),
-    ):
-        jobs = [a_job(data={"inputs": inputs, "outputs": {"region": "here", "size": "1Gi"}})]
-        batch = make_batch(jobs, [a_site()], country, NOW_MS)
-        assert transfer_ms(batch, 0, 0) == expected
+def test_every_link_of_a_path_has_its_price() -> None:
+    regions = [a_region("here"), a_region("half-way", "31", "111"), a_region("there", "32", "112")]
+    links = [
+        a_link("there", "half-way", "3ms", pricePerGib="0.10"),
+        a_link("half-way", "here", "3ms", pricePerGib="0.03"),
+    ]
+    data = {"inputs": [{"name": "a", "region": "there", "size": "10Gi"}]}
+    assert lines(a_world([a_job(data=data)], [a_site()], a_country(regions, links)))["transfer"] == 10 * 130_000
+
+
+def test_a_link_without_a_price_costs_the_policys_however_many_others_name_one() -> None:
+    regions = [a_region("here"), a_region("half-way", "31", "111"), a_region("there", "32", "112")]
+    policy = a_policy(transferPricePerGib="0.02")
+    data = {"inputs": [{"name": "a", "region": "there", "size": "10Gi"}]}
+    for price, expected in (({}, 40_000), ({"pricePerGib": "0.10"}, 120_000), ({"pricePerGib": "0"}, 20_000)):
+        links = [a_link("there", "half-way", "3ms", **price), a_link("half-way", "here", "3ms")]
+        world = a_world([a_job(data=data)], [a_site()], a_country(regions, links, policy))
+        assert lines(world)["transfer"] == 10 * expected
+
+
+def test_a_dataset_that_lies_at_the_site_is_not_moved() -> None:
+    regions = [a_region("here"), a_region("there", "31", "111")]
+    country = a_country(regions, [a_link("there", "here", "3ms", pricePerGib="0.10")])
+    data = {
+        "inputs": [
+            {"name": "a", "region": "there", "size": "10Gi", "dataset": "maps"},
+            {"name": "b", "region": "there", "size": "1Gi", "dataset": "talks"},
+            {"name": "c", "region": "there", "size": "2Gi"},
+        ]
+    }
+    job = a_job(data=data)
+    assert lines(a_world([job], [a_site(cachedDatasets=["maps"])], country))["transfer"] == 300_000
+    assert lines(a_world([job], [a_site(cachedDatasets=["scans"])], country))["transfer"] == 1_300_000
 
 
 # --- carbon and policy

@@ -284,6 +284,17 @@ def test_the_country_is_the_same_object_until_it_changes(told: Told) -> None:
     assert told.mirror.country is not before
 
 
+def test_paths_are_searched_again_only_where_a_link_changed(told: Told) -> None:
+    for name in ("shanghai", "beijing"):
+        told.mirror.apply("ADDED", a_region(name))
+    told.mirror.apply("ADDED", an_object("ComputeLink", "one", {"endpoints": ["shanghai", "beijing"], "oneWay": "9ms"}))
+    path = told.mirror.country.network.path("shanghai", "site", "beijing")
+    told.mirror.apply("ADDED", a_region("wuhan"))
+    assert told.mirror.country.network.path("shanghai", "site", "beijing") is path
+    told.mirror.apply("ADDED", an_object("ComputeLink", "two", {"endpoints": ["shanghai", "beijing"], "oneWay": "8ms"}))
+    assert told.mirror.country.network.path("shanghai", "site", "beijing").one_way_us == 8_000
+
+
 def test_a_status_of_the_map_is_told_as_no_change(told: Told) -> None:
     told.mirror.apply("ADDED", a_site())
     told.mirror.apply("MODIFIED", a_site(status={"clusterId": "c1"}))

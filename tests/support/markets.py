@@ -3,7 +3,7 @@
 import numpy as np
 
 from suanli.placement.market import Market
-from suanli.placement.packing import Nodes, Shape
+from suanli.placement.packing import Nodes
 
 HUGE = 1 << 40
 
@@ -19,7 +19,7 @@ def a_market(
     nodes_a_pool: int = 1,
 ) -> Market:
     """Rows of jobs of one task of so many cards, pools of nodes of so many; the queue is in the order of the rows."""
-    shapes: tuple[Shape, ...] = tuple((1, 1, c, 1) for c in cards)
+    need = np.array([[[1, 1, c, 1]] for c in cards], dtype=np.int64).reshape(len(cards), 1, 4)
     nodes: tuple[Nodes, ...] = tuple(((nodes_a_pool, (HUGE, HUGE, r, HUGE)),) if r else () for r in room)
     return Market(
         cost_rp=np.array(costs, dtype=np.int64).reshape(len(cards), len(room)),
@@ -30,7 +30,7 @@ def a_market(
         count_r=np.array(count, dtype=np.int64),
         tasks_r=np.ones(len(cards), dtype=np.int64),
         priority_r=np.array(priority or [0] * len(cards), dtype=np.int64),
-        shapes=shapes,
+        need_rpk=need,
         nodes=nodes,
         queue=tuple((r, n) for r, n in enumerate(count)),
     )

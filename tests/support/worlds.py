@@ -183,6 +183,7 @@ CATEGORIES = ("ModelTraining", "Finance", "Backup", "General")
 SIDES = ("East", "West")
 TIERS = {"city": "1ms", "region": "5ms", "wide": "20ms", "wider": "20ms"}
 CARDS = (1, 1, 2, 4, 8)
+DATASETS = ("maps", "scans", "talks")
 
 
 def a_random_world(taste: Taste) -> World:
@@ -227,6 +228,8 @@ def _country(taste: Taste, dice: Random) -> Country:
             way["pricePerGib"] = f"{dice.randrange(1, 90) / 100:.2f}"
         if dice.random() < 0.7:
             way["bandwidth"] = dice.choice(["10G", "400G", "1T", "100M"])
+        if dice.random() < 0.15:
+            way["desiredState"] = "Down"
         link = raw("ComputeLink", f"link-{i}", {"endpoints": [one, other], **way})
         links[f"link-{i}"] = ComputeLink.model_validate(link)
     policy = None if dice.random() < 0.15 and not taste.plain else _policy(taste, dice)
@@ -293,6 +296,8 @@ def _site(taste: Taste, i: int) -> SiteView:
         spec["allowedAccounts"] = _some(dice, ACCOUNTS)
     if dice.random() < 0.5:
         spec["dataDomains"] = _some(dice, ["health", "roads"])
+    if dice.random() < 0.4:
+        spec["cachedDatasets"] = _some(dice, DATASETS)
     if taste.rich:
         spec["energy"] = _energy(dice)
     region = dice.choice(REGIONS[:3] if taste.plain else [*REGIONS, "nowhere"])
@@ -396,6 +401,10 @@ def _job(taste: Taste, i: int) -> WaitingJob:
         spec |= _conditions(dice, spec["timing"])
     if taste.rich:
         spec |= _data(taste, dice)
+        if not taste.plain and spec.get("data", {}).get("inputs") and dice.random() < 0.5:
+            late = f"{dice.randrange(8, 24):02}:{dice.randrange(60):02}"
+            spec["timing"] = {**spec["timing"], "deadline": f"2026-01-31T{late}:00Z"}
+            spec["timing"].pop("notBefore", None)
     memory = dice.choice(["1Mi", "1Gi", "4Gi", "8Gi", "60Gi"])
     cores = dice.choice(["500m", "1", "1", "2", "8"])
     tasks = dice.choice([1, 1, 1, 2, 3, 6])
@@ -425,7 +434,8 @@ def _conditions(dice: Random, timing: Raw) -> Raw:
     """Whatever else may keep a job from a site."""
     spec: Raw = {"timing": dict(timing)}
     if dice.random() < 0.1:
-        spec["timing"]["deadline"] = dice.choice(["2026-01-31T10:00:00Z", "2027-01-31T18:00:00+08:00"])
+        early = f"2026-01-31T{dice.randrange(8, 14):02}:{dice.randrange(60):02}:00Z"
+        spec["timing"]["deadline"] = dice.choice([early, early, "2027-01-31T18:00:00+08:00"])
     if dice.random() < 0.05:
         spec["timing"]["notBefore"] = dice.choice(["2020-01-01T00:00:00Z", "2026-02-01T00:00:00Z"])
     if dice.random() < 0.2:
@@ -444,6 +454,8 @@ def _data(taste: Taste, dice: Random) -> Raw:
     size = dice.choice(["1", "20Gi", "1.5Ti", "1024Pi" if taste.huge else "100Gi"])
     if dice.random() < 0.5:
         data["inputs"] = [{"name": f"part-{k}", "region": dice.choice(REGIONS[:3]), "size": size} for k in range(2)]
+        if dice.random() < 0.4:
+            data["inputs"][0]["dataset"] = dice.choice(DATASETS)
     if dice.random() < 0.3:
         data["outputs"] = {"region": dice.choice(REGIONS[:3]), "size": "3Gi"}
     if not taste.plain and dice.random() < 0.3:

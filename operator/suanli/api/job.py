@@ -218,6 +218,13 @@ class DataInput(Model):
     name: Annotated[Name, Field(description="A name for it, unique in the job.")]
     region: Annotated[Name, Field(description="ComputeRegion where it lies.")]
     size: Annotated[DataSize, Field(description='Its size, such as "2Ti"; moving it is part of the cost.')]
+    dataset: Annotated[
+        Name | None,
+        Field(
+            description="Name of the dataset that it is; a site that lists it in cachedDatasets has a copy, so nothing is moved "
+            "there. Absent: it is moved wherever the job runs."
+        ),
+    ] = None
 
 
 class DataOutput(Model):
@@ -233,7 +240,12 @@ class Data(Model):
     inputs: Annotated[list[DataInput], keyed("name"), Field(max_length=32, description="What the job reads.")] = []
     outputs: Annotated[DataOutput | None, Field(description="What the job writes.")] = None
     allowed_regions: Annotated[
-        Names, Field(max_length=64, description="The job runs on sites of these regions only; empty: any.")
+        Names,
+        Field(
+            max_length=64,
+            description="The job runs, and its inputs come, only to sites of these regions; empty: any. Results go where "
+            "outputs says.",
+        ),
     ] = []
     allowed_sites: Annotated[
         Names, Field(max_length=64, description="The job runs on these sites only; empty: any.")
@@ -467,7 +479,13 @@ class Estimate(Model):
     """What is to be expected."""
 
     cost: Annotated[MicroYuan | None, Field(description="Micro-yuan of the expected run.")] = None
-    transfer_time: Annotated[DurationText | None, Field(description="Time to move its inputs.")] = None
+    transfer_time: Annotated[
+        DurationText | None,
+        Field(
+            description="Time to move its inputs while the jobs placed with it move theirs over the same links; absent where "
+            "nothing is moved or a bandwidth is not known."
+        ),
+    ] = None
     start: Annotated[Time | None, Field(description="When it is to start, of a job that is put off.")] = None
 
 

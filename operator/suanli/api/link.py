@@ -1,5 +1,6 @@
 """ComputeLink: one network link between two places."""
 
+from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -8,6 +9,13 @@ from suanli.api.common import Bandwidth, Conditions, DecimalText, Model, Name, O
 from suanli.api.kind import Kind, PrinterColumn, Resource
 from suanli.api.lists import ATOMIC
 from suanli.api.rule import Rule
+
+
+class LinkState(StrEnum):
+    """Whether a link can be used."""
+
+    UP = "Up"
+    DOWN = "Down"
 
 
 class ComputeLinkSpec(Model):
@@ -46,6 +54,13 @@ class ComputeLinkSpec(Model):
         DecimalText | None,
         Field(description="CNY for each GiB carried, as a decimal string; absent: transferPricePerGib of the policy."),
     ] = None
+    desired_state: Annotated[
+        LinkState,
+        Field(
+            description="Up carries traffic. Down is cut or taken out of use: no path goes over it until it is Up again, and "
+            "jobs that are placed already stay where they are."
+        ),
+    ] = LinkState.UP
 
 
 class ComputeLinkStatus(Model):
@@ -67,6 +82,7 @@ class ComputeLink(Resource):
             PrinterColumn("To", ".spec.endpoints[1]", "The other end."),
             PrinterColumn("One-way", ".spec.oneWay", "One-way time."),
             PrinterColumn("Bandwidth", ".spec.bandwidth", "Bits per second."),
+            PrinterColumn("State", ".spec.desiredState", "Whether it can be used."),
             PrinterColumn(
                 "Resolved", '.status.conditions[?(@.type=="Resolved")].status', "Whether both ends are known."
             ),

@@ -259,7 +259,9 @@ class HubPolicySpec(Model):
     targets: Annotated[list[Target], keyed("kpi"), Field(max_length=32, description="Figures to be met.")] = []
     transfer_price_per_gib: Annotated[
         DecimalText,
-        Field(description='CNY per GiB over paths whose links name no price, as a decimal string such as "0.02".'),
+        Field(
+            description='CNY for each GiB over a link that names no price, and over a way without links, as a decimal string such as "0.02".'
+        ),
     ] = "0"
     carbon_price_per_tonne: Annotated[
         DecimalText,

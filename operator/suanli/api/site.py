@@ -347,6 +347,14 @@ class ComputeSiteSpec(Model):
         Names,
         Field(max_length=64, description="Data domains whose data may stay here; jobs name theirs in data.domain."),
     ] = []
+    cached_datasets: Annotated[
+        Names,
+        Field(
+            max_length=256,
+            description="Datasets of which a copy lies here; a job that names one in data.inputs[].dataset moves nothing for "
+            "it. The administrator keeps the list true; suanli copies nothing.",
+        ),
+    ] = []
 
 
 class ClassCapacity(Model):

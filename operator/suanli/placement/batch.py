@@ -174,6 +174,15 @@ class Batch:
         slots_hp = np.array([[slots(nodes, shape) for nodes in nodes_p] for shape in wanted], dtype=np.int64)
         return np.asarray(slots_hp.reshape(len(wanted), len(nodes_p))[index_r.reshape(-1)])
 
+    @cached_property
+    def holders(self) -> Mapping[str, Bools]:
+        """Of every dataset that lies at some site, the sites with a copy. Shape (S,) each."""
+        found: dict[str, Bools] = {}
+        for s, view in enumerate(self.sites):
+            for name in view.site.spec.cached_datasets:
+                found.setdefault(name, np.zeros(len(self.sites), dtype=bool))[s] = True
+        return found
+
     # --- the network
 
     @cached_property

@@ -1,7 +1,8 @@
-"""Builds a plan: rows into pools by price, then repairs what found no place, then improves what stands dear.
+"""Jobs into pools, many at a time, by what all nodes of a pool have together.
 
-Sources of the ideas: regret heuristics and shift/swap neighbourhoods of generalised assignment (Martello and Toth 1981,
-Yagiura, Ibaraki and Glover 2004).
+By regret under prices: those who would lose most by their second choice go first, of the others the largest, so that the small
+ones fill the gaps (Martello and Toth 1981, with Lagrangian prices in the costs). In the order of the queue. Or out of a plan in
+fractions of jobs, rounded so that sums stay (systematic sampling; Madow 1949).
 """
 
 from dataclasses import dataclass
@@ -9,209 +10,162 @@ from dataclasses import dataclass
 import numpy as np
 
 from suanli.placement.batch import Floats, Ints
-from suanli.placement.draft import Draft
 from suanli.placement.market import Market
+from suanli.placement.prices import Ascent
 
-REPAIRS = 4_000  # moves that making room may try in one plan
-IMPROVEMENTS = 4_000  # moves that improving may try
-MOVERS = 64  # moves that are tried to make room for one job in one pool
-DEPTH = 2  # jobs that are moved in a chain to make room for one
-
-
-@dataclass
-class Budget:
-    """Tries that are left."""
-
-    left: int
-
-    def spend(self) -> bool:
-        """Whether another one may be made."""
-        self.left -= 1
-        return self.left >= 0
+COLUMNS = 12  # a row's nearest pools, which are looked at first
+BLOCK = 256  # jobs that are placed at a time
+GOLDEN = 0.6180339887498949  # its multiples are spread evenly
+CERTAINTIES = (0.1, 0.5, 2.0)  # of the usual regret: where the classes of certainty part
 
 
-def fill(market: Market, key_rp: Floats) -> Draft:
-    """All jobs of a row at once, rows with the most to lose first; nothing is repaired."""
-    draft = Draft(market)
-    order_rp = market.by_preference(key_rp)
-    for row in sorted(range(len(market.count_r)), key=lambda r: _urgency(market, key_rp, order_rp, r)):
-        _pour(draft, row, int(market.count_r[row]), order_rp[row])
-    return draft
+@dataclass(frozen=True)
+class Jobs:
+    """Every job by itself, and where it is.
 
-
-def fill_in_turn(market: Market, key_rp: Floats) -> Draft:
-    """Strictly in the order of the queue."""
-    draft = Draft(market)
-    fill_rest(draft, key_rp)
-    return draft
-
-
-def fill_rest(draft: Draft, key_rp: Floats) -> None:
-    """Who waits yet, in the order of the queue; who finds no place has room made for it by moving others, never by dropping one."""
-    market, budget = draft.market, Budget(REPAIRS)
-    order_rp = market.by_preference(key_rp)
-    waiting_r = (market.count_r - draft.placed_rp.sum(axis=1)).tolist()
-    hopeless: set[int] = set()
-    for row, jobs in market.queue:
-        wanted = min(jobs, waiting_r[row])
-        waiting_r[row] -= wanted
-        left = _pour(draft, row, wanted, order_rp[row])
-        while left and row not in hopeless:
-            if not _squeeze(draft, row, order_rp[row], budget):
-                hopeless.add(row)
-                break
-            left -= 1
-            left = _pour(draft, row, left, order_rp[row])
-
-
-def improve(draft: Draft) -> None:
-    """Move jobs to cheaper pools, straight or by sending another one on, while that makes the plan cheaper."""
-    market, budget = draft.market, Budget(IMPROVEMENTS)
-    order_rp = market.by_preference(np.where(market.allowed_rp, market.cost_rp.astype(float), np.inf))
-    changed = True
-    while changed and budget.left > 0:
-        changed = False
-        for row, pool in _dearest_first(draft):
-            changed |= _cheaper(draft, row, pool, order_rp[row], budget)
-
-
-def _urgency(market: Market, key_rp: Floats, order_rp: Ints, row: int) -> tuple[int, float]:
-    """Higher priority first, then who would lose most by its second choice."""
-    best, second = (key_rp[row, order_rp[row, i]] if i < order_rp.shape[1] else np.inf for i in (0, 1))
-    regret = np.inf if not np.isfinite(second) else float(second - best)
-    return -int(market.priority_r[row]), -regret
-
-
-def _pour(draft: Draft, row: int, jobs: int, order_p: Ints) -> int:
-    """Put jobs into the row's pools in order, as many as fit; how many are left."""
-    may_p = draft.market.allowed_rp[row] & (draft.left_pk >= draft.market.demand_rk[row]).all(axis=1)
-    for pool in order_p[may_p[order_p]].tolist():
-        if not jobs:
-            break
-        fits = min(jobs, draft.room(row, pool))
-        if fits:
-            draft.put(row, pool, fits)
-            jobs -= fits
-    return jobs
-
-
-def _squeeze(draft: Draft, row: int, order_p: Ints, budget: Budget) -> bool:
-    """Put one job in by packing a pool anew, or by moving others out of it."""
-    pools = [p for p in order_p.tolist() if draft.market.allowed_rp[row, p]]
-    needs_k = draft.market.demand_rk[row]
-    if any(draft.tidy_for(row, p) for p in pools if (draft.left_pk[p] >= needs_k).all() and budget.spend()):
-        return True
-    return any(_make_room(draft, row, pool, DEPTH, (pool,), budget) for pool in pools)
-
-
-def _make_room(draft: Draft, row: int, pool: int, depth: int, closed: tuple[int, ...], budget: Budget) -> bool:
-    """Put one job of the row into the pool after others have moved on to their next choices; nothing changes if that fails."""
-    if not budget.spend():
-        return False
-    mark = draft.mark()
-    others = _others(draft, row, pool)
-    for other, goal in _movers(draft, pool, others, closed, draft.left_pk if depth == 1 else None):
-        while draft.placed_rp[other, pool] and budget.spend():
-            if not _move(draft, other, pool, goal, depth, closed, budget):
-                break
-            if draft.room(row, pool):
-                draft.put(row, pool, 1)
-                return True
-    draft.undo(mark)
-    return False
-
-
-def _move(draft: Draft, row: int, pool: int, goal: int, depth: int, closed: tuple[int, ...], budget: Budget) -> bool:
-    """Move one job to its goal, if need be by making room there."""
-    has_room, mark = draft.room(row, goal) > 0, draft.mark()
-    if (depth == 1 and not has_room) or not draft.take_out(row, pool, 1):
-        return False
-    if has_room:
-        draft.put(row, goal, 1)
-        return True
-    if _make_room(draft, row, goal, depth - 1, (*closed, goal), budget):
-        return True
-    draft.undo(mark)
-    return False
-
-
-def _others(draft: Draft, row: int, pool: int) -> Ints:
-    """The other rows in the pool."""
-    others = draft.placed_rp[:, pool] > 0
-    others[row] = False
-    return np.flatnonzero(others)
-
-
-def _movers(
-    draft: Draft,
-    pool: int,
-    others: Ints,
-    closed: tuple[int, ...],
-    left_pk: Floats | None,
-    most_extra: int | None = None,
-) -> list[tuple[int, int]]:
-    """Rows in the pool that could go elsewhere, and where; the cheapest moves per freed share of the pool, these first.
-
-    With `left_pk` only to pools that have so much left.
+    Shapes: `row_j`, `pool_j` (J,); the pool after the last one is to wait.
     """
-    market = draft.market
-    freed = np.maximum((market.demand_rk[others] / np.maximum(market.capacity_pk[pool], 1.0)).max(axis=1), 1e-12)
-    extra = market.cost_rp[others] - market.cost_rp[others, pool][:, None]
-    open_ = market.allowed_rp[others]
-    open_[:, list(closed)] = False
-    if most_extra is not None:
-        open_ &= extra < most_extra
-    if left_pk is not None:
-        open_ &= (left_pk[None, :, :] >= market.demand_rk[others][:, None, :]).all(axis=2)
-    found, goals = np.nonzero(open_)
-    order = np.argsort(extra[found, goals] / freed[found], kind="stable")
-    return [(int(others[found[i]]), int(goals[i])) for i in order[:MOVERS]]
+
+    row_j: Ints
+    pool_j: Ints
+
+    def placed_rp(self, market: Market) -> Ints:
+        """How many of each row are where. Shape (R, P)."""
+        rows, pools = market.cost_rp.shape
+        counts = np.bincount(self.row_j * (pools + 1) + self.pool_j, minlength=rows * (pools + 1))
+        return counts.reshape(rows, pools + 1)[:, :pools]
 
 
-def _dearest_first(draft: Draft) -> list[tuple[int, int]]:
-    """Places that cost more than the row's cheapest pool, the greatest loss first."""
-    market = draft.market
-    least_r = np.where(market.allowed_rp, market.cost_rp, np.iinfo(np.int64).max).min(axis=1)
-    rows, pools = np.nonzero(draft.placed_rp)
-    loss = market.cost_rp[rows, pools] - least_r[rows]
-    order = np.argsort(-loss, kind="stable")
-    return [(int(rows[i]), int(pools[i])) for i in order if loss[i] > 0]
+def by_regret(market: Market, key_rp: Floats) -> Jobs:
+    """All jobs, the most certain first. Shapes: key_rp (R, P) cost with prices."""
+    nearest = _nearest(market, key_rp, np.flatnonzero(market.count_r > 0))
+    second = nearest.key_rc[:, 1] if nearest.key_rc.shape[1] > 1 else np.full(len(nearest.row_i), np.inf)
+    regret = np.where(np.isfinite(nearest.key_rc[:, 0]), second, np.inf) - np.where(
+        np.isfinite(nearest.key_rc[:, 0]), nearest.key_rc[:, 0], 0.0
+    )
+    usual = float(np.median(regret[np.isfinite(regret)])) if np.isfinite(regret).any() else 0.0
+    certainty = np.digitize(regret, [usual * c for c in CERTAINTIES]) if usual > 0 else np.zeros(len(regret), dtype=int)
+    share_pk = market.demand_rpk.mean(axis=1)[nearest.row_i] / np.maximum(market.capacity_pk.mean(axis=0), 1.0)
+    order = np.lexsort((-share_pk.max(axis=1, initial=0.0), -certainty, -market.priority_r[nearest.row_i]))
+    return _fill(market, key_rp, nearest, np.repeat(order, market.count_r[nearest.row_i[order]]))
 
 
-def _cheaper(draft: Draft, row: int, pool: int, order_p: Ints, budget: Budget) -> bool:
-    """Move jobs of a row from a pool to a cheaper one."""
-    cost_p = draft.market.cost_rp[row]
-    for goal in order_p.tolist():
-        if cost_p[goal] >= cost_p[pool] or not draft.placed_rp[row, pool] or not budget.spend():
-            return False
-        fits = min(int(draft.placed_rp[row, pool]), draft.room(row, goal))
-        if fits and draft.take_out(row, pool, fits):
-            draft.put(row, goal, fits)
-            return True
-        if not fits and _exchange(draft, row, pool, goal, budget):
-            return True
-    return False
+def in_turn(market: Market, key_rp: Floats) -> Jobs:
+    """All jobs in the order of the queue."""
+    rows = np.array([row for row, _ in market.queue], dtype=np.int64)
+    counts = np.array([jobs for _, jobs in market.queue], dtype=np.int64)
+    nearest = _nearest(market, key_rp, np.flatnonzero(market.count_r > 0))
+    place_r = np.zeros(len(market.count_r), dtype=np.int64)
+    place_r[nearest.row_i] = np.arange(len(nearest.row_i))
+    return _fill(market, key_rp, nearest, np.repeat(place_r[rows], counts))
 
 
-def _exchange(draft: Draft, row: int, pool: int, goal: int, budget: Budget) -> bool:
-    """One job goes to a full pool and another one leaves it, if that is cheaper together."""
-    market = draft.market
-    gain = int(market.cost_rp[row, pool] - market.cost_rp[row, goal])
-    others = _others(draft, row, goal)
-    short_k = market.demand_rk[row] - draft.left_pk[goal]
-    others = others[(market.demand_rk[others] >= short_k).all(axis=1)]
-    left_pk = draft.left_pk.copy()
-    left_pk[pool] += market.demand_rk[row]
-    for other, refuge in _movers(draft, goal, others, (goal,), left_pk, most_extra=gain):
-        if refuge != pool and not draft.room(other, refuge):
-            continue
-        if not budget.spend():
-            return False
-        mark = draft.mark()
-        if draft.take_out(row, pool, 1) and draft.take_out(other, goal, 1) and draft.room(row, goal):
-            draft.put(row, goal, 1)
-            if draft.room(other, refuge):
-                draft.put(other, refuge, 1)
-                return True
-        draft.undo(mark)
-    return False
+def by_fractions(market: Market, key_rp: Floats, fractions: Ascent) -> Jobs:
+    """All jobs as the fractions say; who is too many in a pool waits."""
+    order_rc = np.argsort(-fractions.jobs_rc, axis=1, kind="stable")
+    pool_rc = np.take_along_axis(fractions.pool_rc, order_rc, axis=1)
+    jobs_rc = np.take_along_axis(fractions.jobs_rc, order_rc, axis=1)
+    second = pool_rc[:, min(1, pool_rc.shape[1] - 1)]
+    size = (market.demand_rpk.mean(axis=1) / np.maximum(market.capacity_pk.mean(axis=0), 1.0)).max(axis=1, initial=0.0)
+    rows = np.lexsort((-size, second, pool_rc[:, 0]))
+    row_j = np.repeat(rows, market.count_r[rows])
+    share_rc = np.cumsum(jobs_rc, axis=1) / np.maximum(jobs_rc.sum(axis=1, keepdims=True), 1e-300)
+    draw_j = (np.arange(len(row_j)) * GOLDEN + 0.5) % 1.0
+    choice = np.minimum((share_rc[row_j] < draw_j[:, None]).sum(axis=1), pool_rc.shape[1] - 1)
+    pool_j = pool_rc[row_j, choice]
+    pool_j[~market.allowed_rp[row_j, np.minimum(pool_j, len(market.nodes) - 1)]] = len(market.nodes)
+    return Jobs(row_j, _within_capacity(market, key_rp, row_j, pool_j))
+
+
+def _within_capacity(market: Market, key_rp: Floats, row_j: Ints, pool_j: Ints) -> Ints:
+    """Let wait who has the nearest second choice for what it takes of the too full."""
+    pools = len(market.nodes)
+    left_pk = market.capacity_pk.copy()
+    inside = np.flatnonzero(pool_j < pools)
+    np.subtract.at(left_pk, pool_j[inside], market.demand(row_j[inside], pool_j[inside]))
+    for pool in np.flatnonzero((left_pk < 0).any(axis=1)).tolist():
+        jobs = np.flatnonzero(pool_j == pool)
+        elsewhere = key_rp[row_j[jobs]].copy()
+        elsewhere[:, pool] = np.inf
+        regret = elsewhere.min(axis=1) - key_rp[row_j[jobs], pool]
+        takes = market.demand(row_j[jobs], pool_j[jobs])
+        over = np.maximum(-left_pk[pool], 0.0)
+        helps = (np.minimum(takes, over) / np.maximum(market.capacity_pk[pool], 1.0)).sum(axis=1)
+        for i in np.argsort(regret / np.maximum(helps, 1e-12), kind="stable").tolist():
+            if not (left_pk[pool] < 0).any():
+                break
+            if (takes[i] * (left_pk[pool] < 0)).any():
+                pool_j[jobs[i]] = pools
+                left_pk[pool] += takes[i]
+    return pool_j
+
+
+@dataclass(frozen=True)
+class _Nearest:
+    """Rows and their nearest pools in order. Shapes: `row_i` (I,), `pool_rc`, `key_rc` (I, C)."""
+
+    row_i: Ints
+    pool_rc: Ints
+    key_rc: Floats
+
+
+def _nearest(market: Market, key_rp: Floats, rows: Ints) -> _Nearest:
+    key = key_rp[rows]
+    columns = min(COLUMNS, key.shape[1])
+    pools = (
+        np.argpartition(key, columns - 1, axis=1)[:, :columns]
+        if columns < key.shape[1]
+        else np.tile(np.arange(columns), (len(rows), 1))
+    )
+    near = np.take_along_axis(key, pools, axis=1)
+    wish = np.take_along_axis(market.wish_rp[rows], pools, axis=1)
+    order = np.lexsort((pools, wish, near), axis=1)
+    return _Nearest(rows, np.take_along_axis(pools, order, axis=1), np.take_along_axis(near, order, axis=1))
+
+
+def _fill(market: Market, key_rp: Floats, nearest: _Nearest, order: Ints) -> Jobs:
+    """Place jobs in that order (indices of `nearest`), each where it is cheapest of what has room."""
+    row_j = nearest.row_i[order]
+    pool_j = np.full(len(order), len(market.nodes), dtype=np.int64)
+    left_pk = market.capacity_pk.copy()
+    begin, again, elsewhere = 0, np.empty(0, dtype=np.int64), []
+    while begin < len(order) or len(again):
+        end = min(len(order), begin + BLOCK - len(again))
+        jobs, begin = np.concatenate([again, np.arange(begin, end)]), end
+        again, lost = _settle(
+            market, row_j, pool_j, left_pk, jobs, nearest.pool_rc[order[jobs]], nearest.key_rc[order[jobs]]
+        )
+        elsewhere.append(lost)
+    waiting = np.sort(np.concatenate(elsewhere)) if elsewhere else np.empty(0, dtype=np.int64)
+    if nearest.pool_rc.shape[1] < len(market.nodes):
+        every = np.arange(len(market.nodes))
+        for begin in range(0, len(waiting), BLOCK):
+            jobs = waiting[begin : begin + BLOCK]
+            while len(jobs):
+                columns = np.broadcast_to(every, (len(jobs), len(every)))
+                jobs, _ = _settle(market, row_j, pool_j, left_pk, jobs, columns, key_rp[row_j[jobs]])
+    return Jobs(row_j, pool_j)
+
+
+def _settle(
+    market: Market, row_j: Ints, pool_j: Ints, left_pk: Floats, jobs: Ints, pool_jc: Ints, key_jc: Floats
+) -> tuple[Ints, Ints]:
+    """Place of these jobs whom their first choice with room takes together; who must look again, and who has nothing."""
+    rows = row_j[jobs]
+    demand_jck = market.demand_rpk[rows[:, None], pool_jc if market.need_rpk.shape[1] > 1 else 0]
+    fits_jc = np.isfinite(key_jc) & (left_pk[pool_jc] >= demand_jck).all(axis=2)
+    key = np.where(fits_jc, key_jc, np.inf)
+    choice = key.argmin(axis=1)
+    picks = np.arange(len(jobs))
+    able = fits_jc[picks, choice]
+    found, pools = jobs[able], pool_jc[picks, choice][able]
+    order = np.argsort(pools, kind="stable")
+    found, pools = found[order], pools[order]
+    demand = market.demand(row_j[found], pools)
+    total = np.cumsum(demand, axis=0)
+    first = np.searchsorted(pools, pools)
+    before = np.where(first[:, None] > 0, total[first - 1], 0.0)
+    takes = (total - before <= left_pk[pools]).all(axis=1)
+    pool_j[found[takes]] = pools[takes]
+    np.subtract.at(left_pk, pools[takes], demand[takes])
+    return np.sort(found[~takes]), jobs[~able]

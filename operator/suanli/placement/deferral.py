@@ -21,6 +21,7 @@ from suanli.placement.horizon import HORIZON_MS, SLOT_MS, SLOTS, Start, Work, fi
 from suanli.placement.scores import Costs, score, units_rp, watts_rp
 from suanli.placement.snapshot import Country, Decision, FreeNodes, SiteView, WaitingJob
 from suanli.placement.tariff import LOOKED_AHEAD_MS, Curve, price_curve
+from suanli.placement.transfer import least_ms_rs
 
 # A job with a deadline is called so long before its last moment: placing and dispatching takes a while.
 LEEWAY_MS = 60_000
@@ -101,7 +102,7 @@ def work_of(b: Batch) -> Asked:
             patience_w.append(min(map(patience_ms, by_slot[slot])))
     patience, own = np.array(patience_w, dtype=np.int64), np.array(row_w, dtype=np.int64)
     lines = costs.lines
-    last_rp = b.deadline_ms_r[:, None] - b.duration_ms_rp
+    last_rp = b.deadline_ms_r[:, None] - b.duration_ms_rp - least_ms_rs(b)[:, b.site_p]
     bound_rp = np.where(b.deadline_ms_r[:, None] < MOST, last_rp - LEEWAY_MS, MOST)
     latest_wp = np.maximum(b.now_ms, np.minimum(patience[:, None], bound_rp[own]))
     allowed_wp = (_some_time(b, costs) & (last_rp >= b.now_ms))[own]

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from suanli.placement.batch import Floats, Ints
 from suanli.placement.market import Market
-from suanli.placement.packing import Nodes, Shape, pack, slots, take
+from suanli.placement.packing import Nodes, Shape, by_size, pack, slots, take
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,33 @@ class Draft:
         self._tasks: list[dict[Shape, int]] = [{} for _ in market.nodes]
         self._steps: list[Step] = []
 
+    @classmethod
+    def of(cls, market: Market, wanted_rp: Ints) -> Self:
+        """As many of the wanted jobs as each pool's nodes take, the largest shapes first."""
+        draft = cls(market)
+        for pool in np.flatnonzero(wanted_rp.any(axis=0)).tolist():
+            loads: dict[Shape, list[int]] = {}
+            for row in np.flatnonzero(wanted_rp[:, pool]).tolist():
+                loads.setdefault(market.shape(row, pool), []).append(row)
+            for shape in by_size(loads):
+                draft._pour(pool, shape, [(row, int(wanted_rp[row, pool])) for row in loads[shape]])
+        return draft
+
+    def _pour(self, pool: int, shape: Shape, wanted: list[tuple[int, int]]) -> None:
+        """Put in jobs whose tasks have one shape, as many as fit."""
+        tasks = sum(int(self.market.tasks_r[row]) * jobs for row, jobs in wanted)
+        free = slots(self._nodes[pool], shape)
+        if tasks <= free:
+            left = take(self._nodes[pool], shape, tasks)
+            assert left is not None, "there are slots for them"
+            for row, jobs in wanted:
+                self._step(row, pool, jobs, left)
+            return
+        for row, jobs in wanted:
+            fits = min(jobs, self.room(row, pool))
+            if fits:
+                self.put(row, pool, fits)
+
     @property
     def cost(self) -> int:
         """What everything placed costs, in micro-yuan."""
@@ -58,11 +86,11 @@ class Draft:
         """Jobs of a row that the pool still takes."""
         if not self.market.allowed_rp[row, pool]:
             return 0
-        return slots(self._nodes[pool], self.market.shapes[row]) // int(self.market.tasks_r[row])
+        return slots(self._nodes[pool], self.market.shape(row, pool)) // int(self.market.tasks_r[row])
 
     def put(self, row: int, pool: int, jobs: int) -> None:
         """Put jobs there; `room` has said that they fit."""
-        left = take(self._nodes[pool], *self.market.load(row, jobs))
+        left = take(self._nodes[pool], *self.market.load(row, pool, jobs))
         assert left is not None, "room was asked before"
         self._step(row, pool, jobs, left)
 
@@ -86,7 +114,7 @@ class Draft:
             self._nodes[last.pool] = last.nodes
 
     def _repacked(self, row: int, pool: int, jobs: int) -> bool:
-        left = pack(self.market.nodes[pool], [*self._tasks[pool].items(), self.market.load(row, jobs)])
+        left = pack(self.market.nodes[pool], [*self._tasks[pool].items(), self.market.load(row, pool, jobs)])
         if left is None:
             return False
         self._step(row, pool, jobs, left)
@@ -99,8 +127,9 @@ class Draft:
 
     def _count(self, row: int, pool: int, jobs: int) -> None:
         self.placed_rp[row, pool] += jobs
-        self.left_pk[pool] -= jobs * self.market.demand_rk[row]
-        shape, tasks = self.market.load(row, jobs)
+        demand_pk = self.market.demand_pk(row)
+        self.left_pk[pool] -= jobs * demand_pk[pool if len(demand_pk) > 1 else 0]
+        shape, tasks = self.market.load(row, pool, jobs)
         inside = self._tasks[pool]
         inside[shape] = inside.get(shape, 0) + tasks
         if not inside[shape]:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from suanli.placement.draft import Draft
 from suanli.placement.market import Market
 from suanli.placement.packing import Load, Nodes, pack, slots
@@ -69,11 +67,7 @@ class _Search:
         levels = sorted(set(market.priority_r.tolist()), reverse=True)
         self._level = [levels.index(int(market.priority_r[row])) for row in self.rows]
         self._waiting = [0] * len(levels)
-        cost = np.where(market.allowed_rp, market.cost_rp.astype(float), np.inf)
-        order_rp = market.by_preference(cost)
-        self._options = {
-            row: [p for p in order_rp[row].tolist() if market.allowed_rp[row, p]] for row in set(self.rows)
-        }
+        self._options = {row: market.preference(row, market.open_cost_rp[row]) for row in set(self.rows)}
         least = [int(market.cost_rp[row, self._options[row][0]]) if self._options[row] else 0 for row in self.rows]
         self._rest = [sum(least[i:]) for i in range(len(least) + 1)]
         self._loads: list[list[Load]] = [[] for _ in market.nodes]
@@ -92,8 +86,8 @@ class _Search:
             self.complete = False
             return
         row = self.rows[depth]
-        load = self.market.load(row, 1)
         for pool in self._not_before_a_twin(row, depth, chosen):
+            load = self.market.load(row, pool, 1)
             if self._fits(pool, load):
                 self._loads[pool].append(load)
                 self.visit(depth + 1, (*chosen, pool), cost + int(self.market.cost_rp[row, pool]))

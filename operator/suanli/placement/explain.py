@@ -11,8 +11,9 @@ from suanli.base.units import duration_text
 from suanli.placement.accept import Refusal
 from suanli.placement.batch import Batch
 from suanli.placement.filters import MENDED_BY_WAITING, Sieve
-from suanli.placement.scores import Costs, transfer_ms
+from suanli.placement.scores import Costs
 from suanli.placement.snapshot import Decision
+from suanli.placement.transfer import Traffic, copies_at
 
 RUNNERS_UP = 3
 TOLD = 3  # reasons with their example in the message
@@ -28,8 +29,9 @@ def refused(said: Refusal) -> Decision:
 class Explainer:
     """Says of each row once what its jobs share."""
 
-    def __init__(self, batch: Batch, costs: Costs, sieve: Sieve) -> None:
+    def __init__(self, batch: Batch, costs: Costs, sieve: Sieve, traffic: Traffic) -> None:
         self._batch = batch
+        self._traffic = traffic
         self._sieve = sieve
         self._costs = costs
         self._total_rp = costs.total_rp
@@ -58,7 +60,7 @@ class Explainer:
         total = int(self._total_rp[r, p])
         path = b.paths_us[int(b.origin_r[r])][site]
         lines = {line: str(int(cost[r, p])) for line, cost in self._costs.lines.items()}
-        moved = transfer_ms(b, r, site)
+        moved = self._traffic.ms(r, site)
         placement = Placement(
             cost=CostLines(**lines, total=str(total)),
             latency=duration_text(path.one_way_us),
@@ -71,7 +73,8 @@ class Explainer:
             transfer_time=duration_text(moved * 1_000) if moved else None,
         )
         resource = b.pools[p].resource
-        return Decision(name, resource.class_, Reason.PLACED, self._praise(name, total, others), placement, estimate)
+        message = self._praise(name, total, others) + _told_of_copies(copies_at(b, r, site))
+        return Decision(name, resource.class_, Reason.PLACED, message, placement, estimate)
 
     def _others(self, r: int, site: int) -> list[RunnerUp]:
         """The cheapest way to run it at each other site that could take it, the cheapest site first."""
@@ -122,6 +125,15 @@ class Explainer:
         told = [f"{x.count} {x.reason} ({x.example})" for x in rejections[:TOLD]]
         told += [f"{x.count} {x.reason}" for x in rejections[TOLD:]]
         return reason, f"none of {len(b.sites)} sites: {'; '.join(told)}"[:MESSAGE_CHARS], rejections
+
+
+def _told_of_copies(datasets: list[str]) -> str:
+    """Why less is moved than is read."""
+    if not datasets:
+        return ""
+    more = f" and {len(datasets) - TOLD} more" if len(datasets) > TOLD else ""
+    are = "is" if len(datasets) == 1 else "are"
+    return f"; {', '.join(datasets[:TOLD])}{more} {are} read from the copy there, not moved"
 
 
 def _added(rejections: list[Rejection], new: Rejection) -> list[Rejection]:

@@ -19,6 +19,7 @@ from suanli.placement.packing import Node, nodes_of
 from suanli.placement.rules import matches_rp, names_s
 from suanli.placement.scores import Costs
 from suanli.placement.snapshot import FreeNodes
+from suanli.placement.transfer import least_ms_rs
 
 
 @dataclass(frozen=True)
@@ -153,12 +154,14 @@ def cost_limit(b: Batch, costs: Costs) -> Verdicts:
 
 
 def deadline(b: Batch, costs: Costs) -> Verdicts:
-    """Pools where the expected run, begun now, ends in time."""
-    late_ms_rp = b.now_ms + b.duration_ms_rp - b.deadline_ms_r[:, None]
+    """Pools where the expected run ends in time, begun now, at the earliest once the inputs have come over links of their own."""
+    moving_rp = least_ms_rs(b)[:, b.site_p]
+    late_ms_rp = b.now_ms + b.duration_ms_rp - b.deadline_ms_r[:, None] + moving_rp
 
     def why(r: int, p: int) -> str:
         lasts, late = (duration_text(int(ms[r, p]) * 1_000) for ms in (b.duration_ms_rp, late_ms_rp))
-        return f"would end {lasts} after now, {late} after timing.deadline {b.rows[r].spec.timing.deadline}"
+        moving = f" and {duration_text(int(moving_rp[r, p]) * 1_000)} of moving inputs" if moving_rp[r, p] else ""
+        return f"would end {lasts}{moving} after now, {late} after timing.deadline {b.rows[r].spec.timing.deadline}"
 
     return Verdicts(Reason.DEADLINE_UNREACHABLE, late_ms_rp <= 0, why, by_pool=True)
 

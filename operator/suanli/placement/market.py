@@ -15,7 +15,8 @@ class Market:
     """What the solver works on.
 
     Shapes: `cost_rp` (R, P) whole micro-yuan of one job; `allowed_rp` (R, P): one job fits there alone; `wish_rp` (R, P) breaks
-    ties of cost; `count_r`, `tasks_r`, `priority_r` (R,). `queue` lists (row, jobs) by priority, then age: who goes first.
+    ties of cost; `count_r`, `tasks_r`, `priority_r` (R,). `need_rpk` (R, P, 4) or, where a task needs the same everywhere,
+    (R, 1, 4): millicores, bytes, cards and pods of one task. `queue` lists (row, jobs) by priority, then age: who goes first.
     """
 
     cost_rp: Ints
@@ -24,15 +25,14 @@ class Market:
     count_r: Ints
     tasks_r: Ints
     priority_r: Ints
-    shapes: tuple[Shape, ...]
+    need_rpk: Ints
     nodes: tuple[Nodes, ...]
     queue: tuple[tuple[int, int], ...]
 
     @cached_property
-    def demand_rk(self) -> Floats:
-        """What one job takes. Shape (R, 4)."""
-        shape_rk: Floats = np.array(self.shapes, dtype=float).reshape(len(self.shapes), 4)
-        return shape_rk * self.tasks_r[:, None]
+    def demand_rpk(self) -> Floats:
+        """What one job takes, as `need_rpk` of all its tasks. Shape (R, P or 1, 4)."""
+        return self.need_rpk.astype(float) * self.tasks_r[:, None, None]
 
     @cached_property
     def capacity_pk(self) -> Floats:
@@ -40,13 +40,39 @@ class Market:
         sums = [[sum(count * node[k] for count, node in nodes) for k in range(4)] for nodes in self.nodes]
         return np.array(sums, dtype=float).reshape(len(self.nodes), 4)
 
-    def by_preference(self, key_rp: Floats) -> Ints:
-        """Pools of every row, the one with the smallest key first, then by wish. Shape (R, P)."""
-        return np.asarray(np.lexsort((self.wish_rp, key_rp), axis=1))
+    @cached_property
+    def able_r(self) -> Bools:
+        """Whether some pool takes a job of the row. Shape (R,)."""
+        return np.asarray(self.allowed_rp.any(axis=1))
 
-    def load(self, row: int, jobs: int) -> Load:
-        """So many jobs of a row as tasks."""
-        return self.shapes[row], int(self.tasks_r[row]) * jobs
+    @cached_property
+    def open_cost_rp(self) -> Floats:
+        """What a job costs where it is allowed, infinite elsewhere. Shape (R, P)."""
+        return np.where(self.allowed_rp, self.cost_rp.astype(float), np.inf)
+
+    def demand(self, rows: Ints, pools: Ints) -> Floats:
+        """What one job of each row takes in its pool. Shapes: (N,), (N,) -> (N, 4)."""
+        taken: Floats = self.demand_rpk[rows, pools if self.need_rpk.shape[1] > 1 else 0]
+        return taken
+
+    def demand_pk(self, row: int) -> Floats:
+        """What one job of a row takes in each pool. Shape (P or 1, 4)."""
+        taken: Floats = self.demand_rpk[row]
+        return taken
+
+    def shape(self, row: int, pool: int) -> Shape:
+        """What one task of a row takes in a pool."""
+        cpu, memory, cards, pods = self.need_rpk[row, pool if self.need_rpk.shape[1] > 1 else 0].tolist()
+        return cpu, memory, cards, pods
+
+    def load(self, row: int, pool: int, jobs: int) -> Load:
+        """So many jobs of a row as tasks in a pool."""
+        return self.shape(row, pool), int(self.tasks_r[row]) * jobs
+
+    def preference(self, row: int, key_p: Floats) -> list[int]:
+        """The row's pools, the one with the smallest key first, then by wish."""
+        order = np.lexsort((self.wish_rp[row], key_p))
+        return [p for p in order.tolist() if self.allowed_rp[row, p]]
 
 
 def merged(queue: Sequence[int]) -> tuple[tuple[int, int], ...]:

@@ -58,12 +58,17 @@ def pack(nodes: Nodes, loads: Iterable[Load]) -> Nodes | None:
     wanted: dict[Shape, int] = {}
     for shape, tasks in loads:
         wanted[shape] = wanted.get(shape, 0) + tasks
-    for shape, tasks in sorted(wanted.items(), key=lambda load: (load[0][2], load[0][0], load[0][1]), reverse=True):
-        left = take(nodes, shape, tasks)
+    for shape in by_size(wanted):
+        left = take(nodes, shape, wanted[shape])
         if left is None:
             return None
         nodes = left
     return nodes
+
+
+def by_size(shapes: Iterable[Shape]) -> list[Shape]:
+    """The largest first: by cards, then cores, then memory."""
+    return sorted(shapes, key=lambda shape: (shape[2], shape[0], shape[1]), reverse=True)
 
 
 def _less(node: Node, shape: Shape, tasks: int) -> Node:

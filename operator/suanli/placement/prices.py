@@ -2,7 +2,11 @@
 
 Capacity is taken out of the constraints and priced (Lagrangian relaxation): for any prices >= 0 every row takes the pool
 that is cheapest with its price on top, and what that costs, less the value of all capacity, is never more than what the
-best plan costs. Prices climb along the overload (subgradient; step by Polyak). Sources: Fisher 1981, Held and Karp 1971.
+best plan costs (weak duality; Fisher 1981). The bound is concave in the prices but has corners; rounded off at a temperature
+(each row spreads over its pools by exp(-cost/T), Nesterov 2005) it has a gradient and a curvature, and Newton steps climb
+it while the temperature falls. Most rows have few pools in question: away from a coarse start on a sample of rows only the
+columns that are cheapest at the present prices take part (sifting; Bixby et al. 1992). The bound that is told is always
+that of the true corners over all columns.
 """
 
 import math
@@ -10,12 +14,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from suanli.placement.batch import Floats, Ints
+from suanli.placement.batch import Bools, Floats, Ints
 from suanli.placement.market import Market
 
-PATIENCE = 12  # iterations without a better bound before the step is halved
-WORK = 200_000_000  # multiplications that one ascent may take
-FEWEST, MOST_ITERATIONS = 40, 300
+# Temperatures, as shares of a typical difference of costs, and the steps at each. MELT is where loads still settle.
+COARSE = ((1.0, 4), (0.3, 4), (0.1, 4), (0.03, 4))
+MELT = ((0.03, 2), (0.02, 2), (0.02, 2))
+FINE = ((0.008, 2), (0.004, 2))
+FINEST = ((0.001, 6), (3e-4, 6), (3e-5, 6))
+SMALL = 20_000  # rows x pools up to which the finest temperatures are worth their time
+COARSE_SAMPLE, SAMPLE = 1_500, 20_000  # rows that the coarse start and the curvature are taken from
+COLUMNS = 14  # pools of a row that take part after the coarse start
+DENSE = 400_000  # rows x pools up to which all of them do
+STEADY = 1e-7  # a climb that gains less than this share ends
+DAMPINGS = 7  # times that a step may be shortened
+SCALE = 0.01  # of the mean capacity: smaller pools are measured by so much
+TINY = 1e-9  # keeps what nobody wants from being singular
+HOLDS = 6  # times that more prices are held at zero within one step
+FLAT = 1e-2  # of the usual curvature: where there is less, so much is taken
 ROUNDING = 1e-12  # of all that was summed up, far more than floats lose
 
 
@@ -23,65 +39,300 @@ ROUNDING = 1e-12  # of all that was summed up, far more than floats lose
 class Ascent:
     """Prices and the bound they prove, in whole micro-yuan as all costs are.
 
-    Shapes: `price_pk` (P, 4), micro-yuan per unit of each resource; `key_rp` (R, P), cost with the price of what a job takes.
+    Shapes: `price_pk` (P, 4), micro-yuan per unit of each resource; `pool_rc`, `jobs_rc` (R, C): a plan in fractions of jobs
+    that keeps capacities closely, jobs by pool, the pool after the last is to wait; empty where nothing is scarce.
     """
 
     price_pk: Floats
-    key_rp: Floats
     bound: int
+    pool_rc: Ints
+    jobs_rc: Floats
 
 
-def ascend(
-    market: Market, count_r: Ints, target: float, start_pk: Floats | None = None, waiting_r: Floats | None = None
-) -> Ascent:
-    """Raise the bound on running `count_r` jobs of each row.
+@dataclass(frozen=True)
+class _Climb:
+    """Rows in units of a typical difference of costs.
 
-    `target` is the cost of a plan that is known, or a guess of it. With `waiting_r` (R,) a job may also wait at that cost.
+    Shapes: `cost_rp` (R, P + 1), the last column is to wait; `demand_rpk` (R, P or 1, K); `count_r` (R,); `capacity_pk` (P, K);
+    `scarce_pk` (P, K): all that may come would not fit; `columns_rc` (R, C): the pools in question, None for all.
     """
-    rows = np.flatnonzero((count_r > 0) & market.allowed_rp.any(axis=1))
-    demand_rk, count = market.demand_rk[rows], count_r[rows].astype(float)
-    cost_rp = np.where(market.allowed_rp[rows], market.cost_rp[rows].astype(float), np.inf)
-    waits = waiting_r[rows] if waiting_r is not None else np.full(len(rows), np.inf)
-    capacity = np.maximum(market.capacity_pk, 1.0)
-    worth = np.zeros(capacity.shape) if start_pk is None else start_pk * capacity  # of all the pool has
-    best, best_bound, theta, idle = worth, -np.inf, 1.0, 0
-    size = max(1, demand_rk.size * len(capacity))
-    for _ in range(int(min(MOST_ITERATIONS, max(FEWEST, WORK // size)))):
-        bound, overload = _relaxed(cost_rp, demand_rk, count, waits, worth, capacity)
-        if bound > best_bound + abs(best_bound if np.isfinite(best_bound) else 0.0) * 1e-9:
-            best, best_bound, idle = worth, bound, 0
-        else:
-            idle += 1
-            if idle >= PATIENCE:
-                theta, idle, worth = theta / 2, 0, best
-                _, overload = _relaxed(cost_rp, demand_rk, count, waits, worth, capacity)
-        moving = np.where((worth > 0) | (overload > 0), overload, 0.0)
-        norm = float((moving * moving).sum())
-        if norm == 0.0 or best_bound >= target or theta < 1e-4:
+
+    cost_rp: Floats
+    demand_rpk: Floats
+    count_r: Floats
+    capacity_pk: Floats
+    scarce_pk: Bools
+    columns_rc: Ints | None = None
+
+
+@dataclass(frozen=True)
+class _Point:
+    """The rounded-off bound at some prices. Shapes: `excess_pk` (P, K) load less capacity; `spread_rc` jobs by column."""
+
+    value: float
+    excess_pk: Floats
+    spread_rc: Floats
+
+
+def ascend(market: Market, count_r: Ints, waiting_r: Floats, start_pk: Floats | None = None) -> Ascent:
+    """Raise the bound on running `count_r` jobs of each row, or letting them wait at `waiting_r` (R,) each.
+
+    `start_pk` are prices that were good before.
+    """
+    rows = np.flatnonzero((count_r > 0) & market.able_r)
+    scarce_pk = scarce(market, count_r)
+    kinds = np.flatnonzero(scarce_pk.any(axis=0))
+    price_pk, rows_, pools = np.zeros(market.capacity_pk.shape), len(market.count_r), len(market.nodes)
+    pool_rc, jobs_rc = np.full((rows_, 1), pools), np.zeros((rows_, 1))
+    if len(kinds):
+        unit = _typical_difference(market.open_cost_rp[rows], waiting_r[rows], count_r[rows])
+        whole = _Climb(
+            np.column_stack([market.open_cost_rp[rows], waiting_r[rows]]) / unit,
+            market.demand_rpk[rows][:, :, kinds],
+            count_r[rows].astype(float),
+            market.capacity_pk[:, kinds],
+            scarce_pk[:, kinds],
+        )
+        start = np.zeros(whole.capacity_pk.shape) if start_pk is None else start_pk[:, kinds] / unit
+        best_pk, melt, spread_rc = _climbed(whole, np.where(whole.scarce_pk, start, 0.0))
+        price_pk[:, kinds] = best_pk * unit
+        columns = melt.columns_rc
+        if columns is None:
+            columns = np.broadcast_to(np.arange(pools + 1), spread_rc.shape)
+        pool_rc, jobs_rc = np.full((rows_, columns.shape[1]), pools), np.zeros((rows_, columns.shape[1]))
+        pool_rc[rows], jobs_rc[rows] = columns, spread_rc
+    return Ascent(price_pk, proven_bound(market, count_r, price_pk, waiting_r), pool_rc, jobs_rc)
+
+
+def priced(market: Market, price_pk: Floats) -> Floats:
+    """Cost with the price of what a job takes; infinite where it is not allowed. Shapes: (P, 4) -> (R, P)."""
+    return _with_prices(market.open_cost_rp, market.demand_rpk, price_pk)
+
+
+def proven_bound(market: Market, count_r: Ints, price_pk: Floats, waiting_r: Floats | None = None) -> int:
+    """No plan that runs `count_r` jobs of each row costs less; with `waiting_r` none that lets some wait at that cost."""
+    rows = np.flatnonzero((count_r > 0) & market.able_r)
+    count, cost_rp = count_r[rows].astype(float), market.open_cost_rp[rows]
+    least = _with_prices(cost_rp, market.demand_rpk[rows], price_pk).min(axis=1, initial=np.inf)
+    if waiting_r is not None:
+        least = np.minimum(least, waiting_r[rows])
+    worth = float((price_pk * market.capacity_pk).sum())
+    amounts = float((count * np.where(market.allowed_rp[rows], np.abs(cost_rp), 0.0).max(axis=1, initial=0.0)).sum())
+    return math.ceil(float((count * least).sum()) - worth - (amounts + 2 * worth) * ROUNDING)
+
+
+def scarce(market: Market, count_r: Ints) -> Bools:
+    """Of which resources a pool has less than all that may come to it together. Shape (P, 4)."""
+    rows = np.flatnonzero((count_r > 0) & market.able_r)
+    if market.need_rpk.shape[1] == 1:
+        wanted_pk = market.allowed_rp[rows].T.astype(float) @ (count_r[rows, None] * market.demand_rpk[rows, 0])
+    else:
+        wanted_pk = np.einsum("rp,rpk->pk", market.allowed_rp[rows] * count_r[rows, None], market.demand_rpk[rows])
+    return np.asarray(wanted_pk > market.capacity_pk)
+
+
+def _typical_difference(cost_rp: Floats, waiting_r: Floats, count_r: Ints) -> float:
+    """What a row's fifth best place costs more than its best, on average; what to wait costs more where there is no choice."""
+    place = min(4, cost_rp.shape[1] - 1)
+    near = np.partition(cost_rp, place, axis=1)[:, : place + 1]
+    dearest = np.where(np.isfinite(near), near, -np.inf).max(axis=1)
+    differences = np.where(dearest > near.min(axis=1), dearest - near.min(axis=1), 0.0)
+    mean = float((count_r * differences).sum() / count_r.sum())
+    return mean if mean > 0.0 else max(1.0, float((waiting_r - near.min(axis=1)).mean()))
+
+
+def _climbed(whole: _Climb, start_pk: Floats) -> tuple[Floats, _Climb, Floats]:
+    """The best prices found; the columns of the melt and how the rows spread over them."""
+    best_pk, best = np.zeros(start_pk.shape), _corner_bound(whole, np.zeros(start_pk.shape))
+    warm = start_pk.any() and _corner_bound(whole, start_pk) > best
+    price_pk = start_pk if warm else _coarse(whole)
+    small = whole.cost_rp.size <= SMALL
+    melt, spread_rc = whole, np.zeros(whole.cost_rp.shape)
+    for temperature, steps in MELT + FINE + FINEST if small else MELT + FINE:
+        part = _sifted(whole, price_pk)
+        price_pk = _ascent(part, price_pk, temperature, steps)
+        reached = _corner_bound(whole, price_pk)
+        if reached > best:
+            best_pk, best = price_pk, reached
+        if temperature == MELT[-1][0]:
+            melt, spread_rc = part, _point(part, price_pk, temperature).spread_rc
+    return best_pk, melt, spread_rc
+
+
+def _coarse(whole: _Climb) -> Floats:
+    """Prices from a sample of the rows, with as much of each capacity as the sample is of all demand."""
+    price_pk = np.zeros(whole.capacity_pk.shape)
+    sample = _sample(len(whole.count_r), COARSE_SAMPLE)
+    taken = np.einsum("r,rpk->k", whole.count_r, whole.demand_rpk)
+    share = np.einsum("r,rpk->k", whole.count_r[sample], whole.demand_rpk[sample]) / np.where(taken > 0, taken, 1.0)
+    part = _Climb(
+        whole.cost_rp[sample],
+        whole.demand_rpk[sample],
+        whole.count_r[sample],
+        whole.capacity_pk * share,
+        whole.scarce_pk,
+    )
+    for temperature, steps in COARSE:
+        price_pk = _ascent(part, price_pk, temperature, steps)
+    return price_pk
+
+
+def _sample(rows: int, most: int) -> Ints:
+    """Rows spread evenly and without a rhythm: by the golden ratio."""
+    if rows <= most:
+        return np.arange(rows)
+    return np.sort(np.argsort(np.arange(rows) * 0.6180339887498949 % 1.0)[:most])
+
+
+def _sifted(whole: _Climb, price_pk: Floats) -> _Climb:
+    """Only the columns that are cheapest now, and to wait."""
+    pools = len(whole.capacity_pk)
+    if pools + 1 <= COLUMNS or whole.cost_rp.size <= DENSE:
+        return whole
+    priced_rp = _with_prices(whole.cost_rp[:, :pools], whole.demand_rpk, price_pk)
+    nearest = np.argpartition(priced_rp, COLUMNS - 1, axis=1)[:, :COLUMNS]
+    columns_rc = np.column_stack([nearest, np.full(len(nearest), pools)])
+    return _Climb(
+        np.take_along_axis(whole.cost_rp, columns_rc, axis=1),
+        whole.demand_rpk,
+        whole.count_r,
+        whole.capacity_pk,
+        whole.scarce_pk,
+        columns_rc,
+    )
+
+
+def _ascent(climb: _Climb, price_pk: Floats, temperature: float, steps: int) -> Floats:
+    """Newton steps at one temperature within prices >= 0, each damped until it gains (Levenberg 1944, Marquardt 1963)."""
+    here, damping = _point(climb, price_pk, temperature), 1e-3
+    for _ in range(steps):
+        active = ((price_pk > 0) | (here.excess_pk > 0)) & climb.scarce_pk
+        if not active.any():
             break
-        worth = np.maximum(0.0, worth + theta * max(target - bound, abs(target) * 1e-6) / norm * moving)
-    price_pk = best / capacity
-    key_rp = market.cost_rp + market.demand_rk @ price_pk.T
-    proven = math.ceil(best_bound - (_amounts(market.cost_rp[rows], count) + 2 * float(best.sum())) * ROUNDING)
-    return Ascent(price_pk, np.where(market.allowed_rp, key_rp, np.inf), proven)
+        capacity = _measure(climb.capacity_pk)[active]
+        worth = price_pk[active] * capacity
+        curvature = _curvature(climb, here.spread_rc, active) / temperature / capacity[:, None] / capacity[None, :]
+        slope, bend = here.excess_pk[active] / capacity, np.diag(curvature)
+        ridge = np.maximum(bend, FLAT * max(float(np.median(bend)), 1e-300))
+        for _ in range(DAMPINGS):
+            step = _bounded_step(curvature + np.diag(damping * ridge + TINY), slope, -worth)
+            moved_pk = price_pk.copy()
+            moved_pk[active] = np.maximum(0.0, worth + step) / capacity
+            there = _point(climb, moved_pk, temperature)
+            if there.value > here.value:
+                break
+            damping *= 8
+        else:
+            break
+        gained, price_pk, here, damping = there.value - here.value, moved_pk, there, max(1e-6, damping / 8)
+        if gained < STEADY * abs(here.value):
+            break
+    return price_pk
 
 
-def _amounts(cost_rp: Ints, count: Floats) -> float:
-    """No row's part of a bound is larger than its dearest pool."""
-    return float((count * np.abs(cost_rp).max(axis=1, initial=0)).sum())
+def _measure(capacity_pk: Floats) -> Floats:
+    """By what loads are measured: the capacity, and for pools with next to none a share of the usual."""
+    measure_pk = np.maximum(capacity_pk, SCALE * capacity_pk.mean(axis=0))
+    return np.where(measure_pk > 0, measure_pk, 1.0)
 
 
-def _relaxed(
-    cost_rp: Floats, demand_rk: Floats, count: Floats, waits: Floats, worth: Floats, capacity: Floats
-) -> tuple[float, Floats]:
-    """The bound at these prices, and each pool's overload as a share of what it has."""
-    priced_rp = cost_rp + demand_rk @ (worth / capacity).T
-    choice = priced_rp.argmin(axis=1)
-    least = priced_rp[np.arange(len(choice)), choice]
-    runs = least <= waits
-    bound = float((count * np.minimum(least, waits)).sum() - worth.sum())
-    kinds = demand_rk.shape[1]
-    where = choice[:, None] * kinds + np.arange(kinds)
-    taken = (count * runs)[:, None] * demand_rk
-    load = np.bincount(where.ravel(), taken.ravel(), minlength=capacity.size).reshape(capacity.shape)
-    return bound, load / capacity - 1.0
+def _bounded_step(curvature: Floats, slope: Floats, least: Floats) -> Floats:
+    """The step that gains most by slope and curvature and goes nowhere below `least`: what would is held there. Shape (A,)."""
+    step, free = least.copy(), np.ones(len(slope), dtype=bool)
+    for _ in range(HOLDS):
+        rest = slope[free] - curvature[np.ix_(free, ~free)] @ step[~free]
+        step[free] = np.linalg.solve(curvature[np.ix_(free, free)], rest)
+        below = free & (step < least)
+        if not below.any():
+            break
+        step[below] = least[below]
+        free &= ~below
+        if not free.any():
+            break
+    return np.maximum(step, least)
+
+
+def _point(climb: _Climb, price_pk: Floats, temperature: float) -> _Point:
+    columns, pools = climb.columns_rc, len(price_pk)
+    if columns is None:
+        priced_rc = np.column_stack(
+            [_with_prices(climb.cost_rp[:, :pools], climb.demand_rpk, price_pk), climb.cost_rp[:, pools]]
+        )
+    else:
+        ahead_pk = np.vstack([price_pk, np.zeros(price_pk.shape[1])])  # to wait costs no capacity
+        priced_rc = climb.cost_rp.copy()
+        for k in range(price_pk.shape[1]):
+            priced_rc += _at(climb.demand_rpk[:, :, k], columns) * ahead_pk[columns, k]
+    least = priced_rc.min(axis=1)
+    spread = np.exp((least[:, None] - priced_rc) / temperature)
+    total = spread.sum(axis=1)
+    spread *= (climb.count_r / total)[:, None]
+    value = float((climb.count_r * (least - temperature * np.log(total))).sum()) - float(
+        (price_pk * climb.capacity_pk).sum()
+    )
+    return _Point(value, _load(climb, spread, pools) - climb.capacity_pk, spread)
+
+
+def _load(climb: _Climb, spread_rc: Floats, pools: int) -> Floats:
+    columns, demand_rpk = climb.columns_rc, climb.demand_rpk
+    if columns is not None:
+        where = columns.ravel()
+        loads = [
+            np.bincount(where, (spread_rc * _at(demand_rpk[:, :, k], columns)).ravel(), minlength=pools + 1)[:pools]
+            for k in range(demand_rpk.shape[2])
+        ]
+        return np.column_stack(loads)
+    if demand_rpk.shape[1] == 1:
+        return np.asarray(spread_rc[:, :pools].T @ demand_rpk[:, 0])
+    return np.asarray(np.einsum("rp,rpk->pk", spread_rc[:, :pools], demand_rpk))
+
+
+def _curvature(climb: _Climb, spread_rc: Floats, active: Bools) -> Floats:
+    """How the load of each active resource falls with each price, times the temperature; of a sample of the rows."""
+    pools = len(climb.capacity_pk)
+    sample = _sample(len(climb.count_r), SAMPLE)
+    count = climb.count_r[sample]
+    scale = climb.count_r.sum() / count.sum()
+    if climb.columns_rc is None:
+        spread_rp = spread_rc[sample, :pools]
+    else:
+        spread_rp = np.zeros((len(sample), pools + 1))
+        np.put_along_axis(spread_rp, climb.columns_rc[sample], spread_rc[sample], axis=1)
+    demand_rpk = climb.demand_rpk[sample]
+    pool_a, kind_a = np.nonzero(active)
+    demand_ra = demand_rpk[:, 0, :][:, kind_a] if demand_rpk.shape[1] == 1 else demand_rpk[:, pool_a, kind_a]
+    load_ra = spread_rp[:, pool_a] * demand_ra
+    curvature = -(load_ra / count[:, None]).T @ load_ra
+    place_pk = np.full(active.shape, -1)
+    place_pk[pool_a, kind_a] = np.arange(len(pool_a))
+    for k in range(active.shape[1]):
+        with_k = np.flatnonzero(place_pk[pool_a, k] >= 0)
+        own = np.einsum("ra,ra->a", load_ra[:, with_k], _at_pools(demand_rpk[:, :, k], pool_a[with_k]))
+        curvature[with_k, place_pk[pool_a[with_k], k]] += own
+    return np.asarray(curvature * scale)
+
+
+def _corner_bound(climb: _Climb, price_pk: Floats) -> float:
+    """The bound as it is, in the climb's unit."""
+    pools = len(price_pk)
+    least = _with_prices(climb.cost_rp[:, :pools], climb.demand_rpk, price_pk).min(axis=1)
+    least = np.minimum(least, climb.cost_rp[:, pools])
+    return float((climb.count_r * least).sum() - (price_pk * climb.capacity_pk).sum())
+
+
+def _with_prices(cost_rp: Floats, demand_rpk: Floats, price_pk: Floats) -> Floats:
+    if demand_rpk.shape[1] == 1:
+        return np.asarray(cost_rp + demand_rpk[:, 0] @ price_pk.T)
+    return np.asarray(cost_rp + np.einsum("rpk,pk->rp", demand_rpk, price_pk))
+
+
+def _at(demand_rp: Floats, columns_rc: Ints) -> Floats:
+    """The demand in each row's columns; nothing in the one to wait where pools differ."""
+    if demand_rp.shape[1] == 1:
+        return demand_rp
+    pools = demand_rp.shape[1]
+    return np.asarray(np.take_along_axis(demand_rp, np.minimum(columns_rc, pools - 1), axis=1) * (columns_rc < pools))
+
+
+def _at_pools(demand_rp: Floats, pools: Ints) -> Floats:
+    return demand_rp if demand_rp.shape[1] == 1 else demand_rp[:, pools]

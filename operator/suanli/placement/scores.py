@@ -3,17 +3,17 @@
 Every score has shape (R, P) and the unit micro-yuan for the job's whole expected run.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from suanli.api.policy import Effect
-from suanli.base.units import MS_PER_HOUR, micro, whole
+from suanli.base.units import MS_PER_HOUR, micro
 from suanli.placement.batch import Batch, Floats
 from suanli.placement.rules import matches_rp, names_s
 from suanli.placement.tariff import mean_price
+from suanli.placement.transfer import inputs_of, lies_at_s, outputs_of
 
 GIB = 1 << 30
 MOST_MICRO_YUAN = float(1 << 50)  # sums of all lines, each cut here, are still exact
@@ -59,19 +59,17 @@ def energy_cost(b: Batch) -> Floats:
 
 
 def transfer_cost(b: Batch) -> Floats:
-    """Moving inputs to the site and outputs from it, per GiB and path.
+    """Moving inputs to the site and outputs from it, per GiB and link of the path.
 
-    A path whose links name no price, or that is estimated, costs the policy's transferPricePerGib.
+    A link that names no price, and a path that is estimated, costs the policy's transferPricePerGib. A dataset of which a
+    copy lies at the site is not moved.
     """
     price_us = _transfer_price_us(b)
     cost_rs = np.zeros((len(b.rows), len(b.sites)))
-    for r, row in enumerate(b.rows):
-        data = row.spec.data
-        moved = [(i.region, i.size) for i in data.inputs] if data else []
-        if data and data.outputs:
-            moved.append((data.outputs.region, data.outputs.size))
-        for region, size in moved:
-            cost_rs[r] += price_us[b.region_index[region]] * (whole(size) / GIB)
+    for r in range(len(b.rows)):
+        for piece in (*inputs_of(b, r), *outputs_of(b, r)):
+            cost_s = price_us[b.region_index[piece.region]] * (piece.size / GIB)
+            cost_rs[r] += np.where(lies_at_s(b, piece), 0.0, cost_s)
     return np.asarray(cost_rs[:, b.site_p])
 
 
@@ -144,22 +142,5 @@ def _transfer_price_us(b: Batch) -> Floats:
     policy = b.country.policy
     default = micro(policy.spec.transfer_price_per_gib) if policy else 0
     return np.array(
-        [
-            [float(default if p.price_micro_yuan_per_gib is None else p.price_micro_yuan_per_gib) for p in ways]
-            for ways in b.paths_us
-        ]
+        [[float(p.price_micro_yuan_per_gib + p.unpriced * default) for p in ways] for ways in b.paths_us]
     ).reshape(len(b.region_index), len(b.sites))
-
-
-def transfer_ms(b: Batch, r: int, s: int) -> int | None:
-    """Time to bring a row's inputs to a site over the narrowest link of each path; None where a bandwidth is unknown."""
-    data = b.rows[r].spec.data
-    slowest = 0
-    for piece in data.inputs if data else ():
-        path = b.paths_us[b.region_index[piece.region]][s]
-        if path.one_way_us == 0:
-            continue
-        if not path.bandwidth_bps:
-            return None
-        slowest = max(slowest, math.ceil(whole(piece.size) * 8 * 1000 / path.bandwidth_bps))
-    return slowest

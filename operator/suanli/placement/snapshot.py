@@ -17,13 +17,18 @@ OUTSIDE = "Outside"
 
 @dataclass(frozen=True)
 class FreeNodes:
-    """`count` equal nodes and what each can still take."""
+    """`count` equal nodes and what each can still take; less than nothing is nothing."""
 
     count: int
     cpu_milli: int
     memory_bytes: int
     cards: int
     pods: int = 110
+
+    def __post_init__(self) -> None:
+        for name in ("count", "cpu_milli", "memory_bytes", "cards", "pods"):
+            if getattr(self, name) < 0:
+                object.__setattr__(self, name, 0)
 
 
 @dataclass(frozen=True)
@@ -70,16 +75,20 @@ class WaitingJob:
 
 @dataclass(frozen=True)
 class Country:
-    """Regions, links and the policy in force; what is derived from them is derived once."""
+    """Regions, links and the policy in force; what is derived from them is derived once.
+
+    With `before`, the network of the country as it was, only the paths that a changed link can be on are searched again.
+    """
 
     regions: Mapping[str, ComputeRegion]
     links: Mapping[str, ComputeLink]
     policy: HubPolicy | None
+    before: Network | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def network(self) -> Network:
         """One-way times and transfer prices between places."""
-        return Network(self.regions.values(), self.links.values())
+        return Network(self.regions.values(), self.links.values(), self.before)
 
     @cached_property
     def hub_by_region(self) -> Mapping[str, Hub]:

@@ -8,19 +8,25 @@ import numpy as np
 from suanli.placement import explain
 from suanli.placement.accept import refusals
 from suanli.placement.batch import Batch, Floats, make_batch, queue_order
-from suanli.placement.build import fill, fill_in_turn, fill_rest, improve
+from suanli.placement.build import Jobs, by_fractions, by_regret, in_turn
 from suanli.placement.deferral import defer
 from suanli.placement.draft import Draft
+from suanli.placement.effort import Effort
 from suanli.placement.exact import search, value
 from suanli.placement.filters import Sieve, sift
+from suanli.placement.local import Search
 from suanli.placement.market import Market, merged
 from suanli.placement.packing import nodes_of
-from suanli.placement.prices import ascend
-from suanli.placement.scores import Costs, score
+from suanli.placement.prices import Ascent, ascend, priced, proven_bound
+from suanli.placement.repair import fill_rest, improve
+from suanli.placement.scores import MOST_MICRO_YUAN, Costs, score
 from suanli.placement.snapshot import Country, Decision, Plan, Prices, SiteView, WaitingJob
+from suanli.placement.transfer import Traffic
 
 PPM = 1_000_000
 RESOURCES = 4
+EFFORT_MS = 100
+FEW_JOBS = 500  # up to which single moves on nodes are worth their time
 
 
 def place(
@@ -30,8 +36,14 @@ def place(
     now_ms: int,
     *,
     warm: Prices | None = None,
+    effort: Effort | None = None,
+    seed: int = 0,
 ) -> Plan:
-    """A decision for every waiting job: the cheapest places that all of them can have together, and why."""
+    """A decision for every waiting job: the cheapest places that all of them can have together, and why.
+
+    `warm` are the prices of the cycle before; `effort` bounds the search for exchanges; equal questions, efforts that only
+    count work and equal seeds give equal plans.
+    """
     refused = refusals(waiting, sites, country, now_ms)
     decisions: dict[str, Decision] = {uid: explain.refused(said) for uid, said in refused.items()}
     asked = [job for job in waiting if job.uid not in refused]
@@ -43,9 +55,10 @@ def place(
     costs = score(batch)
     sieve = sift(batch, costs)
     market = market_of(batch, costs, sieve)
-    solution = solve(market, _start(batch, warm))
+    solution = solve(market, _start(batch, warm), effort or Effort(EFFORT_MS), seed)
+    traffic = Traffic(batch, solution.draft.placed_rp)
     return Plan(
-        decisions | _explained(batch, explain.Explainer(batch, costs, sieve), solution.draft),
+        decisions | _explained(batch, explain.Explainer(batch, costs, sieve, traffic), solution.draft),
         solution.gap_ppm,
         _prices(batch, solution.price_pk),
     )
@@ -70,35 +83,77 @@ def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:
         count_r=np.array([len(row.jobs) for row in batch.rows], dtype=np.int64),
         tasks_r=batch.tasks_r,
         priority_r=batch.priority_r,
-        shapes=tuple((int(c), int(m), int(k), int(o)) for c, m, k, o in batch.need_rk),
+        need_rpk=batch.need_rk[:, None, :],
         nodes=tuple(nodes_of(pool.room.free) for pool in batch.pools),
         queue=merged([r for _, r in order]),
     )
 
 
-def solve(market: Market, start_pk: Floats) -> Solution:
-    """The best plan found: as many jobs as can run, higher priority first, and these as cheaply as possible."""
-    plain = np.where(market.allowed_rp, market.cost_rp.astype(float), np.inf)
-    cheapest = fill(market, plain)
-    least = _least_cost(market, market.count_r)
-    if _all_placed(market, cheapest) and cheapest.cost == least:
+def solve(market: Market, start_pk: Floats, effort: Effort, seed: int = 0) -> Solution:
+    """The best plan found: as many jobs as can run, who is ahead in the queue first, and these as cheaply as possible.
+
+    `start_pk` (P, 4) are prices that were good before.
+    """
+    cheapest = _at_cheapest(market)
+    if cheapest is not None:
         return Solution(cheapest, 0, np.zeros((len(market.nodes), RESOURCES)))
-    guide = ascend(market, market.count_r, _worst_cost(market), start_pk, _waiting_cost(market))
-    draft = _best(market, [cheapest, fill(market, guide.key_rp)])
-    if not _all_placed(market, draft):
-        draft = _best(market, [draft, fill_in_turn(market, guide.key_rp)])
-    improve(draft)
-    if not _all_placed(market, draft):
-        fill_rest(draft, guide.key_rp)  # what moved to cheaper pools has left room
+    waiting_r = _waiting_cost(market)
+    guide = ascend(market, market.count_r, waiting_r, start_pk)
+    key_rp = priced(market, guide.price_pk)
+    draft = _drafted(market, guide, key_rp, waiting_r, effort, seed)
+    if int(market.count_r.sum()) <= FEW_JOBS:
+        improve(draft)
+        if not _all_placed(market, draft):
+            fill_rest(draft, key_rp)  # what moved to cheaper pools has left room
     found = search(market, draft)
     if found is not None:
         draft = found.draft
     if found is not None and found.proven:
         return Solution(draft, 0, guide.price_pk)
     placed_r = draft.placed_rp.sum(axis=1)
-    proof = ascend(market, placed_r, float(draft.cost), guide.price_pk)
-    bound = max(proof.bound, _least_cost(market, placed_r))
+    bound = max(proven_bound(market, placed_r, guide.price_pk), _least_cost(market, placed_r))
+    if _all_placed(market, draft):
+        return Solution(draft, gap_ppm(draft, bound), guide.price_pk)
+    proof = ascend(market, placed_r, waiting_r, guide.price_pk)
+    bound = max(bound, proven_bound(market, placed_r, proof.price_pk))
     return Solution(draft, gap_ppm(draft, bound), proof.price_pk)
+
+
+def _at_cheapest(market: Market) -> Draft | None:
+    """Every job where it is cheapest, if they all fit there: nothing is better."""
+    rows = np.flatnonzero(market.able_r & (market.count_r > 0))
+    best_r = np.lexsort((market.wish_rp[rows], market.open_cost_rp[rows]), axis=1)[:, 0] if len(rows) else rows
+    wanted_rp = np.zeros(market.cost_rp.shape, dtype=np.int64)
+    wanted_rp[rows, best_r] = market.count_r[rows]
+    load_pk = np.zeros(market.capacity_pk.shape)
+    np.add.at(load_pk, best_r, market.demand(rows, best_r) * market.count_r[rows, None])
+    if (load_pk > market.capacity_pk).any():
+        return None
+    draft = Draft.of(market, wanted_rp)
+    return draft if _all_placed(market, draft) else None
+
+
+def _drafted(market: Market, guide: Ascent, key_rp: Floats, waiting_r: Floats, effort: Effort, seed: int) -> Draft:
+    """Built from the fractions or by regret; if not all find a place, in the order of the queue, and the better one is taken."""
+    many = int(market.count_r.sum()) > FEW_JOBS
+    jobs = by_fractions(market, key_rp, guide) if many else by_regret(market, key_rp)
+    draft = _built(market, jobs, key_rp, waiting_r, guide.bound, effort, seed)
+    if not _all_placed(market, draft):
+        fill_rest(draft, key_rp)
+    if _all_placed(market, draft):
+        return draft
+    other = _built(market, in_turn(market, key_rp), key_rp, waiting_r, guide.bound, effort, seed)
+    fill_rest(other, key_rp)
+    return min(draft, other, key=lambda d: value(market, d))
+
+
+def _built(
+    market: Market, jobs: Jobs, key_rp: Floats, waiting_r: Floats, bound: int, effort: Effort, seed: int
+) -> Draft:
+    """These jobs after all exchanges that pay, on nodes."""
+    found = Search(market, jobs, key_rp, waiting_r)
+    found.better(bound, effort, np.random.default_rng(seed))
+    return Draft.of(market, Jobs(jobs.row_j, found.pool_j).placed_rp(market))
 
 
 def gap_ppm(draft: Draft, bound: int) -> int:
@@ -109,14 +164,9 @@ def gap_ppm(draft: Draft, bound: int) -> int:
     return max(0, -((bound - draft.cost) * PPM // draft.amounts)) if draft.amounts else 0
 
 
-def _best(market: Market, drafts: list[Draft]) -> Draft:
-    return min(drafts, key=lambda draft: value(market, draft))
-
-
 def _all_placed(market: Market, draft: Draft) -> bool:
     """Whether every job that some pool takes has a place."""
-    able_r = market.allowed_rp.any(axis=1)
-    return bool((draft.placed_rp.sum(axis=1) == market.count_r)[able_r].all())
+    return bool((draft.placed_rp.sum(axis=1) == market.count_r)[market.able_r].all())
 
 
 def _least_cost(market: Market, count_r: np.typing.NDArray[np.int64]) -> int:
@@ -124,11 +174,6 @@ def _least_cost(market: Market, count_r: np.typing.NDArray[np.int64]) -> int:
     able = np.flatnonzero(market.allowed_rp.any(axis=1) & (count_r > 0))
     least = np.where(market.allowed_rp[able], market.cost_rp[able], np.iinfo(np.int64).max).min(axis=1, initial=2**62)
     return sum(int(n) * int(c) for n, c in zip(count_r[able], least, strict=True))
-
-
-def _worst_cost(market: Market) -> float:
-    """More than any plan costs, jobs that wait included."""
-    return float((market.count_r * _waiting_cost(market))[market.allowed_rp.any(axis=1)].sum())
 
 
 def _waiting_cost(market: Market) -> Floats:
@@ -161,7 +206,8 @@ def _start(batch: Batch, warm: Prices | None) -> Floats:
     none = (0.0,) * RESOURCES
     known = warm.by_pool if warm else {}
     prices = [known.get((batch.sites[p.site].site.metadata.name, p.resource.class_), none) for p in batch.pools]
-    return np.array(prices, dtype=float).reshape(len(batch.pools), RESOURCES)
+    start_pk = np.array(prices, dtype=float).reshape(len(batch.pools), RESOURCES)
+    return np.asarray(np.nan_to_num(start_pk, posinf=0.0, neginf=0.0).clip(0.0, MOST_MICRO_YUAN))
 
 
 def _prices(batch: Batch, price_pk: Floats) -> Prices:

@@ -132,15 +132,18 @@ class Mirror:
     _place: dict[str, str] = field(default_factory=dict)  # by UID, the site in `_held`, or "" in `waiting`
     _begun: int = 0  # comparisons
     _completed: int = 0  # the last comparison that is complete
-    _country: Country | None = None
+    _country: Country = field(default_factory=lambda: Country({}, {}, None))
+    _is_country_old: bool = True
 
     # --- what is there
 
     @property
     def country(self) -> Country:
         """Regions, links and the national policy; the same object until one of them changes."""
-        if self._country is None:
-            self._country = Country(dict(self.regions), dict(self.links), self.policies.get(NATIONAL))
+        if self._is_country_old:
+            policy, before = self.policies.get(NATIONAL), self._country.network
+            self._country = Country(dict(self.regions), dict(self.links), policy, before)
+            self._is_country_old = False
         return self._country
 
     def held_at(self, site: str) -> ValuesView[JobEntry]:
@@ -288,7 +291,7 @@ class Mirror:
 
     def _map_changed(self, kind: str, name: str) -> None:
         if kind != SITE:
-            self._country = None
+            self._is_country_old = True
         self.on_map(kind, name, True)
 
     def _kept(self, kind: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from checker.judge import Judge, Place
 from checker.money import CUT, LINES, PAID, Money
+from checker.moving import least_ms
 from checker.wire import milliseconds, moment_ms
 from suanli.placement.snapshot import Decision, WaitingJob
 
@@ -26,7 +27,8 @@ def wrong_deferral(judge: Judge, job: WaitingJob, decision: Decision) -> Iterato
     since = max(job.submitted_ms, moment_ms(timing.not_before) if timing.not_before else 0)
     if not judge.now_ms < at <= min(judge.now_ms + AHEAD_MS, since + milliseconds(timing.deferrable)):
         yield f"is put off until {start}, it may wait {timing.deferrable}"
-    if timing.deadline is not None and at + lasts > moment_ms(timing.deadline):
+    moving = least_ms(judge.ways, spec, place.site)
+    if timing.deadline is not None and at + moving + lasts > moment_ms(timing.deadline):
         yield f"is put off until {start}, beyond its deadline"
     if judge.first_no(job, place) not in PASSING:
         yield f"is put off to {place.key}, which falls to {judge.first_no(job, place)}"
@@ -52,7 +54,8 @@ def _near(told: int, own: int) -> bool:
 def _could_go(judge: Judge, job: WaitingJob, place: Place, most: str | None) -> bool:
     """Whether the place would do if it were free: nothing but room and back-off is in the way."""
     no, deadline = judge.first_no(job, place), job.job.spec.timing.deadline
-    ends = judge.now_ms + judge.lasts_ms(job.job.spec, place.resource)
+    moving = least_ms(judge.ways, job.job.spec, place.site)
+    ends = judge.now_ms + moving + judge.lasts_ms(job.job.spec, place.resource)
     return (
         no in PASSING
         and (most is None or judge.paid(job, place) <= int(most))

@@ -7,6 +7,7 @@ from fractions import Fraction
 from functools import cached_property
 
 from checker.money import PAID, Money
+from checker.moving import least_ms
 from checker.room import Amounts, Groups, tasks_that_fit
 from checker.rules import is_about, names
 from checker.ways import Ways
@@ -199,7 +200,7 @@ def _cost(judge: Judge, job: WaitingJob, place: Place) -> bool:
 
 def _deadline(judge: Judge, job: WaitingJob, place: Place) -> bool:
     timing = job.job.spec.timing
-    ends = judge.now_ms + judge.lasts_ms(job.job.spec, place.resource)
+    ends = judge.now_ms + judge.lasts_ms(job.job.spec, place.resource) + least_ms(judge.ways, job.job.spec, place.site)
     return timing.deadline is not None and ends > moment_ms(timing.deadline)
 
 

@@ -6,7 +6,7 @@ from checker.electricity import spent
 from checker.rules import is_about, names
 from checker.ways import Ways
 from checker.wire import amount, half_even
-from suanli.api.job import ComputeJobSpec
+from suanli.api.job import ComputeJobSpec, DataInput
 from suanli.api.site import ComputeSite, Energy, SiteResource
 from suanli.placement.snapshot import Country
 
@@ -66,14 +66,14 @@ class Money:
     def _transfer(self, spec: ComputeJobSpec, site: ComputeSite) -> Fraction:
         if spec.data is None:
             return Fraction(0)
-        pieces = [(piece.region, piece.size) for piece in spec.data.inputs]
+        pieces = [(piece.region, piece.size) for piece in spec.data.inputs if not has_copy(site, piece)]
         if spec.data.outputs is not None:
             pieces.append((spec.data.outputs.region, spec.data.outputs.size))
         default = Fraction(self._policy.transfer_price_per_gib) * 10**6 if self._policy else Fraction(0)
         total = Fraction(0)
         for region, size in pieces:
             way = self._ways.way(region, site.metadata.name, site.spec.region)
-            price = default if way is None or way.price is None else way.price
+            price = default if way is None else way.price + way.unpriced * default
             total += -(-amount(size) // 1) * price / GIB
         return total
 
@@ -83,3 +83,8 @@ class Money:
         if (site, ms) not in self._means:
             self._means[site, ms] = spent(energy, self._now_ms, self._now_ms + ms) / ms
         return self._means[site, ms]
+
+
+def has_copy(site: ComputeSite, piece: DataInput) -> bool:
+    """Whether a copy of the dataset lies at the site, so that nothing is moved."""
+    return piece.dataset is not None and piece.dataset in site.spec.cached_datasets

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from checker.deferral import wrong_deferral
 from checker.judge import MENDED, Judge, Place, groups_of, places_of, task_of
-from checker.money import CUT, LINES, PAID
+from checker.money import CUT, LINES, PAID, has_copy
+from checker.moving import loads, shared_ms
 from checker.room import Gang, fit_together
 from checker.words import TAKEN, is_time, is_true
 from suanli.api.job import Rejection
@@ -29,6 +30,7 @@ def violations(
     for job in waiting:
         decision = plan.decisions[job.uid]
         found += [f"{job.uid}: {text}" for text in _wrong(judge, job, decision)]
+    found += _wrong_times(judge, waiting, plan)
     found += _overfull(judge, waiting, plan)
     found += _queue(waiting, plan)
     return found
@@ -175,6 +177,24 @@ def _wrong_rejections(
     counts = [r.count for r in rejections]
     if counts != sorted(counts, reverse=True):
         yield f"rejections are not in order: {told}"
+
+
+def _wrong_times(judge: Judge, waiting: Sequence[WaitingJob], plan: Plan) -> Iterator[str]:
+    """Inputs move at once, so their times are of the whole plan."""
+    placed = [
+        (job.uid, job.job.spec, judge.views[name].site)
+        for job in waiting
+        if (name := str(plan.decisions[job.uid].site)) in judge.views
+    ]
+    loads_ = loads(judge.ways, [(spec, site) for _, spec, site in placed])
+    for uid, spec, site in placed:
+        estimate = plan.decisions[uid].estimate
+        told, own = estimate.transfer_time if estimate else None, shared_ms(judge.ways, spec, site, loads_)
+        if not (is_time(told, own * 1000) if told and own else bool(told) == bool(own)):
+            yield f"{uid}: transferTime is {told}, it should be {own} ms"
+        copies = [piece.dataset for piece in spec.data.inputs if has_copy(site, piece)] if spec.data else []
+        if bool(copies) != ("read from the copy there" in plan.decisions[uid].message):
+            yield f"{uid}: copies are {copies}, the message says {plan.decisions[uid].message}"
 
 
 def _overfull(judge: Judge, waiting: Sequence[WaitingJob], plan: Plan) -> Iterator[str]:

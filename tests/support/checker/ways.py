@@ -14,16 +14,22 @@ EARTH_KM = 6371.0088
 
 @dataclass(frozen=True)
 class Way:
-    """One way: its time, whether links made it, its price in micro-yuan per GiB if one is named, its width if all are known."""
+    """One way: its time, whether links made it, its width if all are known, its price in micro-yuan per GiB as far as named.
+
+    `unpriced` are the stretches that name no price; `over` the links by name, each with its width.
+    """
 
     us: int
     measured: bool
-    price: Fraction | None = None
+    price: Fraction = Fraction(0)
+    unpriced: int = 1
     width: Fraction | None = None
+    over: tuple[tuple[str, Fraction | None], ...] = ()
 
 
 @dataclass(frozen=True)
 class _Link:
+    name: str
     ends: tuple[str, str]
     us: int
     price: Fraction | None
@@ -37,14 +43,16 @@ class Ways:
         self._country = country
         self._links = [
             _Link(
+                name,
                 (link.spec.endpoints[0], link.spec.endpoints[1]),
                 microseconds(link.spec.one_way),
                 None if link.spec.price_per_gib is None else Fraction(link.spec.price_per_gib) * 10**6,
                 None if link.spec.bandwidth is None else amount(link.spec.bandwidth),
             )
-            for link in country.links.values()
+            for name, link in country.links.items()
+            if link.spec.desired_state.value == "Up"
         ]
-        self._named = {end for link in self._links for end in link.ends}
+        self._named = {end for link in country.links.values() for end in link.spec.endpoints}
         self._found: dict[tuple[str, str, str], Way | None] = {}
 
     def way(self, origin: str, site: str, region: str) -> Way | None:
@@ -68,12 +76,14 @@ class Ways:
             return None
         place = site if site in self._named and site not in regions else region
         if place == origin:
-            return Way(0, measured=True, price=Fraction(0))
+            return Way(0, measured=True, unpriced=0)
         times = self._times(origin)
         if place not in times:
             return Way(math.ceil(self._km(origin, region) * 0.005 * 1.5 * 1000), measured=False)
         ways = set(self._tight(times, [origin], place))
-        assert len({(w.price, w.width) for w in ways}) == 1, f"two equally fast ways from {origin} to {place} differ"
+        assert len({(w.price, w.unpriced, w.width) for w in ways}) == 1, (
+            f"two equally fast ways from {origin} to {place} differ"
+        )
         return ways.pop()
 
     def _times(self, origin: str) -> dict[str, int]:
@@ -100,8 +110,10 @@ class Ways:
             yield Way(
                 times[goal],
                 measured=True,
-                price=sum(prices, Fraction(0)) if prices else None,
+                price=sum(prices, Fraction(0)),
+                unpriced=len(used) - len(prices),
                 width=min(widths) if len(widths) == len(used) else None,
+                over=tuple((link.name, link.width) for link in used),
             )
             return
         for link in self._links:

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from checker.judge import Judge, Place, groups_of, places_of, task_of
 from checker.money import CUT
+from checker.moving import least_ms
 from checker.room import tasks_that_fit
 from checker.wire import amount, microseconds, moment_ms
 from suanli.api.job import ComputeJobSpec
@@ -96,13 +97,17 @@ def _cost(judge: Judge, job: WaitingJob, place: Place, text: str) -> bool:
 def _deadline(judge: Judge, job: WaitingJob, place: Place, text: str) -> bool:
     timing = job.job.spec.timing
     lasts_ms = judge.lasts_ms(job.job.spec, place.resource)
-    found = re.fullmatch(r"would end (\S+) after now, (\S+) after timing.deadline (\S+)", text)
-    late_ms = judge.now_ms + lasts_ms - moment_ms(timing.deadline or "")
+    moving_ms = least_ms(judge.ways, job.job.spec, place.site)
+    found = re.fullmatch(
+        r"would end (\S+)(?: and (\S+) of moving inputs)? after now, (\S+) after timing.deadline (\S+)", text
+    )
+    late_ms = judge.now_ms + lasts_ms + moving_ms - moment_ms(timing.deadline or "")
     return (
         found is not None
-        and found[3] == timing.deadline
+        and found[4] == timing.deadline
         and is_time(found[1], lasts_ms * 1000)
-        and (is_time(found[2], late_ms * 1000))
+        and (is_time(found[2], moving_ms * 1000) if found[2] else moving_ms == 0)
+        and is_time(found[3], late_ms * 1000)
     )
 
 
