@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from demo import jobs, trace
 from demo.country import Country, Rooms
 from suanli.api.job import ComputeJob
+from suanli.simulate.trace import TraceRow
+from suanli.simulate.workload import gang
 
 SAMPLE = jobs.EXAMPLE / "trace" / "pai-sample.csv"
 
@@ -20,7 +22,7 @@ def drawn(country: Country, rooms: Rooms, seed: int, count: int) -> list[jobs.Ma
 
 @given(st.integers(1, 200))
 def test_a_gang_keeps_all_units_on_nodes_of_eight(units: int) -> None:
-    tasks, each = jobs.gang(units)
+    tasks, each = gang(units, jobs.PER_NODE)
     assert tasks * each == units
     assert each <= 8
 
@@ -50,7 +52,7 @@ def test_units_of_the_trace_arrive_in_the_job(country: Country, small: Rooms) ->
 
 
 def test_a_row_that_fits_nowhere_is_left_out(country: Country, small: Rooms) -> None:
-    huge = trace.TraceRow(0.0, 1.0, 1_000)
+    huge = TraceRow(0.0, 1.0, 1_000)
     assert list(jobs.draw([huge], country, small, 1)) == []
 
 

@@ -18,6 +18,8 @@ from demo import trace
 from demo.country import ANY_TIER, Country, Rooms, load
 from suanli.api.job import ComputeJobSpec
 from suanli.base.names import API_VERSION
+from suanli.simulate.trace import TraceRow
+from suanli.simulate.workload import gang
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = ROOT / "examples" / "national"
@@ -64,15 +66,9 @@ ORIGINS: Mapping[str, int] = {
 }  # fmt: skip
 
 
-def gang(units: int) -> tuple[int, int]:
-    """Units as (tasks, units of each): as few equal tasks as a node's 8 allow."""
-    each = max(d for d in range(1, PER_NODE + 1) if units % d == 0)
-    return units // each, each
-
-
 def draw(
-    rows: Sequence[trace.TraceRow], country: Country, rooms: Rooms, seed: int, *, namespace: str = ""
-) -> Iterator[tuple[trace.TraceRow, Manifest]]:
+    rows: Sequence[TraceRow], country: Country, rooms: Rooms, seed: int, *, namespace: str = ""
+) -> Iterator[tuple[TraceRow, Manifest]]:
     """A job for each row that some site of the country can hold; a row that none can is left out."""
     for index, row in enumerate(rows, start=1):
         job = _draw(index, row, country, rooms, random.Random(f"{seed}:{index}"))  # noqa: S311 - chance, not secrecy
@@ -82,7 +78,7 @@ def draw(
             yield row, job
 
 
-def _draw(index: int, row: trace.TraceRow, country: Country, rooms: Rooms, chance: random.Random) -> Manifest | None:
+def _draw(index: int, row: TraceRow, country: Country, rooms: Rooms, chance: random.Random) -> Manifest | None:
     """Category, tier, classes and origin in this order, each among those that leave the job a site."""
     size = next(_shuffled(INPUTS, chance))
     for category in _shuffled({name: recipe.weight for name, recipe in RECIPES.items()}, chance):
@@ -96,8 +92,8 @@ def _draw(index: int, row: trace.TraceRow, country: Country, rooms: Rooms, chanc
     return None
 
 
-def _spec(category: str, tier: str, classes: tuple[str, ...], origin: str, row: trace.TraceRow, size: str) -> Manifest:
-    tasks, each = gang(row.units)
+def _spec(category: str, tier: str, classes: tuple[str, ...], origin: str, row: TraceRow, size: str) -> Manifest:
+    tasks, each = gang(row.units, PER_NODE)
     cards = classes != (X86,)
     per_task = {"cpu": f"{6 * each if cards else each}", "memory": f"{40 * each if cards else 4 * each}Gi"}
     spec: Manifest = {
@@ -115,7 +111,7 @@ def _spec(category: str, tier: str, classes: tuple[str, ...], origin: str, row: 
     return spec
 
 
-def _run_s(row: trace.TraceRow) -> int:
+def _run_s(row: TraceRow) -> int:
     return trace.short_run_s(row.length_h)
 
 

@@ -1,42 +1,23 @@
-"""Rows of a cluster trace: when a job came, how long it ran, what it asked for."""
+"""Rows of a cluster trace, made short enough for a demo."""
 
-import csv
 import math
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
-COLUMNS = ["arrival_time", "length", "cpus"]
+from suanli.simulate.trace import TraceRow
+from suanli.simulate.trace import read as read_trace
+
 SHORTEST_S, LONGEST_S = 2, 30  # what a job of the demo runs
 SHORTEST_H, LONGEST_H = 1 / 12, 72.0  # what the trace's jobs ran
 
 
-@dataclass(frozen=True)
-class TraceRow:
-    """One job of the trace: hours, and accelerators or cores."""
-
-    arrival_h: float
-    length_h: float
-    units: int
-
-
 def read(lines: Iterable[str]) -> list[TraceRow]:
     """The rows of a trace file. Raises: ValueError with the line's number and what is wrong."""
-    table = csv.reader(lines)
-    if next(table, None) != COLUMNS:
-        raise ValueError(f"line 1: the columns must be {','.join(COLUMNS)}")
-    rows = []
-    for number, cells in enumerate(table, start=2):
-        try:
-            arrival, length, units = cells
-            row = TraceRow(float(arrival), float(length), int(units))
-        except ValueError as error:
-            raise ValueError(f"line {number}: {','.join(cells)!r} is not two times and a whole number") from error
-        if not (row.arrival_h >= 0 and 0 < row.length_h < math.inf and row.units > 0):
-            raise ValueError(f"line {number}: {','.join(cells)!r} must not be negative, and length and cpus not 0")
-        rows.append(row)
-    return rows
+    found = read_trace(lines)
+    if found.bad:
+        raise ValueError(found.told[0])
+    return list(found.rows)
 
 
 def rotate(rows: Sequence[TraceRow], seed: int) -> list[TraceRow]:

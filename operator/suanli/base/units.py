@@ -2,9 +2,11 @@
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 MICRO = 1_000_000
 MS_PER_HOUR = 3_600_000
+KEPT = 8_192  # readings that are kept: plans read the same few texts over and over
 
 _DURATION_UNIT_US = {"us": 1, "µs": 1, "ms": 1_000, "s": MICRO, "m": 60 * MICRO, "h": 3_600 * MICRO}
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|us|µs|s|m|h)")
@@ -72,6 +74,7 @@ def whole(text: str | int) -> int:
     return _ceil(quantity(text))
 
 
+@lru_cache(maxsize=KEPT)
 def micro(text: str) -> int:
     """A decimal string with at most six places, times 10^6 ("40.41" -> 40_410_000).
 

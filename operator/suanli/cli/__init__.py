@@ -7,6 +7,7 @@ import typer
 from suanli import __version__
 from suanli.cli.crds import crds
 from suanli.cli.plan import plan
+from suanli.cli.simulate import simulate
 from suanli.cli.site import site_app
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app = typer.Typer(
     help="Places, runs and meters compute jobs over a federation of Kubernetes clusters.",
 )
 app.command("plan")(plan)
+app.command("simulate")(simulate)
 app.command("crds")(crds)
 app.add_typer(site_app, name="site")
 

@@ -207,7 +207,7 @@ def _resource(found: Manifests, place: str, model: type[Resource], raw: Raw) -> 
     try:
         return parse(model, _without_nulls({key: value for key, value in raw.items() if key != "status"}))
     except ValidationError as error:
-        found.problems += [f"{told}: {_sentence(detail)}" for detail in error.errors()]
+        found.problems += [f"{told}: {sentence(detail)}" for detail in error.errors()]
         return None
 
 
@@ -253,7 +253,7 @@ def _kept(found: Manifests) -> Mapping[str, dict[str, Any]]:
     }
 
 
-def _sentence(detail: Mapping[str, Any]) -> str:
+def sentence(detail: Mapping[str, Any]) -> str:
     """One thing that a model says is wrong: field, value, remedy."""
     where = ".".join(str(part) for part in detail["loc"]) or "the object"
     if detail["type"] == "missing":
@@ -298,3 +298,9 @@ def _is_refused(policy: HubPolicy | None) -> bool:
     """Whether the policy has sites refused that are too large."""
     limit = policy.spec.new_build if policy else None
     return limit is not None and limit.enforcement is Enforcement.DENY
+
+
+def documents(path: Path, problems: list[str]) -> Iterator[tuple[str, Raw]]:
+    """All objects of a file or folder as they stand there, and where; what cannot be read is told in `problems`."""
+    for file in _files(path, problems):
+        yield from _objects(file, problems)

@@ -18,6 +18,7 @@ from suanli.api.site import ComputeUnit, SiteResource
 from suanli.base.clock import parse_time_ms
 from suanli.base.units import cpu_milli, duration_ms, duration_us, whole
 from suanli.placement.network import Path
+from suanli.placement.packing import Nodes, Shape, nodes_of, slots
 from suanli.placement.snapshot import ClassRoom, Country, SiteView, WaitingJob
 from suanli.placement.speed import durations_ms_rp
 
@@ -183,9 +184,25 @@ class Batch:
         """Whether any pool of the site holds. Shapes: (R, P) -> (R, S)."""
         found = np.zeros((len(self.rows), len(self.sites)), dtype=bool)
         if len(self.pools):
-            starts = np.flatnonzero(np.diff(self.site_p, prepend=-1))
-            found[:, self.site_p[starts]] = np.logical_or.reduceat(any_rp, starts, axis=1)
+            found[:, self.site_p[self._firsts]] = np.logical_or.reduceat(any_rp, self._firsts, axis=1)
         return found
+
+    @cached_property
+    def _firsts(self) -> Ints:
+        """The first pool of each site that has one."""
+        return np.flatnonzero(np.diff(self.site_p, prepend=-1))
+
+    @cached_property
+    def empty_slots_rp(self) -> Ints:
+        """Tasks of each row that each pool's nodes take when nothing runs there. Shape (R, P)."""
+        return self.slots_rp([nodes_of(pool.room.empty) for pool in self.pools])
+
+    def slots_rp(self, nodes_p: Sequence[Nodes]) -> Ints:
+        """Tasks of each row that each pool's nodes take. Rows of one shape are counted once."""
+        shapes, index_r = np.unique(self.need_rk, axis=0, return_inverse=True)
+        wanted: list[Shape] = [(int(c), int(m), int(k), int(o)) for c, m, k, o in shapes]
+        slots_hp = np.array([[slots(nodes, shape) for nodes in nodes_p] for shape in wanted], dtype=np.int64)
+        return np.asarray(slots_hp.reshape(len(wanted), len(nodes_p))[index_r.reshape(-1)])
 
     @cached_property
     def holders(self) -> Mapping[str, Bools]:

@@ -15,7 +15,7 @@ from suanli.base.reasons import Reason
 from suanli.base.units import bytes_text, decimal_text, duration_text
 from suanli.placement.batch import MOST, NO_WISH, Batch, Bools, Ints
 from suanli.placement.network import NOWHERE
-from suanli.placement.packing import Node, Nodes, Shape, nodes_of, slots
+from suanli.placement.packing import Node, nodes_of
 from suanli.placement.rules import green_sites, matches_rp, names_rs
 from suanli.placement.scores import Costs
 from suanli.placement.snapshot import FreeNodes
@@ -181,7 +181,7 @@ def deadline(b: Batch, costs: Costs) -> Verdicts:
 
 def node_size(b: Batch, costs: Costs) -> Verdicts:
     """Pools with a node that takes one task when it is empty; a pool whose nodes are not known yet is not judged."""
-    slots_rp = _slots_rp(b, [nodes_of(pool.room.empty) for pool in b.pools])
+    slots_rp = b.empty_slots_rp
     known_p = np.array([b.sites[pool.site].ready for pool in b.pools], dtype=bool)
 
     def why(r: int, p: int) -> str:
@@ -196,7 +196,7 @@ def node_size(b: Batch, costs: Costs) -> Verdicts:
 
 def site_size(b: Batch, costs: Costs) -> Verdicts:
     """Pools that take the whole gang when they are empty."""
-    slots_rp = _slots_rp(b, [nodes_of(pool.room.empty) for pool in b.pools])
+    slots_rp = b.empty_slots_rp
     known_p = np.array([b.sites[pool.site].ready for pool in b.pools], dtype=bool)
 
     def why(r: int, p: int) -> str:
@@ -261,7 +261,7 @@ def free_units(b: Batch, costs: Costs) -> Verdicts:
 
 def free_nodes(b: Batch, costs: Costs) -> Verdicts:
     """Pools whose nodes, as free as they are now, take every task of the gang."""
-    slots_rp = _slots_rp(b, [nodes_of(pool.room.free) for pool in b.pools])
+    slots_rp = b.slots_rp([nodes_of(pool.room.free) for pool in b.pools])
 
     def why(r: int, p: int) -> str:
         class_ = b.pools[p].resource.class_
@@ -343,14 +343,6 @@ def sift(b: Batch, costs: Costs) -> Sieve:
         fell_rp[allowed_rp & ~left_rp] = i
         standing_rs, allowed_rp = left_rs, left_rp
     return Sieve(allowed_rp, fell_rs, fell_rp, tuple(verdicts))
-
-
-def _slots_rp(b: Batch, nodes_p: list[Nodes]) -> Ints:
-    """Tasks of each row that each pool's nodes take. Rows of one shape are counted once."""
-    shapes, index_r = np.unique(b.need_rk, axis=0, return_inverse=True)
-    wanted: list[Shape] = [(int(c), int(m), int(k), int(o)) for c, m, k, o in shapes]
-    slots_hp = np.array([[slots(nodes, shape) for nodes in nodes_p] for shape in wanted], dtype=np.int64)
-    return np.asarray(slots_hp.reshape(len(wanted), len(nodes_p))[index_r.reshape(-1)])
 
 
 def _free_units(groups: Iterable[FreeNodes]) -> tuple[int, int, int]:

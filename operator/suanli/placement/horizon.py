@@ -27,6 +27,7 @@ SLOT_MS = MS_PER_HOUR // 2
 SLOTS = 96
 HORIZON_MS = SLOTS * SLOT_MS
 CELLS = 1 << 20  # rows x pools x moments that are looked at together
+FEWEST_MOMENTS = 12  # of very many rows and pools
 MOST_STEPS = 4 * SLOTS  # of all price curves together; of more, only whole hours are tried
 ASCENTS = 12
 # A start is no worse than the best if it costs more by so small a share of the electricity: an earlier one is taken instead.
@@ -168,9 +169,16 @@ class _Moments:
         steps = steps[(steps > now_ms) & (steps < until_ms + min(longest_ms, HORIZON_MS))]
         if len(steps) > MOST_STEPS:
             steps = steps[:0]
-        first_hour, last_hour = now_ms // MS_PER_HOUR + 1, until_ms // MS_PER_HOUR
-        hours = np.arange(first_hour, last_hour + 1) * MS_PER_HOUR
-        return cls(now_ms, np.append(now_ms, np.union1d(hours, steps[steps < until_ms])), steps)
+        hours = np.arange(now_ms // MS_PER_HOUR + 1, until_ms // MS_PER_HOUR + 1) * MS_PER_HOUR
+        found = cls(now_ms, np.append(now_ms, np.union1d(hours, steps[steps < until_ms])), steps)
+        return found._thinned(max(FEWEST_MOMENTS, CELLS // max(1, allowed_wp.size)))
+
+    def _thinned(self, most: int) -> "_Moments":
+        """No more than so many, now and evenly over the time."""
+        if self.count <= most:
+            return self
+        every = -(-len(self.start_k) // most)
+        return replace(self, start_k=self.start_k[::every], end_k=self.end_k[:0])
 
 
 def _choices(work: Work, rows: Ints, curves: Sequence[Curve], moments: _Moments) -> _Choices:

@@ -12,7 +12,7 @@ from suanli.api.policy import Effect
 from suanli.base.units import MS_PER_HOUR, micro
 from suanli.placement.batch import Batch, Floats
 from suanli.placement.rules import matches_rp, names_rs, pairing_rs
-from suanli.placement.tariff import LOOKED_AHEAD_MS, price_curve
+from suanli.placement.tariff import mean_price
 from suanli.placement.transfer import inputs_of, lies_at_s, outputs_of
 
 GIB = 1 << 30
@@ -54,9 +54,7 @@ def energy_cost(b: Batch) -> Floats:
     for s, view in enumerate(b.sites):
         own = [p for p in np.flatnonzero(b.site_p == s).tolist() if b.pools[p].resource.rated_power_w]
         if own and len(b.rows):
-            longest_ms = min(LOOKED_AHEAD_MS, int(b.duration_ms_rp[:, own].max()))
-            curve = price_curve(view.site.spec.energy, b.now_ms, b.now_ms + max(1, longest_ms))
-            mean_rp[:, own] = curve.mean(b.now_ms, np.maximum(1, b.duration_ms_rp[:, own]))
+            mean_rp[:, own] = mean_price(view.site.spec.energy, b.now_ms, b.duration_ms_rp[:, own])
     return _kwh_rp(b) * mean_rp
 
 

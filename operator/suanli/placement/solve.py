@@ -13,7 +13,7 @@ from suanli.placement.build import Jobs, by_fractions, by_regret, in_turn
 from suanli.placement.deferral import defer
 from suanli.placement.draft import Draft
 from suanli.placement.effort import Effort
-from suanli.placement.exact import search, value
+from suanli.placement.exact import MOST_JOBS, search, value
 from suanli.placement.filters import Sieve, sift
 from suanli.placement.local import Search
 from suanli.placement.market import Market, merged
@@ -175,7 +175,8 @@ def _built(
 ) -> Draft:
     """These jobs after all exchanges that pay, on nodes."""
     found = Search(market, jobs, key_rp, waiting_r)
-    found.better(bound, effort, np.random.default_rng(seed))
+    if len(jobs.row_j) > MOST_JOBS:  # fewer are searched whole
+        found.better(bound, effort, np.random.default_rng(seed))
     return Draft.of(market, Jobs(jobs.row_j, found.pool_j).placed_rp(market))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property, lru_cache
 from itertools import pairwise
+from statistics import median
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -56,6 +57,36 @@ class Curve:
         return np.asarray(paid / (known_ms / MS_PER_HOUR))
 
 
+@dataclass(frozen=True, eq=False)
+class _Same:
+    """A site's energy as a key: the very same object, which costs less to tell than whether all its bands are equal."""
+
+    energy: Energy
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.energy is self.energy
+
+    def __hash__(self) -> int:
+        return id(self.energy)
+
+
+def mean_price(energy: Energy, start_ms: int, duration_ms: Ints) -> Floats:
+    """Mean price over runs from one moment. Any shape. Units: micro-yuan per kWh.
+
+    The curve of whole days is kept: cycle after cycle asks for the same ones, and making one costs far more than asking it.
+    """
+    known_ms = np.clip(duration_ms, 1, LOOKED_AHEAD_MS)
+    first = start_ms // MS_PER_DAY
+    days = int(known_ms.max(initial=1)) // MS_PER_DAY + 2
+    return _days(_Same(energy), first, 1 << (days - 1).bit_length()).mean(start_ms, known_ms)
+
+
+@lru_cache(maxsize=1_024)
+def _days(key: _Same, first: int, days: int) -> Curve:
+    """The prices of whole days."""
+    return price_curve(key.energy, first * MS_PER_DAY, (first + days) * MS_PER_DAY)
+
+
 def price_curve(energy: Energy, since_ms: int, until_ms: int) -> Curve:
     """The prices of a span of time: an hourly price where one is given or expected, otherwise the first band that covers it."""
     bands = _schedule(energy, since_ms, until_ms)
@@ -95,8 +126,7 @@ def _overlaid(under: Curve, hourly: HourlyPrices, until_ms: int) -> Curve:
     since_ms = int(under.edges_ms[0])
     first = max(0, (since_ms - begin_ms) // MS_PER_HOUR)
     hours = np.arange(first, max(first, -(-(until_ms - begin_ms) // MS_PER_HOUR)))
-    given = [float(micro(text)) for text in hourly.prices_per_kwh]
-    price_h = _price_of_hours(given, hours)
+    price_h = _price_of_hours(hourly.prices_per_kwh, hours)
     edges_ms = np.unique(np.concatenate([under.edges_ms, begin_ms + np.append(hours, hours[-1:] + 1) * MS_PER_HOUR]))
     edges_ms = edges_ms[(edges_ms >= since_ms) & (edges_ms <= until_ms)]
     start_e = edges_ms[:-1]
@@ -107,20 +137,25 @@ def _overlaid(under: Curve, hourly: HourlyPrices, until_ms: int) -> Curve:
     return Curve(edges_ms, np.where(np.isnan(own_e), price_e, own_e))
 
 
-def _price_of_hours(given: Sequence[float], hours: Ints) -> Floats:
+def _price_of_hours(given: Sequence[str], hours: Ints) -> Floats:
     """The given price of each hour, counted from the first; after the last one the expected one, NaN where there is none."""
-    expected_h = np.array([_expected(given, h) for h in range(DAY_HOURS)])
+    price_h, expected_h = _told(tuple(given))
     after = hours - len(given)
-    return np.where(after < 0, np.array(given)[np.minimum(hours, len(given) - 1)], expected_h[after % DAY_HOURS])
+    return np.where(after < 0, price_h[np.minimum(hours, len(given) - 1)], expected_h[after % DAY_HOURS])
 
 
-def _expected(given: Sequence[float], hour: int) -> float:
-    """A price that many hours after the last given one: halfway between that of a day before and the median of the last days'.
+@lru_cache(maxsize=1_024)
+def _told(given: tuple[str, ...]) -> tuple[Floats, Floats]:
+    """Given prices as numbers, and those of the first day after them: halfway between the day before and the median of a week.
 
     Prices repeat by the hour of the day; the median keeps one wild day from being taken for the next.
     """
-    before = [given[i] for d in range(1, DAYS_BEHIND + 1) if (i := len(given) + hour - d * DAY_HOURS) >= 0]
-    return (before[0] + float(np.median(before))) / 2 if before else float("nan")
+    prices = [float(micro(text)) for text in given]
+    expected = []
+    for hour in range(DAY_HOURS):
+        before = [prices[i] for d in range(1, DAYS_BEHIND + 1) if (i := len(prices) + hour - d * DAY_HOURS) >= 0]
+        expected.append((before[0] + median(before)) / 2 if before else float("nan"))
+    return np.array(prices), np.array(expected)
 
 
 def _day(bands: Sequence[PriceBand], month: int) -> tuple[Ints, Floats]:

@@ -1,0 +1,128 @@
+"""The run: jobs come, cycles decide, jobs end. Time is simulated; the same input gives the same run."""
+
+import heapq
+from dataclasses import dataclass
+
+import numpy as np
+
+from suanli.placement.batch import Ints
+from suanli.simulate.land import Land
+from suanli.simulate.policies import Policy
+from suanli.simulate.rooms import Rooms
+from suanli.simulate.workload import Workload
+
+NEVER = -1
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What became of the jobs until `now_ms`.
+
+    Shapes: (N,) each, NEVER where it has not come to that. A job holds its room from `placed_ms`, runs from `start_ms` when its
+    inputs are there, and gives its room back at `end_ms`, which may lie ahead. `arrived` jobs have come; `cycles` decided.
+    """
+
+    pool_n: Ints
+    placed_ms: Ints
+    start_ms: Ints
+    end_ms: Ints
+    arrived: int
+    cycles: int
+    now_ms: int
+    partial: bool
+
+
+class Simulation:
+    """One policy's run. A cycle is held where the operator would hold one: something has changed, and jobs wait."""
+
+    def __init__(
+        self, land: Land, workload: Workload, policy: Policy, *, cycle_ms: int, until_ms: int | None = None
+    ) -> None:
+        self._workload = workload
+        self._policy = policy
+        self._cycle_ms = cycle_ms
+        self._until_ms = until_ms
+        self._rooms = Rooms(land)
+        self._waiting: dict[int, None] = {}
+        self._running: list[tuple[int, int]] = []  # (end, job), a heap
+        self._arrived = self._cycles = 0
+        self._now_ms = int(workload.arrival_ms[0]) if len(workload) else 0
+        self._pool_n, self._placed_ms, self._start_ms, self._end_ms = (
+            np.full(len(workload), NEVER, dtype=np.int64) for _ in range(4)
+        )
+
+    @property
+    def now_ms(self) -> int:
+        """How far it has come."""
+        return self._now_ms
+
+    @property
+    def placed(self) -> int:
+        """Jobs that have got a place."""
+        return self._arrived - len(self._waiting)
+
+    def advance(self) -> bool:
+        """Go on to the next cycle and decide. False when nothing more can happen, or the time is over."""
+        while (tick := self._next_tick()) is not None:
+            if self._until_ms is not None and tick > self._until_ms:
+                self._now_ms = max(self._now_ms, self._until_ms)
+                self._end_until(self._until_ms)
+                return False
+            self._now_ms = tick
+            changed = self._end_until(tick) + self._admit(tick)
+            if changed and self._waiting:
+                self._decide()
+                return True
+        return False
+
+    def ran(self) -> Ran:
+        """What has become of the jobs so far; partial where some of them have not come, or have not ended."""
+        return Ran(
+            self._pool_n.copy(),
+            self._placed_ms.copy(),
+            self._start_ms.copy(),
+            self._end_ms.copy(),
+            self._arrived,
+            self._cycles,
+            self._now_ms,
+            partial=self._arrived < len(self._workload) or bool(self._running),
+        )
+
+    def _next_tick(self) -> int | None:
+        """The first moment for a cycle at which something has changed."""
+        moments = [self._running[0][0]] if self._running else []
+        if self._arrived < len(self._workload):
+            moments.append(int(self._workload.arrival_ms[self._arrived]))
+        if not moments:
+            return None
+        return -(-min(moments) // self._cycle_ms) * self._cycle_ms
+
+    def _end_until(self, tick: int) -> int:
+        """Give back what jobs held that have ended; how many."""
+        ended = 0
+        while self._running and self._running[0][0] <= tick:
+            _, n = heapq.heappop(self._running)
+            self._rooms.give_back(int(self._pool_n[n]), self._workload.types[self._workload.type_n[n]])
+            ended += 1
+        return ended
+
+    def _admit(self, tick: int) -> int:
+        """Take in the jobs that have come; how many."""
+        until = int(np.searchsorted(self._workload.arrival_ms, tick, side="right"))
+        come = until - self._arrived
+        self._waiting.update(dict.fromkeys(range(self._arrived, until)))
+        self._arrived = until
+        return come
+
+    def _decide(self) -> None:
+        chosen = self._policy.choose(list(self._waiting), self._rooms, self._now_ms)
+        self._cycles += 1
+        work = self._workload
+        for n, p in chosen.items():
+            t = int(work.type_n[n])
+            self._rooms.take(p, work.types[t])
+            del self._waiting[n]
+            start = self._now_ms + int(work.probe.transfer_ms_tp[t, p])
+            self._pool_n[n], self._placed_ms[n], self._start_ms[n] = p, self._now_ms, start
+            self._end_ms[n] = start + max(1, round(work.run_ms[n] * work.probe.stretch_tp[t, p]))
+            heapq.heappush(self._running, (int(self._end_ms[n]), n))

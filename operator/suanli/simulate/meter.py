@@ -1,0 +1,149 @@
+"""What the jobs used and cost: every job's run at its place, until now."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from suanli.api.site import ComputeUnit
+from suanli.base.units import MS_PER_HOUR, micro
+from suanli.placement.batch import Floats, Ints
+from suanli.placement.tariff import Curve, price_curve
+from suanli.simulate.engine import Ran
+from suanli.simulate.land import Land
+from suanli.simulate.workload import MS_PER_MINUTE, Workload
+
+GIB = 1 << 30
+GRAMS_PER_TONNE = 1e6
+MARGIN_MS = (
+    400 * 24 * MS_PER_HOUR
+)  # of prices that are summed up beyond what was asked for, so that it is done once or twice
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What the jobs that started used and cost; the others have zeros.
+
+    Shapes: (N,) each. Units: `unit_hours` cards or cores times hours; kWh of the whole site, cooling and losses included; grams
+    of CO2 (location-based, what is green counts none); bytes moved; micro-yuan. `policy` and `carbon` are not paid.
+    """
+
+    unit_hours: Floats
+    kwh: Floats
+    carbon_g: Floats
+    moved_bytes: Ints
+    run: Floats
+    energy: Floats
+    transfer: Floats
+    carbon: Floats
+    policy: Floats
+
+    @property
+    def paid(self) -> Floats:
+        """Run, energy and transfer."""
+        return self.run + self.energy + self.transfer
+
+    @property
+    def counted(self) -> Floats:
+        """What suanli makes small: the paid, carbon at its price, and the weights of the policy."""
+        return self.paid + self.carbon + self.policy
+
+
+class Meter:
+    """Knows prices, powers and tariffs of every pool.
+
+    Shapes: (P,) each; micro-yuan a unit and hour, kW a unit with the site's PUE, grams a kWh.
+    """
+
+    def __init__(self, land: Land, workload: Workload) -> None:
+        self._land = land
+        self._workload = workload
+        sites = [land.site(p).spec.energy for p in range(len(land.pools))]
+        self.is_card_p = np.array([pool.resource.unit is ComputeUnit.CARD for pool in land.pools], dtype=bool)
+        self._kw_p = np.array(
+            [pool.resource.rated_power_w * float(e.pue) / 1_000 for pool, e in zip(land.pools, sites, strict=True)]
+        )
+        self._grams_p = np.array([e.grid_factor_g_per_kwh * (1.0 - float(e.green_share)) for e in sites])
+        self._site_p = np.array([pool.site for pool in land.pools], dtype=np.int64)
+        self._begin_ms = int(workload.arrival_ms[0]) if len(workload) else 0
+        self._curves: list[Curve] = []
+        self._known_until_ms = self._begin_ms
+        policy = land.country.policy
+        self._per_gram = float(micro(policy.spec.carbon_price_per_tonne)) / GRAMS_PER_TONNE if policy else 0.0
+        # Cards, and cores, of a whole job.
+        self._cards_t = np.array([t.tasks * t.shape[2] for t in workload.types], dtype=float)
+        self._cores_t = np.array([t.tasks * t.shape[0] / 1_000 for t in workload.types], dtype=float)
+
+    def units_tp(self, t: int) -> Floats:
+        """Units that a job of the type holds in each pool. Shape (P,)."""
+        return np.asarray(np.where(self.is_card_p, self._cards_t[t], self._cores_t[t]))
+
+    def units_n(self, type_n: Ints, p: int) -> Floats:
+        """Units that jobs of these types hold in one pool. Shape (N,)."""
+        return np.asarray((self._cards_t if self.is_card_p[p] else self._cores_t)[type_n])
+
+    def expected_p(self, n: int, start_ms: int) -> Floats:
+        """What a job that starts then is expected to count, in every pool. Shape (P,). Units: micro-yuan."""
+        t, minutes = int(self._workload.type_n[n]), int(self._workload.expected_min[n])
+        probe, hours = self._workload.probe, minutes / 60
+        run_ms_p = np.rint(minutes * MS_PER_MINUTE * probe.stretch_tp[t]).astype(np.int64)
+        kw_p = self.units_tp(t) * self._kw_p
+        fixed = (probe.run_tp[t] + probe.policy_tp[t]) * hours + probe.transfer_tp[t]
+        carbon_p = run_ms_p / MS_PER_HOUR * self._grams_p * self._per_gram
+        return np.asarray(fixed + kw_p * (self._price_p(start_ms, run_ms_p) + carbon_p))
+
+    def bill(self, ran: Ran) -> Bill:
+        """Of all jobs, as far as they ran until now."""
+        work, probe = self._workload, self._workload.probe
+        n = np.flatnonzero(ran.pool_n >= 0)
+        p, t = ran.pool_n[n], work.type_n[n]
+        run_ms = np.clip(ran.now_ms - ran.start_ms[n], 0, ran.end_ms[n] - ran.start_ms[n])
+        hours = run_ms / MS_PER_HOUR
+        wished_hours = hours / probe.stretch_tp[t, p]
+        units = np.where(self.is_card_p[p], self._cards_t[t], self._cores_t[t])
+        unit_hours = units * hours
+        kwh = unit_hours * self._kw_p[p]
+        price = self._paid_per_kw(self._site_p[p], ran.start_ms[n], run_ms)
+        carbon_g = kwh * self._grams_p[p]
+        input_t = np.array([type_.input_bytes for type_ in work.types], dtype=np.int64)
+        spread = self._over(len(work), n)
+        return Bill(
+            unit_hours=spread(unit_hours),
+            kwh=spread(kwh),
+            carbon_g=spread(carbon_g),
+            moved_bytes=spread(np.where(probe.one_way_us_tp[t, p] > 0, input_t[t], 0)).astype(np.int64),
+            run=spread(probe.run_tp[t, p] * wished_hours),
+            energy=spread(units * self._kw_p[p] * price),
+            transfer=spread(probe.transfer_tp[t, p]),
+            carbon=spread(carbon_g * self._per_gram),
+            policy=spread(probe.policy_tp[t, p] * wished_hours),
+        )
+
+    def _price_p(self, start_ms: int, run_ms_p: Ints) -> Floats:
+        """What one kW costs over runs from one moment, in every pool. Shape (P,). Units: micro-yuan."""
+        return self._paid_per_kw(self._site_p, np.full(len(run_ms_p), start_ms), run_ms_p)
+
+    def _paid_per_kw(self, site_n: Ints, start_ms: Ints, run_ms: Ints) -> Floats:
+        """What one kW costs over each run at its site. Shape (N,). Units: micro-yuan."""
+        paid = np.zeros(len(site_n))
+        for s, curve in enumerate(self._curves_until(int((start_ms + run_ms).max(initial=0)))):
+            here = site_n == s
+            paid[here] = curve.paid(start_ms[here] + run_ms[here]) - curve.paid(start_ms[here])
+        return paid
+
+    def _curves_until(self, end_ms: int) -> list[Curve]:
+        """Every site's prices from the first arrival at least until then."""
+        if end_ms > self._known_until_ms or not self._curves:
+            self._known_until_ms = max(end_ms, self._begin_ms) + MARGIN_MS
+            energies = [view.site.spec.energy for view in self._land.sites]
+            self._curves = [price_curve(energy, self._begin_ms, self._known_until_ms) for energy in energies]
+        return self._curves
+
+    @staticmethod
+    def _over(size: int, n: Ints) -> Callable[[Floats], Floats]:
+        def spread(values: Floats) -> Floats:
+            whole_n = np.zeros(size)
+            whole_n[n] = values
+            return whole_n
+
+        return spread

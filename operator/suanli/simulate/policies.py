@@ -1,0 +1,142 @@
+"""Who decides where jobs go: suanli's own solver, and the baselines that it is compared with."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Protocol
+
+import numpy as np
+
+from suanli.placement.batch import Bools, Floats, Ints
+from suanli.placement.snapshot import ClassRoom, FreeNodes, Prices, SiteView, WaitingJob
+from suanli.placement.solve import place
+from suanli.simulate.land import Land
+from suanli.simulate.rooms import Rooms
+from suanli.simulate.workload import Workload
+
+SUANLI = "suanli"
+PPM = 1_000_000
+
+
+class Policy(Protocol):
+    """Decides upon the jobs that wait."""
+
+    gaps_ppm: list[int]  # proven, one a decision; empty where nothing is proven
+
+    def choose(self, waiting: Sequence[int], rooms: Rooms, now_ms: int) -> Mapping[int, int]:
+        """The pool of each job that starts now."""
+        ...
+
+
+class Suanli:
+    """The operator's cycle: the same snapshot, the same `place`, prices kept from one cycle to the next."""
+
+    def __init__(self, land: Land, workload: Workload) -> None:
+        self.gaps_ppm: list[int] = []
+        self._land = land
+        self._workload = workload
+        self._known: dict[int, WaitingJob] = {}
+        self._views: dict[int, tuple[int, SiteView]] = {}
+        self._prices: Prices | None = None
+
+    def choose(self, waiting: Sequence[int], rooms: Rooms, now_ms: int) -> Mapping[int, int]:
+        """As the operator decides."""
+        self._known = {n: self._known.get(n) or self._workload.waiting(n) for n in waiting}
+        views = [self._view(s, rooms) for s in range(len(self._land.sites))]
+        plan = place(list(self._known.values()), views, self._land.country, now_ms, warm=self._prices)
+        self._prices = plan.prices
+        self.gaps_ppm.append(plan.gap_ppm)
+        found = {}
+        for n, job in self._known.items():
+            decision = plan.decisions[job.uid]
+            if decision.site is not None and decision.class_ is not None:
+                found[n] = self._land.pool_index[decision.site, decision.class_]
+        return found
+
+    def _view(self, s: int, rooms: Rooms) -> SiteView:
+        """A site as it is now; made anew only where something changed."""
+        version, view = self._views.get(s, (-1, self._land.sites[s]))
+        if version != rooms.version_s[s]:
+            empty = self._land.sites[s]
+            pools = [(p, pool) for p, pool in enumerate(self._land.pools) if pool.site == s]
+            classes = {
+                pool.resource.class_: ClassRoom((FreeNodes(1, *rooms.free(p)),), pool.room.empty) for p, pool in pools
+            }
+            view = SiteView(site=empty.site, ready=True, classes=classes)
+            self._views[s] = (rooms.version_s[s], view)
+        return view
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a baseline sees of one job. Shapes: (P,) each; µs, micro-yuan with policy weights, share of its units that is held."""
+
+    one_way_us_p: Ints
+    used_p: Floats
+    cost: Callable[[], Floats]
+    chance: Callable[[], Floats]
+
+    @cached_property
+    def cost_p(self) -> Floats:
+        """What suanli makes small, for this job alone."""
+        return self.cost()
+
+
+Baseline = Callable[[Offer], Floats]
+
+
+def nearest(offer: Offer) -> Floats:
+    """The site with the shortest way from the job's origin."""
+    return offer.one_way_us_p.astype(float)
+
+
+def cheapest(offer: Offer) -> Floats:
+    """The cheapest place for this job, whatever the others need: greedy on the very cost that suanli makes small."""
+    return offer.cost_p
+
+
+def spread(offer: Offer) -> Floats:
+    """The emptiest place."""
+    return offer.used_p
+
+
+def random(offer: Offer) -> Floats:
+    """Any place."""
+    return offer.chance()
+
+
+# The smallest number wins, among equal ones the first site by name.
+BASELINES: Mapping[str, Baseline] = {"nearest": nearest, "cheapest": cheapest, "spread": spread, "random": random}
+
+
+@dataclass
+class Greedy:
+    """A baseline: the jobs in the order of the queue, each to the best place that suanli's filters allow and that has room."""
+
+    baseline: Baseline
+    land: Land
+    workload: Workload
+    costs: Callable[[int, int], Floats]  # of a job that starts then, (P,)
+    seed: int
+    gaps_ppm: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._chance = np.random.Generator(np.random.PCG64([99, self.seed]))
+
+    def choose(self, waiting: Sequence[int], rooms: Rooms, now_ms: int) -> Mapping[int, int]:
+        """One job after the other."""
+        work, found = self.workload, {}
+        left = rooms.copy()
+        for n in sorted(waiting, key=lambda n: (-work.types[work.type_n[n]].kind.priority, work.arrival_ms[n], n)):
+            t = int(work.type_n[n])
+            open_p: Bools = work.probe.allowed_tp[t] & left.fits_p(work.types[t])
+            if not open_p.any():
+                continue
+            offer = Offer(work.probe.one_way_us_tp[t], left.used_p, partial(self.costs, n, now_ms), self._draw)
+            p = int(np.where(open_p, self.baseline(offer), np.inf).argmin())
+            left.take(p, work.types[t])
+            found[n] = p
+        return found
+
+    def _draw(self) -> Floats:
+        return self._chance.random(len(self.land.pools))

@@ -1,0 +1,70 @@
+"""What the pools can still take while jobs come and go."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from suanli.placement.batch import MOST, Bools, Floats, Ints
+from suanli.placement.snapshot import FreeNodes
+from suanli.simulate.land import Land
+from suanli.simulate.workload import JobType
+
+
+class Rooms:
+    """One large node a pool.
+
+    Shapes: `free_pk` (P, 4): millicores, bytes, cards, pods. `version_s` changes with everything that happens at a site.
+    """
+
+    def __init__(self, land: Land) -> None:
+        self._land = land
+        self._size_pk = _table(land.rooms)
+        self.free_pk = self._size_pk.copy()
+        self.version_s = [0] * len(land.sites)
+        self._needs: dict[JobType, Ints] = {}
+
+    def copy(self) -> "Rooms":
+        """The same, to try things on."""
+        other = Rooms.__new__(Rooms)
+        other.__dict__ = {**self.__dict__, "free_pk": self.free_pk.copy(), "version_s": list(self.version_s)}
+        return other
+
+    def free(self, p: int) -> Sequence[int]:
+        """What a pool can still take."""
+        return [int(x) for x in self.free_pk[p]]
+
+    def fits_p(self, type_: JobType) -> Bools:
+        """The pools that take a whole job of the type. Shape (P,)."""
+        return np.asarray((self.need_k(type_) <= self.free_pk).all(axis=1))
+
+    def take(self, p: int, type_: JobType) -> None:
+        """Hold what a job needs. A pool never holds more than it has."""
+        self._change(p, -self.need_k(type_))
+        assert (self.free_pk[p] >= 0).all(), f"pool {p} is given more than it has"
+
+    def give_back(self, p: int, type_: JobType) -> None:
+        """The job has ended."""
+        self._change(p, self.need_k(type_))
+
+    @property
+    def used_p(self) -> Floats:
+        """Share of a pool's cards, or of its cores, that is held. Shape (P,)."""
+        column = [2 if pool.resource.unit == "Card" else 0 for pool in self._land.pools]
+        at = (np.arange(len(column)), column)
+        size = np.maximum(self._size_pk[at], 1)
+        return np.asarray(1.0 - self.free_pk[at] / size)
+
+    def need_k(self, type_: JobType) -> Ints:
+        """What a whole job of the type needs. Shape (4,)."""
+        if type_ not in self._needs:
+            self._needs[type_] = np.array([min(MOST, need * type_.tasks) for need in type_.shape], dtype=np.int64)
+        return self._needs[type_]
+
+    def _change(self, p: int, by_k: Ints) -> None:
+        self.free_pk[p] += by_k
+        self.version_s[self._land.pools[p].site] += 1
+
+
+def _table(rooms: Sequence[FreeNodes]) -> Ints:
+    sizes = [[r.cpu_milli, r.memory_bytes, r.cards, r.pods] for r in rooms]
+    return np.array([[min(MOST, x) for x in size] for size in sizes], dtype=np.int64).reshape(len(sizes), 4)

@@ -1,0 +1,77 @@
+"""Several policies on the same jobs, side by side in simulated time, so that an interrupted run still compares them."""
+
+from collections.abc import Sequence
+
+from suanli.simulate.engine import Ran, Simulation
+from suanli.simulate.land import Land
+from suanli.simulate.meter import Meter
+from suanli.simulate.outcome import edges, outcome
+from suanli.simulate.policies import BASELINES, SUANLI, Greedy, Policy, Suanli
+from suanli.simulate.result import Asked, Result
+from suanli.simulate.workload import Workload
+
+POLICIES = (SUANLI, *BASELINES)
+BINS = 160
+
+
+class Runs:
+    """The policies' simulations. Raises: KeyError for a policy that there is none of."""
+
+    def __init__(
+        self,
+        land: Land,
+        workload: Workload,
+        policies: Sequence[str],
+        *,
+        seed: int,
+        cycle_ms: int,
+        until_ms: int | None = None,
+    ) -> None:
+        self._land = land
+        self._workload = workload
+        self._meter = Meter(land, workload)
+        self._policies: dict[str, Policy] = {
+            name: Suanli(land, workload)
+            if name == SUANLI
+            else Greedy(BASELINES[name], land, workload, self._meter.expected_p, seed)
+            for name in policies
+        }
+        self._open = {
+            name: Simulation(land, workload, policy, cycle_ms=cycle_ms, until_ms=until_ms)
+            for name, policy in self._policies.items()
+        }
+        self._all = dict(self._open)
+
+    @property
+    def placed(self) -> int:
+        """Jobs that have got a place, summed over policies."""
+        return sum(run.placed for run in self._all.values())
+
+    @property
+    def wanted(self) -> int:
+        """Jobs to be placed, summed over policies."""
+        return len(self._workload) * len(self._all)
+
+    @property
+    def now_ms(self) -> int:
+        """The moment that all have reached."""
+        return min(run.now_ms for run in self._all.values())
+
+    def advance(self) -> bool:
+        """One cycle of the run that is furthest behind. False when none has anything left to do."""
+        if self._open:
+            name = min(self._open, key=lambda name: self._open[name].now_ms)
+            if not self._open[name].advance():
+                del self._open[name]
+        return bool(self._open)
+
+    def result(self, asked: Asked, *, interrupted: bool) -> Result:
+        """What there is so far."""
+        ran: dict[str, Ran] = {name: run.ran() for name, run in self._all.items()}
+        end_ms = max([asked.begin_ms, *(r.now_ms for r in ran.values())])
+        bins = edges(asked.begin_ms, end_ms, BINS)
+        outcomes = tuple(
+            outcome(name, self._land, self._workload, self._meter, r, self._policies[name].gaps_ppm, bins)
+            for name, r in ran.items()
+        )
+        return Result(asked, interrupted or any(o.partial for o in outcomes), end_ms, outcomes)
