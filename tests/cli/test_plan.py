@@ -346,5 +346,8 @@ def test_the_examples_of_jobs_are_planned_and_the_impossible_one_says_why() -> N
     ran = Ran("-f", EXAMPLE, "-o", "json")
     assert (ran.code, ran.err) == (SOME_WAIT, "")
     waiting = {job["name"]: job for job in ran.json["jobs"] if job["site"] is None}
-    assert set(waiting) == {"impossible"}
+    assert set(waiting) == {"film-render", "impossible"}
+    render = waiting["film-render"]
+    assert (render["reason"], render["estimate"]["start"][:10]) == ("Deferred", "2026-01-31")
+    assert "saves" in render["message"]
     assert sum(r["count"] for r in waiting["impossible"]["rejections"]) == len(list((EXAMPLE / "sites").glob("*.yaml")))

@@ -92,9 +92,9 @@ Question = tuple[list[WaitingJob], list[SiteView], Country, int]
 
 
 def question(found: Manifests, at_ms: int) -> Question:
-    """What the solver is asked; jobs in the order of their files: the earlier one is the older one."""
+    """What the solver is asked; jobs come now, in the order of their files: the earlier one is the older one."""
     waiting = [
-        WaitingJob(uid=name, job=job, account=job.metadata.namespace or DEFAULT_NAMESPACE, submitted_ms=i)
+        WaitingJob(uid=name, job=job, account=job.metadata.namespace or DEFAULT_NAMESPACE, submitted_ms=at_ms + i)
         for i, (name, job) in enumerate(found.jobs.items())
     ]
     return waiting, [_view(site) for site in found.sites.values()], found.country, at_ms

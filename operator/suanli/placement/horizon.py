@@ -30,6 +30,8 @@ CELLS = 1 << 20  # rows x pools x moments that are looked at together
 FEWEST_MOMENTS = 12  # of very many rows and pools
 MOST_STEPS = 4 * SLOTS  # of all price curves together; of more, only whole hours are tried
 ASCENTS = 12
+MOST_ROUNDS = 16  # of placing rows again, so that who lost most goes first
+ROWS_PLACED_AGAIN = 1_000  # in all rounds together
 # A start is no worse than the best if it costs more by so small a share of the electricity: an earlier one is taken instead.
 # Without it a job that is called at its hour, and comes a moment late, would be put off again.
 INDIFFERENT = 0.001
@@ -214,27 +216,64 @@ def _with_costs(
 
 
 def _placed(work: Work, choices: _Choices, left_pt: Floats) -> list[Start]:
-    """The starts of a block of rows, whose room is taken from what is left."""
+    """The starts of a block of rows, whose room is taken from what is left.
+
+    Where not all have their best, rows are placed in several orders, and again with those first that lost most: the cheapest
+    plan of all is taken. Source: Joslin and Clements, Squeaky Wheel Optimization, JAIR 1999.
+    """
     simple = _without_conflict(work, choices, left_pt, choices.cost_wpk)
     if simple is not None:
         return simple
-    price_pt = _ascend(work, choices, left_pt)
-    urgent = np.argsort(work.latest_ms_wp[choices.row_w].max(axis=1), kind="stable").tolist()
-    found = []
-    for prices in (np.zeros_like(price_pt), price_pt):
-        reduced_wpk = choices.cost_wpk + _charge_wpk(work, choices, prices)
-        by_gain = _by_gain(work, choices, reduced_wpk)
-        for order in (urgent, by_gain):
-            left = left_pt.copy()
-            starts = _greedy(work, choices, left, reduced_wpk, order)
-            waiting = int(work.count_w[choices.row_w].sum()) - sum(s.jobs for s in starts)
-            found.append(((waiting, sum(s.jobs * s.cost for s in starts)), left, starts))
-    _, left, starts = min(found, key=lambda one: one[0])
-    left_pt[:] = left
-    return starts
+    priced_wpk = choices.cost_wpk + _charge_wpk(work, choices, _ascend(work, choices, left_pt))
+    urgent = np.argsort(work.latest_ms_wp[choices.row_w].max(axis=1), kind="stable")
+    tries = [
+        _tried(work, choices, left_pt, value_wpk, order)
+        for value_wpk in (choices.cost_wpk, priced_wpk)
+        for order in (urgent, _by_gain(work, choices, value_wpk))
+    ]
+    best = min(tries, key=lambda tried: tried.value)
+    last = best
+    for _ in range(min(MOST_ROUNDS, ROWS_PLACED_AGAIN // len(urgent))):
+        last = _tried(work, choices, left_pt, last.value_wpk, _losers_first(work, choices, last))
+        best = min(best, last, key=lambda tried: tried.value)
+    left_pt[:] = best.left_pt
+    return best.starts
 
 
-def _by_gain(work: Work, choices: _Choices, reduced_wpk: Floats) -> list[int]:
+@dataclass(frozen=True)
+class _Tried:
+    """Rows placed in one order by one value; `value` is what is to be small: jobs without a start, then the cost."""
+
+    order: Ints
+    value_wpk: Floats
+    left_pt: Floats
+    starts: list[Start]
+    value: tuple[int, float]
+
+
+def _tried(work: Work, choices: _Choices, left_pt: Floats, value_wpk: Floats, order: Ints) -> _Tried:
+    left_pt = left_pt.copy()
+    starts = _greedy(work, choices, left_pt, value_wpk, order.tolist())
+    waiting = int(work.count_w[choices.row_w].sum()) - sum(start.jobs for start in starts)
+    return _Tried(order, value_wpk, left_pt, starts, (waiting, sum(start.jobs * start.cost for start in starts)))
+
+
+def _losers_first(work: Work, choices: _Choices, tried: _Tried) -> Ints:
+    """The order with every row moved ahead by what it lost against its best start, who lost most to the front."""
+    least_w = choices.cost_wpk.min(axis=(1, 2), initial=np.inf)
+    number = {int(row): w for w, row in enumerate(choices.row_w)}
+    lost_w, without_w = np.zeros(len(least_w)), work.count_w[choices.row_w].copy()
+    for start in tried.starts:
+        w = number[start.row]
+        lost_w[w] += start.jobs * (start.cost - least_w[w])
+        without_w[w] -= start.jobs
+    lost_w = np.where((without_w > 0) & np.isfinite(least_w), lost_w.max(initial=0.0) + 1.0, lost_w)
+    place_w = np.empty(len(lost_w))
+    place_w[tried.order] = np.arange(len(lost_w))
+    return np.argsort(place_w - lost_w / max(DUST, float(lost_w.max(initial=0.0))) * len(lost_w), kind="stable")
+
+
+def _by_gain(work: Work, choices: _Choices, reduced_wpk: Floats) -> Ints:
     """Rows that lose most by not having their best start, for the room that they take, first."""
     flat_wn = reduced_wpk.reshape(len(reduced_wpk), -1)
     best_w = flat_wn.argmin(axis=1)
@@ -244,8 +283,7 @@ def _by_gain(work: Work, choices: _Choices, reduced_wpk: Floats) -> list[int]:
     finite = np.isfinite(flat_wn)
     mean_w = np.where(finite, flat_wn, 0.0).sum(axis=1) / np.maximum(1, finite.sum(axis=1))
     gain_w = np.where(np.isfinite(flat_wn[all_w, best_w]), mean_w - flat_wn[all_w, best_w], 0.0)
-    order: list[int] = np.argsort(-gain_w / np.maximum(DUST, taken_w), kind="stable").tolist()
-    return order
+    return np.argsort(-gain_w / np.maximum(DUST, taken_w), kind="stable")
 
 
 def _without_conflict(work: Work, choices: _Choices, left_pt: Floats, cost_wpk: Floats) -> list[Start] | None:

@@ -1,14 +1,16 @@
 """`./hack/bench/defer`."""
 
 import argparse
+import multiprocessing
 import resource
+import signal
 import sys
 import time as clock
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import time
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 
@@ -45,6 +47,7 @@ class Question:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; 0 measured, 1 could not measure, 2 wrong arguments, 130 interrupted."""
     args = arguments(argv)
+    signal.signal(signal.SIGTERM, _interrupt)
     began = clock.monotonic()
     try:
         markets, trace = read_markets(args.prices, args.rate), read_trace(args.trace)
@@ -69,8 +72,8 @@ def _measured(args: argparse.Namespace, markets: list[Market], trace: Trace, beg
         if not len(ground.trace):
             raise BadInput("no job can end before the last price; give prices of a longer time, or a shorter --defer")
         questions += [Question(ground, args.published, args.cycle * 60_000, room) for room in (None, *args.room)]
-    with ProcessPoolExecutor(max_workers=PROCESSES) as pool:
-        answers = list(pool.map(_answer, questions))
+    with multiprocessing.Pool(PROCESSES, initializer=_leave_signals_to_the_parent) as pool:  # ends with its parent
+        answers = pool.map(_answer, questions, chunksize=1)
     return Result(
         prices=[f"{market.name} ({market.zone})" for market in markets],
         trace=args.trace.name,
@@ -161,6 +164,15 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="for origins and tiers (1)")
     parser.add_argument("--output", choices=("table", "json"), default="table", help="table or json (table)")
     return parser.parse_args(argv)
+
+
+def _leave_signals_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 class _within:  # noqa: N801

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from bench.defer.prices import Market
 from bench.defer.trace import Trace
 from suanli.api import ComputeJob, ComputeLink, ComputeRegion, ComputeSite, HubPolicy
+from suanli.api.job import Timing
 from suanli.base.names import API_VERSION
 from suanli.placement.batch import make_batch
 from suanli.placement.deferral import LEEWAY_MS, work_of
@@ -134,19 +136,24 @@ def _job(ground: Ground, j: int, arrival_ms: int) -> WaitingJob:
     """A job of the trace; of an account of its own, so that it is a row of its own."""
     length_s = int(ground.trace.length_s_j[j])
     deadline_ms = arrival_ms + ground.window_ms + length_s * 1_000 + LEEWAY_MS
-    spec = {
-        "origin": ground.markets[ground.origin_j[j]].name,
-        "latency": {"tier": list(TIERS_MS)[ground.tier_j[j]]},
-        "resources": {"class": [CLASS], "perTask": {"cpu": f"{ground.trace.milli_units_j[j]}m", "memory": "1Mi"}},
-        "template": {"image": "work"},
-        "timing": {
-            "expectedDuration": f"{length_s}s",
-            "deferrable": f"{ground.window_ms // 1_000}s",
-            "deadline": _time(deadline_ms),
-        },
-    }
-    job = ComputeJob.model_validate(_raw("ComputeJob", f"job-{j}", spec, namespace=f"a{j}"))
+    timing = Timing(
+        expected_duration=f"{length_s}s", deferrable=f"{ground.window_ms // 1_000}s", deadline=_time(deadline_ms)
+    )
+    alike = _alike(ground.markets[ground.origin_j[j]].name, int(ground.tier_j[j]), int(ground.trace.milli_units_j[j]))
+    job = alike.model_copy(update={"spec": alike.spec.model_copy(update={"timing": timing})})
     return WaitingJob(str(j), job, f"a{j}", arrival_ms)
+
+
+@cache
+def _alike(origin: str, tier: int, milli_units: int) -> ComputeJob:
+    """A job as all from there that need as much and as near."""
+    spec = {
+        "origin": origin,
+        "latency": {"tier": list(TIERS_MS)[tier]},
+        "resources": {"class": [CLASS], "perTask": {"cpu": f"{milli_units}m", "memory": "1Mi"}},
+        "template": {"image": "work"},
+    }
+    return ComputeJob.model_validate(_raw("ComputeJob", "job", spec, namespace="bench"))
 
 
 def _raw(kind: str, name: str, spec: dict[str, Any], **metadata: Any) -> dict[str, Any]:
