@@ -210,52 +210,6 @@ def test_a_policy_that_forbids_everything_is_told_by_every_job(put: Put) -> None
     )
 
 
-# --- one job
-
-
-def test_explain_a_placed_job(put: Put) -> None:
-    sites = [a_site("one"), a_site("two", "3"), a_site("off", desiredState="Drain"), a_site("full", units=1)]
-    ran = Ran("-f", put(HERE, *sites, a_job("a"), a_job("b")), "--explain", "a")
-    assert ran.code == DONE
-    assert ran.out.splitlines() == [
-        "default/a: one (gpu)",
-        "  one: 8.00 CNY with policy weights, the cheapest of 2 sites; next two 24.00 CNY",
-        "  one way 0ms (Measured)",
-        "  cost, CNY",
-        *(f"    {name:<32} {amount:>14}" for name, amount in zip(LINES, AMOUNTS, strict=True)),
-        "  runners-up, CNY",
-        f"    {'two (gpu)':<32} {'24.00':>14}",
-        "  1 site TaskFitsNoNode: full has no node of gpu for a task of 8 cards, 1 core, 1Gi; the largest has 1 card",
-        "  1 site SiteInactive: off has spec.desiredState Drain, not Active",
-    ]
-
-
-LINES = ("run", "energy", "transfer", "carbon", "policy", "total")
-AMOUNTS = ("8.00", "0.00", "0.00", "0.00", "0.00", "8.00")
-
-
-def test_explain_a_waiting_job_as_json(put: Put) -> None:
-    folder = put(HERE, a_site("one", units=7), a_site("two", units=7), a_job("a", namespace="team"))
-    ran = Ran("-f", folder, "--explain", "team/a", "-o", "json")
-    assert ran.code == SOME_WAIT
-    assert ran.json["reason"] == "NoFeasibleSite"
-    assert ran.json["rejections"][0]["count"] == 2
-    assert "2 sites TaskFitsNoNode: one has no node" in Ran("-f", folder, "--explain", "a").out
-
-
-@pytest.mark.parametrize(
-    ("wanted", "text"),
-    [
-        ("nobody", '"nobody": no manifest that can be read has it'),
-        ("a", '"a": there are several: default/a, team/a'),
-    ],
-)
-def test_explain_needs_one_job(put: Put, wanted: str, text: str) -> None:
-    ran = Ran("-f", put(HERE, a_site("one"), a_job("a"), a_job("a", namespace="team")), "--explain", wanted)
-    assert ran.code == BAD_INPUT
-    assert ran.err == f"error: --explain: {text}; give NAMESPACE/NAME of a ComputeJob\n"
-
-
 # --- what it reads as capacity, order and time
 
 

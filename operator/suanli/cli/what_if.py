@@ -1,0 +1,250 @@
+"""`suanli what-if`: the production solver on a copy of the country with something changed, and what differs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from suanli.api.site import ComputeUnit
+from suanli.base.money import yuan_text
+from suanli.base.units import decimal_text
+from suanli.cli.base import Base, of_manifests
+from suanli.cli.change import changed
+from suanli.cli.hub import base_of_hub
+from suanli.cli.manifests import Manifests, read
+from suanli.cli.printing import BAD_INPUT, SOME_WAIT, Format, Now, Output, dump, fail, moment_ms, table, tell
+from suanli.cli.site import HubContext, HubKubeconfig
+from suanli.placement.accept import WRONG
+from suanli.placement.difference import Difference, Place, Use, compare, placed_by_tier, use
+from suanli.placement.question import Answered
+
+MOST_LISTED = 20
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of a plan, before and after; `text` writes it for people."""
+
+    name: str
+    of: Callable[[Answered], int]
+    text: Callable[[int], str] = str
+
+
+def _placed(answered: Answered) -> int:
+    return sum(answered.place_of(uid) is not None for uid in answered.jobs)
+
+
+def _total(answered: Answered) -> int:
+    """Without the jobs that have their place already: nobody compares them any more."""
+    costs = (decision.placement.cost for decision in answered.plan.decisions.values())
+    return sum(int(cost.total) for cost in costs if cost)
+
+
+# Each row is one line of the comparison; figures that a regulator reads go in here as well.
+FIGURES: tuple[Figure, ...] = (
+    Figure("jobs with a place", _placed),
+    Figure("jobs that wait", lambda answered: len(answered.jobs) - _placed(answered)),
+    Figure("to be paid, CNY", lambda answered: sum(map(answered.paid, answered.jobs)), yuan_text),
+    Figure("with policy weights, CNY", _total, yuan_text),
+    Figure("proven gap, %", lambda answered: answered.plan.gap_ppm, lambda ppm: decimal_text(ppm, 10_000, 4)),
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Both plans, and what differs; `names` are full names of jobs by UID."""
+
+    before: Answered
+    after: Answered
+    difference: Difference
+    names: dict[str, str]
+
+
+def what_if(
+    files: Annotated[
+        list[Path],
+        typer.Option(
+            "-f",
+            "--file",
+            help='Documents of kind WhatIf, and manifests to try them on: files, folders, or "-"; repeatable. '
+            "Without manifests: the hub.",
+        ),
+    ],
+    kubeconfig: HubKubeconfig = None,
+    context: HubContext = None,
+    output: Format = Output.TABLE,
+    now: Now = None,
+) -> None:
+    """Try a change on a copy: a new site, a lost one, another policy, a price, more demand; and print what differs.
+
+    A change is a document of kind WhatIf (docs/planning.md); nothing is written anywhere. On a hub, jobs that have their
+    place stay there, unless the change takes their site away; each class of a site counts as one large node.
+
+    Exit codes: 0 after the change every job has a place, 2 the input is wrong (what can be read is compared all the same),
+    3 some jobs wait after the change, 4 the hub refuses or cannot be reached.
+    """
+    at_ms = moment_ms(now)
+    found = read(files)
+    changes = found.changes
+    if not changes:
+        tell(found.problems, found.warnings)
+        raise fail("no document of kind WhatIf is in what -f names; docs/planning.md shows one")
+    broken = found.problems if not _is_country(found) else []
+    base = of_manifests(found) if _is_country(found) else base_of_hub(kubeconfig, context, at_ms)
+    after, wrong = changed(base, changes)
+    compared = _compared(base, after, at_ms)
+    for name, job in base.waiting.items():
+        decision = compared.before.plan.decisions[job.uid]
+        if decision.reason in WRONG:
+            base.found.problems.append(base.found.says("ComputeJob", name, decision.message))
+    problems = [*broken, *base.found.problems, *wrong]
+    tell(problems, base.found.warnings)
+    if output is Output.TABLE:
+        _print(compared)
+    else:
+        dump({**_whole(compared), "problems": problems, "warnings": base.found.warnings}, output)
+    if problems:
+        raise typer.Exit(BAD_INPUT)
+    if any(compared.after.place_of(uid) is None for uid in compared.after.jobs):
+        raise typer.Exit(SOME_WAIT)
+
+
+def _is_country(found: Manifests) -> bool:
+    return bool(found.places)
+
+
+def _compared(before: Base, after: Base, at_ms: int) -> Comparison:
+    old, new = (_answered(base, at_ms) for base in (before, after))
+    names = {uid: f"{job.account}/{job.job.metadata.name}" for uid, job in [*old.jobs.items(), *new.jobs.items()]}
+    return Comparison(old, new, compare(old, new), names)
+
+
+def _answered(base: Base, at_ms: int) -> Answered:
+    question = base.question(at_ms)
+    return Answered(question, question.plan(), {held.job.uid: held for held in base.held.values()})
+
+
+# --- for people
+
+
+def _print(compared: Comparison) -> None:
+    rows = [("", "BEFORE", "AFTER", "CHANGE")]
+    for figure in FIGURES:
+        old, new = figure.of(compared.before), figure.of(compared.after)
+        rows.append((figure.name, figure.text(old), figure.text(new), _signed(new - old, figure.text)))
+    tiers = placed_by_tier(compared.before), placed_by_tier(compared.after)
+    for tier in sorted({*tiers[0], *tiers[1]}):
+        (old, of_old), (new, of_new) = tiers[0].get(tier, (0, 0)), tiers[1].get(tier, (0, 0))
+        rows.append((f"placed of tier {tier}", f"{old} of {of_old}", f"{new} of {of_new}", _signed(new - old, str)))
+    table(rows, right=[1, 2, 3])
+    _print_jobs(compared)
+    _print_use(use(compared.before), use(compared.after))
+
+
+def _print_jobs(compared: Comparison) -> None:
+    d, decisions, names = compared.difference, compared.after.plan.decisions, compared.names
+    _listed("Jobs that move", ("FROM", "TO", "JOBS"), [(_at(a), _at(b), str(n)) for (a, b), n in d.moved.items()])
+    waiting = [(names[uid], str(decisions[uid].reason), decisions[uid].message) for uid in d.newly_waiting]
+    _listed("Jobs that wait now", ("JOB", "REASON", "WHY"), waiting)
+    placed = [(names[uid], _at(compared.after.place_of(uid))) for uid in d.newly_placed]
+    _listed("Jobs that wait no longer", ("JOB", "PLACE"), placed)
+    came = [(names[uid], _at(compared.after.place_of(uid))) for uid in d.came]
+    _listed("Jobs that are new", ("JOB", "PLACE"), came)
+    _listed("Jobs that are no more", ("JOB", "PLACE"), [(names[u], _at(compared.before.place_of(u))) for u in d.went])
+    typer.echo(f"\nUnchanged: {d.same_place} jobs keep their place, {d.still_wait} still wait" + _no_change(d))
+
+
+def _no_change(difference: Difference) -> str:
+    return "; the change moves nothing" if difference.nothing else ""
+
+
+def _listed(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    if rows:
+        typer.echo(f"\n{title}: {len(rows)}" if head[-1] != "JOBS" else f"\n{title}")
+        table([head, *rows[:MOST_LISTED]], right=[2] if head[-1] == "JOBS" else [], indent="  ")
+        if len(rows) > MOST_LISTED:
+            typer.echo(f"  and {len(rows) - MOST_LISTED} more; -o json lists all")
+
+
+def _print_use(before: Mapping[Place, Use], after: Mapping[Place, Use]) -> None:
+    rows: list[Sequence[str]] = [("SITE", "CLASS", "UNIT", "BEFORE", "OF", "AFTER", "OF")]
+    for place in sorted({*before, *after}):
+        old, new = before.get(place), after.get(place)
+        if old != new:
+            unit = (new or old or _NO_USE).unit
+            rows.append((*place, unit.lower(), *_used(old), *_used(new)))
+    if len(rows) > 1:
+        typer.echo("\nUnits in use, where that changes")
+        table(rows, right=range(3, 7), indent="  ")
+
+
+_NO_USE = Use(ComputeUnit.CARD, 0, 0, 0)
+
+
+def _used(one: Use | None) -> tuple[str, str]:
+    if one is None:
+        return "-", "-"
+    scale = 1 if one.unit is ComputeUnit.CARD else 1_000
+    return _units(one.held, scale), _units(one.all, scale)
+
+
+def _units(count: int, scale: int) -> str:
+    text = decimal_text(count, scale, 3)
+    return text.rstrip("0").rstrip(".")
+
+
+def _at(place: Place | None) -> str:
+    return f"{place[0]} ({place[1]})" if place else "waits"
+
+
+def _signed(value: int, text: Callable[[int], str]) -> str:
+    return f"+{text(value)}" if value > 0 else text(value) if value else "0"
+
+
+# --- for programs
+
+
+def _whole(compared: Comparison) -> dict[str, Any]:
+    d, names, decisions = compared.difference, compared.names, compared.after.plan.decisions
+    before, after = use(compared.before), use(compared.after)
+    tiers = placed_by_tier(compared.before), placed_by_tier(compared.after)
+    return {
+        "figures": [
+            {"name": f.name, "before": f.text(f.of(compared.before)), "after": f.text(f.of(compared.after))}
+            for f in FIGURES
+        ],
+        "tiers": [
+            {"tier": t, "before": _count(tiers[0].get(t)), "after": _count(tiers[1].get(t))}
+            for t in sorted({*tiers[0], *tiers[1]})
+        ],
+        "moved": [{"from": _place(a), "to": _place(b), "jobs": n} for (a, b), n in d.moved.items()],
+        "newlyWaiting": [
+            {"job": names[uid], "reason": str(decisions[uid].reason), "message": decisions[uid].message}
+            for uid in d.newly_waiting
+        ],
+        "newlyPlaced": [{"job": names[uid], **_place(compared.after.place_of(uid))} for uid in d.newly_placed],
+        "new": [{"job": names[uid], **_place(compared.after.place_of(uid))} for uid in d.came],
+        "gone": [{"job": names[uid], **_place(compared.before.place_of(uid))} for uid in d.went],
+        "unchanged": {"samePlace": d.same_place, "stillWait": d.still_wait},
+        "use": [
+            {**_place(p), "before": _use(before.get(p)), "after": _use(after.get(p))} for p in sorted({*before, *after})
+        ],
+    }
+
+
+def _count(of: tuple[int, int] | None) -> dict[str, int]:
+    placed, jobs = of or (0, 0)
+    return {"placed": placed, "jobs": jobs}
+
+
+def _place(place: Place | None) -> dict[str, str | None]:
+    return {"site": place[0], "class": place[1]} if place else {"site": None, "class": None}
+
+
+def _use(one: Use | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    held, all_ = _used(one)
+    return {"unit": str(one.unit), "held": held, "of": all_, "jobs": one.jobs}
