@@ -1,72 +1,29 @@
 """`suanli plan`: the same country and jobs as table, JSON and YAML, its exit codes, and what it says of bad input."""
 
-import json
 import re
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from typer.testing import CliRunner
 
+import planned
 from checker import violations
 from demo import jobs, trace
 from demo.country import load
-from suanli.cli import app
+from planned import BAD_INPUT, DONE, HERE, SOME_WAIT, Put, a_job, a_site
 from suanli.cli.manifests import read
 from suanli.cli.plan import question
 from suanli.placement.solve import place
 from worlds import NOW_MS, Raw, raw
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "national"
-NOW = "2026-01-31T08:00:00Z"
-DONE, BAD_INPUT, SOME_WAIT = 0, 2, 3
 
 
-class Ran:
-    """What a run of `suanli plan` printed."""
+class Ran(planned.Ran):
+    """A run of `suanli plan`."""
 
-    def __init__(self, *arguments: str | Path, stdin: str | None = None) -> None:
-        told = CliRunner().invoke(app, ["plan", "--now", NOW, *map(str, arguments)], input=stdin)
-        self.code, self.out, self.err = told.exit_code, told.stdout, told.stderr
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-def a_site(name: str, price: str = "1", units: int = 8, **spec: Any) -> Raw:
-    gpu = {
-        "class": "gpu",
-        "type": "Intelligent",
-        "resourceName": "example.com/card",
-        "unit": "Card",
-        "listPrice": price,
-    }
-    return raw("ComputeSite", name, {"region": "here", "resources": [{**gpu, "declaredUnits": units}], **spec})
-
-
-def a_job(name: str, cards: int = 8, namespace: str | None = None, **spec: Any) -> Raw:
-    wants = {"class": ["gpu"], "perTask": {"cpu": "1", "memory": "1Gi", "cards": cards}}
-    whole = {"origin": "here", "resources": wants, "template": {"image": "image"}, **spec}
-    return raw("ComputeJob", name, whole, **({"namespace": namespace} if namespace else {}))
-
-
-HERE = raw("ComputeRegion", "here", {"displayName": "here", "latitude": "30", "longitude": "110"})
-Put = Callable[..., Path]
-
-
-@pytest.fixture
-def put(tmp_path: Path) -> Put:
-    """A folder with these objects."""
-
-    def write(*objects: Raw) -> Path:
-        (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(objects, allow_unicode=True), encoding="utf-8")
-        return tmp_path
-
-    return write
+    command = "plan"
 
 
 # --- three ways to print

@@ -175,9 +175,9 @@ def _apply(base: Base, spec: WhatIfSpec, place: str) -> Iterator[Problem]:
             said = f'apiVersion "{text(raw.get("apiVersion"))}", kind "{text(raw.get("kind"))}" is not known'
             yield f"spec.apply.{i}: {said}; there is {API_VERSION} with {', '.join(MODELS)}"
         else:
-            take(scratch, f"{place}: spec.apply.{i}", raw)
+            take(scratch, f"spec.apply.{i}", raw)
     yield from scratch.problems
-    base.found.places |= scratch.places
+    base.found.places |= {key: f"{place}: {part}" for key, part in scratch.places.items()}
     for kind, objects in by_kind(scratch).items():
         by_kind(base.found)[kind].update(objects)
     for name, job in scratch.jobs.items():

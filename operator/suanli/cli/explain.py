@@ -162,17 +162,22 @@ def _print_advice(story: Story) -> None:
     rows: list[Sequence[str]] = [("FIELD", "NOW", "THEN", "SITE", "CLASS", "PAID CNY", "SAVES CNY", "")]
     for advice in story.advice:
         saves = "" if advice.saves is None else yuan_text(advice.saves)
-        field = f"spec.{advice.field}"
+        change = f"spec.{advice.change.field}", advice.change.before, advice.change.after
         place = advice.site, advice.class_
-        rows.append((field, advice.before, advice.after, *place, yuan_text(advice.paid), saves, _others(story, advice)))
+        rows.append((*change, *place, yuan_text(advice.paid), saves, _others(story, advice)))
     table(rows, right=[5, 6], indent="  ")
 
 
 def _others(story: Story, advice: Advice) -> str:
-    if not advice.displaced:
-        return ""
-    first, count = story.others[advice.displaced[0]], len(advice.displaced)
-    return f"{first} waits instead" if count == 1 else f"{count} others wait instead, such as {first}"
+    """What it does to other jobs."""
+    said = []
+    if advice.displaced:
+        first, count = story.others[advice.displaced[0]], len(advice.displaced)
+        said.append(f"{first} waits instead" if count == 1 else f"{count} others wait instead, such as {first}")
+    if advice.others_pay:
+        word = "more" if advice.others_pay > 0 else "less"
+        said.append(f"others pay {yuan_text(abs(advice.others_pay))} {word}")
+    return "; ".join(said)
 
 
 def _whole(story: Story) -> dict[str, Any]:
@@ -198,13 +203,14 @@ def _whole(story: Story) -> dict[str, Any]:
 
 def _advice(story: Story, advice: Advice) -> dict[str, Any]:
     return {
-        "field": f"spec.{advice.field}",
-        "now": advice.before,
-        "then": advice.after,
+        "field": f"spec.{advice.change.field}",
+        "now": advice.change.before,
+        "then": advice.change.after,
         "site": advice.site,
         "class": advice.class_,
         "paid": str(advice.paid),
         "total": str(advice.total),
         **({} if advice.saves is None else {"saves": str(advice.saves)}),
+        "othersPay": str(advice.others_pay),
         "wouldWait": [story.others[uid] for uid in advice.displaced],
     }

@@ -39,17 +39,17 @@ class Advice:
     """A change that helps, and what the production solver does with it.
 
     Units: micro-yuan. `paid` for the expected run then; `saves` against now, None where the job waits now; `total` is what the
-    plan compares. `displaced` are the UIDs of jobs that have a place now and would wait then.
+    plan compares; `others_pay` is how much more all other jobs that run then pay. `displaced` are the UIDs of jobs that have a
+    place now and would wait then.
     """
 
-    field: str
-    before: str
-    after: str
+    change: Change
     site: str
     class_: str
     paid: int
     total: int
     saves: int | None
+    others_pay: int
     displaced: tuple[str, ...]
 
 
@@ -72,6 +72,13 @@ class Trial:
         return _paid(self._now)
 
     @cached_property
+    def _others_now(self) -> int:
+        return self._others_paid(self._plan)
+
+    def _others_paid(self, plan: Plan) -> int:
+        return sum(_paid(decision) for uid, decision in plan.decisions.items() if uid != self.job.uid)
+
+    @cached_property
     def _open(self) -> frozenset[tuple[str, str]]:
         return frozenset((way.site, way.class_) for way in chain(self.question, self.job).ways)
 
@@ -92,14 +99,13 @@ class Trial:
             return None
         cost = then.placement.cost
         return Advice(
-            change.field,
-            change.before,
-            change.after,
+            change,
             then.site,
             then.class_,
             paid=_paid(then),
             total=int(cost.total) if cost else 0,
             saves=None if self.waits else self._paid - _paid(then),
+            others_pay=self._others_paid(plan) - self._others_now,
             displaced=tuple(
                 uid for uid, d in self._plan.decisions.items() if d.site and plan.decisions[uid].site is None
             ),
@@ -139,7 +145,7 @@ def advise(question: Question, uid: str, plan: Plan) -> tuple[Advice, ...]:
     """All changes of one kind each that help, the cheapest first. `plan` is the answer to the question as it is."""
     trial = Trial(question, question.job(uid), plan)
     found = [advice for kind in KINDS for advice in kind(trial)]
-    return tuple(sorted(found, key=lambda a: (a.paid, a.field, a.after)))
+    return tuple(sorted(found, key=lambda a: (a.paid, a.change.field, a.change.after)))
 
 
 def looser_tier(trial: Trial) -> Iterator[Advice]:
