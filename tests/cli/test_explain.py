@@ -82,6 +82,7 @@ def test_a_waiting_job_and_what_would_have_it_placed(put: Put) -> None:
         "total": "8000000",
         "othersPay": "-8000000",
         "wouldWait": ["default/a"],
+        "wouldRun": [],
     }
 
 

@@ -46,7 +46,7 @@ def a_site(name: str, price: str = "1", units: int = 16, *, ready: bool = True, 
 
 def a_job(name: str, at: str = "", *, cards: int = 8, status: Raw | None = None, **spec: Any) -> Raw:
     job = planned.a_job(name, cards, "team", **spec)
-    job["metadata"]["creationTimestamp"] = T0 if at else NEWER
+    job["metadata"] |= {"creationTimestamp": T0 if at else NEWER, "uid": f"uid-{name}"}
     if at:
         assignment = {"site": at, "epoch": 1, "class": "gpu", "time": T0}
         status = {"assignment": assignment, "startedAt": T0, "estimate": {"cost": "8000000"}, "conditions": []}

@@ -60,6 +60,13 @@ def test_where_nothing_is_scarce(put: Put) -> None:
     assert ran.lines[1:] == ["At 1 of 1 classes at sites nothing is scarce: one more unit is worth nothing."]
 
 
+def test_a_change_is_made_first(put: Put) -> None:
+    demand = {"kind": "WhatIf", "apiVersion": "suanli.io/v1alpha1", "spec": {"demand": [{"factor": "3"}]}}
+    ran = Ran("-f", put(HERE, a_site("one"), a_job("a"), demand), "--hours", "1")
+    assert ran.lines[0].endswith("1 jobs run, 2 wait for room; CNY an hour")
+    assert Ran("-f", put(HERE, {**demand, "spec": {"demand": [{"factor": "x"}]}})).code == BAD_INPUT
+
+
 def test_an_empty_country(put: Put) -> None:
     ran = Ran("-f", put(HERE))
     assert ran.code == DONE

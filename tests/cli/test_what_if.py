@@ -10,6 +10,8 @@ import planned
 from planned import BAD_INPUT, DONE, HERE, SOME_WAIT, Put, a_job, a_site
 from worlds import Raw, raw
 
+CHANGES = Path(__file__).resolve().parents[2] / "examples" / "what-if"
+
 
 class Ran(planned.Ran):
     """A run of `suanli what-if`."""
@@ -44,7 +46,7 @@ def test_a_lost_site(put: Put) -> None:
         "proven gap, % 0.0000 0.0000 0",
         "placed of tier any 2 of 3 1 of 3 -1",
         "",
-        "Jobs that move",
+        "Jobs that move: 1",
         "FROM TO JOBS",
         "one (gpu) two (gpu) 1",
         "",
@@ -139,6 +141,8 @@ def test_more_and_less_demand(put: Put, demand: Raw, jobs: int) -> None:
 
 def test_copies_are_named_after_the_job_and_as_old(put: Put) -> None:
     folder = put(HERE, a_site("one", units=16), a_job("a"), a_job("b"), a_change(demand=[{"factor": "2"}]))
+    ran = Ran("-f", folder)
+    assert {"Jobs that are new: 2", "one (gpu) 1", "waits 1", "Jobs that wait now: 2"} <= set(ran.lines)
     told = Ran("-f", folder, "-o", "json").json
     assert [(new["job"], new["site"]) for new in told["new"]] == [("default/a+2", "one"), ("default/b+2", None)]
     assert [w["job"] for w in told["newlyWaiting"]] == ["default/b"]
@@ -181,6 +185,13 @@ def test_an_empty_country(put: Put) -> None:
     ran = Ran("-f", put(HERE, a_change(apply=[a_site("one")], demand=[])))
     assert ran.code == DONE
     assert "jobs with a place 0 0 0" in ran.lines
+
+
+@pytest.mark.parametrize("change", sorted(CHANGES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_examples_do_something(change: Path) -> None:
+    ran = Ran("-f", CHANGES.parent / "national", "-f", change)
+    assert (ran.code, ran.err) == (SOME_WAIT, "")  # one job of the example country is impossible
+    assert "Units in use, where that changes" in ran.lines
 
 
 # --- changes that cannot be made

@@ -15,7 +15,7 @@
 The parts are done in this order; so are several documents.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from difflib import get_close_matches
@@ -48,8 +48,6 @@ from suanli.placement.snapshot import WaitingJob
 
 MOST_JOBS = 1_000_000
 MOST_PRICE = 999_999 * MICRO
-
-Problem = str
 
 
 class Removed(Model):
@@ -116,8 +114,8 @@ class WhatIf(Model):
     spec: WhatIfSpec
 
 
-def changed(base: Base, changes: list[tuple[str, Raw]]) -> tuple[Base, list[Problem]]:
-    """A copy of the base with all changes made, and what of them could not be made."""
+def changed(base: Base, changes: Sequence[tuple[str, Raw]]) -> Base:
+    """A copy of the base with all changes made; what of them cannot be made is among its problems."""
     found = base.found
     new = Manifests(
         regions=dict(found.regions),
@@ -128,23 +126,22 @@ def changed(base: Base, changes: list[tuple[str, Raw]]) -> tuple[Base, list[Prob
         places=dict(found.places),
     )
     after = Base(new, dict(base.waiting), dict(base.held), dict(base.ended), base.seen)
-    problems: list[Problem] = []
+    wrong: list[str] = []
     for place, raw in changes:
-        document = _document(place, raw, problems)
+        document = _document(place, raw, wrong)
         if document is not None:
             for part in PARTS:
-                problems += [f"{place}: {said}" for said in part(after, document.spec, place)]
-    old = {*found.problems, *found.warnings}
+                wrong += [f"{place}: {said}" for said in part(after, document.spec, place)]
     compare(new)
-    problems += [said for said in new.problems if said not in old]
-    found.warnings += [said for said in new.warnings if said not in old]
+    new.problems = list(dict.fromkeys([*found.problems, *wrong, *new.problems]))
+    new.warnings = list(dict.fromkeys([*found.warnings, *new.warnings]))
     for name, held in list(after.held.items()):
         if held.site not in new.sites:
             after.waiting[name] = after.held.pop(name).job
-    return after, problems
+    return after
 
 
-def _document(place: str, raw: Raw, problems: list[Problem]) -> WhatIf | None:
+def _document(place: str, raw: Raw, problems: list[str]) -> WhatIf | None:
     if not is_bounded(raw):
         problems.append(f"{place}: WhatIf: it is too large; split it")
         return None
@@ -158,7 +155,7 @@ def _document(place: str, raw: Raw, problems: list[Problem]) -> WhatIf | None:
 # --- the parts of a change
 
 
-def _remove(base: Base, spec: WhatIfSpec, _: str) -> Iterator[Problem]:
+def _remove(base: Base, spec: WhatIfSpec, _: str) -> Iterator[str]:
     for i, gone in enumerate(spec.remove):
         objects = by_kind(base.found)[gone.kind]
         name = gone.full_name
@@ -168,7 +165,7 @@ def _remove(base: Base, spec: WhatIfSpec, _: str) -> Iterator[Problem]:
             _forget(base, name)
 
 
-def _apply(base: Base, spec: WhatIfSpec, place: str) -> Iterator[Problem]:
+def _apply(base: Base, spec: WhatIfSpec, place: str) -> Iterator[str]:
     scratch = Manifests()
     for i, raw in enumerate(spec.apply):
         if raw.get("apiVersion") != API_VERSION or raw.get("kind") not in MODELS:
@@ -187,7 +184,7 @@ def _apply(base: Base, spec: WhatIfSpec, place: str) -> Iterator[Problem]:
         base.waiting[name] = WaitingJob(name, job, account, youngest + 1)
 
 
-def _prices(base: Base, spec: WhatIfSpec, _: str) -> Iterator[Problem]:
+def _prices(base: Base, spec: WhatIfSpec, _: str) -> Iterator[str]:
     sites = base.found.sites
     for i, price in enumerate(spec.prices):
         if price.site is not None and price.site not in sites:
@@ -206,7 +203,7 @@ def _prices(base: Base, spec: WhatIfSpec, _: str) -> Iterator[Problem]:
             yield f'spec.prices.{i}.class: {where} {does} "{price.class_}"{_near(price.class_, offered)}'
 
 
-def _demand(base: Base, spec: WhatIfSpec, _: str) -> Iterator[Problem]:
+def _demand(base: Base, spec: WhatIfSpec, _: str) -> Iterator[str]:
     for i, demand in enumerate(spec.demand):
         names = [name for name, job in _planned(base) if _matches(base, job, demand.match)]
         if not names:
@@ -220,7 +217,7 @@ def _demand(base: Base, spec: WhatIfSpec, _: str) -> Iterator[Problem]:
             _multiply(base, name, (k + 1) * factor // MICRO - k * factor // MICRO)
 
 
-PARTS: tuple[Callable[[Base, WhatIfSpec, str], Iterator[Problem]], ...] = (_remove, _apply, _prices, _demand)
+PARTS: tuple[Callable[[Base, WhatIfSpec, str], Iterator[str]], ...] = (_remove, _apply, _prices, _demand)
 
 
 def _planned(base: Base) -> list[tuple[str, WaitingJob]]:

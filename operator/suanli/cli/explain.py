@@ -9,10 +9,10 @@ import typer
 from suanli.base.money import yuan_text
 from suanli.base.units import decimal_text
 from suanli.cli.base import Base, Files
-from suanli.cli.hub import base_from
 from suanli.cli.plan import job_told
 from suanli.cli.printing import BAD_INPUT, SOME_WAIT, Format, Now, Output, dump, fail, moment_ms, table, tell
 from suanli.cli.site import HubContext, HubKubeconfig
+from suanli.cli.start import begin_changed
 from suanli.placement.accept import WRONG
 from suanli.placement.advice import Advice, advise
 from suanli.placement.chain import STEPS, Chain, Way, chain
@@ -64,7 +64,7 @@ def explain(
     Exit codes: 0 the job has a place, 2 the input is wrong, 3 the job waits, 4 the hub refuses or cannot be reached.
     """
     at_ms = moment_ms(now)
-    base = base_from(files, kubeconfig, context, at_ms)
+    base = begin_changed(files, kubeconfig, context, at_ms)
     try:
         name = base.find(job)
     except ValueError as error:
@@ -174,6 +174,8 @@ def _others(story: Story, advice: Advice) -> str:
     if advice.displaced:
         first, count = story.others[advice.displaced[0]], len(advice.displaced)
         said.append(f"{first} waits instead" if count == 1 else f"{count} others wait instead, such as {first}")
+    if advice.admitted:
+        said.append(f"{len(advice.admitted)} {'other gets' if len(advice.admitted) == 1 else 'others get'} a place")
     if advice.others_pay:
         word = "more" if advice.others_pay > 0 else "less"
         said.append(f"others pay {yuan_text(abs(advice.others_pay))} {word}")
@@ -213,4 +215,5 @@ def _advice(story: Story, advice: Advice) -> dict[str, Any]:
         **({} if advice.saves is None else {"saves": str(advice.saves)}),
         "othersPay": str(advice.others_pay),
         "wouldWait": [story.others[uid] for uid in advice.displaced],
+        "wouldRun": [story.others[uid] for uid in advice.admitted],
     }

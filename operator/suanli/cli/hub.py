@@ -14,8 +14,8 @@ from suanli.base.conditions import find, readable
 from suanli.base.names import API_VERSION, GROUP, VERSION
 from suanli.base.units import duration_ms
 from suanli.base.untrusted import mapping, text
-from suanli.cli.base import Base, Seen, of_manifests
-from suanli.cli.manifests import Manifests, read
+from suanli.cli.base import Base, Seen
+from suanli.cli.manifests import Manifests
 from suanli.cli.site import administered, plain_errors
 from suanli.kube.client import Target
 from suanli.kube.local import load_target
@@ -26,12 +26,7 @@ from suanli.reconcile.state import JobEntry, Mirror
 PLACE = "the hub"
 
 
-def base_from(files: list[Path] | None, kubeconfig: Path | None, context: str | None, now_ms: int) -> Base:
-    """The base of these manifests; without any, that of the hub. Raises: typer.Exit when the hub cannot be read."""
-    return of_manifests(read(files)) if files else base_of_hub(kubeconfig, context, now_ms)
-
-
-def base_of_hub(kubeconfig: Path | None, context: str | None, now_ms: int) -> Base:
+def read_hub(kubeconfig: Path | None, context: str | None, now_ms: int) -> Base:
     """The hub of a kubeconfig. Raises: typer.Exit when it cannot be read."""
     with plain_errors():
         return base_of(asyncio.run(_mirror(load_target(kubeconfig, context))), now_ms)

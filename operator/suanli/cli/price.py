@@ -9,13 +9,13 @@ from suanli.api.site import ComputeUnit, SiteResource
 from suanli.base.clock import time_text
 from suanli.base.units import MICRO, decimal_text, micro
 from suanli.cli.base import Files
-from suanli.cli.hub import base_from
 from suanli.cli.printing import BAD_INPUT, Format, Now, Output, dump, moment_ms, table, tell
 from suanli.cli.site import HubContext, HubKubeconfig
+from suanli.cli.start import begin_changed
 from suanli.placement.difference import Place
 from suanli.placement.worth import Hour, Worth, worth_by_hour
 
-LEAST = 50.0  # micro-yuan: less is printed as nothing
+LEAST = 500.0  # micro-yuan: less is printed as nothing
 
 
 def price(
@@ -36,7 +36,7 @@ def price(
     Exit codes: 0 done, 2 the input is wrong (what can be read is priced all the same), 4 the hub refuses or cannot be reached.
     """
     at_ms = moment_ms(now)
-    base = base_from(files, kubeconfig, context, at_ms)
+    base = begin_changed(files, kubeconfig, context, at_ms)
     tell(base.found.problems, base.found.warnings)
     question = base.question(at_ms)
     held = {one.job.uid: one for one in base.held.values()}
@@ -84,10 +84,14 @@ def _print_hours(found: Sequence[Hour], offered: Offered) -> None:
     places = sorted({place for hour in found for place in hour.worth})
     if len(found) == 1 or not places:
         return
-    typer.echo("\nWorth of one unit by hour, with the jobs of now")
     rows: list[Sequence[str]] = [("SITE", "CLASS", "FROM: CNY AN HOUR")]
-    rows += [(*place, ", ".join(_runs(place, found, offered[place]))) for place in places]
-    table(rows, indent="  ")
+    for place in places:
+        runs = list(_runs(place, found, offered[place]))
+        if len(runs) > 1 or not runs[0].endswith(" 0"):
+            rows.append((*place, ", ".join(runs)))
+    if len(rows) > 1:
+        typer.echo("\nWorth of one unit by hour, with the jobs of now")
+        table(rows, indent="  ")
 
 
 def _runs(place: Place, found: Sequence[Hour], resource: SiteResource) -> Iterator[str]:

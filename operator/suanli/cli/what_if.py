@@ -1,5 +1,6 @@
 """`suanli what-if`: the production solver on a copy of the country with something changed, and what differs."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,15 @@ import typer
 from suanli.api.site import ComputeUnit
 from suanli.base.money import yuan_text
 from suanli.base.units import decimal_text
-from suanli.cli.base import Base, of_manifests
+from suanli.cli.base import Base
 from suanli.cli.change import changed
-from suanli.cli.hub import base_of_hub
-from suanli.cli.manifests import Manifests, read
 from suanli.cli.printing import BAD_INPUT, SOME_WAIT, Format, Now, Output, dump, fail, moment_ms, table, tell
 from suanli.cli.site import HubContext, HubKubeconfig
+from suanli.cli.start import begin
 from suanli.placement.accept import WRONG
 from suanli.placement.difference import Difference, Place, Use, compare, placed_by_tier, use
 from suanli.placement.question import Answered
+from suanli.placement.snapshot import Decision
 
 MOST_LISTED = 20
 
@@ -86,33 +87,26 @@ def what_if(
     3 some jobs wait after the change, 4 the hub refuses or cannot be reached.
     """
     at_ms = moment_ms(now)
-    found = read(files)
-    changes = found.changes
+    base, changes = begin(files, kubeconfig, context, at_ms)
     if not changes:
-        tell(found.problems, found.warnings)
+        tell(base.found.problems, base.found.warnings)
         raise fail("no document of kind WhatIf is in what -f names; docs/planning.md shows one")
-    broken = found.problems if not _is_country(found) else []
-    base = of_manifests(found) if _is_country(found) else base_of_hub(kubeconfig, context, at_ms)
-    after, wrong = changed(base, changes)
+    after = changed(base, changes)
     compared = _compared(base, after, at_ms)
+    problems, warnings = after.found.problems, after.found.warnings
     for name, job in base.waiting.items():
         decision = compared.before.plan.decisions[job.uid]
         if decision.reason in WRONG:
-            base.found.problems.append(base.found.says("ComputeJob", name, decision.message))
-    problems = [*broken, *base.found.problems, *wrong]
-    tell(problems, base.found.warnings)
+            problems.append(base.found.says("ComputeJob", name, decision.message))
+    tell(problems, warnings)
     if output is Output.TABLE:
         _print(compared)
     else:
-        dump({**_whole(compared), "problems": problems, "warnings": base.found.warnings}, output)
+        dump({**_whole(compared), "problems": problems, "warnings": warnings}, output)
     if problems:
         raise typer.Exit(BAD_INPUT)
     if any(compared.after.place_of(uid) is None for uid in compared.after.jobs):
         raise typer.Exit(SOME_WAIT)
-
-
-def _is_country(found: Manifests) -> bool:
-    return bool(found.places)
 
 
 def _compared(before: Base, after: Base, at_ms: int) -> Comparison:
@@ -145,14 +139,15 @@ def _print(compared: Comparison) -> None:
 
 def _print_jobs(compared: Comparison) -> None:
     d, decisions, names = compared.difference, compared.after.plan.decisions, compared.names
-    _listed("Jobs that move", ("FROM", "TO", "JOBS"), [(_at(a), _at(b), str(n)) for (a, b), n in d.moved.items()])
-    waiting = [(names[uid], str(decisions[uid].reason), decisions[uid].message) for uid in d.newly_waiting]
-    _listed("Jobs that wait now", ("JOB", "REASON", "WHY"), waiting)
+    moved = [(_at(a), _at(b), str(n)) for (a, b), n in d.moved.items()]
+    _listed("Jobs that move", ("FROM", "TO", "JOBS"), moved)
+    waiting = [*d.newly_waiting, *(uid for uid in d.came if compared.after.place_of(uid) is None)]
+    told = [(names[uid], str(decisions[uid].reason), decisions[uid].message) for uid in waiting]
+    _listed("Jobs that wait now", ("JOB", "REASON", "WHY"), told)
     placed = [(names[uid], _at(compared.after.place_of(uid))) for uid in d.newly_placed]
     _listed("Jobs that wait no longer", ("JOB", "PLACE"), placed)
-    came = [(names[uid], _at(compared.after.place_of(uid))) for uid in d.came]
-    _listed("Jobs that are new", ("JOB", "PLACE"), came)
-    _listed("Jobs that are no more", ("JOB", "PLACE"), [(names[u], _at(compared.before.place_of(u))) for u in d.went])
+    _listed("Jobs that are new", ("PLACE", "JOBS"), _by_place(compared.after, d.came))
+    _listed("Jobs that are no more", ("PLACE", "JOBS"), _by_place(compared.before, d.went))
     typer.echo(f"\nUnchanged: {d.same_place} jobs keep their place, {d.still_wait} still wait" + _no_change(d))
 
 
@@ -160,12 +155,20 @@ def _no_change(difference: Difference) -> str:
     return "; the change moves nothing" if difference.nothing else ""
 
 
+def _by_place(answered: Answered, uids: Sequence[str]) -> list[tuple[str, str]]:
+    counts = Counter(_at(answered.place_of(uid)) for uid in uids)
+    return [(place, str(count)) for place, count in counts.most_common()]
+
+
 def _listed(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    if rows:
-        typer.echo(f"\n{title}: {len(rows)}" if head[-1] != "JOBS" else f"\n{title}")
-        table([head, *rows[:MOST_LISTED]], right=[2] if head[-1] == "JOBS" else [], indent="  ")
-        if len(rows) > MOST_LISTED:
-            typer.echo(f"  and {len(rows) - MOST_LISTED} more; -o json lists all")
+    if not rows:
+        return
+    counts = head[-1] == "JOBS"
+    total = sum(int(row[-1]) for row in rows) if counts else len(rows)
+    typer.echo(f"\n{title}: {total}")
+    table([head, *rows[:MOST_LISTED]], right=[len(head) - 1] if counts else [], indent="  ")
+    if len(rows) > MOST_LISTED:
+        typer.echo(f"  and {len(rows) - MOST_LISTED} more; -o json lists all")
 
 
 def _print_use(before: Mapping[Place, Use], after: Mapping[Place, Use]) -> None:
@@ -220,18 +223,19 @@ def _whole(compared: Comparison) -> dict[str, Any]:
             for t in sorted({*tiers[0], *tiers[1]})
         ],
         "moved": [{"from": _place(a), "to": _place(b), "jobs": n} for (a, b), n in d.moved.items()],
-        "newlyWaiting": [
-            {"job": names[uid], "reason": str(decisions[uid].reason), "message": decisions[uid].message}
-            for uid in d.newly_waiting
-        ],
+        "newlyWaiting": [{"job": names[uid], **_why(decisions[uid])} for uid in d.newly_waiting],
         "newlyPlaced": [{"job": names[uid], **_place(compared.after.place_of(uid))} for uid in d.newly_placed],
-        "new": [{"job": names[uid], **_place(compared.after.place_of(uid))} for uid in d.came],
+        "new": [{"job": names[uid], **_place(compared.after.place_of(uid)), **_why(decisions[uid])} for uid in d.came],
         "gone": [{"job": names[uid], **_place(compared.before.place_of(uid))} for uid in d.went],
         "unchanged": {"samePlace": d.same_place, "stillWait": d.still_wait},
         "use": [
             {**_place(p), "before": _use(before.get(p)), "after": _use(after.get(p))} for p in sorted({*before, *after})
         ],
     }
+
+
+def _why(decision: Decision) -> dict[str, str]:
+    return {"reason": str(decision.reason), "message": decision.message}
 
 
 def _count(of: tuple[int, int] | None) -> dict[str, int]:

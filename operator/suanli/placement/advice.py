@@ -39,8 +39,8 @@ class Advice:
     """A change that helps, and what the production solver does with it.
 
     Units: micro-yuan. `paid` for the expected run then; `saves` against now, None where the job waits now; `total` is what the
-    plan compares; `others_pay` is how much more all other jobs that run then pay. `displaced` are the UIDs of jobs that have a
-    place now and would wait then.
+    plan compares; `others_pay` is how much more all other jobs that run then pay. `displaced` and `admitted` are the UIDs of others
+    that would wait then and have a place now, and the other way round.
     """
 
     change: Change
@@ -51,6 +51,7 @@ class Advice:
     saves: int | None
     others_pay: int
     displaced: tuple[str, ...]
+    admitted: tuple[str, ...]
 
 
 class Trial:
@@ -93,7 +94,7 @@ class Trial:
 
     def tried(self, change: Change) -> Advice | None:
         """What the solver says of the change; None if that is no help."""
-        plan = self.question.with_job(change.job).plan(self._plan.prices)
+        plan = self.question.with_job(change.job).plan()
         then = plan.decisions[change.job.uid]
         if then.site is None or then.class_ is None or (not self.waits and _paid(then) >= self._paid):
             return None
@@ -106,9 +107,8 @@ class Trial:
             total=int(cost.total) if cost else 0,
             saves=None if self.waits else self._paid - _paid(then),
             others_pay=self._others_paid(plan) - self._others_now,
-            displaced=tuple(
-                uid for uid, d in self._plan.decisions.items() if d.site and plan.decisions[uid].site is None
-            ),
+            displaced=self._lose(self._plan, plan),
+            admitted=self._lose(plan, self._plan),
         )
 
     def least(self, values: Sequence[V], change: Callable[[V], Change]) -> Iterator[Advice]:
@@ -126,6 +126,11 @@ class Trial:
                 low = middle + 1
         if found is not None:
             yield found
+
+    def _lose(self, one: Plan, other: Plan) -> tuple[str, ...]:
+        """Other jobs that have a place in one plan only."""
+        placed = (uid for uid, decision in one.decisions.items() if decision.site and uid != self.job.uid)
+        return tuple(uid for uid in placed if other.decisions[uid].site is None)
 
     def _placed(self, change: Change) -> Advice | None:
         """The same, unless it is plain that the job cannot be placed so either."""
