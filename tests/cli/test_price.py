@@ -23,12 +23,12 @@ def test_the_table(put: Put) -> None:
     assert (ran.code, ran.err) == (DONE, "")
     lines = ran.lines
     assert lines[0] == "2026-01-31T08:00:00Z: 40 jobs run, 0 wait for room; CNY an hour"
-    assert lines[1] == "SITE CLASS UNIT LIST WORTH ONE CORE ONE GIB MEAN RUN WAITING"
+    assert lines[1] == "SITE CLASS UNIT LIST WORTH ONE CORE ONE GIB RUN WAITING"
     site, class_, unit, price, worth, run = lines[2].split()
     assert (site, class_, unit, price, run) == ("one", "gpu", "card", "1.0000", "1.5h")
     assert float(worth) == pytest.approx(2, rel=0.05)
     assert lines[3] == "At 1 of 2 classes at sites nothing is scarce: one more unit is worth nothing."
-    assert lines[5:7] == ["Worth of one unit by hour, with the jobs of now", "SITE CLASS FROM: CNY AN HOUR"]
+    assert lines[5:7] == ["Worth of one unit by hour, with the jobs of now", "SITE CLASS FROM (UTC): CNY AN HOUR"]
     assert lines[7] == f"one gpu 08:00 {worth}, 10:00 0"
 
 
@@ -39,11 +39,11 @@ def test_all_outputs_say_the_same(put: Put) -> None:
     assert [hour["from"] for hour in told["hours"]] == [f"2026-01-31T{h:02}:00:00Z" for h in (8, 9, 10)]
     assert [len(hour["worth"]) for hour in told["hours"]] == [1, 1, 0]
     first = told["hours"][0]["worth"][0]
-    assert {key: first[key] for key in ("site", "class", "unit", "meanRunHours", "waiting")} == {
+    assert {key: first[key] for key in ("site", "class", "unit", "runHours", "waiting")} == {
         "site": "one",
         "class": "gpu",
         "unit": "Card",
-        "meanRunHours": "1.500000",
+        "runHours": "1.500000",
         "waiting": 0,
     }
     assert float(first["perUnit"]) == pytest.approx(2, rel=0.05)

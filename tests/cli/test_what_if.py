@@ -68,7 +68,7 @@ def test_a_lost_site(put: Put) -> None:
     ]
     assert [w["job"] for w in told["newlyWaiting"]] == ["default/b"]
     assert told["unchanged"] == {"samePlace": 0, "stillWait": 1}
-    assert told["tiers"] == [{"tier": "any", "before": {"placed": 2, "jobs": 3}, "after": {"placed": 1, "jobs": 3}}]
+    assert told["figures"][-1] == {"name": "placed of tier any", "before": "2 of 3", "after": "1 of 3"}
     assert {use["site"]: use["after"] and use["after"]["held"] for use in told["use"]} == {"one": None, "two": "8"}
 
 

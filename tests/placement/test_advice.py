@@ -128,11 +128,14 @@ def test_what_it_makes_others_pay_is_told() -> None:
     assert (advice.site, advice.paid, advice.others_pay) == ("fair", 3_000_000, 48_000_000)
 
 
-def test_the_earliest_deadline_that_can_be_kept() -> None:
+def test_a_deadline_that_can_be_kept() -> None:
     job = a_job(timing={"expectedDuration": "2h", "deadline": "2026-01-31T09:00:00Z"})
     (advice,) = told(job, [a_site()])
     assert advice.change.field == "timing.deadline"
     assert advice.change.after == "2026-01-31T10:00:00Z"
+    assert told(a_job(cards=9, timing={"expectedDuration": "2h", "deadline": "2026-01-31T09:00:00Z"}), [a_site()]) == ()
+    past = a_job(timing={"expectedDuration": "8760h", "deadline": "2020-01-31T09:00:00Z"})
+    assert told(past, [a_site()])[0].change.after == "2027-01-31T08:00:00Z"
 
 
 def test_the_lowest_priority_that_is_enough_and_who_waits_instead() -> None:

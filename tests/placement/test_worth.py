@@ -49,14 +49,16 @@ def test_it_is_what_one_more_unit_saves_an_hour(hours: int, each: int) -> None:
     assert worth.gib == pytest.approx(0, abs=1_000)
 
 
-def test_with_runs_of_all_lengths_it_is_that_of_a_mean_hour() -> None:
+def test_with_runs_of_all_lengths_it_is_that_of_an_hour_at_the_margin() -> None:
+    """An hour saves 2 CNY whoever runs; the long runs go first, so that 3 h and 2 h are at the margin, 1 h and 4 h are not."""
     jobs = [a_job(f"job-{i}", timing={"expectedDuration": f"{1 + i % 4}h"}) for i in range(40)]
     worth = now(jobs, [scarce(20), ample()]).worth[SCARCE]
-    assert worth.hours == pytest.approx(3.5)  # the longest runs save most and go first: ten of 4 h and ten of 3 h
     one_more = [Question(*a_world(jobs, [scarce(cards), ample()]).question).plan() for cards in (20, 21)]
     saved = cost(one_more[0]) - cost(one_more[1])
     assert saved == 4_000_000  # the next one is of 2 h
+    assert 2 <= worth.hours <= 3
     assert saved * 0.95 <= worth.unit * worth.hours <= 6_000_000 * 1.05
+    assert worth.unit == pytest.approx(2_000_000, rel=0.26)
 
 
 @pytest.mark.parametrize(("cores", "memory_gib", "binds"), [(20, 10_000, "core"), (1_000, 20, "gib")])

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from suanli.base.money import yuan_text
+from suanli.base.reasons import Reason
 from suanli.base.units import decimal_text
 from suanli.cli.base import Base, Files
 from suanli.cli.plan import job_told
@@ -140,9 +141,8 @@ def _print_ways(story: Story) -> None:
 def _note(story: Story, way: Way) -> str:
     if way is story.chosen:
         return "chosen"
-    if story.chosen is None or way.total < story.chosen.total:
-        return "needed by other jobs"
-    return ""
+    cheaper = story.chosen is not None and way.total < story.chosen.total
+    return "needed by other jobs" if cheaper or story.decision.reason is Reason.WAITING_FOR_CAPACITY else ""
 
 
 def _print_fallen(story: Story) -> None:

@@ -55,28 +55,24 @@ Offered = Mapping[Place, SiteResource]
 
 def _print(found: Sequence[Hour], offered: Offered) -> None:
     first = found[0]
-    rows: list[Sequence[str]] = [
-        ("SITE", "CLASS", "UNIT", "LIST", "WORTH", "ONE CORE", "ONE GIB", "MEAN RUN", "WAITING")
-    ]
+    rows: list[Sequence[str]] = [("SITE", "CLASS", "UNIT", "LIST", "WORTH", "ONE CORE", "ONE GIB", "RUN", "WAITING")]
     for place, worth in first.worth.items():
         resource = offered[place]
         unit, core, gib = _texts(worth, resource)
+        if unit == "0" and not (core or gib or worth.waiting):
+            continue
         run = f"{decimal_text(round(worth.hours * 10), 10, 1)}h"
         list_price = decimal_text(micro(resource.list_price), places=4)
         rows.append((*place, resource.unit.lower(), list_price, unit, core, gib, run, str(worth.waiting or "")))
     typer.echo(f"{time_text(first.at_ms)}: {first.running} jobs run, {first.waiting} wait for room; CNY an hour")
     if len(rows) > 1:
         table(rows, right=range(3, 9), indent="  ")
-    _print_rest(first, offered)
-    _print_hours(found, offered)
-
-
-def _print_rest(first: Hour, offered: Offered) -> None:
-    rest = len(offered) - len(first.worth)
+    rest = len(offered) - len(rows) + 1
     if not offered:
         typer.echo("There is no class at any site.")
     elif rest:
         typer.echo(f"At {rest} of {len(offered)} classes at sites nothing is scarce: one more unit is worth nothing.")
+    _print_hours(found, offered)
 
 
 def _print_hours(found: Sequence[Hour], offered: Offered) -> None:
@@ -84,7 +80,7 @@ def _print_hours(found: Sequence[Hour], offered: Offered) -> None:
     places = sorted({place for hour in found for place in hour.worth})
     if len(found) == 1 or not places:
         return
-    rows: list[Sequence[str]] = [("SITE", "CLASS", "FROM: CNY AN HOUR")]
+    rows: list[Sequence[str]] = [("SITE", "CLASS", "FROM (UTC): CNY AN HOUR")]
     for place in places:
         runs = list(_runs(place, found, offered[place]))
         if len(runs) > 1 or not runs[0].endswith(" 0"):
@@ -130,7 +126,7 @@ def _whole(found: Sequence[Hour], offered: Offered) -> dict[str, Any]:
                         "perUnit": _exact(worth.unit),
                         **({} if worth.core is None else {"perCore": _exact(worth.core)}),
                         "perGib": _exact(worth.gib),
-                        "meanRunHours": decimal_text(round(worth.hours * MICRO)),
+                        "runHours": decimal_text(round(worth.hours * MICRO)),
                         "waiting": worth.waiting,
                     }
                     for place, worth in hour.worth.items()

@@ -1,7 +1,7 @@
 """`suanli what-if`: the production solver on a copy of the country with something changed, and what differs."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,31 +26,41 @@ MOST_LISTED = 20
 
 @dataclass(frozen=True)
 class Figure:
-    """One number of a plan, before and after; `text` writes it for people."""
+    """One number of a plan, and how it is written for people; `says` stands beside it."""
 
     name: str
-    of: Callable[[Answered], int]
+    value: int
     text: Callable[[int], str] = str
+    says: str = ""
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"{self.text(self.value)}{self.says}"
 
 
-def _placed(answered: Answered) -> int:
-    return sum(answered.place_of(uid) is not None for uid in answered.jobs)
-
-
-def _total(answered: Answered) -> int:
-    """Without the jobs that have their place already: nobody compares them any more."""
+def of_plan(answered: Answered) -> Iterator[Figure]:
+    """How many jobs have a place, and what that costs. Weights count for jobs that are being planned, not for those that run."""
+    placed = sum(answered.place_of(uid) is not None for uid in answered.jobs)
     costs = (decision.placement.cost for decision in answered.plan.decisions.values())
-    return sum(int(cost.total) for cost in costs if cost)
+    yield Figure("jobs with a place", placed)
+    yield Figure("jobs that wait", len(answered.jobs) - placed)
+    yield Figure("to be paid, CNY", sum(map(answered.paid, answered.jobs)), yuan_text)
+    yield Figure("with policy weights, CNY", sum(int(cost.total) for cost in costs if cost), yuan_text)
+    yield Figure("proven gap, %", answered.plan.gap_ppm, lambda ppm: decimal_text(ppm, 10_000, 4))
 
 
-# Each row is one line of the comparison; figures that a regulator reads go in here as well.
-FIGURES: tuple[Figure, ...] = (
-    Figure("jobs with a place", _placed),
-    Figure("jobs that wait", lambda answered: len(answered.jobs) - _placed(answered)),
-    Figure("to be paid, CNY", lambda answered: sum(map(answered.paid, answered.jobs)), yuan_text),
-    Figure("with policy weights, CNY", _total, yuan_text),
-    Figure("proven gap, %", lambda answered: answered.plan.gap_ppm, lambda ppm: decimal_text(ppm, 10_000, 4)),
-)
+def of_tiers(answered: Answered) -> Iterator[Figure]:
+    """Who has a place, by tier. A place is always within the job's tier."""
+    for tier, (placed, jobs) in placed_by_tier(answered).items():
+        yield Figure(f"placed of tier {tier}", placed, says=f" of {jobs}")
+
+
+# Each row gives some lines of the comparison; the figures that a regulator reads go in here as one more row.
+FIGURES: tuple[Callable[[Answered], Iterator[Figure]], ...] = (of_plan, of_tiers)
+
+
+def _figures(answered: Answered) -> Mapping[str, Figure]:
+    return {figure.name: figure for kind in FIGURES for figure in kind(answered)}
 
 
 @dataclass(frozen=True)
@@ -125,13 +135,11 @@ def _answered(base: Base, at_ms: int) -> Answered:
 
 def _print(compared: Comparison) -> None:
     rows = [("", "BEFORE", "AFTER", "CHANGE")]
-    for figure in FIGURES:
-        old, new = figure.of(compared.before), figure.of(compared.after)
-        rows.append((figure.name, figure.text(old), figure.text(new), _signed(new - old, figure.text)))
-    tiers = placed_by_tier(compared.before), placed_by_tier(compared.after)
-    for tier in sorted({*tiers[0], *tiers[1]}):
-        (old, of_old), (new, of_new) = tiers[0].get(tier, (0, 0)), tiers[1].get(tier, (0, 0))
-        rows.append((f"placed of tier {tier}", f"{old} of {of_old}", f"{new} of {of_new}", _signed(new - old, str)))
+    before, after = _figures(compared.before), _figures(compared.after)
+    for name in {**before, **after}:
+        old, new = before.get(name), after.get(name)
+        change = _signed(new.value - old.value, new.text) if old and new else ""
+        rows.append((name, str(old or "-"), str(new or "-"), change))
     table(rows, right=[1, 2, 3])
     _print_jobs(compared)
     _print_use(use(compared.before), use(compared.after))
@@ -212,15 +220,11 @@ def _signed(value: int, text: Callable[[int], str]) -> str:
 def _whole(compared: Comparison) -> dict[str, Any]:
     d, names, decisions = compared.difference, compared.names, compared.after.plan.decisions
     before, after = use(compared.before), use(compared.after)
-    tiers = placed_by_tier(compared.before), placed_by_tier(compared.after)
+    figures = _figures(compared.before), _figures(compared.after)
     return {
         "figures": [
-            {"name": f.name, "before": f.text(f.of(compared.before)), "after": f.text(f.of(compared.after))}
-            for f in FIGURES
-        ],
-        "tiers": [
-            {"tier": t, "before": _count(tiers[0].get(t)), "after": _count(tiers[1].get(t))}
-            for t in sorted({*tiers[0], *tiers[1]})
+            {"name": name, "before": _text(figures[0].get(name)), "after": _text(figures[1].get(name))}
+            for name in {**figures[0], **figures[1]}
         ],
         "moved": [{"from": _place(a), "to": _place(b), "jobs": n} for (a, b), n in d.moved.items()],
         "newlyWaiting": [{"job": names[uid], **_why(decisions[uid])} for uid in d.newly_waiting],
@@ -238,9 +242,8 @@ def _why(decision: Decision) -> dict[str, str]:
     return {"reason": str(decision.reason), "message": decision.message}
 
 
-def _count(of: tuple[int, int] | None) -> dict[str, int]:
-    placed, jobs = of or (0, 0)
-    return {"placed": placed, "jobs": jobs}
+def _text(figure: Figure | None) -> str | None:
+    return None if figure is None else str(figure)
 
 
 def _place(place: Place | None) -> dict[str, str | None]:

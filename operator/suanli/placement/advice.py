@@ -3,6 +3,7 @@
 Each row of KINDS makes changes of one kind. Only what helps is told; what a change does to other jobs is told with it.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,8 +11,8 @@ from typing import Any, TypeVar
 
 from suanli.api.job import Latency
 from suanli.api.site import ComputeUnit
-from suanli.base.clock import time_text
-from suanli.base.units import duration_ms, duration_text, duration_us
+from suanli.base.clock import parse_time_ms, time_text
+from suanli.base.units import duration_text, duration_us
 from suanli.placement.batch import FOREVER_US, bound_us
 from suanli.placement.chain import Way, chain
 from suanli.placement.question import Question
@@ -21,6 +22,8 @@ V = TypeVar("V")
 MOST_PRIORITY = 1_000_000
 MOST_CLASSES = 8
 MOST_DIGITS = 15  # of limits.maxCost
+LONGEST_S = 2 * 366 * 86_400  # no run is expected to last longer than a year
+SOONEST_S = 60
 NONE = "none"
 
 
@@ -175,14 +178,28 @@ def cost_limit(trial: Trial) -> Iterator[Advice]:
 
 
 def deadline(trial: Trial) -> Iterator[Advice]:
-    """The earliest deadline that can be kept: the expected run begins now, or once its data are there."""
+    """A deadline that is enough: the earliest at which some way is open, or, if that one is taken, a little later."""
     timing = trial.job.job.spec.timing
     if not trial.waits or timing.deadline is None:
         return
-    free = _with(trial.job, timing=timing.model_copy(update={"deadline": None}))
-    ends_ms = trial.question.now_ms + duration_ms(timing.expected_duration)
-    enough = {ends_ms} | {ends_ms + way.transfer_ms for way in trial.ways(free) if way.transfer_ms}
-    yield from trial.least(sorted(enough), lambda ms: _due(trial.job, time_text(ms + 999)))
+    before_s = parse_time_ms(timing.deadline) // 1_000
+    latest_s = max(before_s, trial.question.now_ms // 1_000) + LONGEST_S
+
+    def due(at_s: int) -> Change:
+        return _due(trial.job, time_text(at_s * 1_000))
+
+    ways = len(trial.ways(due(latest_s).job))
+    if ways <= len(trial.ways(trial.job)):
+        return
+    first_s = (
+        before_s
+        + 1
+        + bisect_left(range(before_s + 1, latest_s), True, key=lambda at_s: len(trial.ways(due(at_s).job)) > 0)
+    )
+    enough = [first_s]
+    while len(trial.ways(due(enough[-1]).job)) < ways:
+        enough.append(min(latest_s, first_s + (SOONEST_S << len(enough) - 1)))
+    yield from trial.least(enough, due)
 
 
 def higher_priority(trial: Trial) -> Iterator[Advice]:

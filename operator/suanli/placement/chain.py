@@ -11,7 +11,7 @@ from suanli.placement.accept import refusals
 from suanli.placement.batch import make_batch
 from suanli.placement.filters import FILTERS, sift
 from suanli.placement.question import Question
-from suanli.placement.scores import score, transfer_ms
+from suanli.placement.scores import score
 from suanli.placement.snapshot import WaitingJob
 
 
@@ -26,7 +26,6 @@ class Way:
     class_: str
     lines: Mapping[str, int]
     paid: int
-    transfer_ms: int | None
 
     @property
     def total(self) -> int:
@@ -69,9 +68,7 @@ def chain(question: Question, job: WaitingJob) -> Chain:
         s = int(batch.site_p[p])
         lines = {name: int(line[0, p]) for name, line in costs.lines.items()} | {"total": int(total_p[p])}
         class_ = batch.pools[p].resource.class_
-        ways.append(
-            Way(batch.sites[s].site.metadata.name, class_, lines, math.ceil(paid_p[p]), transfer_ms(batch, 0, s))
-        )
+        ways.append(Way(batch.sites[s].site.metadata.name, class_, lines, math.ceil(paid_p[p])))
     fallen = []
     for s, view in enumerate(batch.sites):
         reason = sieve.reason(0, s)

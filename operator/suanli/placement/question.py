@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from suanli.base.units import MS_PER_HOUR, duration_ms
 from suanli.placement.snapshot import Country, Plan, Prices, SiteView, WaitingJob
 from suanli.placement.solve import place
 
@@ -73,8 +72,3 @@ class Answered:
             return self.held[uid].paid_micro_yuan or 0
         estimate = self.plan.decisions[uid].estimate
         return int(estimate.cost) if estimate and estimate.cost else 0
-
-
-def hours_of(job: WaitingJob) -> float:
-    """How long it is expected to run."""
-    return duration_ms(job.job.spec.timing.expected_duration) / MS_PER_HOUR

@@ -1,13 +1,14 @@
 """What one more unit of a class is worth at a site, by hour.
 
-The plan's Lagrange multipliers say what the jobs that run would save, in micro-yuan for their whole expected runs, if a pool
-had one unit more. One more unit serves one run after the other, so the worth of an hour is that saving divided by the hours
-of the runs that fill the pool: their mean, each weighted with the units that it holds. It is a price at the margin, of units
-that can be had one by one: a gang of eight cards gains nothing from the first seven.
+The plan's Lagrange multipliers say what the jobs that run would save, in micro-yuan for whole expected runs, if a pool had one
+unit more. A unit serves one run after the other, so the worth of an hour is that saving divided by the hours of the runs at
+the margin: of those jobs for which the pool, at its price, is most nearly as good as their next best place; the mean, where
+there are several, each weighted with the units that it holds. It is a price of units that can be had one by one: a gang of
+eight cards gains nothing from the first seven.
 
 Money here is what the plan compares: policy's weights and its price of carbon are in it. A job that waits has no price in it,
-so the multipliers are those of the jobs that find a place, and how many wait for a pool is told beside its price: for them
-one more unit is worth more.
+since nobody says what it is worth to its user: the multipliers are those of the jobs that find a place, and how many wait for
+a pool is told beside its price: for them one more unit is worth more.
 
 The prices of a later hour are those of a plan that is made then, for today's jobs that are not over by then: who found a place
 runs for its expected time and keeps its right to one, who waits gets one when there is room, who is not to start before an
@@ -18,27 +19,31 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from suanli.api.site import ComputeUnit
 from suanli.base.reasons import Reason
 from suanli.base.units import MS_PER_HOUR, duration_ms
 from suanli.placement.batch import make_batch
-from suanli.placement.difference import Place, units_of
+from suanli.placement.difference import Place
 from suanli.placement.filters import sift
-from suanli.placement.question import Held, Question, hours_of
+from suanli.placement.question import Held, Question
 from suanli.placement.scores import score
 from suanli.placement.snapshot import ClassRoom, Plan, WaitingJob
 
 GIB = 1 << 30
 CORE_MILLI = 1_000
 MOST_PRIORITY = 1_000_000
+NEARLY = 0.05  # shares of the price within which jobs are at the margin alike
+NOTHING = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Worth:
     """What one more unit, core, or GiB of memory is worth for an hour at one place.
 
-    Units: micro-yuan an hour. `hours` is the mean expected run of the jobs that fill the place; `waiting` counts jobs that wait
-    and could run there. For a class counted in cores `unit` is a core and `core` is None.
+    Units: micro-yuan an hour. `hours` is the expected run of the jobs at the margin; `waiting` counts jobs that wait and could
+    run there. For a class counted in cores `unit` is a core and `core` is None.
     """
 
     unit: float
@@ -93,9 +98,9 @@ def _hour(question: Question, plan: Plan) -> Hour:
     if waits:
         plan = question._replace(waiting=placed).plan()  # cold: prices that made others wait would stay too high
     scarce, waiting = plan.prices.by_pool, _waiting_at(question, waits)
-    hours = _mean_hours(question, placed, plan)
+    hours = _margin_hours(question, placed, plan)
     found = {
-        place: _worth(question, place, scarce.get(place, (0.0, 0.0, 0.0, 0.0)), hours.get(place, 1.0), waiting[place])
+        place: _worth(question, place, scarce.get(place, NOTHING), hours.get(place, 1.0), waiting[place])
         for place in sorted({*scarce, *waiting})
     }
     return Hour(question.now_ms, found, len(placed), len(waits))
@@ -119,20 +124,28 @@ def _unit(question: Question, place: Place) -> ComputeUnit:
     return next(r.unit for r in resources if r.class_ == place[1])
 
 
-def _mean_hours(question: Question, placed: list[WaitingJob], plan: Plan) -> Mapping[Place, float]:
-    """The mean expected run of the jobs in every pool, each weighted with its units."""
-    held: dict[Place, float] = defaultdict(float)
-    unit_hours: dict[Place, float] = defaultdict(float)
-    units = {(view.site.metadata.name, r.class_): r.unit for view in question.sites for r in view.site.spec.resources}
-    for job in placed:
-        decision = plan.decisions[job.uid]
-        if decision.site is None or decision.class_ is None:
-            continue
-        place = decision.site, decision.class_
-        count = units_of(job, units[place])
-        held[place] += count
-        unit_hours[place] += count * hours_of(job)
-    return {place: unit_hours[place] / count for place, count in held.items() if count}
+def _margin_hours(question: Question, placed: list[WaitingJob], plan: Plan) -> Mapping[Place, float]:
+    """The expected run of the jobs at the margin of every pool that has a price."""
+    if not plan.prices.by_pool:
+        return {}
+    batch = make_batch(placed, question.sites, question.country, question.now_ms)
+    costs = score(batch)
+    allowed_rp = sift(batch, costs).allowed_rp
+    places = [(batch.sites[pool.site].site.metadata.name, pool.resource.class_) for pool in batch.pools]
+    price_pk = np.array([plan.prices.by_pool.get(place, NOTHING) for place in places])
+    toll_rp = (batch.need_rk * batch.tasks_r[:, None]).astype(float) @ price_pk.T
+    whole_rp = np.where(allowed_rp, costs.total_rp + toll_rp, np.inf)
+    weight_r = np.array([len(row.jobs) for row in batch.rows]) * batch.tasks_r
+    found = {}
+    for p in np.flatnonzero(price_pk.any(axis=1)).tolist():
+        elsewhere_r = np.delete(whole_rp, p, axis=1).min(axis=1, initial=np.inf)
+        rows = np.flatnonzero(allowed_rp[:, p] & (toll_rp[:, p] > 0) & np.isfinite(elsewhere_r))
+        if len(rows):
+            off = np.abs(elsewhere_r[rows] - whole_rp[rows, p]) / toll_rp[rows, p]
+            rows = rows[off <= off.min() + NEARLY]
+            hours = np.average(batch.duration_ms_r[rows] / MS_PER_HOUR, weights=weight_r[rows])
+            found[places[p]] = float(hours)
+    return found
 
 
 def _waiting_at(question: Question, waits: list[WaitingJob]) -> Mapping[Place, int]:
