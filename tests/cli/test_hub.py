@@ -16,7 +16,7 @@ from serving import serving
 from suanli.base.clock import parse_time_ms
 from suanli.cli.hub import base_of
 from suanli.reconcile.state import Mirror
-from worlds import NOW_MS, Raw
+from worlds import NOW_MS, Raw, raw
 
 GIB = 1 << 30
 NEWER = "2026-03-02T08:00:00Z"
@@ -49,7 +49,8 @@ def a_job(name: str, at: str = "", *, cards: int = 8, status: Raw | None = None,
     job["metadata"] |= {"creationTimestamp": T0 if at else NEWER, "uid": f"uid-{name}"}
     if at:
         assignment = {"site": at, "epoch": 1, "class": "gpu", "time": T0}
-        status = {"assignment": assignment, "startedAt": T0, "estimate": {"cost": "8000000"}, "conditions": []}
+        status = {"assignment": assignment, "startedAt": T0, "estimate": {"cost": "8000000"}}
+        status["conditions"] = [a_condition("Placed", message=f"{at}: 8.00 CNY then")]
     return {**job, "status": status} if status is not None else job
 
 
@@ -63,8 +64,8 @@ def hub() -> Iterator[FakeApiServer]:
 
 
 def fill(hub: FakeApiServer, *objects: Raw) -> None:
-    for raw in objects:
-        hub.put(raw)
+    for one in objects:
+        hub.put(one)
 
 
 def at(hub: FakeApiServer, folder: Path) -> tuple[str, Path]:
@@ -88,8 +89,14 @@ def test_a_job_that_has_its_place_is_planned_anew_beside_it(hub: FakeApiServer, 
     fill(hub, a_site("one", units=8), a_site("two", "3"), a_job("ran", "one"))
     ran = Explained("ran", *at(hub, tmp_path))
     assert (ran.code, ran.err) == (DONE, "")
-    assert ran.lines[0] == "team/ran: it has its place at one (gpu); planned anew now, that would be one (gpu)"
-    assert "stands" in Explained("ran", *at(hub, tmp_path), "-o", "json").json
+    assert ran.lines[:4] == [
+        "team/ran has its place: one (gpu)",
+        "one: 8.00 CNY then",
+        "Planned anew now, beside the others:",
+        "team/ran: one (gpu)",
+    ]
+    told = Explained("ran", *at(hub, tmp_path), "-o", "json").json
+    assert (told["stands"], told["decided"], told["site"]) == ("one (gpu)", "one: 8.00 CNY then", "one")
 
 
 def test_a_job_that_is_over_says_how_it_ended(hub: FakeApiServer, tmp_path: Path) -> None:
@@ -145,6 +152,21 @@ def test_jobs_of_a_lost_site_are_placed_anew_and_the_others_stay(hub: FakeApiSer
     assert told["unchanged"] == {"samePlace": 1, "stillWait": 0}
     assert told["figures"][2] == {"name": "to be paid, CNY", "before": "24.00", "after": "32.00"}
     assert hub.writes == []
+
+
+def test_what_was_wrong_on_the_hub_before_is_not_the_changes_fault(hub: FakeApiServer, tmp_path: Path) -> None:
+    limit = {"maxRacksOutsideHubs": 10, "enforcement": "Deny"}
+    large = a_site("large")
+    large["spec"]["standardRacks"] = 11
+    lost = raw("ComputeLink", "lost", {"endpoints": ["here", "gone"], "oneWay": "1ms"})
+    fill(hub, raw("HubPolicy", "national", {"newBuild": limit}), large, lost, a_job("first", "large"))
+    ran = Tried("-f", written(tmp_path, demand=[{"factor": "2"}]), *at(hub, tmp_path), "-o", "json")
+    assert (ran.code, ran.err) == (DONE, "")
+    assert [(job["job"], job["site"]) for job in ran.json["new"]] == [("team/first+2", "large")]
+    grown = planned.a_site("large", standardRacks=12)
+    ran = Tried("-f", written(tmp_path, apply=[grown]), *at(hub, tmp_path))
+    assert ran.code == BAD_INPUT
+    assert "12 standard racks outside all hubs" in ran.err
 
 
 def test_a_site_grows_by_what_is_declared(hub: FakeApiServer, tmp_path: Path) -> None:
@@ -221,9 +243,9 @@ def test_an_empty_hub_and_one_without_our_kinds(hub: FakeApiServer, tmp_path: Pa
 def test_a_status_that_somebody_edited_is_no_trouble(status: Any) -> None:
     mirror = Mirror(on_job=lambda uid, changed: None, on_map=lambda kind, name, changed: None)
     site = {**a_site("one"), "status": status}
-    for i, raw in enumerate([HERE, site, a_job("a", "one"), a_job("b"), a_job("c", status={"assignment": 7})]):
+    for i, one in enumerate([HERE, site, a_job("a", "one"), a_job("b"), a_job("c", status={"assignment": 7})]):
         metadata = {"uid": f"uid-{i}", "generation": 1, "resourceVersion": str(i + 1), "creationTimestamp": NOW}
-        mirror.apply(None, {**raw, "metadata": {**raw["metadata"], **metadata}})
+        mirror.apply(None, {**one, "metadata": {**one["metadata"], **metadata}})
     base = base_of(mirror, NOW_MS)
     assert set(base.held) == {"team/a"}
     assert set(base.waiting) == {"team/b"}

@@ -22,7 +22,7 @@ def test_the_table(put: Put) -> None:
     ran = Ran(*two_sites(put), "--hours", "4")
     assert (ran.code, ran.err) == (DONE, "")
     lines = ran.lines
-    assert lines[0] == "2026-01-31T08:00:00Z: 40 jobs run, 0 wait for room; CNY an hour"
+    assert lines[0] == "2026-01-31T08:00:00Z: 40 running, 0 waiting for room; CNY an hour"
     assert lines[1] == "SITE CLASS UNIT LIST WORTH ONE CORE ONE GIB RUN WAITING"
     site, class_, unit, price, worth, run = lines[2].split()
     assert (site, class_, unit, price, run) == ("one", "gpu", "card", "1.0000", "1.5h")
@@ -51,7 +51,7 @@ def test_all_outputs_say_the_same(put: Put) -> None:
 
 def test_who_waits_is_told(put: Put) -> None:
     ran = Ran("-f", put(HERE, a_site("one"), *(a_job(f"job-{i}") for i in range(3))), "--hours", "1")
-    assert ran.lines[0].endswith("1 jobs run, 2 wait for room; CNY an hour")
+    assert ran.lines[0].endswith("1 running, 2 waiting for room; CNY an hour")
     assert ran.lines[2] == "one gpu card 1.0000 0 1.0h 2"
 
 
@@ -63,7 +63,7 @@ def test_where_nothing_is_scarce(put: Put) -> None:
 def test_a_change_is_made_first(put: Put) -> None:
     demand = {"kind": "WhatIf", "apiVersion": "suanli.io/v1alpha1", "spec": {"demand": [{"factor": "3"}]}}
     ran = Ran("-f", put(HERE, a_site("one"), a_job("a"), demand), "--hours", "1")
-    assert ran.lines[0].endswith("1 jobs run, 2 wait for room; CNY an hour")
+    assert ran.lines[0].endswith("1 running, 2 waiting for room; CNY an hour")
     assert Ran("-f", put(HERE, {**demand, "spec": {"demand": [{"factor": "x"}]}})).code == BAD_INPUT
 
 
@@ -78,7 +78,7 @@ def test_wrong_input_is_2_and_the_rest_is_priced(put: Put) -> None:
     ran = Ran("-f", put(HERE, a_site("one"), a_job("a"), a_job("bad", tasks=0)))
     assert ran.code == BAD_INPUT
     assert "ComputeJob bad: spec.tasks: " in ran.err
-    assert "1 jobs run" in ran.out
+    assert "1 running" in ran.out
 
 
 @pytest.mark.parametrize("hours", ["0", "-1", "169", "many"])

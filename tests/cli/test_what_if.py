@@ -55,7 +55,7 @@ def test_a_lost_site(put: Put) -> None:
         "default/b WaitingForCapacity none of 1 sites: 1 WaitingForCapacity (two could take it, but what is free there goes "
         "to other jobs of this plan)",
         "",
-        "Unchanged: 0 jobs keep their place, 1 still wait",
+        "Unchanged: 0 in the same place, 1 still waiting",
         "",
         "Units in use, where that changes",
         "SITE CLASS UNIT BEFORE OF AFTER OF",
@@ -169,7 +169,7 @@ def test_a_job_that_is_new_or_no_more(put: Put) -> None:
 def test_what_changes_nothing_says_so(put: Put) -> None:
     ran = Ran("-f", put(HERE, a_site("one"), a_job("a"), a_change()))
     assert (ran.code, ran.err) == (DONE, "")
-    assert ran.lines[-1] == "Unchanged: 1 jobs keep their place, 0 still wait; the change moves nothing"
+    assert ran.lines[-1] == "Unchanged: 1 in the same place, 0 still waiting; the change moves nothing"
     assert "Units in use" not in ran.out
 
 

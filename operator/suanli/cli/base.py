@@ -47,14 +47,15 @@ class Seen:
 class Base:
     """Objects, and the jobs of them that are to be planned, by full name.
 
-    `held` jobs have their place already, `ended` ones are over, each with a word on it; `seen` is what the hub knows of its
-    sites, empty for manifests.
+    `held` jobs have their place already, `decided` is what was said when they got it; `ended` ones are over, each with a word on
+    it; `seen` is what the hub knows of its sites, empty for manifests.
     """
 
     found: Manifests
     waiting: dict[str, WaitingJob] = field(default_factory=dict)
     held: dict[str, Held] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
+    decided: dict[str, str] = field(default_factory=dict)
     seen: Mapping[str, Seen] = field(default_factory=dict)
 
     def question(self, now_ms: int) -> Question:

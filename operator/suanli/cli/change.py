@@ -116,8 +116,29 @@ class WhatIf(Model):
 
 def changed(base: Base, changes: Sequence[tuple[str, Raw]]) -> Base:
     """A copy of the base with all changes made; what of them cannot be made is among its problems."""
-    found = base.found
-    new = Manifests(
+    found, old, new = base.found, _copy(base.found), _copy(base.found)
+    after = replace(base, found=new, waiting=dict(base.waiting), held=dict(base.held))
+    wrong: list[str] = []
+    for place, raw in changes:
+        document = _document(place, raw, wrong)
+        if document is not None:
+            for part in PARTS:
+                wrong += [f"{place}: {said}" for said in part(after, document.spec, place)]
+    compare(old)  # a hub may hold what no manifest may: that is not the change's fault
+    stands = {n: site for n, site in found.sites.items() if n not in old.sites and new.sites.get(n) is site}
+    compare(new)
+    new.sites |= stands
+    new.problems = [*found.problems, *wrong, *(said for said in new.problems if said not in old.problems)]
+    new.warnings = [*found.warnings, *(said for said in new.warnings if said not in old.warnings)]
+    for name, held in list(after.held.items()):
+        if held.site not in new.sites:
+            after.waiting[name] = after.held.pop(name).job
+    return after
+
+
+def _copy(found: Manifests) -> Manifests:
+    """The same objects, of which nothing is said yet."""
+    return Manifests(
         regions=dict(found.regions),
         links=dict(found.links),
         policies=dict(found.policies),
@@ -125,20 +146,6 @@ def changed(base: Base, changes: Sequence[tuple[str, Raw]]) -> Base:
         jobs=dict(found.jobs),
         places=dict(found.places),
     )
-    after = Base(new, dict(base.waiting), dict(base.held), dict(base.ended), base.seen)
-    wrong: list[str] = []
-    for place, raw in changes:
-        document = _document(place, raw, wrong)
-        if document is not None:
-            for part in PARTS:
-                wrong += [f"{place}: {said}" for said in part(after, document.spec, place)]
-    compare(new)
-    new.problems = list(dict.fromkeys([*found.problems, *wrong, *new.problems]))
-    new.warnings = list(dict.fromkeys([*found.warnings, *new.warnings]))
-    for name, held in list(after.held.items()):
-        if held.site not in new.sites:
-            after.waiting[name] = after.held.pop(name).job
-    return after
 
 
 def _document(place: str, raw: Raw, problems: list[str]) -> WhatIf | None:

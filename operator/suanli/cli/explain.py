@@ -25,7 +25,10 @@ LINES = ("run", "energy", "transfer", "carbon", "policy", "total")
 
 @dataclass(frozen=True)
 class Story:
-    """One job: its decision in the plan of all, its chain, and what would help. `stands` says what the hub has of it, if so."""
+    """One job: its decision in the plan of all, its chain, and what would help.
+
+    `stands` says where the hub has it already, if it has, and `decided` what was said when it was put there.
+    """
 
     name: str
     decision: Decision
@@ -34,6 +37,7 @@ class Story:
     advice: tuple[Advice, ...]
     others: dict[str, str]  # full names by UID
     stands: str
+    decided: str
 
     @property
     def chosen(self) -> Way | None:
@@ -94,7 +98,7 @@ def _story(base: Base, name: str, at_ms: int) -> Story:
     held = base.held.pop(name, None)
     if held is not None:
         base.waiting[name] = held.job
-        stands = f"it has its place at {held.site} ({held.class_}); planned anew now, that would be"
+        stands = f"{held.site} ({held.class_})"
     question = base.question(at_ms)
     uid = base.waiting[name].uid
     plan: Plan = question.plan()
@@ -106,20 +110,25 @@ def _story(base: Base, name: str, at_ms: int) -> Story:
         advise(question, uid, plan),
         {job.uid: full for full, job in base.waiting.items()},
         stands,
+        base.decided.get(name, ""),
     )
 
 
 def _print(story: Story) -> None:
     decision = story.decision
     place = f"{decision.site} ({decision.class_})" if decision.site else str(decision.reason)
-    typer.echo(f"{story.name}: {story.stands + ' ' if story.stands else ''}{place}")
+    if story.stands:
+        typer.echo(f"{story.name} has its place: {story.stands}")
+        typer.echo(f"  {story.decided}\nPlanned anew now, beside the others:")
+    typer.echo(f"{story.name}: {place}")
     typer.echo(f"  {decision.message}")
     if decision.site:
         typer.echo(f"  one way {decision.placement.latency} ({decision.placement.latency_source})")
     if decision.estimate and decision.estimate.transfer_time:
         typer.echo(f"  its inputs are there after {decision.estimate.transfer_time}")
     if decision.queue:
-        typer.echo(f"  {decision.queue.ahead} jobs are ahead of it")
+        ahead = decision.queue.ahead
+        typer.echo(f"  {'1 job is' if ahead == 1 else f'{ahead} jobs are'} ahead of it")
     typer.echo(f"  proven gap of the whole plan: {decimal_text(story.gap_ppm, 10_000, 4)} %")
     if story.shown:
         _print_ways(story)
@@ -187,7 +196,7 @@ def _whole(story: Story) -> dict[str, Any]:
     return {
         **job_told(story.name, story.decision),
         "gapPercent": decimal_text(story.gap_ppm, 10_000, 4),
-        **({"stands": story.stands} if story.stands else {}),
+        **({"stands": story.stands, "decided": story.decided} if story.stands else {}),
         "ways": [
             {
                 "site": way.site,

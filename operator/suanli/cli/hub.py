@@ -63,6 +63,7 @@ def base_of(mirror: Mirror, now_ms: int) -> Base:
         found.jobs[name] = entry.model
         if entry.assignment is not None and not entry.finished:
             base.held[name] = _held(entry, job, entry.model, now_ms)
+            base.decided[name] = text((entry.condition("Placed") or {}).get("message"), 1_024)
         elif entry.finished or entry.damage:
             base.ended[name] = _ended(entry)
         else:
@@ -93,6 +94,7 @@ def _held(entry: JobEntry, job: WaitingJob, model: ComputeJob, now_ms: int) -> H
     assert assignment is not None, "asked only of a job that has one"
     begun_ms = time_or_zero(entry.status.get("startedAt")) or now_ms
     until_ms = begun_ms + duration_ms(model.spec.timing.expected_duration)
+    until_ms = max(until_ms, now_ms + 1)  # who is overdue still runs
     paid = text(mapping(entry.status.get("estimate")).get("cost"), 20)
     return Held(job, assignment.site, assignment.class_, until_ms, int(paid) if paid.isdecimal() else None)
 

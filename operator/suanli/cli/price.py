@@ -64,7 +64,7 @@ def _print(found: Sequence[Hour], offered: Offered) -> None:
         run = f"{decimal_text(round(worth.hours * 10), 10, 1)}h"
         list_price = decimal_text(micro(resource.list_price), places=4)
         rows.append((*place, resource.unit.lower(), list_price, unit, core, gib, run, str(worth.waiting or "")))
-    typer.echo(f"{time_text(first.at_ms)}: {first.running} jobs run, {first.waiting} wait for room; CNY an hour")
+    typer.echo(f"{time_text(first.at_ms)}: {first.running} running, {first.waiting} waiting for room; CNY an hour")
     if len(rows) > 1:
         table(rows, right=range(3, 9), indent="  ")
     rest = len(offered) - len(rows) + 1

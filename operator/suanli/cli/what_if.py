@@ -156,7 +156,7 @@ def _print_jobs(compared: Comparison) -> None:
     _listed("Jobs that wait no longer", ("JOB", "PLACE"), placed)
     _listed("Jobs that are new", ("PLACE", "JOBS"), _by_place(compared.after, d.came))
     _listed("Jobs that are no more", ("PLACE", "JOBS"), _by_place(compared.before, d.went))
-    typer.echo(f"\nUnchanged: {d.same_place} jobs keep their place, {d.still_wait} still wait" + _no_change(d))
+    typer.echo(f"\nUnchanged: {d.same_place} in the same place, {d.still_wait} still waiting" + _no_change(d))
 
 
 def _no_change(difference: Difference) -> str:
