@@ -19,6 +19,7 @@ from suanli.reconcile.state import Mirror
 from worlds import NOW_MS, Raw, raw
 
 GIB = 1 << 30
+LATER = "2026-03-03T08:00:00Z"
 NEWER = "2026-03-02T08:00:00Z"
 READY = a_condition("Ready", message="2 nodes are ready")
 
@@ -68,8 +69,8 @@ def fill(hub: FakeApiServer, *objects: Raw) -> None:
         hub.put(one)
 
 
-def at(hub: FakeApiServer, folder: Path) -> tuple[str, Path]:
-    return "--kubeconfig", hub.kubeconfig(folder)
+def at(hub: FakeApiServer, folder: Path) -> tuple[str | Path, ...]:
+    return "--now", LATER, "--kubeconfig", hub.kubeconfig(folder)
 
 
 # --- explain
@@ -210,7 +211,7 @@ def test_held_and_waiting_jobs_make_the_price(hub: FakeApiServer, tmp_path: Path
 @pytest.mark.parametrize("command", [Explained, Priced])
 def test_a_hub_that_refuses_or_is_not_there(hub: FakeApiServer, tmp_path: Path, command: type[planned.Ran]) -> None:
     words = ["x"] if command is Explained else []
-    kubeconfig = at(hub, tmp_path)
+    kubeconfig = "--kubeconfig", hub.kubeconfig(tmp_path)
     hub.refuse("GET *computejobs*", 403, "Forbidden", "\x1b[2Jnot you")
     ran = command(*words, *kubeconfig)
     assert (ran.code, ran.out) == (REFUSED, "")
@@ -251,4 +252,4 @@ def test_a_status_that_somebody_edited_is_no_trouble(status: Any) -> None:
     assert set(base.waiting) == {"team/b"}
     assert "status.assignment" in base.ended["team/c"]
     assert base.held["team/a"].until_ms == parse_time_ms(T0) + 3_600_000
-    assert base.question(NOW_MS).plan().decisions["uid-3"] is not None
+    assert base.question().plan().decisions["uid-3"] is not None

@@ -52,19 +52,20 @@ class Base:
     """
 
     found: Manifests
+    now_ms: int
     waiting: dict[str, WaitingJob] = field(default_factory=dict)
     held: dict[str, Held] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
     decided: dict[str, str] = field(default_factory=dict)
     seen: Mapping[str, Seen] = field(default_factory=dict)
 
-    def question(self, now_ms: int) -> Question:
+    def question(self) -> Question:
         """What the solver is asked."""
         taken: dict[tuple[str, str], list[ComputeJob]] = defaultdict(list)
         for held in self.held.values():
             taken[held.site, held.class_].append(held.job.job)
         views = [_view(site, self.seen.get(name), taken) for name, site in self.found.sites.items()]
-        return Question(list(self.waiting.values()), views, self.found.country, now_ms)
+        return Question(list(self.waiting.values()), views, self.found.country, self.now_ms)
 
     def find(self, wanted: str) -> str:
         """The full name of the one job that is meant by NAME or NAMESPACE/NAME. Raises: ValueError."""
@@ -78,13 +79,16 @@ class Base:
         raise ValueError(f'"{wanted}": there is no such job that can be read; {said}')
 
 
-def of_manifests(found: Manifests) -> Base:
-    """All jobs wait, in the order of their files: the earlier one is the older one."""
+def of_manifests(found: Manifests, now_ms: int) -> Base:
+    """All jobs wait and have just come, in the order of their files: the earlier one is the older one."""
+    first_ms = now_ms - len(found.jobs)
     waiting = {
-        name: WaitingJob(uid=name, job=job, account=job.metadata.namespace or DEFAULT_NAMESPACE, submitted_ms=i)
+        name: WaitingJob(
+            uid=name, job=job, account=job.metadata.namespace or DEFAULT_NAMESPACE, submitted_ms=first_ms + i
+        )
         for i, (name, job) in enumerate(found.jobs.items())
     }
-    return Base(found, waiting)
+    return Base(found, now_ms, waiting)
 
 
 def _near(wanted: str, names: Iterable[str]) -> list[str]:

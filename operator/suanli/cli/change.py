@@ -187,8 +187,7 @@ def _apply(base: Base, spec: WhatIfSpec, place: str) -> Iterator[str]:
     for name, job in scratch.jobs.items():
         _forget(base, name)
         account = job.metadata.namespace or DEFAULT_NAMESPACE
-        youngest = max((other.submitted_ms for other in base.waiting.values()), default=0)
-        base.waiting[name] = WaitingJob(name, job, account, youngest + 1)
+        base.waiting[name] = WaitingJob(name, job, account, base.now_ms)
 
 
 def _prices(base: Base, spec: WhatIfSpec, _: str) -> Iterator[str]:

@@ -68,8 +68,7 @@ def explain(
 
     Exit codes: 0 the job has a place, 2 the input is wrong, 3 the job waits, 4 the hub refuses or cannot be reached.
     """
-    at_ms = moment_ms(now)
-    base = begin_changed(files, kubeconfig, context, at_ms)
+    base = begin_changed(files, kubeconfig, context, moment_ms(now))
     try:
         name = base.find(job)
     except ValueError as error:
@@ -79,7 +78,7 @@ def explain(
         tell(base.found.problems, base.found.warnings)
         typer.echo(f"{name}: {base.ended[name]}")
         return
-    story = _story(base, name, at_ms)
+    story = _story(base, name)
     if story.decision.reason in WRONG:
         base.found.problems.append(base.found.says("ComputeJob", name, story.decision.message))
     tell(base.found.problems, base.found.warnings)
@@ -93,13 +92,13 @@ def explain(
         raise typer.Exit(SOME_WAIT)
 
 
-def _story(base: Base, name: str, at_ms: int) -> Story:
+def _story(base: Base, name: str) -> Story:
     stands = ""
     held = base.held.pop(name, None)
     if held is not None:
         base.waiting[name] = held.job
         stands = f"{held.site} ({held.class_})"
-    question = base.question(at_ms)
+    question = base.question()
     uid = base.waiting[name].uid
     plan: Plan = question.plan()
     return Story(

@@ -54,7 +54,7 @@ def base_of(mirror: Mirror, now_ms: int) -> Base:
     found.warnings += [
         f"{PLACE}: {kind} {name}: {told}; it is left out" for (kind, name), told in mirror.problems.items()
     ]
-    base = Base(found, seen={name: _seen(mirror, site) for name, site in mirror.sites.items()})
+    base = Base(found, now_ms, seen={name: _seen(mirror, site) for name, site in mirror.sites.items()})
     for entry in sorted(mirror.jobs.values(), key=lambda e: (e.created_ms, e.uid)):
         if entry.model is None:
             found.warnings.append(f"{PLACE}: {entry.label}: {entry.problem}; it is left out")

@@ -54,7 +54,7 @@ def plan(
 
 def question(found: Manifests, at_ms: int) -> Question:
     """What the solver is asked of manifests."""
-    return of_manifests(found).question(at_ms)
+    return of_manifests(found, at_ms).question()
 
 
 def _table(found: Manifests, made: Plan) -> None:

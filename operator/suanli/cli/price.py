@@ -35,10 +35,9 @@ def price(
 
     Exit codes: 0 done, 2 the input is wrong (what can be read is priced all the same), 4 the hub refuses or cannot be reached.
     """
-    at_ms = moment_ms(now)
-    base = begin_changed(files, kubeconfig, context, at_ms)
+    base = begin_changed(files, kubeconfig, context, moment_ms(now))
     tell(base.found.problems, base.found.warnings)
-    question = base.question(at_ms)
+    question = base.question()
     held = {one.job.uid: one for one in base.held.values()}
     found = list(worth_by_hour(question, held, hours))
     offered = {(view.site.metadata.name, r.class_): r for view in question.sites for r in view.site.spec.resources}

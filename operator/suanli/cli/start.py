@@ -20,7 +20,7 @@ def begin(
     """
     found = read(files) if files else Manifests()
     if found.places or (files and not found.changes):
-        return of_manifests(found), found.changes
+        return of_manifests(found, now_ms), found.changes
     base = read_hub(kubeconfig, context, now_ms)
     base.found.problems = [*found.problems, *base.found.problems]
     return base, found.changes

@@ -96,13 +96,12 @@ def what_if(
     Exit codes: 0 after the change every job has a place, 2 the input is wrong (what can be read is compared all the same),
     3 some jobs wait after the change, 4 the hub refuses or cannot be reached.
     """
-    at_ms = moment_ms(now)
-    base, changes = begin(files, kubeconfig, context, at_ms)
+    base, changes = begin(files, kubeconfig, context, moment_ms(now))
     if not changes:
         tell(base.found.problems, base.found.warnings)
         raise fail("no document of kind WhatIf is in what -f names; docs/planning.md shows one")
     after = changed(base, changes)
-    compared = _compared(base, after, at_ms)
+    compared = _compared(base, after)
     problems, warnings = after.found.problems, after.found.warnings
     for name, job in base.waiting.items():
         decision = compared.before.plan.decisions[job.uid]
@@ -119,14 +118,14 @@ def what_if(
         raise typer.Exit(SOME_WAIT)
 
 
-def _compared(before: Base, after: Base, at_ms: int) -> Comparison:
-    old, new = (_answered(base, at_ms) for base in (before, after))
+def _compared(before: Base, after: Base) -> Comparison:
+    old, new = (_answered(base) for base in (before, after))
     names = {uid: f"{job.account}/{job.job.metadata.name}" for uid, job in [*old.jobs.items(), *new.jobs.items()]}
     return Comparison(old, new, compare(old, new), names)
 
 
-def _answered(base: Base, at_ms: int) -> Answered:
-    question = base.question(at_ms)
+def _answered(base: Base) -> Answered:
+    question = base.question()
     return Answered(question, question.plan(), {held.job.uid: held for held in base.held.values()})
 
 
