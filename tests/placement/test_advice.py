@@ -138,6 +138,11 @@ def test_a_deadline_that_can_be_kept() -> None:
     assert told(past, [a_site()])[0].change.after == "2027-01-31T08:00:00Z"
 
 
+def test_to_be_put_off_is_not_blamed_where_there_is_no_room() -> None:
+    full = a_site(rooms={"gpu": [a_node(cards=0)]}, empty={"gpu": [a_node()]})
+    assert told(a_job(timing={"deferrable": "12h"}), [full]) == ()
+
+
 def test_the_lowest_priority_that_is_enough_and_who_waits_instead() -> None:
     others = [a_job(f"rival-{p}", cards=8, priority=p) for p in (3, 7, 9)]
     (advice,) = told(a_job(cards=8), [a_site("one"), a_site("two")], others=others)

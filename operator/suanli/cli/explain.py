@@ -164,7 +164,7 @@ def _print_advice(story: Story) -> None:
     waits = story.decision.site is None
     if not story.advice:
         helps = "have it placed" if waits else "make it cheaper"
-        typer.echo(f"\nNo single change of its tier, classes, limits, priority or size would {helps}.")
+        typer.echo(f"\nNo single change of its tier, classes, limits, times, priority or size would {helps}.")
         return
     typer.echo(f"\nWhat would {'have it placed' if waits else 'make it cheaper'}, one thing at a time")
     rows: list[Sequence[str]] = [("FIELD", "NOW", "THEN", "SITE", "CLASS", "PAID CNY", "SAVES CNY", "")]

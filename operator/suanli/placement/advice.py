@@ -202,6 +202,14 @@ def deadline(trial: Trial) -> Iterator[Advice]:
     yield from trial.least(enough, due)
 
 
+def no_delay(trial: Trial) -> Iterator[Advice]:
+    """To start as soon as it can, of a job that may be put off; where it waits for room that is no help."""
+    timing = trial.job.job.spec.timing
+    if trial.waits and timing.deferrable is not None:
+        prompt = _with(trial.job, timing=timing.model_copy(update={"deferrable": None}))
+        yield from trial.least([prompt], lambda job: Change("timing.deferrable", timing.deferrable or NONE, NONE, job))
+
+
 def higher_priority(trial: Trial) -> Iterator[Advice]:
     """The lowest priority that is enough: just above one that some job has."""
     if not trial.waits or not trial.ways(trial.job):
@@ -220,7 +228,7 @@ def smaller_gang(trial: Trial) -> Iterator[Advice]:
         yield from trial.least(fewer, lambda n: Change("tasks", str(tasks), str(n), _with(trial.job, tasks=n)))
 
 
-KINDS: tuple[Kind, ...] = (looser_tier, another_class, cost_limit, deadline, higher_priority, smaller_gang)
+KINDS: tuple[Kind, ...] = (looser_tier, another_class, cost_limit, deadline, no_delay, higher_priority, smaller_gang)
 
 
 def _tiers(trial: Trial) -> Iterator[Change]:
