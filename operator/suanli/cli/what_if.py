@@ -219,11 +219,11 @@ def _signed(value: int, text: Callable[[int], str]) -> str:
 def _whole(compared: Comparison) -> dict[str, Any]:
     d, names, decisions = compared.difference, compared.names, compared.after.plan.decisions
     before, after = use(compared.before), use(compared.after)
-    figures = _figures(compared.before), _figures(compared.after)
+    both = _figures(compared.before), _figures(compared.after)
     return {
         "figures": [
-            {"name": name, "before": _text(figures[0].get(name)), "after": _text(figures[1].get(name))}
-            for name in {**figures[0], **figures[1]}
+            {"name": name, "before": _text(both[0].get(name)), "after": _text(both[1].get(name))}
+            for name in {**both[0], **both[1]}
         ],
         "moved": [{"from": _place(a), "to": _place(b), "jobs": n} for (a, b), n in d.moved.items()],
         "newlyWaiting": [{"job": names[uid], **_why(decisions[uid])} for uid in d.newly_waiting],
