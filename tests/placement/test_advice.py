@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from checker import violations
 from suanli.placement.advice import Advice, advise
@@ -54,7 +55,7 @@ def two_places(one_way: str = "3ms", price: str = "1") -> tuple[list[SiteView], 
 
 
 @seeded(60)
-@given(tastes(jobs=7, fewest=2))
+@given(st.one_of(tastes(jobs=7, fewest=2), tastes(jobs=5, fewest=2, huge=True)))
 def test_the_production_solver_does_what_is_told(taste: Taste) -> None:
     question = Question(*a_random_world(taste).question)
     plan = question.plan()

@@ -1,15 +1,18 @@
 """What one more unit is worth: what the jobs really save when there is one more, divided by the hours that they run."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from suanli.base.units import MS_PER_HOUR
 from suanli.placement.question import Held, Question
 from suanli.placement.snapshot import Plan, SiteView, WaitingJob
 from suanli.placement.worth import Hour, worth_by_hour
-from worlds import NOW_MS, a_class, a_job, a_node, a_site, a_world
+from worlds import NOW_MS, Taste, a_class, a_job, a_node, a_random_world, a_site, a_world, seeded, tastes
 
 SCARCE = ("scarce", "gpu")
 
@@ -132,3 +135,14 @@ def test_jobs_that_have_their_place_count_until_they_end() -> None:
     first, second = worth_by_hour(question, held, 2)
     assert first.worth[SCARCE].unit == pytest.approx(2_000_000, rel=0.05)
     assert (first.running, second.running, second.worth) == (40, 0, {})
+
+
+@seeded(80)
+@given(st.one_of(tastes(jobs=8, sites=3), tastes(jobs=6, sites=3, huge=True)))
+def test_whatever_the_numbers_the_prices_are_some(taste: Taste) -> None:
+    question = Question(*a_random_world(taste).question)
+    for hour in worth_by_hour(question, {}, 3):
+        for worth in hour.worth.values():
+            amounts = [worth.unit, worth.core or 0.0, worth.gib, worth.hours]
+            assert all(math.isfinite(amount) and amount >= 0 for amount in amounts)
+        assert hour.running + hour.waiting <= len(question.waiting)
