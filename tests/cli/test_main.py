@@ -12,7 +12,7 @@ from suanli import __version__
 from suanli.cli import app
 
 OPERATOR = Path(__file__).resolve().parents[2] / "operator"
-COMMANDS = ("plan", "crds", "site", "version", "operator")
+COMMANDS = ("plan", "explain", "what-if", "price", "crds", "site", "version", "operator")
 
 
 def suanli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -34,9 +34,7 @@ def test_help_names_every_command_and_how_to_get_completion() -> None:
         assert word in ran.stdout, word
 
 
-@pytest.mark.parametrize(
-    "command", [["plan"], ["crds"], ["site"], ["site", "join"], ["site", "leave"], ["version"], ["operator"]]
-)
+@pytest.mark.parametrize("command", [*([command] for command in COMMANDS), ["site", "join"], ["site", "leave"]])
 def test_every_command_has_help(command: list[str]) -> None:
     ran = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
     assert ran.exit_code == 0

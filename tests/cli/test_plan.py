@@ -1,72 +1,29 @@
 """`suanli plan`: the same country and jobs as table, JSON and YAML, its exit codes, and what it says of bad input."""
 
-import json
 import re
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from typer.testing import CliRunner
 
+import planned
 from checker import violations
 from demo import jobs, trace
 from demo.country import load
-from suanli.cli import app
+from planned import BAD_INPUT, DONE, HERE, SOME_WAIT, Put, a_job, a_site
 from suanli.cli.manifests import read
 from suanli.cli.plan import question
 from suanli.placement.solve import place
 from worlds import NOW_MS, Raw, raw
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "national"
-NOW = "2026-01-31T08:00:00Z"
-DONE, BAD_INPUT, SOME_WAIT = 0, 2, 3
 
 
-class Ran:
-    """What a run of `suanli plan` printed."""
+class Ran(planned.Ran):
+    """A run of `suanli plan`."""
 
-    def __init__(self, *arguments: str | Path, stdin: str | None = None) -> None:
-        told = CliRunner().invoke(app, ["plan", "--now", NOW, *map(str, arguments)], input=stdin)
-        self.code, self.out, self.err = told.exit_code, told.stdout, told.stderr
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-def a_site(name: str, price: str = "1", units: int = 8, **spec: Any) -> Raw:
-    gpu = {
-        "class": "gpu",
-        "type": "Intelligent",
-        "resourceName": "example.com/card",
-        "unit": "Card",
-        "listPrice": price,
-    }
-    return raw("ComputeSite", name, {"region": "here", "resources": [{**gpu, "declaredUnits": units}], **spec})
-
-
-def a_job(name: str, cards: int = 8, namespace: str | None = None, **spec: Any) -> Raw:
-    wants = {"class": ["gpu"], "perTask": {"cpu": "1", "memory": "1Gi", "cards": cards}}
-    whole = {"origin": "here", "resources": wants, "template": {"image": "image"}, **spec}
-    return raw("ComputeJob", name, whole, **({"namespace": namespace} if namespace else {}))
-
-
-HERE = raw("ComputeRegion", "here", {"displayName": "here", "latitude": "30", "longitude": "110"})
-Put = Callable[..., Path]
-
-
-@pytest.fixture
-def put(tmp_path: Path) -> Put:
-    """A folder with these objects."""
-
-    def write(*objects: Raw) -> Path:
-        (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(objects, allow_unicode=True), encoding="utf-8")
-        return tmp_path
-
-    return write
+    command = "plan"
 
 
 # --- three ways to print
@@ -232,52 +189,6 @@ def test_the_figures_of_the_policy_are_those_of_the_plan(put: Put) -> None:
     assert "east-to-west" not in Ran("-f", folder).out
     told = [line.split() for line in Ran("-f", folder, "--kpis").out.splitlines()]
     assert next(line for line in told if line[0] == "east-to-west-share-cards")[1:4] == ["0.0000", "0", "of"]
-
-
-# --- one job
-
-
-def test_explain_a_placed_job(put: Put) -> None:
-    sites = [a_site("one"), a_site("two", "3"), a_site("off", desiredState="Drain"), a_site("full", units=1)]
-    ran = Ran("-f", put(HERE, *sites, a_job("a"), a_job("b")), "--explain", "a")
-    assert ran.code == DONE
-    assert ran.out.splitlines() == [
-        "default/a: one (gpu)",
-        "  one: 8.00 CNY with policy weights, the cheapest of 2 sites; next two 24.00 CNY",
-        "  one way 0ms (Measured)",
-        "  cost, CNY",
-        *(f"    {name:<32} {amount:>14}" for name, amount in zip(LINES, AMOUNTS, strict=True)),
-        "  runners-up, CNY",
-        f"    {'two (gpu)':<32} {'24.00':>14}",
-        "  1 site TaskFitsNoNode: full has no node of gpu for a task of 8 cards, 1 core, 1Gi; the largest has 1 card",
-        "  1 site SiteInactive: off has spec.desiredState Drain, not Active",
-    ]
-
-
-LINES = ("run", "energy", "transfer", "carbon", "policy", "total")
-AMOUNTS = ("8.00", "0.00", "0.00", "0.00", "0.00", "8.00")
-
-
-def test_explain_a_waiting_job_as_json(put: Put) -> None:
-    folder = put(HERE, a_site("one", units=7), a_site("two", units=7), a_job("a", namespace="team"))
-    ran = Ran("-f", folder, "--explain", "team/a", "-o", "json")
-    assert ran.code == SOME_WAIT
-    assert ran.json["reason"] == "NoFeasibleSite"
-    assert ran.json["rejections"][0]["count"] == 2
-    assert "2 sites TaskFitsNoNode: one has no node" in Ran("-f", folder, "--explain", "a").out
-
-
-@pytest.mark.parametrize(
-    ("wanted", "text"),
-    [
-        ("nobody", '"nobody": no manifest that can be read has it'),
-        ("a", '"a": there are several: default/a, team/a'),
-    ],
-)
-def test_explain_needs_one_job(put: Put, wanted: str, text: str) -> None:
-    ran = Ran("-f", put(HERE, a_site("one"), a_job("a"), a_job("a", namespace="team")), "--explain", wanted)
-    assert ran.code == BAD_INPUT
-    assert ran.err == f"error: --explain: {text}; give NAMESPACE/NAME of a ComputeJob\n"
 
 
 # --- what it reads as capacity, order and time

@@ -1,19 +1,15 @@
 """`suanli site`: what it says and how it ends; what it does is tested in tests/federation and tests/e2e."""
 
-import asyncio
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from apiserver import FakeApiServer
 from apistore import Json
 from joinable import a_hub, a_member, a_site
+from serving import serving
 from suanli.cli.site import site_app
 
 
@@ -28,28 +24,6 @@ def wrong(result: Result) -> str:
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: ")
     return f"{result.exit_code} {line.removeprefix('error: ')}"
-
-
-@contextmanager
-def serving(*servers: FakeApiServer) -> Iterator[None]:
-    """Servers in a thread of their own: the command has its own loop."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-
-    def call(work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, loop).result(20)
-
-    try:
-        for server in servers:
-            call(server.__aenter__())
-        yield
-        for server in servers:
-            call(server.__aexit__(None, None, None))
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 @pytest.fixture

@@ -6,9 +6,12 @@ import typer
 
 from suanli import __version__
 from suanli.cli.crds import crds
+from suanli.cli.explain import explain
 from suanli.cli.plan import plan
+from suanli.cli.price import price
 from suanli.cli.simulate import simulate
 from suanli.cli.site import site_app
+from suanli.cli.what_if import what_if
 
 app = typer.Typer(
     name="suanli",
@@ -17,6 +20,9 @@ app = typer.Typer(
     help="Places, runs and meters compute jobs over a federation of Kubernetes clusters.",
 )
 app.command("plan")(plan)
+app.command("explain")(explain)
+app.command("what-if")(what_if)
+app.command("price")(price)
 app.command("simulate")(simulate)
 app.command("crds")(crds)
 app.add_typer(site_app, name="site")

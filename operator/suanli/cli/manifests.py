@@ -24,6 +24,7 @@ from suanli.placement.snapshot import Country
 SUFFIXES = (".yaml", ".yml", ".json")
 STDIN = "-"
 NATIONAL = "national"
+WHAT_IF = "WhatIf"  # no resource: what `suanli what-if` tries
 DEFAULT_NAMESPACE = "default"
 MAX_FILE_BYTES = 64 << 20
 MAX_OBJECT_BYTES = 256 << 10  # as in the operator's mirror
@@ -75,6 +76,7 @@ class Manifests:
     places: dict[tuple[str, str], str] = field(default_factory=dict)  # by kind and name, where it was read
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    changes: list[tuple[str, Raw]] = field(default_factory=list)  # documents of kind WhatIf, and where they stand
 
     @property
     def country(self) -> Country:
@@ -92,8 +94,11 @@ def read(paths: Iterable[Path]) -> Manifests:
     for path in paths:
         for file in _files(path, found.problems):
             for place, raw in _objects(file, found.problems):
-                _take(found, place, raw)
-    _compare(found)
+                if raw.get("kind") == WHAT_IF and str(raw.get("apiVersion")).startswith(f"{GROUP}/"):
+                    found.changes.append((place, raw))
+                else:
+                    take(found, place, raw)
+    compare(found)
     return found
 
 
@@ -171,7 +176,7 @@ def _trouble(error: Exception, line: int) -> str:
     return shown_text(" ".join(str(error).split()), 200)
 
 
-def _take(found: Manifests, place: str, raw: Raw) -> None:
+def take(found: Manifests, place: str, raw: Raw) -> None:
     """Put one object where it belongs. Objects of other groups are none of our business."""
     kind, version = raw.get("kind"), raw.get("apiVersion")
     if not isinstance(kind, str) or not isinstance(version, str):
@@ -189,7 +194,7 @@ def _take(found: Manifests, place: str, raw: Raw) -> None:
     if resource is None:
         return
     name = _name(resource)
-    kept = _kept(found)[kind]
+    kept = by_kind(found)[kind]
     if name in kept:
         found.problems.append(f"{place}: {kind} {name} is there twice, first in {found.places[kind, name]}; leave one")
         return
@@ -201,17 +206,17 @@ def _resource(found: Manifests, place: str, model: type[Resource], raw: Raw) -> 
     """The typed object; None, and its problems, if it is not one that can be meant."""
     metadata = raw.get("metadata")
     told = f"{place}: {raw['kind']} {_told(metadata) if isinstance(metadata, dict) else 'without metadata'}"
-    if not _is_bounded(raw) or len(json.dumps(raw.get("spec"), default=str)) > MAX_OBJECT_BYTES:
+    if not is_bounded(raw) or len(json.dumps(raw.get("spec"), default=str)) > MAX_OBJECT_BYTES:
         found.problems.append(f"{told}: spec: it is larger than {MAX_OBJECT_BYTES >> 10} KiB; make it smaller")
         return None
     try:
-        return parse(model, _without_nulls({key: value for key, value in raw.items() if key != "status"}))
+        return parse(model, without_nulls({key: value for key, value in raw.items() if key != "status"}))
     except ValidationError as error:
         found.problems += [f"{told}: {sentence(detail)}" for detail in error.errors()]
         return None
 
 
-def _is_bounded(value: Any) -> bool:
+def is_bounded(value: Any) -> bool:
     """Whether it has no more values than bytes are allowed: aliases can make much out of little."""
     left, waiting = MAX_OBJECT_BYTES, [value]
     while waiting and left >= 0:
@@ -224,11 +229,11 @@ def _is_bounded(value: Any) -> bool:
     return left >= 0
 
 
-def _without_nulls(value: Any) -> Any:
+def without_nulls(value: Any) -> Any:
     """A field that is null is not set, for the API server as well."""
     if isinstance(value, dict):
-        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
-    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
+        return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _name(resource: Resource) -> str:
@@ -243,7 +248,8 @@ def _told(metadata: Mapping[str, Any]) -> str:
     return "/".join(shown_text(part, MAX_SHOWN) for part in parts if isinstance(part, str)) or "without a name"
 
 
-def _kept(found: Manifests) -> Mapping[str, dict[str, Any]]:
+def by_kind(found: Manifests) -> Mapping[str, dict[str, Any]]:
+    """The objects of each kind, by name."""
     return {
         "ComputeRegion": found.regions,
         "ComputeLink": found.links,
@@ -267,7 +273,7 @@ def sentence(detail: Mapping[str, Any]) -> str:
     return f'{where}: "{shown if len(shown) <= MAX_SHOWN else shown[: MAX_SHOWN - 3] + "..."}": {text}'
 
 
-def _compare(found: Manifests) -> None:
+def compare(found: Manifests) -> None:
     """What objects say of one another. What the API server would refuse, or the operator could not use, is left out."""
     country, places = found.country, {*found.regions, *found.sites}
     for name, link in found.links.items():

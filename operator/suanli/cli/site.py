@@ -64,7 +64,7 @@ def join(
     ] = None,
 ) -> None:
     """Join a member: an account with least rights there, its Secret and ComputeSite on the hub. Again: repairs."""
-    with _plain_errors():
+    with plain_errors():
         _check_names(name, namespace)
         if file is not None and region is not None:
             raise _bad("give either -f or --region, not both")
@@ -91,7 +91,7 @@ def leave(
     ] = False,
 ) -> None:
     """Take a member out: what joining made goes, on both sides. Again: nothing more happens."""
-    with _plain_errors():
+    with plain_errors():
         _check_names(name, namespace)
         if (member_kubeconfig is None) != member_is_gone:
             raise _bad("give --member-kubeconfig, or --member-is-gone when the cluster exists no more")
@@ -101,14 +101,14 @@ def leave(
 
 
 async def _join(hub: Target, joining: Joining) -> None:
-    async with _administered("member", joining.member) as member_side, _administered("hub", hub) as hub_side:
+    async with administered("member", joining.member) as member_side, administered("hub", hub) as hub_side:
         await join_federation(hub_side, member_side, joining)
 
 
 async def _leave(hub: Target, member: Target | None, site: str, namespace: str, *, force: bool) -> None:
     async with AsyncExitStack() as stack:
-        hub_side = await stack.enter_async_context(_administered("hub", hub))
-        member_side = await stack.enter_async_context(_administered("member", member)) if member is not None else None
+        hub_side = await stack.enter_async_context(administered("hub", hub))
+        member_side = await stack.enter_async_context(administered("member", member)) if member is not None else None
         await leave_federation(hub_side, member_side, site=site, namespace=namespace, force=force)
 
 
@@ -121,7 +121,7 @@ def _check_names(*names: str) -> None:
 
 
 @asynccontextmanager
-async def _administered(name: str, target: Target) -> AsyncIterator[Administered]:
+async def administered(name: str, target: Target) -> AsyncIterator[Administered]:
     """A cluster to change; every change is told as it is made."""
     try:
         client = ApiClient(target, name=name, concurrency=4)
@@ -188,7 +188,7 @@ def _checked(raw: Json, where: str) -> Json:
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
+def plain_errors() -> Iterator[None]:
     """One sentence and an exit code."""
     try:
         yield

@@ -12,13 +12,17 @@ def declared_view(site: ComputeSite) -> SiteView:
     return SiteView(site=site, ready=True, classes={r.class_: _room(site, r) for r in site.spec.resources})
 
 
-def _room(site: ComputeSite, resource: SiteResource) -> ClassRoom:
+def declared_node(site: ComputeSite, resource: SiteResource) -> FreeNodes:
+    """A class of a site as one large node."""
     declared = site.spec.declared_capacity
     memory = whole(declared.memory) if declared else MOST
     units = resource.declared_units or 0
     if resource.unit is ComputeUnit.CARD:
         cpu = cpu_milli(declared.cpu) if declared else MOST
-        nodes = (FreeNodes(count=1, cpu_milli=cpu, memory_bytes=memory, cards=units, pods=MOST_SLOTS),)
-    else:
-        nodes = (FreeNodes(count=1, cpu_milli=units * 1_000, memory_bytes=memory, cards=0, pods=MOST_SLOTS),)
+        return FreeNodes(count=1, cpu_milli=cpu, memory_bytes=memory, cards=units, pods=MOST_SLOTS)
+    return FreeNodes(count=1, cpu_milli=units * 1_000, memory_bytes=memory, cards=0, pods=MOST_SLOTS)
+
+
+def _room(site: ComputeSite, resource: SiteResource) -> ClassRoom:
+    nodes = (declared_node(site, resource),)
     return ClassRoom(nodes, nodes)
