@@ -226,21 +226,21 @@ def test_random_worlds_put_off_many() -> None:
     assert sum(d.reason is Reason.DEFERRED for plan in plans for d in plan.decisions.values()) > 10
 
 
-@seeded(400)
+@seeded(120)
 @given(tastes(jobs=10))
 def test_nobody_is_put_off_too_long_or_for_nothing(taste: Taste) -> None:
     world = with_patience(taste)
     assert violations(*world.question, world.plan()) == []
 
 
-@seeded(150)
+@seeded(50)
 @given(tastes(jobs=16, sites=3, fewest=6, tight=True))
 def test_nobody_is_where_room_is_scarce(taste: Taste) -> None:
     world = with_patience(taste)
     assert violations(*world.question, world.plan()) == []
 
 
-@seeded(100)
+@seeded(40)
 @given(tastes(jobs=8, sites=4, fewest=1, huge=True))
 def test_nobody_is_where_numbers_are_enormous(taste: Taste) -> None:
     world = with_patience(taste)

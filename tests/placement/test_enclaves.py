@@ -119,13 +119,13 @@ def test_the_checker_finds_a_partner_that_was_passed_over() -> None:
     assert "have its place in the enclave" in str(violations(*enclave.question, open_to_all.plan()))
 
 
-@seeded(300)
+@seeded(100)
 @given(tastes(jobs=14, sites=3, fewest=3, one_node=True, enclaves=True))
 def test_no_partner_is_passed_over_in_random_worlds(taste: Taste) -> None:
     plan_of(a_random_world(taste))
 
 
-@seeded(120)
+@seeded(50)
 @given(tastes(jobs=14, sites=3, fewest=6, one_node=True, enclaves=True, tight=True))
 def test_nor_where_claims_are_not_repaired_but_pools_closed(taste: Taste) -> None:
     with pytest.MonkeyPatch.context() as patch:

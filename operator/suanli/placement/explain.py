@@ -1,6 +1,7 @@
 """Decisions in words and numbers; it only formats what filters, scores and the solver found."""
 
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.units import duration_text
 from suanli.placement.accept import Refusal
-from suanli.placement.batch import Batch
+from suanli.placement.batch import Batch, Floats, Ints
 from suanli.placement.filters import MENDED_BY_WAITING, Sieve
 from suanli.placement.scores import Costs
 from suanli.placement.snapshot import Decision
@@ -26,6 +27,14 @@ def refused(said: Refusal) -> Decision:
     return Decision(None, None, said.reason, said.message)
 
 
+@dataclass(frozen=True)
+class Others:
+    """Where else a job could run: the best few, and what it would cost at each, the cheapest first. Shape total_n (N,)."""
+
+    best: list[RunnerUp]
+    total_n: Floats
+
+
 class Explainer:
     """Says of each row once what its jobs share."""
 
@@ -36,6 +45,8 @@ class Explainer:
         self._costs = costs
         self._total_rp = costs.total_rp
         self._paid_rp = costs.paid_rp
+        self._ways: dict[int, Ints] = {}
+        self._fell: dict[int, list[Rejection]] = {}
         self._placed: dict[tuple[int, int], Decision] = {}
         self._fallen: dict[int, tuple[Reason, str, list[Rejection]]] = {}
 
@@ -65,7 +76,7 @@ class Explainer:
             cost=CostLines(**lines, total=str(total)),
             latency=duration_text(path.one_way_us),
             latency_source="Measured" if path.measured else "Estimated",
-            runners_up=others[:RUNNERS_UP],
+            runners_up=others.best,
             rejections=self._rejections(r),
         )
         estimate = Estimate(
@@ -76,30 +87,46 @@ class Explainer:
         message = self._praise(name, total, others) + _told_of_copies(copies_at(b, r, site))
         return Decision(name, resource.class_, Reason.PLACED, message, placement, estimate)
 
-    def _others(self, r: int, site: int) -> list[RunnerUp]:
+    def _others(self, r: int, site: int) -> Others:
         """The cheapest way to run it at each other site that could take it, the cheapest site first."""
-        b = self._batch
-        cheapest: dict[int, tuple[int, int]] = {}
-        for p in np.flatnonzero(self._sieve.allowed_rp[r]).tolist():
-            s, cost = int(b.site_p[p]), int(self._total_rp[r, p])
-            if s != site and (s not in cheapest or cost < cheapest[s][0]):
-                cheapest[s] = (cost, p)
-        return [
-            RunnerUp(site=b.sites[s].site.metadata.name, class_=b.pools[p].resource.class_, total=str(cost))
-            for s, (cost, p) in sorted(cheapest.items(), key=lambda item: (item[1][0], item[0]))
+        if r not in self._ways:
+            self._ways[r] = self._cheapest_ways(r)
+        ways = self._ways[r]
+        elsewhere = self._batch.site_p[ways] != site
+        ways = ways[elsewhere]
+        best = [
+            RunnerUp(
+                site=self._batch.sites[int(self._batch.site_p[p])].site.metadata.name,
+                class_=self._batch.pools[p].resource.class_,
+                total=str(int(self._total_rp[r, p])),
+            )
+            for p in ways[:RUNNERS_UP].tolist()
         ]
+        return Others(best, self._total_rp[r, ways])
 
-    def _praise(self, name: str, total: int, others: list[RunnerUp]) -> str:
+    def _cheapest_ways(self, r: int) -> Ints:
+        """One pool of each site that could take the row, the cheapest first, then by site. Shape (N,)."""
+        pools = np.flatnonzero(self._sieve.allowed_rp[r])
+        pools = pools[np.lexsort((pools, self._batch.site_p[pools], self._total_rp[r, pools]))]
+        first = np.sort(np.unique(self._batch.site_p[pools], return_index=True)[1])
+        return np.asarray(pools[first])
+
+    def _praise(self, name: str, total: int, others: Others) -> str:
         cost = f"{yuan_text(total)} CNY with policy weights"
-        if not others:
+        if not others.best:
             return f"{name}: {cost}; the only site that can take it now"
-        next_ = f"{others[0].site} {yuan_text(int(others[0].total))} CNY"
-        if total <= int(others[0].total):
-            return f"{name}: {cost}, the cheapest of {len(others) + 1} sites; next {next_}"
-        cheaper = sum(int(o.total) < total for o in others)
-        return f"{name}: {cost}; {cheaper} of {len(others) + 1} sites are cheaper but needed by other jobs, such as {next_}"
+        next_ = f"{others.best[0].site} {yuan_text(int(others.best[0].total))} CNY"
+        sites, cheaper = len(others.total_n) + 1, int((others.total_n < total).sum())
+        if not cheaper:
+            return f"{name}: {cost}, the cheapest of {sites} sites; next {next_}"
+        return f"{name}: {cost}; {cheaper} of {sites} sites are cheaper but needed by other jobs, such as {next_}"
 
     def _rejections(self, r: int) -> list[Rejection]:
+        if r not in self._fell:
+            self._fell[r] = self._rejected(r)
+        return self._fell[r]
+
+    def _rejected(self, r: int) -> list[Rejection]:
         """How many sites fell to each reason, most first, each with one of them in numbers."""
         sieve = self._sieve
         fell = [s for s in range(len(self._batch.sites)) if sieve.fell_rs[r, s] >= 0]
