@@ -45,7 +45,7 @@ class Explainer:
         self._costs = costs
         self._total_rp = costs.total_rp
         self._paid_rp = costs.paid_rp
-        self._ways: dict[int, Ints] = {}
+        self._ways: dict[int, tuple[Ints, list[RunnerUp]]] = {}
         self._fell: dict[int, list[Rejection]] = {}
         self._placed: dict[tuple[int, int], Decision] = {}
         self._fallen: dict[int, tuple[Reason, str, list[Rejection]]] = {}
@@ -72,14 +72,15 @@ class Explainer:
         path = b.paths_us[int(b.origin_r[r])][site]
         lines = {line: str(int(cost[r, p])) for line, cost in self._costs.lines.items()}
         moved = self._traffic.ms(r, site)
-        placement = Placement(
-            cost=CostLines(**lines, total=str(total)),
+        # All of it is ours: nothing is left to be validated, and there may be a hundred thousand of them.
+        placement = Placement.model_construct(
+            cost=CostLines.model_construct(None, **lines, total=str(total)),
             latency=duration_text(path.one_way_us),
             latency_source="Measured" if path.measured else "Estimated",
             runners_up=others.best,
             rejections=self._rejections(r),
         )
-        estimate = Estimate(
+        estimate = Estimate.model_construct(
             cost=str(int(self._paid_rp[r, p])),
             transfer_time=duration_text(moved * 1_000) if moved else None,
         )
@@ -90,19 +91,19 @@ class Explainer:
     def _others(self, r: int, site: int) -> Others:
         """The cheapest way to run it at each other site that could take it, the cheapest site first."""
         if r not in self._ways:
-            self._ways[r] = self._cheapest_ways(r)
-        ways = self._ways[r]
-        elsewhere = self._batch.site_p[ways] != site
-        ways = ways[elsewhere]
-        best = [
-            RunnerUp(
-                site=self._batch.sites[int(self._batch.site_p[p])].site.metadata.name,
-                class_=self._batch.pools[p].resource.class_,
-                total=str(int(self._total_rp[r, p])),
-            )
-            for p in ways[:RUNNERS_UP].tolist()
-        ]
-        return Others(best, self._total_rp[r, ways])
+            ways = self._cheapest_ways(r)
+            self._ways[r] = ways, [self._runner_up(r, p) for p in ways[: RUNNERS_UP + 1].tolist()]
+        ways, near = self._ways[r]
+        name = self._batch.sites[site].site.metadata.name
+        ways = ways[self._batch.site_p[ways] != site]
+        return Others([way for way in near if way.site != name][:RUNNERS_UP], self._total_rp[r, ways])
+
+    def _runner_up(self, r: int, p: int) -> RunnerUp:
+        return RunnerUp(
+            site=self._batch.sites[int(self._batch.site_p[p])].site.metadata.name,
+            class_=self._batch.pools[p].resource.class_,
+            total=str(int(self._total_rp[r, p])),
+        )
 
     def _cheapest_ways(self, r: int) -> Ints:
         """One pool of each site that could take the row, the cheapest first, then by site. Shape (N,)."""

@@ -305,10 +305,14 @@ def _curvature(climb: _Climb, spread_rc: Floats, active: Bools) -> Floats:
     curvature = -(load_ra / count[:, None]).T @ load_ra
     place_pk = np.full(active.shape, -1)
     place_pk[pool_a, kind_a] = np.arange(len(pool_a))
+    own_ka = (
+        demand_rpk[:, 0].T @ load_ra
+        if demand_rpk.shape[1] == 1
+        else np.einsum("rak,ra->ka", demand_rpk[:, pool_a], load_ra)
+    )
     for k in range(active.shape[1]):
         with_k = np.flatnonzero(place_pk[pool_a, k] >= 0)
-        own = np.einsum("ra,ra->a", load_ra[:, with_k], _at_pools(demand_rpk[:, :, k], pool_a[with_k]))
-        curvature[with_k, place_pk[pool_a[with_k], k]] += own
+        curvature[with_k, place_pk[pool_a[with_k], k]] += own_ka[k, with_k]
     return np.asarray(curvature * scale)
 
 
@@ -332,7 +336,3 @@ def _at(demand_rp: Floats, columns_rc: Ints) -> Floats:
         return demand_rp
     pools = demand_rp.shape[1]
     return np.asarray(np.take_along_axis(demand_rp, np.minimum(columns_rc, pools - 1), axis=1) * (columns_rc < pools))
-
-
-def _at_pools(demand_rp: Floats, pools: Ints) -> Floats:
-    return demand_rp if demand_rp.shape[1] == 1 else demand_rp[:, pools]
