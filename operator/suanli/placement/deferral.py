@@ -25,6 +25,7 @@ from suanli.placement.transfer import least_ms_rs
 
 # A job with a deadline is called so long before its last moment: placing and dispatching takes a while.
 LEEWAY_MS = 60_000
+LEAST_SAVING = 1.0  # micro-yuan: costs are whole, and nobody waits for less
 # What may be otherwise at another hour.
 CHANGES_WITH_TIME = frozenset(
     {
@@ -65,7 +66,8 @@ def put_off(asked: Asked) -> dict[str, Decision]:
     for start in sorted(starts_of(asked), key=lambda start: (start.row, start.at_ms, start.pool)):
         jobs = asked.jobs[start.row][taken[start.row] : taken[start.row] + start.jobs]
         taken[start.row] += start.jobs
-        if not asked.work.must_w[start.row] and start.at_ms > b.now_ms:
+        saves_dust = 0 < start.saving < LEAST_SAVING
+        if not asked.work.must_w[start.row] and start.at_ms > b.now_ms and not saves_dust:
             decisions.update(dict.fromkeys((job.uid for job in jobs), _told(asked, start)))
     return decisions
 

@@ -212,7 +212,7 @@ def _with_costs(
     behind_wpk = np.clip(-(-(start_wpk - origin + duration_wp[:, :, None]) // SLOT_MS), first_wpk + 1, SLOTS)
     cheapest_w = cost_wpk[:, :, 0].argmin(axis=1)
     at_once_w = np.abs(energy_wpk[np.arange(len(rows)), cheapest_w, 0])
-    return _Choices(rows, start_wpk, cost_wpk, first_wpk, behind_wpk, np.maximum(1.0, INDIFFERENT * at_once_w))
+    return _Choices(rows, start_wpk, cost_wpk, first_wpk, behind_wpk, INDIFFERENT * at_once_w)
 
 
 def _placed(work: Work, choices: _Choices, left_pt: Floats) -> list[Start]:
