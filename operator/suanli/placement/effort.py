@@ -3,8 +3,6 @@
 from collections.abc import Callable
 
 WORK_PER_MS = 20_000  # looks at a possible move that a usual core makes in a millisecond
-
-
 PATIENCE = 8  # shakes in vain after which a search ends
 
 
