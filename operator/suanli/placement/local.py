@@ -47,11 +47,11 @@ class _Moves:
 class Search:
     """A plan and what of it can be moved.
 
-    Shapes: `pool_j` (J,), the pool after the last is to wait; `left_pk` (P + 1, K) of the K scarce resources.
+    Shapes: `row_j`, `pool_j` (J,), the pool after the last is to wait; `left_pk` (P + 1, K) of the K scarce resources.
     """
 
     def __init__(self, market: Market, jobs: Jobs, key_rp: Floats, waiting_r: Floats) -> None:
-        self._row_j = jobs.row_j
+        self.row_j = jobs.row_j
         self._pools = len(market.nodes)
         kinds = np.flatnonzero(scarce(market, market.count_r).any(axis=0))
         self._demand_rpk = market.demand_rpk[:, :, kinds]
@@ -79,16 +79,16 @@ class Search:
         self.left_pk = np.vstack([self._capacity_pk, np.full((1, self._capacity_pk.shape[1]), np.inf)])
         placed = pool_j < self._pools
         np.subtract.at(self.left_pk, pool_j[placed], self._takes_j[placed])
-        self._cost_j = self._cost_rp[self._row_j, pool_j]
+        self._cost_j = self._cost_rp[self.row_j, pool_j]
 
     @property
     def cost(self) -> float:
         """What it costs, jobs that wait included."""
-        return float(self._cost_rp[self._row_j, self.pool_j].sum())
+        return float(self._cost_rp[self.row_j, self.pool_j].sum())
 
     def better(self, bound: int, effort: Effort, rng: np.random.Generator) -> None:
         """Descend, then shake again and again: until it is as good as `bound` proves possible, idle for long, or out of effort."""
-        self._descend(SWEEPS, effort)
+        self.descend(effort)
         best_j, best, idle = self.pool_j.copy(), self.cost, 0
         while idle < effort.patience and not effort.is_spent and best > bound and self._usual > 0:
             self._shake(rng, effort)
@@ -99,6 +99,10 @@ class Search:
                 idle += 1
                 self.restore(best_j)
         self.restore(best_j)
+
+    def descend(self, effort: Effort) -> None:
+        """Make all exchanges that pay by themselves."""
+        self._descend(SWEEPS, effort)
 
     def _descend(self, sweeps: int, effort: Effort) -> None:
         """Sweep while something is gained."""
@@ -117,13 +121,13 @@ class Search:
         self._move_cost[moves] += rng.normal(0.0, strength, len(moves))
         self._cost_j[shaken] += rng.normal(0.0, strength, many)
         self._descend(SWEEPS_SHAKEN, effort)
-        self._move_cost, self._cost_j = true, self._cost_rp[self._row_j, self.pool_j]
+        self._move_cost, self._cost_j = true, self._cost_rp[self.row_j, self.pool_j]
         self._descend(SWEEPS, effort)
 
     def _demand(self, jobs: Ints, pools: Ints) -> Floats:
         """What jobs take in pools; nothing where they wait. Shape (N, K)."""
         inside = np.minimum(pools, self._pools - 1) if self._demand_rpk.shape[1] > 1 else 0
-        return np.asarray(self._demand_rpk[self._row_j[jobs], inside] * (pools < self._pools)[:, None])
+        return np.asarray(self._demand_rpk[self.row_j[jobs], inside] * (pools < self._pools)[:, None])
 
     def _sweep(self, effort: Effort) -> bool:
         moves = self._moves()
@@ -143,7 +147,7 @@ class Search:
         waiting = np.flatnonzero(self.pool_j == self._pools)[:MOST_WAITING]
         if len(waiting):  # may go everywhere
             there = np.tile(np.arange(self._pools), len(waiting))
-            cost_there = self._cost_rp[self._row_j[waiting], : self._pools].ravel()
+            cost_there = self._cost_rp[self.row_j[waiting], : self._pools].ravel()
             open_ = np.isfinite(cost_there)
             more, there = np.repeat(waiting, self._pools)[open_], there[open_]
             job, target = np.concatenate([job, more]), np.concatenate([target, there])

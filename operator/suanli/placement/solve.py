@@ -27,6 +27,7 @@ from suanli.placement.transfer import Traffic
 PPM = 1_000_000
 RESOURCES = 4
 EFFORT_MS = 100
+SOME_JOBS = 5_000  # up to which building by regret is tried as well
 FEW_JOBS = 500  # up to which single moves on nodes are worth their time
 
 
@@ -158,26 +159,31 @@ def _at_cheapest(market: Market) -> Draft | None:
 
 def _drafted(market: Market, guide: Ascent, key_rp: Floats, waiting_r: Floats, effort: Effort, seed: int) -> Draft:
     """Built from the fractions or by regret; if not all find a place, in the order of the queue, and the better one is taken."""
-    many = int(market.count_r.sum()) > FEW_JOBS
-    jobs = by_fractions(market, key_rp, guide) if many else by_regret(market, key_rp)
-    draft = _built(market, jobs, key_rp, waiting_r, guide.bound, effort, seed)
+    total = int(market.count_r.sum())
+    starts = [by_regret(market, key_rp)] if total <= SOME_JOBS else []
+    if total > FEW_JOBS:
+        starts.append(by_fractions(market, key_rp, guide))
+    draft = _built(market, starts, key_rp, waiting_r, guide.bound, effort, seed)
     if not _all_placed(market, draft):
         fill_rest(draft, key_rp)
     if _all_placed(market, draft):
         return draft
-    other = _built(market, in_turn(market, key_rp), key_rp, waiting_r, guide.bound, effort, seed)
+    other = _built(market, [in_turn(market, key_rp)], key_rp, waiting_r, guide.bound, effort, seed)
     fill_rest(other, key_rp)
     return min(draft, other, key=lambda d: value(market, d))
 
 
 def _built(
-    market: Market, jobs: Jobs, key_rp: Floats, waiting_r: Floats, bound: int, effort: Effort, seed: int
+    market: Market, starts: list[Jobs], key_rp: Floats, waiting_r: Floats, bound: int, effort: Effort, seed: int
 ) -> Draft:
-    """These jobs after all exchanges that pay, on nodes."""
-    found = Search(market, jobs, key_rp, waiting_r)
-    if len(jobs.row_j) > MOST_JOBS:  # fewer are searched whole
-        found.better(bound, effort, np.random.default_rng(seed))
-    return Draft.of(market, Jobs(jobs.row_j, found.pool_j).placed_rp(market))
+    """The start that leads to the best plan by exchanges that pay, bettered as long as effort is left, on nodes."""
+    searches = [Search(market, jobs, key_rp, waiting_r) for jobs in starts]
+    for search_ in searches if len(searches) > 1 else []:
+        search_.descend(effort)
+    best = min(searches, key=lambda search_: search_.cost)
+    if len(best.row_j) > MOST_JOBS:  # fewer are searched whole
+        best.better(bound, effort, np.random.default_rng(seed))
+    return Draft.of(market, Jobs(best.row_j, best.pool_j).placed_rp(market))
 
 
 def gap_ppm(draft: Draft, bound: int) -> int:
