@@ -75,6 +75,13 @@ class Market:
         return [p for p in order.tolist() if self.allowed_rp[row, p]]
 
 
+def load_pk(jobs_rp: Floats | Ints, demand_rpk: Floats) -> Floats:
+    """What jobs take of each pool. Shapes: (R, P), (R, P or 1, K) -> (P, K)."""
+    if demand_rpk.shape[1] == 1:
+        return np.asarray(jobs_rp.T.astype(float) @ demand_rpk[:, 0])
+    return np.asarray(np.einsum("rp,rpk->pk", jobs_rp.astype(float), demand_rpk))
+
+
 def merged(queue: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """Rows one after the other as (row, how many in succession)."""
     return tuple(_runs(queue))

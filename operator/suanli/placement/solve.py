@@ -9,7 +9,7 @@ import numpy as np
 from suanli.placement import enclaves, explain
 from suanli.placement.accept import refusals
 from suanli.placement.batch import Batch, Floats, make_batch, queue_order
-from suanli.placement.build import Jobs, by_fractions, by_regret, in_turn
+from suanli.placement.build import Jobs, by_fractions, in_turn, thinned
 from suanli.placement.deferral import defer
 from suanli.placement.draft import Draft
 from suanli.placement.effort import Effort
@@ -27,7 +27,7 @@ from suanli.placement.transfer import Traffic
 PPM = 1_000_000
 RESOURCES = 4
 EFFORT_MS = 100
-SOME_JOBS = 5_000  # up to which building by regret is tried as well
+MOVABLE = 2_000  # jobs that exchanges are looked for, about, where many are alike
 FEW_JOBS = 500  # up to which single moves on nodes are worth their time
 
 
@@ -99,7 +99,8 @@ def _made(batch: Batch, start_pk: Floats, effort: Effort | None, seed: int) -> M
 def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:
     """The batch in bare numbers."""
     rank_r = enclaves.rank_r(batch)
-    order = sorted((-int(rank_r[r]), queue_order(job), r) for r, row in enumerate(batch.rows) for job in row.jobs)
+    jobs = sorted((queue_order(job), r) for r, row in enumerate(batch.rows) for job in row.jobs)
+    row_j = np.array([r for _, r in jobs], dtype=np.int64)
     return Market(
         cost_rp=costs.total_rp.astype(np.int64),
         allowed_rp=sieve.allowed_rp & enclaves.admits_rp(batch),
@@ -109,7 +110,7 @@ def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:
         priority_r=rank_r,
         need_rpk=batch.need_rk[:, None, :],
         nodes=tuple(nodes_of(pool.room.free) for pool in batch.pools),
-        queue=merged([r for _, _, r in order]),
+        queue=merged(row_j[np.argsort(-rank_r[row_j], kind="stable")].tolist()),
     )
 
 
@@ -158,32 +159,25 @@ def _at_cheapest(market: Market) -> Draft | None:
 
 
 def _drafted(market: Market, guide: Ascent, key_rp: Floats, waiting_r: Floats, effort: Effort, seed: int) -> Draft:
-    """Built from the fractions or by regret; if not all find a place, in the order of the queue, and the better one is taken."""
-    total = int(market.count_r.sum())
-    starts = [by_regret(market, key_rp)] if total <= SOME_JOBS else []
-    if total > FEW_JOBS:
-        starts.append(by_fractions(market, key_rp, guide))
-    draft = _built(market, starts, key_rp, waiting_r, guide.bound, effort, seed)
+    """Built from the fractions; if not all find a place, in the order of the queue, and the better one is taken."""
+    draft = _built(market, by_fractions(market, guide), key_rp, waiting_r, guide.bound, effort, seed)
     if not _all_placed(market, draft):
         fill_rest(draft, key_rp)
     if _all_placed(market, draft):
         return draft
-    other = _built(market, [in_turn(market, key_rp)], key_rp, waiting_r, guide.bound, effort, seed)
+    other = _built(market, in_turn(market, key_rp), key_rp, waiting_r, guide.bound, effort, seed)
     fill_rest(other, key_rp)
     return min(draft, other, key=lambda d: value(market, d))
 
 
 def _built(
-    market: Market, starts: list[Jobs], key_rp: Floats, waiting_r: Floats, bound: int, effort: Effort, seed: int
+    market: Market, start: Jobs, key_rp: Floats, waiting_r: Floats, bound: int, effort: Effort, seed: int
 ) -> Draft:
-    """The start that leads to the best plan by exchanges that pay, bettered as long as effort is left, on nodes."""
-    searches = [Search(market, jobs, key_rp, waiting_r) for jobs in starts]
-    for search_ in searches if len(searches) > 1 else []:
-        search_.descend(effort)
-    best = min(searches, key=lambda search_: search_.cost)
-    if len(best.row_j) > MOST_JOBS:  # fewer are searched whole
-        best.better(bound, effort, np.random.default_rng(seed))
-    return Draft.of(market, Jobs(best.row_j, best.pool_j).placed_rp(market))
+    """The start bettered by exchanges as long as effort is left, on nodes."""
+    search_ = Search(market, thinned(market, start, MOVABLE), key_rp, waiting_r)
+    if len(start.row_j) > MOST_JOBS:  # fewer are searched whole
+        search_.better(bound, effort, np.random.default_rng(seed))
+    return Draft.of(market, search_.jobs.placed_rp(market))
 
 
 def gap_ppm(draft: Draft, bound: int) -> int:
