@@ -3,6 +3,9 @@
 Regions and sites lie at random; every site has nodes of eight cards, and cores and memory for them. Jobs come in
 classes, as templates are used again and again. A hidden plan that keeps latency says how large each site is, so that all
 jobs fit at the wanted load.
+
+With `--peers` the market that the solver gets is also given to HiGHS, as its linear relaxation, and to a min-cost flow that knows
+only the tightest resource: no plan of these jobs costs less than either.
 """
 
 import argparse
@@ -15,17 +18,23 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from bench.peers.ask import NoPeers, Peers, add_arguments, model_of
 from suanli.api.job import ComputeJob
 from suanli.api.region import ComputeRegion
 from suanli.api.site import ComputeSite
 from suanli.base.names import API_VERSION
+from suanli.placement.batch import make_batch
+from suanli.placement.effort import Effort
+from suanli.placement.filters import sift
+from suanli.placement.scores import score
 from suanli.placement.snapshot import ClassRoom, Country, FreeNodes, SiteView, WaitingJob
-from suanli.placement.solve import place
+from suanli.placement.solve import EFFORT_MS, RESOURCES, market_of, place, solve
 
 NOW_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 SIZES = ((1_000, 20), (10_000, 20), (10_000, 100), (100_000, 20), (100_000, 50))
 REGIONS = 30
 GIB = 1 << 30
+RESOURCE_NAMES = ("millicores", "bytes", "cards", "pods")
 GOALS = {(10_000, 100): 0.5, (100_000, 50): 5.0}  # seconds
 
 
@@ -46,14 +55,49 @@ class Result:
     cost_over_cheapest: float
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What a peer made of the same market: a cost that no plan of these jobs is below.
+
+    `value_ratio` is our cost over its value, `time_ratio` our processor time from the market to the plan over its own: other work on the
+    machine tells less there than in wall time. Units: seconds of wall and processor time.
+    """
+
+    peer: str
+    solves: str
+    status: str
+    seconds: float
+    cpu_seconds: float
+    value: float | None
+    value_ratio: float | None
+    time_ratio: float | None
+
+
+@dataclass(frozen=True)
+class Compared(Result):
+    """A batch with its peers. `cost` is micro-yuan of all that was placed; `solve_seconds` lead from the market to the plan."""
+
+    cost: int
+    solve_seconds: float
+    solve_cpu_seconds: float
+    peers: tuple[Beside, ...]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark; 0 measured."""
+    """Run the benchmark; 0 measured, 2 no peers to be had."""
     args = _arguments(argv)
+    try:
+        peers = Peers(args.peer_seconds) if args.peers else None
+    except NoPeers as error:
+        print(f"placement: {error}", file=sys.stderr)
+        return 2
     results = []
     if args.output == "table":
         print(HEAD)
     for jobs, sites in [tuple(size) for size in args.size] or SIZES:
-        results.append(measure(jobs, sites, args.classes or max(50, jobs // 20), args.load, args.seed))
+        drawn = (jobs, sites, args.classes or max(50, jobs // 20), args.load, args.seed)
+        result = measure(*drawn)
+        results.append(compare(result, *drawn, peers) if peers else result)
         if args.output == "table":
             print(_shown(results[-1]), flush=True)
     exponent = growth(results)
@@ -90,6 +134,44 @@ def measure(jobs: int, sites: int, classes: int, load: float, seed: int) -> Resu
         gap_percent=plan.gap_ppm / 10_000,
         unplaced=jobs - len(placed),
         cost_over_cheapest=round(cost / least, 4) if least else 1.0,
+    )
+
+
+def compare(result: Result, jobs: int, sites: int, classes: int, load: float, seed: int, peers: Peers) -> Compared:
+    """The same batch once more as a bare market, ours and theirs. The relaxations are of the jobs that ours placed."""
+    batch = make_batch(*ground(jobs, sites, classes, load, seed), NOW_MS)
+    costs = score(batch)
+    market = market_of(batch, costs, sift(batch, costs))
+    began, cpu = time.perf_counter(), time.process_time()
+    draft = solve(market, np.zeros((len(market.nodes), RESOURCES)), Effort(EFFORT_MS)).draft
+    took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    model = model_of(market, draft.placed_rp.sum(axis=1))
+    asked = [("HiGHS LP", "lp", "the linear relaxation, 1 thread")]
+    if len(model.resource_k):  # else every job has its cheapest pool, and there is nothing to flow
+        resource = RESOURCE_NAMES[model.resource_k[model.tightest()]]
+        asked.append(("min-cost flow", "flow", f"a transport problem of {resource} alone, 1 thread"))
+    beside = []
+    for peer, program, solves in asked:
+        answer = peers.ask(program, model)
+        found = answer.value is not None
+        beside.append(
+            Beside(
+                peer=peer,
+                solves=solves,
+                status=answer.status,
+                seconds=round(answer.seconds, 3),
+                cpu_seconds=round(answer.cpu_seconds, 3),
+                value=answer.value,
+                value_ratio=round(draft.cost / answer.value, 6) if answer.value else None,
+                time_ratio=round(cpu / answer.cpu_seconds, 2) if found and answer.cpu_seconds else None,
+            )
+        )
+    return Compared(
+        **vars(result),
+        cost=draft.cost,
+        solve_seconds=round(took, 3),
+        solve_cpu_seconds=round(cpu, 3),
+        peers=tuple(beside),
     )
 
 
@@ -214,11 +296,26 @@ HEAD = (
 
 def _shown(r: Result) -> str:
     goal = GOALS.get((r.jobs, r.sites))
-    return (
+    line = (
         f"{r.jobs:>7} {r.sites:>5} {r.classes:>7} {r.seconds:>8.3f} {r.cpu_seconds:>8.3f} {r.warm_seconds:>8.3f} "
         f"{r.floor_seconds:>8.3f} {goal or '-':>7} {r.peak_mib:>6} {r.gap_percent:>8.4f} {r.unplaced:>8} "
         f"{r.cost_over_cheapest:>10.4f}"
     )
+    if not isinstance(r, Compared):
+        return line
+    ours = (
+        f"from the market to the plan {r.solve_seconds:.3f} s, {r.solve_cpu_seconds:.3f} s of processor; cost {r.cost}"
+    )
+    return "\n".join([line, f"{'':>7} {ours}", *(f"{'':>7} {_told(peer)}" for peer in r.peers)])
+
+
+def _told(b: Beside) -> str:
+    said = f"{b.peer}, {b.solves}: {b.status} in {b.seconds:.3f} s, {b.cpu_seconds:.3f} s of processor"
+    if b.value is None:
+        return f"{said}; no value"
+    value = "" if b.value_ratio is None else f"; ours / its value {b.value_ratio:.6f}"
+    times = "" if b.time_ratio is None else f", ours / its processor time {b.time_ratio:g}"
+    return f"{said}; value {b.value:.0f}{value}{times}"
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -233,6 +330,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--load", type=float, default=0.9, help="share of each site that the hidden plan uses (0.9)")
     parser.add_argument("--seed", type=int, default=1, help="decides all that is drawn (1)")
     parser.add_argument("--output", choices=("table", "json"), default="table", help="table or json (table)")
+    add_arguments(parser)
     args = parser.parse_args(argv)
     if not 0.05 <= args.load <= 1.0:
         parser.error(f"--load: {args.load} is not between 0.05 and 1")
