@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.peers.answer import Answer
-from bench.peers.ask import NoPeers, Peers, add_arguments, model_of, seconds
+from bench.peers.ask import Asked, NoPeers, add_arguments, installed, model_of, seconds
+from suanli.placement.batch import Ints
 from suanli.placement.effort import Effort
 from suanli.placement.market import Market
 from suanli.placement.solve import RESOURCES, solve
@@ -61,7 +62,7 @@ class Beside:
 
 @dataclass(frozen=True)
 class Compared(Line):
-    """An instance with its peers, and whether none of them has a better plan. `cpu_seconds` are ours."""
+    """An instance with its peers, and whether ours is a whole plan that none of theirs betters. `cpu_seconds` are ours."""
 
     cpu_seconds: float
     peers: tuple[Beside, ...]
@@ -75,10 +76,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"gap: {args.folder} is not a folder; name one with instances", file=sys.stderr)
         return 2
     try:
-        peers = Peers(args.peer_seconds) if args.peers else None
+        return _measured(args, installed(args.peer_seconds) if args.peers else None)
     except NoPeers as error:
         print(f"gap: {error}", file=sys.stderr)
         return 2
+
+
+def _measured(args: argparse.Namespace, peers: Asked | None) -> int:
     known = best_known(args.folder / BEST_KNOWN)
     lines: list[Line] = []
     if args.output == "table":
@@ -120,6 +124,11 @@ def read(path: Path) -> Market:
     except (ValueError, OverflowError):
         odd = next(word for word in words if not word.lstrip("-").isdigit() or len(word) > 15)
         raise ValueError(f'"{odd[:40]}" is not a whole number') from None
+    return market(numbers)
+
+
+def market(numbers: Ints) -> Market:
+    """The numbers of an instance as rows and pools. Raises: ValueError with what is wrong."""
     agents, items = (int(x) for x in numbers[:2]) if len(numbers) >= 2 else (0, 0)
     wanted = 2 + 2 * agents * items + agents
     if agents < 1 or items < 1 or len(numbers) != wanted:
@@ -170,7 +179,7 @@ def measure(name: str, market: Market, seconds: float, seed: int, known: int | N
     )
 
 
-def compare(line: Line, cpu_seconds: float, market: Market, peers: Peers) -> Compared:
+def compare(line: Line, cpu_seconds: float, market: Market, peers: Asked) -> Compared:
     """The same instance given to the peers, who place every item or nothing."""
     model = model_of(market, market.count_r)
     beside = []
@@ -185,9 +194,9 @@ def compare(line: Line, cpu_seconds: float, market: Market, peers: Peers) -> Com
 
 
 def at_least_as_good(line: Line, beside: Sequence[Beside]) -> bool:
-    """Whether no peer has a plan for all items where ours has none, or a cheaper one."""
+    """Whether ours places every item and no peer found a cheaper way to do so."""
     values = [peer.value for peer in beside if peer.value is not None]
-    return not values or (not line.unplaced and line.value <= min(values))
+    return not line.unplaced and line.value <= min(values, default=line.value)
 
 
 def best_known(path: Path) -> dict[str, int]:

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from bench.peers.ask import NoPeers, Peers, add_arguments, model_of
+from bench.peers.ask import Asked, NoPeers, add_arguments, installed, model_of
 from suanli.api.job import ComputeJob
 from suanli.api.region import ComputeRegion
 from suanli.api.site import ComputeSite
@@ -87,10 +87,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; 0 measured, 2 no peers to be had."""
     args = _arguments(argv)
     try:
-        peers = Peers(args.peer_seconds) if args.peers else None
+        return _measured(args, installed(args.peer_seconds) if args.peers else None)
     except NoPeers as error:
         print(f"placement: {error}", file=sys.stderr)
         return 2
+
+
+def _measured(args: argparse.Namespace, peers: Asked | None) -> int:
     results = []
     if args.output == "table":
         print(HEAD)
@@ -137,7 +140,7 @@ def measure(jobs: int, sites: int, classes: int, load: float, seed: int) -> Resu
     )
 
 
-def compare(result: Result, jobs: int, sites: int, classes: int, load: float, seed: int, peers: Peers) -> Compared:
+def compare(result: Result, jobs: int, sites: int, classes: int, load: float, seed: int, peers: Asked) -> Compared:
     """The same batch once more as a bare market, ours and theirs. The relaxations are of the jobs that ours placed."""
     batch = make_batch(*ground(jobs, sites, classes, load, seed), NOW_MS)
     costs = score(batch)

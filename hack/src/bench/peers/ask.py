@@ -8,6 +8,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from bench.peers.answer import Answer
 from bench.peers.model import Model
@@ -21,30 +22,41 @@ GRACE_S = (
 
 
 class NoPeers(Exception):
-    """The solvers of others cannot be had; the text says why and what to do."""
+    """A solver of others cannot be had or broke down; the text says which and what to do."""
+
+
+class Asked(Protocol):
+    """Who answers."""
+
+    def ask(self, program: str, model: Model) -> Answer:
+        """What a program makes of a model. Raises: NoPeers."""
+
+
+def installed(seconds: float) -> "Peers":
+    """The peers, so many seconds for each question; installed if they are not yet. Raises: NoPeers."""
+    made = subprocess.run(
+        [sys.executable, ROOT / "hack/bootstrap.py", "peers"], stdout=subprocess.PIPE, text=True, check=False
+    )
+    if made.returncode:
+        raise NoPeers("the solvers to compare with could not be installed; run without --peers to measure ours alone")
+    return Peers(made.stdout.strip(), seconds)
 
 
 class Peers:
-    """The solvers of others, so many seconds each. Raises: NoPeers."""
+    """The programs of `bench.peers`, run by a Python that has the solvers."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, python: str, seconds: float) -> None:
+        self._python = python
         self._seconds = seconds
-        made = subprocess.run(
-            [sys.executable, ROOT / "hack/bootstrap.py", "peers"], stdout=subprocess.PIPE, text=True, check=False
-        )
-        if made.returncode:
-            raise NoPeers(
-                "the solvers to compare with could not be installed; run without --peers to measure ours alone"
-            )
-        self._python = made.stdout.strip()
 
     def ask(self, program: str, model: Model) -> Answer:
-        """What `bench.peers.PROGRAM` makes of the model. A plan's value is counted here, not believed."""
+        """What `bench.peers.PROGRAM` makes of the model. A plan's value is counted here, not believed. Raises: NoPeers."""
         with tempfile.TemporaryDirectory(prefix="suanli-peers-") as folder:
             question, answer = Path(folder) / "model.npz", Path(folder) / "answer.json"
             model.save(question)
-            failure = self._run(f"bench.peers.{program}", question, answer)
-            said = failure or Answer(**json.loads(answer.read_text(encoding="ascii")))
+            if not self._ended(f"bench.peers.{program}", question, answer):
+                return Answer("stopped: over its time", self._seconds + GRACE_S)
+            said = Answer(**json.loads(answer.read_text(encoding="ascii")))
         if said.taken is None:
             return said
         try:
@@ -52,24 +64,23 @@ class Peers:
         except ValueError as error:
             return replace(said, status=f"no plan: {error}", value=None, taken=None)
 
-    def _run(self, module: str, question: Path, answer: Path) -> Answer | None:
-        """None if the process wrote its answer."""
-        limit_s = self._seconds + GRACE_S
+    def _ended(self, module: str, question: Path, answer: Path) -> bool:
+        """Whether the process wrote its answer in time."""
         try:
             done = subprocess.run(
                 [self._python, "-m", module, question, answer, str(self._seconds)],
                 env=os.environ | {"PYTHONPATH": str(ROOT / "hack/src"), "PYTHONDONTWRITEBYTECODE": "1"},
                 capture_output=True,
                 text=True,
-                timeout=limit_s,
+                timeout=self._seconds + GRACE_S,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return Answer("stopped: over its time", limit_s)
+            return False
         if done.returncode:
-            words = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            return Answer(f"failed: {words[-1][:200]}")
-        return None
+            words = done.stderr.strip().splitlines() or ["it said nothing"]
+            raise NoPeers(f"{module} ended with {done.returncode}: {words[-1][:200]}")
+        return True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
