@@ -170,7 +170,7 @@ def gap_market(text: str) -> Market:
 
 
 def test_placement_is_compared_with_relaxations_of_its_own_market() -> None:
-    drawn = (200, 5, 20, 0.9, 3)
+    drawn = (200, 5, 20, 0.9, 3, placement.CARDS)
     compared = placement.compare(placement.measure(*drawn), *drawn, Listing())
     assert [peer.peer for peer in compared.peers] == ["HiGHS LP", "min-cost flow"]
     for peer in compared.peers:

@@ -1,8 +1,8 @@
 """`./hack/bench/placement`: whole plans of large batches, from jobs as the operator holds them to one decision each.
 
-Regions and sites lie at random; every site has nodes of eight cards, and cores and memory for them. Jobs come in
-classes, as templates are used again and again. A hidden plan that keeps latency says how large each site is, so that all
-jobs fit at the wanted load.
+Regions and sites lie at random; every site has nodes of eight cards, and more than enough cores and memory for them, or, with `--scarce each`,
+nodes that run short of cards at some sites, of cores or of memory at others. Jobs come in classes, as templates are used again and again. A
+hidden plan that keeps latency says how large each site is, so that all jobs fit at the wanted load.
 
 With `--peers` the market that the solver gets is also given to HiGHS, as its linear relaxation, and to a min-cost flow that knows
 only the tightest resource: no plan of these jobs costs less than either.
@@ -34,6 +34,12 @@ NOW_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 SIZES = ((1_000, 20), (10_000, 20), (10_000, 100), (100_000, 20), (100_000, 50))
 REGIONS = 30
 GIB = 1 << 30
+CARDS, EACH = "cards", "each"
+Kind = tuple[tuple[int, ...], tuple[int, ...], int]  # cores, GiB and cards that the nodes of a site may have
+NODES: dict[str, tuple[Kind, ...]] = {  # by what runs short: the kinds of sites
+    CARDS: (((96, 128), (1024, 2048), 8),),
+    EACH: (((96, 128), (1024, 2048), 8), ((96,), (2048,), 16), ((192,), (1024,), 24)),
+}
 RESOURCE_NAMES = ("millicores", "bytes", "cards", "pods")
 GOALS = {(10_000, 100): 0.5, (100_000, 50): 5.0}  # seconds
 
@@ -98,7 +104,7 @@ def _measured(args: argparse.Namespace, peers: Asked | None) -> int:
     if args.output == "table":
         print(HEAD)
     for jobs, sites in [tuple(size) for size in args.size] or SIZES:
-        drawn = (jobs, sites, args.classes or max(50, jobs // 20), args.load, args.seed)
+        drawn = (jobs, sites, args.classes or max(50, jobs // 20), args.load, args.seed, args.scarce)
         result = measure(*drawn)
         results.append(compare(result, *drawn, peers) if peers else result)
         if args.output == "table":
@@ -111,9 +117,9 @@ def _measured(args: argparse.Namespace, peers: Asked | None) -> int:
     return 0
 
 
-def measure(jobs: int, sites: int, classes: int, load: float, seed: int) -> Result:
+def measure(jobs: int, sites: int, classes: int, load: float, seed: int, scarce: str = CARDS) -> Result:
     """Place one batch cold, and again with its own prices."""
-    waiting, views, country = ground(jobs, sites, classes, load, seed)
+    waiting, views, country = ground(jobs, sites, classes, load, seed, scarce)
     floor = _floor(waiting)
     began, cpu = time.perf_counter(), time.process_time()
     plan = place(waiting, views, country, NOW_MS)
@@ -140,9 +146,11 @@ def measure(jobs: int, sites: int, classes: int, load: float, seed: int) -> Resu
     )
 
 
-def compare(result: Result, jobs: int, sites: int, classes: int, load: float, seed: int, peers: Asked) -> Compared:
+def compare(
+    result: Result, jobs: int, sites: int, classes: int, load: float, seed: int, scarce: str, peers: Asked
+) -> Compared:
     """The same batch once more as a bare market, ours and theirs. The relaxations are of the jobs that ours placed."""
-    batch = make_batch(*ground(jobs, sites, classes, load, seed), NOW_MS)
+    batch = make_batch(*ground(jobs, sites, classes, load, seed, scarce), NOW_MS)
     costs = score(batch)
     market = market_of(batch, costs, sift(batch, costs))
     began, cpu = time.perf_counter(), time.process_time()
@@ -179,7 +187,7 @@ def compare(result: Result, jobs: int, sites: int, classes: int, load: float, se
 
 
 def ground(
-    jobs: int, sites: int, classes: int, load: float, seed: int
+    jobs: int, sites: int, classes: int, load: float, seed: int, scarce: str = CARDS
 ) -> tuple[list[WaitingJob], list[SiteView], Country]:
     """A country and a batch that fits it at the load."""
     rng = np.random.default_rng(seed)
@@ -207,7 +215,9 @@ def ground(
             np.array([cores, gib, cards], dtype=float) * tasks
         )
         need.append(tasks)
-    views = [_site(s, int(at_s[s]), used_sk[s] / load, rng) for s in range(sites)]
+    views = [
+        _site(s, int(at_s[s]), used_sk[s] / load, NODES[scarce][s % len(NODES[scarce])], rng) for s in range(sites)
+    ]
     order = rng.permutation(np.repeat(np.arange(classes), count_c))
     waiting = [WaitingJob(f"job-{i}", models[c], "team", NOW_MS - len(order) + i) for i, c in enumerate(order.tolist())]
     return waiting, views, country
@@ -234,8 +244,11 @@ def _job(
     return ComputeJob.model_validate(_object("ComputeJob", f"job-{index}", spec))
 
 
-def _site(index: int, region: int, room: np.typing.NDArray[np.float64], rng: np.random.Generator) -> SiteView:
-    node = np.array([rng.choice([96, 128]), rng.choice([1024, 2048]), 8])
+def _site(
+    index: int, region: int, room: np.typing.NDArray[np.float64], kind: Kind, rng: np.random.Generator
+) -> SiteView:
+    cores, gib, cards = kind
+    node = np.array([rng.choice(cores), rng.choice(gib), cards])
     nodes = int(max(4, np.ceil((room / node).max())))
     spec = {
         "region": f"r{region}",
@@ -257,7 +270,7 @@ def _site(index: int, region: int, room: np.typing.NDArray[np.float64], rng: np.
             "priceSchedule": [{"from": "00:00", "to": "24:00", "pricePerKwh": f"{rng.uniform(0.2, 1.0):.3f}"}],
         },
     }
-    free = (FreeNodes(nodes, int(node[0]) * 1_000, int(node[1]) * GIB, 8),)
+    free = (FreeNodes(nodes, int(node[0]) * 1_000, int(node[1]) * GIB, cards),)
     return SiteView(
         ComputeSite.model_validate(_object("ComputeSite", f"site-{index}", spec)),
         ready=True,
@@ -331,6 +344,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--classes", type=_count, help="different jobs in a batch (a twentieth of them)")
     parser.add_argument("--load", type=float, default=0.9, help="share of each site that the hidden plan uses (0.9)")
+    parser.add_argument(
+        "--scarce",
+        choices=tuple(NODES),
+        default=CARDS,
+        help="what runs short: cards everywhere, or each of cards, cores and memory at a third of the sites (cards)",
+    )
     parser.add_argument("--seed", type=int, default=1, help="decides all that is drawn (1)")
     parser.add_argument("--output", choices=("table", "json"), default="table", help="table or json (table)")
     add_arguments(parser)
