@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -206,3 +207,10 @@ def test_who_finds_a_cheaper_plan_is_better() -> None:
     theirs = [gap.Beside("HiGHS MIP", "time limit reached", value, None, 1.0, 1.0) for value in (8, 7, 6)]
     assert gap.at_least_as_good(line, theirs[:2])
     assert not gap.at_least_as_good(line, theirs)
+
+
+@pytest.mark.parametrize("main", [placement.main, gap.main])
+def test_a_time_that_is_none_is_refused(main: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--peers", "--peer-seconds", "0"])
+    assert "'0' is not a number from 0.1 to 3600" in capsys.readouterr().err

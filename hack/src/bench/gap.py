@@ -238,7 +238,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="hack/bench/gap",
         description="Instances of generalised assignment through the production solver: value, proven bound, best known value.",
-        epilog="Exit code: 0 measured, 2 a wrong argument or no instance.",
+        epilog="Exit code: 0 measured, 2 a wrong argument, no instance or no peers.",
     )
     parser.add_argument("folder", type=Path, help="folder of instances in the format of the OR-Library")
     parser.add_argument("--seconds", type=seconds, default=6.0, help="time for one instance (6)")

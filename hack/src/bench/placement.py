@@ -157,10 +157,10 @@ def compare(
     draft = solve(market, np.zeros((len(market.nodes), RESOURCES)), Effort(EFFORT_MS)).draft
     took, cpu = time.perf_counter() - began, time.process_time() - cpu
     model = model_of(market, draft.placed_rp.sum(axis=1))
-    asked = [("HiGHS LP", "lp", "the linear relaxation, 1 thread")]
+    asked = [("HiGHS LP", "lp", "jobs in fractions, a pool's nodes as one, 1 thread")]
     if len(model.resource_k):  # else every job has its cheapest pool, and there is nothing to flow
         resource = RESOURCE_NAMES[model.resource_k[model.tightest()]]
-        asked.append(("min-cost flow", "flow", f"a transport problem of {resource} alone, 1 thread"))
+        asked.append(("min-cost flow", "flow", f"only {resource} count, jobs in single units of them, 1 thread"))
     beside = []
     for peer, program, solves in asked:
         answer = peers.ask(program, model)

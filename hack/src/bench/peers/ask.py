@@ -16,9 +16,7 @@ from suanli.placement.batch import Ints
 from suanli.placement.market import Market
 
 ROOT = Path(__file__).resolve().parents[4]
-GRACE_S = (
-    120.0  # beside the time to solve: reading, writing down the question, and a solver that looks at its clock seldom
-)
+GRACE_S = 120.0  # beside the time to solve: to read, to write the question down, and to look at a clock seldom
 
 
 class NoPeers(Exception):
