@@ -17,6 +17,7 @@ class Market:
     Shapes: `cost_rp` (R, P) whole micro-yuan of one job; `allowed_rp` (R, P): one job fits there alone; `wish_rp` (R, P) breaks
     ties of cost; `count_r`, `tasks_r`, `priority_r` (R,). `need_rpk` (R, P, 4) or, where a task needs the same everywhere,
     (R, 1, 4): millicores, bytes, cards and pods of one task. `queue` lists (row, jobs) by priority, then age: who goes first.
+    `usable_pk` (P, 4) is how much of each pool's sums its nodes have been found to take; None for all.
     """
 
     cost_rp: Ints
@@ -28,6 +29,7 @@ class Market:
     need_rpk: Ints
     nodes: tuple[Nodes, ...]
     queue: tuple[tuple[int, int], ...]
+    usable_pk: Floats | None = None
 
     @cached_property
     def demand_rpk(self) -> Floats:
@@ -37,6 +39,8 @@ class Market:
     @cached_property
     def capacity_pk(self) -> Floats:
         """What all nodes of a pool can still take. Shape (P, 4)."""
+        if self.usable_pk is not None:
+            return self.usable_pk
         sums = [[sum(count * node[k] for count, node in nodes) for k in range(4)] for nodes in self.nodes]
         return np.array(sums, dtype=float).reshape(len(self.nodes), 4)
 

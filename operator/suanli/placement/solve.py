@@ -2,13 +2,13 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from suanli.placement import enclaves, explain
 from suanli.placement.accept import refusals
-from suanli.placement.batch import Batch, Floats, make_batch, queue_order
+from suanli.placement.batch import Batch, Bools, Floats, Ints, make_batch, queue_order
 from suanli.placement.build import Jobs, by_fractions, in_turn, thinned
 from suanli.placement.deferral import defer
 from suanli.placement.draft import Draft
@@ -16,7 +16,7 @@ from suanli.placement.effort import Effort
 from suanli.placement.exact import MOST_JOBS, search, value
 from suanli.placement.filters import Sieve, sift
 from suanli.placement.local import Search
-from suanli.placement.market import Market, merged
+from suanli.placement.market import Market, load_pk, merged
 from suanli.placement.packing import nodes_of
 from suanli.placement.prices import Ascent, ascend, priced, proven_bound
 from suanli.placement.repair import fill_rest, improve
@@ -26,7 +26,10 @@ from suanli.placement.transfer import Traffic
 
 PPM = 1_000_000
 RESOURCES = 4
-EFFORT_MS = 100
+EFFORT_MS = 300
+ROUNDS = 4  # times that a plan is made with what nodes have been found to take
+FEW_LOST = 1e-3  # of the jobs: so few are found room for one by one
+FULL = 0.97  # of a pool's capacity: a resource that is wanted so much is what ran short
 MOVABLE = 2_000  # jobs that exchanges are looked for, about, where many are alike
 FEW_JOBS = 500  # up to which single moves on nodes are worth their time
 
@@ -125,7 +128,7 @@ def solve(market: Market, start_pk: Floats, effort: Effort, seed: int = 0) -> So
     waiting_r = _waiting_cost(market)
     guide = ascend(market, market.count_r, waiting_r, start_pk)
     key_rp = priced(market, guide.price_pk)
-    draft = _drafted(market, guide, key_rp, waiting_r, effort, seed)
+    draft = _drafted(market, guide, waiting_r, effort, seed)
     if int(market.count_r.sum()) <= FEW_JOBS:
         improve(draft)
         if not _all_placed(market, draft):
@@ -158,26 +161,53 @@ def _at_cheapest(market: Market) -> Draft | None:
     return draft if _all_placed(market, draft) else None
 
 
-def _drafted(market: Market, guide: Ascent, key_rp: Floats, waiting_r: Floats, effort: Effort, seed: int) -> Draft:
-    """Built from the fractions; if not all find a place, in the order of the queue, and the better one is taken."""
-    draft = _built(market, by_fractions(market, guide), key_rp, waiting_r, guide.bound, effort, seed)
+def _drafted(market: Market, guide: Ascent, waiting_r: Floats, effort: Effort, seed: int) -> Draft:
+    """Built from the fractions, and again with less in the pools whose nodes took less than their sums promised.
+
+    If some find no place, in the order of the queue as well, and the better of both.
+    """
+    usable, prices, drafts = market, guide, list[tuple[Draft, Floats]]()
+    for _ in range(ROUNDS):
+        key_rp = priced(usable, prices.price_pk)
+        wanted_rp = _bettered(usable, by_fractions(usable, prices), key_rp, waiting_r, prices.bound, effort, seed)
+        draft = Draft.of(market, wanted_rp)
+        drafts.append((draft, key_rp))
+        usable_pk = _usable(usable.capacity_pk, draft, wanted_rp)
+        if usable_pk is None:
+            break
+        usable = replace(market, usable_pk=usable_pk)
+        prices = ascend(usable, market.count_r, waiting_r, prices.price_pk)
+    draft, key_rp = min(drafts, key=lambda made: value(market, made[0]))
     if not _all_placed(market, draft):
         fill_rest(draft, key_rp)
     if _all_placed(market, draft):
         return draft
-    other = _built(market, in_turn(market, key_rp), key_rp, waiting_r, guide.bound, effort, seed)
+    key_rp = priced(market, guide.price_pk)
+    start = in_turn(market, key_rp)
+    other = Draft.of(market, _bettered(market, start, key_rp, waiting_r, guide.bound, effort, seed))
     fill_rest(other, key_rp)
-    return min(draft, other, key=lambda d: value(market, d))
+    return min(draft, other, key=lambda draft: value(market, draft))
 
 
-def _built(
+def _bettered(
     market: Market, start: Jobs, key_rp: Floats, waiting_r: Floats, bound: int, effort: Effort, seed: int
-) -> Draft:
-    """The start bettered by exchanges as long as effort is left, on nodes."""
+) -> Ints:
+    """The start bettered by exchanges as long as effort is left, by sums. Shape (R, P)."""
     search_ = Search(market, thinned(market, start, MOVABLE), key_rp, waiting_r)
     if len(start.row_j) > MOST_JOBS:  # fewer are searched whole
         search_.better(bound, effort, np.random.default_rng(seed))
-    return Draft.of(market, search_.jobs.placed_rp(market))
+    return search_.jobs.placed_rp(market)
+
+
+def _usable(capacity_pk: Floats, draft: Draft, wanted_rp: Ints) -> Floats | None:
+    """Capacities with what was taken, where nodes had no room for jobs that the sums had room for; None if these were few."""
+    short_p: Bools = np.any(wanted_rp > draft.placed_rp, axis=0)
+    if int((wanted_rp - draft.placed_rp).sum()) <= FEW_LOST * int(wanted_rp.sum()):
+        return None
+    wanted_pk = load_pk(wanted_rp, draft.market.demand_rpk)
+    taken_pk = load_pk(draft.placed_rp, draft.market.demand_rpk)
+    full_pk = short_p[:, None] & (wanted_pk >= FULL * capacity_pk)
+    return np.where(full_pk, np.minimum(capacity_pk, taken_pk), capacity_pk)
 
 
 def gap_ppm(draft: Draft, bound: int) -> int:
