@@ -192,14 +192,18 @@ def _table(result: Result) -> None:
         table.add_column(name, justify="left" if name == "POLICY" else "right", no_wrap=True)
     for o in result.outcomes:
         queue = o.queue[-1]
-        share = next(
-            (f"{f.value:.1%}" for f in o.figures if f.name == "east-to-west-share" and f.value is not None), "-"
-        )
         times = (short_time(s) for s in (queue.p50_s, queue.p95_s, queue.p99_s))
         money = (yuan_text(o.money.counted_micro_yuan), yuan_text(o.money.paid_micro_yuan))
         hours = (f"{o.card_hours:.1f}", f"{o.core_hours:.1f}")
         table.add_row(
-            o.policy, str(o.jobs.placed), str(o.jobs.waiting), *times, *money, f"{o.carbon_kg:.0f}", *hours, share
+            o.policy,
+            str(o.jobs.placed),
+            str(o.jobs.waiting),
+            *times,
+            *money,
+            f"{o.carbon_kg:.0f}",
+            *hours,
+            o.east_to_west,
         )
     console = Console(width=200, highlight=False, color_system=None)
     console.print(table)

@@ -31,6 +31,15 @@ class Ran:
     now_ms: int
     partial: bool
 
+    def run_ms(self, n: Ints) -> Ints:
+        """How long each of these jobs, which have a place, has run until now. Shape as n."""
+        return np.clip(self.now_ms - self.start_ms[n], 0, self.end_ms[n] - self.start_ms[n])
+
+    def held_ms(self, n: Ints, begin_ms: int, end_ms: int) -> Ints:
+        """How long each of these jobs, which have a place, has held its room between two moments. Shape as n."""
+        until = np.minimum(np.minimum(self.end_ms[n], self.now_ms), end_ms)
+        return np.maximum(0, until - np.maximum(self.placed_ms[n], begin_ms))
+
 
 class Simulation:
     """One policy's run. A cycle is held where the operator would hold one: something has changed, and jobs wait."""
@@ -46,7 +55,7 @@ class Simulation:
         self._waiting: dict[int, None] = {}
         self._running: list[tuple[int, int]] = []  # (end, job), a heap
         self._arrived = self._cycles = 0
-        self._now_ms = int(workload.arrival_ms[0]) if len(workload) else 0
+        self._now_ms = workload.begin_ms
         self._pool_n, self._placed_ms, self._start_ms, self._end_ms = (
             np.full(len(workload), NEVER, dtype=np.int64) for _ in range(4)
         )

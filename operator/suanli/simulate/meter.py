@@ -65,7 +65,7 @@ class Meter:
         )
         self._grams_p = np.array([e.grid_factor_g_per_kwh * (1.0 - float(e.green_share)) for e in sites])
         self._site_p = np.array([pool.site for pool in land.pools], dtype=np.int64)
-        self._begin_ms = int(workload.arrival_ms[0]) if len(workload) else 0
+        self._begin_ms = workload.begin_ms
         self._curves: list[Curve] = []
         self._known_until_ms = self._begin_ms
         policy = land.country.policy
@@ -97,7 +97,7 @@ class Meter:
         work, probe = self._workload, self._workload.probe
         n = np.flatnonzero(ran.pool_n >= 0)
         p, t = ran.pool_n[n], work.type_n[n]
-        run_ms = np.clip(ran.now_ms - ran.start_ms[n], 0, ran.end_ms[n] - ran.start_ms[n])
+        run_ms = ran.run_ms(n)
         hours = run_ms / MS_PER_HOUR
         wished_hours = hours / probe.stretch_tp[t, p]
         units = np.where(self.is_card_p[p], self._cards_t[t], self._cores_t[t])

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from suanli.api.policy import Kpi
 from suanli.placement.batch import Floats, Ints
+from suanli.placement.kpis import figures, shown
 from suanli.placement.snapshot import OUTSIDE
 from suanli.simulate.engine import Ran
-from suanli.simulate.kpis import Figure, figures
+from suanli.simulate.facts import facts_of
 from suanli.simulate.land import Land
 from suanli.simulate.meter import GIB, Bill, Meter
 from suanli.simulate.workload import Workload
@@ -113,10 +115,16 @@ class Outcome:
     core_hours: float
     gap_mean_ppm: float | None
     gap_worst_ppm: int | None
-    figures: tuple[Figure, ...]
+    kpis: tuple[Kpi, ...]
     metered: tuple[Metered, ...]
     flows: tuple[Flow, ...]
     use: tuple[Use, ...] = ()
+
+    @property
+    def east_to_west(self) -> str:
+        """Share of the work of eastern origin that ran in the West, of cards if there are any, for people."""
+        kpi = next((kpi for kpi in self.kpis if kpi.name.startswith("east-to-west-share") and kpi.value), None)
+        return f"{float(kpi.value):.1%}" if kpi and kpi.value else "none"
 
 
 def outcome(
@@ -129,7 +137,7 @@ def outcome(
     edges_ms: Ints,
 ) -> Outcome:
     """Sum up a run. `edges_ms` divides the time for the use of sites."""
-    bill = meter.bill(ran)
+    bill, policy_ = meter.bill(ran), land.country.policy
     started = ran.pool_n >= 0
     ended = started & (ran.end_ms <= ran.now_ms)
     cards = meter.is_card_p[np.maximum(ran.pool_n, 0)] if len(land.pools) else np.zeros(len(workload), dtype=bool)
@@ -154,7 +162,7 @@ def outcome(
         core_hours=round(float(bill.unit_hours[started & ~cards].sum()), 6),
         gap_mean_ppm=round(float(np.mean(gaps_ppm)), 3) if gaps_ppm else None,
         gap_worst_ppm=max(gaps_ppm) if gaps_ppm else None,
-        figures=figures(land, workload, meter, ran, bill),
+        kpis=tuple(shown(figures(facts_of(land, workload, ran)), policy_.spec.targets if policy_ else ())),
         metered=tuple(_metered(land, workload, meter, ran, bill)),
         flows=tuple(_flows(land, workload, cards, ran, bill)),
         use=tuple(_use(land, workload, meter, ran, edges_ms)),
@@ -193,18 +201,12 @@ def _money(bill: Bill) -> Money:
     return Money(run, energy, transfer, paid, carbon, policy, paid + carbon + policy)
 
 
-def _held_ms(ran: Ran, n: Ints, begin_ms: int, end_ms: int) -> Floats:
-    """How long each job held its room between two moments."""
-    until = np.minimum(np.minimum(ran.end_ms[n], ran.now_ms), end_ms)
-    return np.asarray(np.maximum(0, until - np.maximum(ran.placed_ms[n], begin_ms)), dtype=float)
-
-
 def _metered(land: Land, workload: Workload, meter: Meter, ran: Ran, bill: Bill) -> Iterator[Metered]:
-    begin = int(workload.arrival_ms[0]) if len(workload) else 0
+    begin = workload.begin_ms
     for p, pool in enumerate(land.pools):
         n = np.flatnonzero(ran.pool_n == p)
         units = pool.resource.declared_units or 0
-        held = float((meter.units_n(workload.type_n[n], p) * _held_ms(ran, n, begin, ran.now_ms)).sum())
+        held = float((meter.units_n(workload.type_n[n], p) * ran.held_ms(n, begin, ran.now_ms)).sum())
         offered = units * max(1, ran.now_ms - begin)
         yield Metered(
             site=land.site_name(p),

@@ -15,7 +15,6 @@ from suanli.simulate.rooms import Rooms
 from suanli.simulate.workload import Workload
 
 SUANLI = "suanli"
-PPM = 1_000_000
 
 
 class Policy(Protocol):

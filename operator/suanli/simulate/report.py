@@ -5,7 +5,7 @@ from html import escape
 
 from suanli.base.clock import time_text
 from suanli.base.money import yuan_text
-from suanli.simulate.kpis import Figure
+from suanli.placement.kpis import evidence
 from suanli.simulate.outcome import Outcome
 from suanli.simulate.plots import Chart, bars, network, queue_times, short_time, use_by_site
 from suanli.simulate.result import Result
@@ -73,7 +73,7 @@ def _body(result: Result, pictures: dict[str, Chart]) -> Iterator[str]:
     yield from (_figure(pictures[name]) for name in ("counted", "paid", "carbon"))
     yield _costs(result.outcomes)
     yield "<h2>Figures of the policy</h2>"
-    yield from (_figures(outcome) for outcome in result.outcomes)
+    yield from (_kpis(outcome) for outcome in result.outcomes)
     yield "<h2>Metering</h2>"
     yield _metering(first)
 
@@ -120,7 +120,7 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
             _yuan(o.money.counted_micro_yuan),
             _yuan(o.money.paid_micro_yuan),
             f"{o.carbon_kg / 1_000:,.2f}",
-            _east_to_west(o),
+            o.east_to_west,
             _gap(o),
         )
         for o in outcomes
@@ -143,11 +143,6 @@ def _gap(outcome: Outcome) -> str:
     if outcome.gap_mean_ppm is None or outcome.gap_worst_ppm is None:
         return "not proven"
     return f"{outcome.gap_mean_ppm / 10_000:.4f} % and {outcome.gap_worst_ppm / 10_000:.4f} %"
-
-
-def _east_to_west(outcome: Outcome) -> str:
-    values = [f.value for f in outcome.figures if f.name == "east-to-west-share" and f.value is not None]
-    return f"{values[0]:.1%}" if values else "none"
 
 
 def _flows(outcome: Outcome) -> str:
@@ -210,23 +205,10 @@ def _costs(outcomes: Sequence[Outcome]) -> str:
     return _table("Cost by line, CNY; carbon and policy are counted and not paid", head, rows)
 
 
-def _figures(outcome: Outcome) -> str:
-    rows = [
-        (f.name, _value(f), f"{f.numerator:,.1f} of {f.denominator:,.1f} {f.unit}", f.target or "none", _met(f))
-        for f in outcome.figures
-    ]
+def _kpis(outcome: Outcome) -> str:
+    rows = [(k.name, k.value or "unknown", evidence(k), k.target or "none", k.met or "") for k in outcome.kpis]
     head = ("Figure", "Value", "Made from", "Target", "Met")
-    return _table(f"Computed from what ran ({outcome.policy})", head, rows)
-
-
-def _value(figure: Figure) -> str:
-    if figure.value is None:
-        return "nothing to divide by"
-    return f"{figure.value:.3f}" if figure.name.endswith("pue") else f"{figure.value:.1%}"
-
-
-def _met(figure: Figure) -> str:
-    return "" if figure.met is None else "yes" if figure.met else "no"
+    return _table(f"Computed from what ran and what the sites have ({outcome.policy})", head, rows)
 
 
 def _metering(outcome: Outcome) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
+from suanli.api.policy import Kpi
 from suanli.base.clock import time_text
 from suanli.simulate.outcome import Outcome
 
@@ -54,6 +55,8 @@ def as_json(result: Result) -> str:
 
 def _wire(value: Any) -> Any:
     """Names of the wire."""
+    if isinstance(value, Kpi):
+        return value.model_dump(mode="json", by_alias=True, exclude_none=True)
     if isinstance(value, dict):
         return {to_camel(key.rstrip("_")): _wire(inner) for key, inner in value.items()}
     return [_wire(inner) for inner in value] if isinstance(value, (list, tuple)) else value

@@ -128,6 +128,11 @@ class Workload:
     def __len__(self) -> int:
         return len(self.type_n)
 
+    @property
+    def begin_ms(self) -> int:
+        """When the first job comes; 0 without jobs."""
+        return int(self.arrival_ms[0]) if len(self) else 0
+
     def waiting(self, n: int) -> WaitingJob:
         """A job as placement is told of it."""
         job = _lasting(self.types[int(self.type_n[n])], int(self.expected_min[n]))
