@@ -33,12 +33,12 @@ class Ran:
 
     def run_ms(self, n: Ints) -> Ints:
         """How long each of these jobs, which have a place, has run until now. Shape as n."""
-        return np.clip(self.now_ms - self.start_ms[n], 0, self.end_ms[n] - self.start_ms[n])
+        return np.asarray(np.clip(self.now_ms - self.start_ms[n], 0, self.end_ms[n] - self.start_ms[n]))
 
     def held_ms(self, n: Ints, begin_ms: int, end_ms: int) -> Ints:
         """How long each of these jobs, which have a place, has held its room between two moments. Shape as n."""
         until = np.minimum(np.minimum(self.end_ms[n], self.now_ms), end_ms)
-        return np.maximum(0, until - np.maximum(self.placed_ms[n], begin_ms))
+        return np.asarray(np.maximum(0, until - np.maximum(self.placed_ms[n], begin_ms)))
 
 
 class Simulation:

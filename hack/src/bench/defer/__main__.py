@@ -18,9 +18,11 @@ from bench.defer import figures, oracle
 from bench.defer.figures import Case, Result, outcome
 from bench.defer.ground import Ground, make_ground, work_of_jobs
 from bench.defer.play import Played, play
-from bench.defer.prices import BadInput, Market, read_markets
+from bench.defer.prices import Market, read_markets
 from bench.defer.trace import Trace, read_trace
 from gates.tree import ROOT
+from suanli.base.units import MS_PER_HOUR
+from suanli.cli.scenarios import BadInput
 from suanli.placement.horizon import Work
 
 DATA = ROOT.parent / "shared" / "data"
@@ -41,7 +43,7 @@ class Question:
     @property
     def name(self) -> str:
         """How messages name it."""
-        return f"{self.ground.window_ms / 3_600_000:g} h{'' if self.room is None else f', room {self.room:g}'}"
+        return f"{self.ground.window_ms / MS_PER_HOUR:g} h{'' if self.room is None else f', room {self.room:g}'}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,10 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _measured(args: argparse.Namespace, markets: list[Market], trace: Trace, began: float) -> Result:
     questions, left_out = [], 0
     for window_h in args.defer:
-        ground = make_ground(markets, trace, round(window_h * 3_600_000), args.movable, args.seed)
+        ground = make_ground(markets, trace, round(window_h * MS_PER_HOUR), args.movable, args.seed)
         left_out = max(left_out, len(trace) - len(ground.trace))
         if not len(ground.trace):
-            raise BadInput("no job can end before the last price; give prices of a longer time, or a shorter --defer")
+            raise BadInput(["no job can end before the last price; give prices of a longer time, or a shorter --defer"])
         questions += [Question(ground, args.published, args.cycle * 60_000, room) for room in (None, *args.room)]
     with multiprocessing.Pool(PROCESSES, initializer=_leave_signals_to_the_parent) as pool:  # ends with its parent
         answers = pool.map(_answer, questions, chunksize=1)
@@ -112,10 +114,10 @@ def _answer(question: Question) -> tuple[Case, float]:
         ways["planner, no move"] = played(replace(work, allowed_wp=work.allowed_wp & home))
         ways |= {"by yesterday's hours": oracle.by_yesterday(ground), "at once": now}
     case = Case(
-        window_h=ground.window_ms / 3_600_000,
+        window_h=ground.window_ms / MS_PER_HOUR,
         room=question.room,
         jobs=len(ground.trace),
-        unit_hours=float((ground.trace.milli_units_j / 1_000 * ground.length_ms_j / 3_600_000).sum()),
+        unit_hours=float((ground.trace.units_j * ground.length_ms_j / MS_PER_HOUR).sum()),
         at_once_cny=oracle.cost_cny(ground, now),
         ways={name: outcome(ground, way, now, room if name == "planner" else None) for name, way in ways.items()},
         plans=planned.plans,
