@@ -21,9 +21,9 @@ from suanli.base.units import MS_PER_HOUR, duration_ms
 from suanli.cli.scenarios import BadInput, Stage, read_stage, read_trace
 from suanli.simulate.land import land_of
 from suanli.simulate.plots import short_time
-from suanli.simulate.report import charts, html
+from suanli.simulate.report import charts, html, saved_text
 from suanli.simulate.result import Asked, Result, as_json
-from suanli.simulate.runs import POLICIES, Runs
+from suanli.simulate.runs import POLICIES, Runs, usual
 from suanli.simulate.trace import Trace
 from suanli.simulate.workload import draw
 
@@ -72,7 +72,7 @@ def simulate(
         _check_places(report, pictures)
         stage = read_stage(scenario)
         read = read_trace(trace, stage.spec)
-        runs, asked = _prepared(stage, read, [str(p) for p in policy or POLICIES], seed, cycle_ms, until)
+        runs, asked = _prepared(stage, read, [str(p) for p in policy or ()], seed, cycle_ms, until)
     except BadInput as error:
         for problem in error.problems:
             typer.echo(f"error: {problem}", err=True)
@@ -128,7 +128,7 @@ def _prepared(
         sites=len(stage.sites),
         warnings=tuple(warnings),
     )
-    unique = list(dict.fromkeys(policies))
+    unique = list(dict.fromkeys(policies)) or usual(workload)
     return Runs(land, workload, unique, seed=seed, cycle_ms=cycle_ms, until_ms=until_ms), asked
 
 
@@ -207,6 +207,8 @@ def _table(result: Result) -> None:
         )
     console = Console(width=200, highlight=False, color_system=None)
     console.print(table)
+    if result.savings is not None:
+        typer.echo(saved_text(result.outcomes, result.savings))
     asked = result.asked
     partial = ", partial" if result.partial else ""
     typer.echo(

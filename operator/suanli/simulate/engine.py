@@ -28,6 +28,7 @@ class Ran:
     end_ms: Ints
     arrived: int
     cycles: int
+    cycle_ms: int
     now_ms: int
     partial: bool
 
@@ -42,7 +43,9 @@ class Ran:
 
 
 class Simulation:
-    """One policy's run. A cycle is held where the operator would hold one: something has changed, and jobs wait."""
+    """One policy's run. A cycle is held where the operator would hold one: jobs wait, and something has changed, or the start of
+    one that was put off is due.
+    """
 
     def __init__(
         self, land: Land, workload: Workload, policy: Policy, *, cycle_ms: int, until_ms: int | None = None
@@ -54,6 +57,8 @@ class Simulation:
         self._rooms = Rooms(land)
         self._waiting: dict[int, None] = {}
         self._running: list[tuple[int, int]] = []  # (end, job), a heap
+        self._holding: dict[int, None] = {}  # jobs that hold room, in the order in which they got it
+        self._next_ms = 0  # no cycle before: the last one was just held
         self._arrived = self._cycles = 0
         self._now_ms = workload.begin_ms
         self._pool_n, self._placed_ms, self._start_ms, self._end_ms = (
@@ -79,7 +84,8 @@ class Simulation:
                 return False
             self._now_ms = tick
             changed = self._end_until(tick) + self._admit(tick)
-            if changed and self._waiting:
+            due = self._policy.wake_ms is not None and self._policy.wake_ms <= tick
+            if self._waiting and (changed or due):
                 self._decide()
                 return True
         return False
@@ -93,18 +99,20 @@ class Simulation:
             self._end_ms.copy(),
             self._arrived,
             self._cycles,
+            self._cycle_ms,
             self._now_ms,
             partial=self._arrived < len(self._workload) or bool(self._running),
         )
 
     def _next_tick(self) -> int | None:
-        """The first moment for a cycle at which something has changed."""
+        """The first moment for a cycle at which something has changed, or, on the dot, one that the policy waits for."""
         moments = [self._running[0][0]] if self._running else []
         if self._arrived < len(self._workload):
             moments.append(int(self._workload.arrival_ms[self._arrived]))
-        if not moments:
-            return None
-        return -(-min(moments) // self._cycle_ms) * self._cycle_ms
+        ticks = [-(-min(moments) // self._cycle_ms) * self._cycle_ms] if moments else []
+        if self._waiting and self._policy.wake_ms is not None:
+            ticks.append(self._policy.wake_ms)
+        return max(self._next_ms, min(ticks)) if ticks else None
 
     def _end_until(self, tick: int) -> int:
         """Give back what jobs held that have ended; how many."""
@@ -112,6 +120,7 @@ class Simulation:
         while self._running and self._running[0][0] <= tick:
             _, n = heapq.heappop(self._running)
             self._rooms.give_back(int(self._pool_n[n]), self._workload.types[self._workload.type_n[n]])
+            del self._holding[n]
             ended += 1
         return ended
 
@@ -124,13 +133,15 @@ class Simulation:
         return come
 
     def _decide(self) -> None:
-        chosen = self._policy.choose(list(self._waiting), self._rooms, self._now_ms)
+        chosen = self._policy.choose(list(self._waiting), self._holding, self._rooms, self._now_ms)
         self._cycles += 1
+        self._next_ms = self._now_ms + self._cycle_ms
         work = self._workload
         for n, p in chosen.items():
             t = int(work.type_n[n])
             self._rooms.take(p, work.types[t])
             del self._waiting[n]
+            self._holding[n] = None
             start = self._now_ms + int(work.probe.transfer_ms_tp[t, p])
             self._pool_n[n], self._placed_ms[n], self._start_ms[n] = p, self._now_ms, start
             self._end_ms[n] = start + max(1, round(work.run_ms[n] * work.probe.stretch_tp[t, p]))

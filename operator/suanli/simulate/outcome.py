@@ -14,10 +14,12 @@ from suanli.simulate.engine import Ran
 from suanli.simulate.facts import facts_of
 from suanli.simulate.land import Land
 from suanli.simulate.meter import GIB, Bill, Meter
+from suanli.simulate.policies import Policy
 from suanli.simulate.workload import Workload
 
 PERCENTS = (50, 95, 99)
 ALL = "all"
+MAY_WAIT = "may be put off"
 OUTSIDE_HUBS = "outside the hubs"
 
 
@@ -34,7 +36,10 @@ class Jobs:
 
 @dataclass(frozen=True)
 class QueueTime:
-    """From arrival to start, moving of inputs included, of the jobs of one tier that started. Nearest-rank percentiles; s."""
+    """From arrival to start, moving of inputs included, of the jobs of one tier that started. Nearest-rank percentiles; s.
+
+    Jobs that may be put off are told apart from their tier: they may wait because they are to.
+    """
 
     tier: str
     jobs: int
@@ -43,6 +48,18 @@ class QueueTime:
     p95_s: float
     p99_s: float
     longest_s: float
+
+
+@dataclass(frozen=True)
+class PuttingOff:
+    """What became of the jobs that may be put off: so many `may`, so many `were`, and waited so long in the mean, from arrival to
+    the decision. `late` are those that had their place only after their time to wait was over: before, there was no room.
+    """
+
+    may: int
+    were: int
+    waited_mean_s: float
+    late: int
 
 
 @dataclass(frozen=True)
@@ -107,6 +124,7 @@ class Outcome:
     cycles: int
     jobs: Jobs
     queue: tuple[QueueTime, ...]
+    putting_off: PuttingOff
     money: Money
     energy_kwh: float
     carbon_kg: float
@@ -128,21 +146,21 @@ class Outcome:
 
 
 def outcome(
-    policy: str,
+    name: str,
+    policy: Policy,
     land: Land,
     workload: Workload,
     meter: Meter,
     ran: Ran,
-    gaps_ppm: Sequence[int],
     edges_ms: Ints,
 ) -> Outcome:
     """Sum up a run. `edges_ms` divides the time for the use of sites."""
-    bill, policy_ = meter.bill(ran), land.country.policy
+    bill, hub_policy, gaps_ppm = meter.bill(ran), land.country.policy, policy.gaps_ppm
     started = ran.pool_n >= 0
     ended = started & (ran.end_ms <= ran.now_ms)
     cards = meter.is_card_p[np.maximum(ran.pool_n, 0)] if len(land.pools) else np.zeros(len(workload), dtype=bool)
     return Outcome(
-        policy=policy,
+        policy=name,
         partial=ran.partial,
         until=ran.now_ms,
         cycles=ran.cycles,
@@ -154,6 +172,7 @@ def outcome(
             ran.arrived - int(started.sum()),
         ),
         queue=tuple(_queue(workload, ran)),
+        putting_off=_putting_off(workload, policy, ran),
         money=_money(bill),
         energy_kwh=round(float(bill.kwh.sum()), 3),
         carbon_kg=round(float(bill.carbon_g.sum()) / 1_000, 3),
@@ -162,7 +181,7 @@ def outcome(
         core_hours=round(float(bill.unit_hours[started & ~cards].sum()), 6),
         gap_mean_ppm=round(float(np.mean(gaps_ppm)), 3) if gaps_ppm else None,
         gap_worst_ppm=max(gaps_ppm) if gaps_ppm else None,
-        kpis=tuple(shown(figures(facts_of(land, workload, ran)), policy_.spec.targets if policy_ else ())),
+        kpis=tuple(shown(figures(facts_of(land, workload, ran)), hub_policy.spec.targets if hub_policy else ())),
         metered=tuple(_metered(land, workload, meter, ran, bill)),
         flows=tuple(_flows(land, workload, cards, ran, bill)),
         use=tuple(_use(land, workload, meter, ran, edges_ms)),
@@ -180,10 +199,10 @@ def percentile(sorted_values: Sequence[float], percent: int) -> float:
 
 
 def _queue(workload: Workload, ran: Ran) -> Iterator[QueueTime]:
-    tier_t = np.array([t.tier for t in workload.types], dtype=object)
-    tier_n = tier_t[workload.type_n]
+    tier_n = np.array([t.tier for t in workload.types], dtype=object)[workload.type_n]
+    tier_n[workload.patience_ms > 0] = MAY_WAIT
     arrived = np.arange(len(workload)) < ran.arrived
-    for tier in (*sorted(set(tier_t.tolist())), ALL):
+    for tier in (*sorted(set(tier_n.tolist())), ALL):
         mine = arrived & ((tier_n == tier) | (tier == ALL))
         started = mine & (ran.pool_n >= 0)
         waits = sorted(((ran.start_ms - workload.arrival_ms)[started] / 1_000).tolist())
@@ -191,6 +210,17 @@ def _queue(workload: Workload, ran: Ran) -> Iterator[QueueTime]:
         yield QueueTime(
             tier, len(waits), int(mine.sum()) - len(waits), p50, p95, p99, round(waits[-1], 3) if waits else 0.0
         )
+
+
+def _putting_off(workload: Workload, policy: Policy, ran: Ran) -> PuttingOff:
+    may, placed = workload.patience_ms > 0, ran.pool_n >= 0
+    were = np.zeros(len(workload), dtype=bool)
+    were[list(policy.put_off)] = True
+    waited_ms = ran.placed_ms - workload.arrival_ms
+    late = may & placed & (waited_ms > workload.patience_ms + ran.cycle_ms)
+    of_these = waited_ms[were & placed]
+    mean_s = round(float(of_these.mean()) / 1_000, 3) if len(of_these) else 0.0
+    return PuttingOff(int((may & (np.arange(len(may)) < ran.arrived)).sum()), int(were.sum()), mean_s, int(late.sum()))
 
 
 def _money(bill: Bill) -> Money:

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from suanli.api.common import Cores, DataSize, DecimalText, FractionText, Int, Memory, Model, Name, Text, Time
+from suanli.api.common import Cores, DataSize, DecimalText, FractionText, Int, Memory, Model, Name, Span, Text, Time
 from suanli.api.job import Category
 from suanli.api.rule import Rule
 from suanli.api.site import ComputeSite, ComputeUnit
@@ -59,6 +59,10 @@ class JobKind(Model):
     inputs: Annotated[
         dict[Annotated[str, Field(pattern="^0$")] | DataSize, Weight],
         Field(max_length=16, description='Sizes of what they read at their origin, "0" for nothing, with weights.'),
+    ] = {}
+    deferrable: Annotated[
+        dict[Annotated[str, Field(pattern="^0$")] | Span, Weight],
+        Field(max_length=16, description='How long they may be put off, "0" for not at all, with weights.'),
     ] = {}
 
 
