@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from commandline import number
 from suanli.placement.effort import Effort
 from suanli.placement.market import Market
 from suanli.placement.solve import RESOURCES, solve
@@ -163,20 +164,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         epilog="Exit code: 0 measured, 2 a wrong argument or no instance.",
     )
     parser.add_argument("folder", type=Path, help="folder of instances in the format of the OR-Library")
-    parser.add_argument("--seconds", type=_seconds, default=6.0, help="time for one instance (6)")
+    parser.add_argument("--seconds", type=number(0.1, 3_600), default=6.0, help="time for one instance (6)")
     parser.add_argument("--seed", type=int, default=0, help="decides which costs are shaken (0)")
     parser.add_argument("--output", choices=("table", "json"), default="table", help="table or json (table)")
     return parser.parse_args(argv)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0.1 <= value <= 3_600:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0.1 to 3600")
-    return value
 
 
 if __name__ == "__main__":
