@@ -19,7 +19,7 @@ from suanli.base.clock import parse_time_ms, time_text
 from suanli.base.money import yuan_text
 from suanli.base.units import MS_PER_HOUR, duration_ms
 from suanli.cli.scenarios import BadInput, Stage, read_stage, read_trace
-from suanli.simulate.land import land_of
+from suanli.simulate.land import Outage, land_of
 from suanli.simulate.plots import short_time
 from suanli.simulate.report import charts, html, saved_text
 from suanli.simulate.result import Asked, Result, as_json
@@ -102,7 +102,8 @@ def _prepared(
     start_ms = parse_time_ms(stage.spec.start)
     until_ms = _until_ms(until, start_ms)
     rows = [row for row in read.rows if until_ms is None or start_ms + row.arrival_h * MS_PER_HOUR <= until_ms]
-    land = land_of(stage.country, stage.sites, stage.spec.capacity_share)
+    outages = [Outage(parse_time_ms(o.from_), parse_time_ms(o.to), o.site) for o in stage.spec.outages]
+    land = land_of(stage.country, stage.sites, stage.spec.capacity_share, outages)
     workload = draw(rows, stage.spec, land, seed)
     if not len(workload):
         why = f": {workload.left_out_example}" if workload.left_out else "; none comes before --until"

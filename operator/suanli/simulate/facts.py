@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from suanli.placement.kpis import MILLI, Facts, Units, Work, held_milli
-from suanli.simulate.engine import NEVER, Ran
+from suanli.simulate.engine import Ran
 from suanli.simulate.land import Land
 from suanli.simulate.workload import Workload
 
@@ -15,12 +15,12 @@ def facts_of(land: Land, workload: Workload, ran: Ran) -> Facts:
 
     A job whose inputs are still under way counts as work of no time, as it does on a hub.
     """
-    n = np.flatnonzero(ran.pool_n != NEVER)
+    attempts = ran.attempts
     count = max(1, len(land.pools))
-    pairs, number = np.unique(workload.type_n[n] * count + ran.pool_n[n], return_inverse=True)
+    pairs, number = np.unique(workload.type_n[attempts.job_a] * count + attempts.pool_a, return_inverse=True)
     ran_ms, held_ms = np.zeros((2, len(pairs)), dtype=np.int64)
-    np.add.at(ran_ms, number.reshape(-1), ran.run_ms(n))
-    np.add.at(held_ms, number.reshape(-1), ran.held_ms(n, workload.begin_ms, ran.now_ms))
+    np.add.at(ran_ms, number.reshape(-1), attempts.run_ms_a)
+    np.add.at(held_ms, number.reshape(-1), attempts.held_ms_a(workload.begin_ms))
     work, held = Counter[tuple[str, str, str, str]](), Counter[int]()
     for pair, ran_one, held_one in zip(pairs.tolist(), ran_ms.tolist(), held_ms.tolist(), strict=True):
         t, p = divmod(pair, count)

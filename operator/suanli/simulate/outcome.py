@@ -63,6 +63,15 @@ class PuttingOff:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """Attempts that ended because their site went out of reach, and what they had run until then; all other sums count them too."""
+
+    attempts: int
+    card_hours: float
+    core_hours: float
+
+
+@dataclass(frozen=True)
 class Money:
     """What the jobs cost. `paid` is run, energy and transfer; `counted`, which suanli makes small, also carbon and policy."""
 
@@ -131,6 +140,7 @@ class Outcome:
     moved_gib: float
     card_hours: float
     core_hours: float
+    lost: Lost
     gap_mean_ppm: float | None
     gap_worst_ppm: int | None
     kpis: tuple[Kpi, ...]
@@ -158,7 +168,8 @@ def outcome(
     bill, hub_policy, gaps_ppm = meter.bill(ran), land.country.policy, policy.gaps_ppm
     started = ran.pool_n >= 0
     ended = started & (ran.end_ms <= ran.now_ms)
-    cards = meter.is_card_p[np.maximum(ran.pool_n, 0)] if len(land.pools) else np.zeros(len(workload), dtype=bool)
+    cards = meter.is_card_p[ran.attempts.pool_a]
+    lost = np.arange(len(cards)) >= int(started.sum())
     return Outcome(
         policy=name,
         partial=ran.partial,
@@ -177,8 +188,13 @@ def outcome(
         energy_kwh=round(float(bill.kwh.sum()), 3),
         carbon_kg=round(float(bill.carbon_g.sum()) / 1_000, 3),
         moved_gib=round(float(bill.moved_bytes.sum()) / GIB, 3),
-        card_hours=round(float(bill.unit_hours[started & cards].sum()), 6),
-        core_hours=round(float(bill.unit_hours[started & ~cards].sum()), 6),
+        card_hours=round(float(bill.unit_hours[cards].sum()), 6),
+        core_hours=round(float(bill.unit_hours[~cards].sum()), 6),
+        lost=Lost(
+            int(lost.sum()),
+            round(float(bill.unit_hours[lost & cards].sum()), 6),
+            round(float(bill.unit_hours[lost & ~cards].sum()), 6),
+        ),
         gap_mean_ppm=round(float(np.mean(gaps_ppm)), 3) if gaps_ppm else None,
         gap_worst_ppm=max(gaps_ppm) if gaps_ppm else None,
         kpis=tuple(shown(figures(facts_of(land, workload, ran)), hub_policy.spec.targets if hub_policy else ())),
@@ -232,11 +248,12 @@ def _money(bill: Bill) -> Money:
 
 
 def _metered(land: Land, workload: Workload, meter: Meter, ran: Ran, bill: Bill) -> Iterator[Metered]:
-    begin = workload.begin_ms
+    begin, attempts = workload.begin_ms, ran.attempts
+    held_ms_a = attempts.held_ms_a(begin)
     for p, pool in enumerate(land.pools):
-        n = np.flatnonzero(ran.pool_n == p)
+        a = np.flatnonzero(attempts.pool_a == p)
         units = pool.resource.declared_units or 0
-        held = float((meter.units_n(workload.type_n[n], p) * ran.held_ms(n, begin, ran.now_ms)).sum())
+        held = float((meter.units_n(workload.type_n[attempts.job_a[a]], p) * held_ms_a[a]).sum())
         offered = units * max(1, ran.now_ms - begin)
         yield Metered(
             site=land.site_name(p),
@@ -244,8 +261,8 @@ def _metered(land: Land, workload: Workload, meter: Meter, ran: Ran, bill: Bill)
             class_=pool.resource.class_,
             unit=str(pool.resource.unit),
             units=units,
-            jobs=len(n),
-            unit_hours=round(float(bill.unit_hours[n].sum()), 6),
+            jobs=len(a),
+            unit_hours=round(float(bill.unit_hours[a].sum()), 6),
             use=round(held / offered, 6) if offered else 0.0,
         )
 
@@ -254,12 +271,13 @@ def _flows(land: Land, workload: Workload, cards: np.ndarray, ran: Ran, bill: Bi
     place_t = [_place(land, t.origin) for t in workload.types]
     place_p = [_place(land, land.site(p).spec.region) for p in range(len(land.pools))]
     sums: dict[tuple[tuple[str, str], tuple[str, str]], list[float]] = {}
-    for n in np.flatnonzero(ran.pool_n >= 0).tolist():
-        key = place_t[workload.type_n[n]], place_p[ran.pool_n[n]]
+    type_a = workload.type_n[ran.attempts.job_a]
+    for a, (t, p) in enumerate(zip(type_a.tolist(), ran.attempts.pool_a.tolist(), strict=True)):
+        key = place_t[t], place_p[p]
         total = sums.setdefault(key, [0.0] * 4)
         total[0] += 1
-        total[1 if cards[n] else 2] += float(bill.unit_hours[n])
-        total[3] += float(bill.moved_bytes[n])
+        total[1 if cards[a] else 2] += float(bill.unit_hours[a])
+        total[3] += float(bill.moved_bytes[a])
     for ((source, source_side), (target, target_side)), (jobs, card_h, core_h, moved) in sorted(sums.items()):
         yield Flow(
             source,
@@ -283,15 +301,15 @@ def _use(land: Land, workload: Workload, meter: Meter, ran: Ran, edges_ms: Ints)
     pools: dict[tuple[int, str], list[int]] = {}
     for p, pool in enumerate(land.pools):
         pools.setdefault((pool.site, str(pool.resource.unit)), []).append(p)
-    widths = np.diff(edges_ms)
+    widths, attempts = np.diff(edges_ms), ran.attempts
     for (s, unit), mine in sorted(pools.items()):
         units = sum(land.pools[p].resource.declared_units or 0 for p in mine)
         held = np.zeros(len(widths))
         for p in mine:
-            n = np.flatnonzero(ran.pool_n == p)
-            held_n = meter.units_n(workload.type_n[n], p)
-            until = np.minimum(ran.end_ms[n], ran.now_ms)
-            held += np.diff(_held_by(edges_ms, ran.placed_ms[n], until, held_n))
+            a = np.flatnonzero(attempts.pool_a == p)
+            held_a = meter.units_n(workload.type_n[attempts.job_a[a]], p)
+            until = np.minimum(attempts.end_ms_a[a], ran.now_ms)
+            held += np.diff(_held_by(edges_ms, attempts.placed_ms_a[a], until, held_a))
         site = land.sites[s].site
         share = held / (units * widths) if units else held * 0
         yield Use(

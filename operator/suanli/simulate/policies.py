@@ -101,7 +101,8 @@ class Suanli:
             classes = {
                 pool.resource.class_: ClassRoom((FreeNodes(1, *rooms.free(p)),), pool.room.empty) for p, pool in pools
             }
-            view = SiteView(site=empty.site, ready=True, classes=classes)
+            ready = s not in rooms.away
+            view = SiteView(empty.site, ready, "" if ready else "it is out of reach", classes)
             self._views[s] = (rooms.version_s[s], view)
         return view
 

@@ -67,6 +67,9 @@ def _body(result: Result, pictures: dict[str, Chart]) -> Iterator[str]:
     yield _flows(first)
     yield "<h2>Use of the sites</h2>"
     yield _figure(pictures["use"])
+    if any(o.lost.attempts for o in result.outcomes):
+        yield "<h2>Outages</h2>"
+        yield _lost(result.outcomes)
     yield "<h2>Queue time</h2>"
     yield _figure(pictures["queue"])
     yield _queues(result.outcomes)
@@ -165,6 +168,14 @@ def _flows(outcome: Outcome) -> str:
     ]
     head = ("Origin", "Ran in", "Sides", "Jobs", "Card-hours", "Core-hours", "Moved, GiB")
     return _table(f"Flows ({outcome.policy})", head, rows)
+
+
+def _lost(outcomes: Sequence[Outcome]) -> str:
+    rows = [
+        (o.policy, f"{o.lost.attempts:,}", f"{o.lost.card_hours:,.1f}", f"{o.lost.core_hours:,.1f}") for o in outcomes
+    ]
+    head = ("Policy", "Attempts", "Card-hours", "Core-hours")
+    return _table("Lost with sites that were out of reach; counted in all other figures too", head, rows)
 
 
 def _queues(outcomes: Sequence[Outcome]) -> str:
