@@ -126,6 +126,20 @@ def test_an_interrupted_run_keeps_what_it_has_of_all_policies(land: Land, work: 
     assert '"partial": true' in as_json(found)
 
 
+def test_what_an_interrupted_run_tells_is_how_the_whole_one_began(land: Land, work: Workload) -> None:
+    part, whole = (Simulation(land, work, Suanli(land, work), cycle_ms=60_000) for _ in range(2))
+    for _ in range(40):
+        assert part.advance()
+    while whole.advance():
+        pass
+    begun, ended = part.ran(), whole.ran()
+    placed = begun.pool_n >= 0
+    assert begun.partial
+    assert 0 < placed.sum() < len(work)
+    for name in ("pool_n", "placed_ms", "start_ms", "end_ms"):
+        assert (getattr(begun, name)[placed] == getattr(ended, name)[placed]).all()
+
+
 def test_before_the_first_cycle_there_is_a_result_of_nothing(land: Land, work: Workload) -> None:
     found = simulated(land, work, cycles=0)
     assert [o.jobs.placed for o in found.outcomes] == [0] * len(POLICIES)

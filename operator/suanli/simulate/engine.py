@@ -66,7 +66,8 @@ class Ran:
         """All that had a place."""
         n = np.flatnonzero(self.pool_n != NEVER)
         last = np.stack([n, self.pool_n[n], self.placed_ms[n], self.start_ms[n], self.end_ms[n]])
-        return Attempts(*np.concatenate([last, self.lost.T], axis=1), self.now_ms)
+        job_a, pool_a, placed_a, start_a, end_a = np.concatenate([last, self.lost.T], axis=1)
+        return Attempts(job_a, pool_a, placed_a, start_a, end_a, self.now_ms)
 
 
 class Simulation:

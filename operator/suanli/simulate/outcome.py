@@ -52,8 +52,9 @@ class QueueTime:
 
 @dataclass(frozen=True)
 class PuttingOff:
-    """What became of the jobs that may be put off: so many `may`, so many `were`, and waited so long in the mean, from arrival to
-    the decision. `late` are those that had their place only after their time to wait was over: before, there was no room.
+    """What became of the jobs that may be put off: so many `may`, so many `were`, for a cheaper hour or because others needed what
+    was free, and waited so long in the mean, from arrival to the decision. `late` are those that had their place only after their
+    time to wait was over: before, there was no room.
     """
 
     may: int
