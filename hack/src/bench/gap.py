@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.peers.answer import Answer
-from bench.peers.ask import Asked, NoPeers, add_arguments, installed, model_of, seconds
+from bench.peers.ask import Asked, NoPeers, add_arguments, installed, model_of
+from commandline import number
 from suanli.placement.batch import Ints
 from suanli.placement.effort import Effort
 from suanli.placement.market import Market
@@ -241,7 +242,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         epilog="Exit code: 0 measured, 2 a wrong argument, no instance or no peers.",
     )
     parser.add_argument("folder", type=Path, help="folder of instances in the format of the OR-Library")
-    parser.add_argument("--seconds", type=seconds, default=6.0, help="time for one instance (6)")
+    parser.add_argument("--seconds", type=number(0.1, 3_600), default=6.0, help="time for one instance (6)")
     parser.add_argument("--seed", type=int, default=0, help="decides which costs are shaken (0)")
     parser.add_argument("--output", choices=("table", "json"), default="table", help="table or json (table)")
     add_arguments(parser)

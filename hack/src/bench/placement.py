@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from bench.peers.ask import Asked, NoPeers, add_arguments, installed, model_of
+from commandline import number, whole
 from suanli.api.job import ComputeJob
 from suanli.api.region import ComputeRegion
 from suanli.api.site import ComputeSite
@@ -33,6 +34,7 @@ from suanli.placement.solve import EFFORT_MS, RESOURCES, market_of, place, solve
 NOW_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 SIZES = ((1_000, 20), (10_000, 20), (10_000, 100), (100_000, 20), (100_000, 50))
 REGIONS = 30
+MOST = 10_000_000  # jobs, sites, classes
 GIB = 1 << 30
 CARDS, EACH = "cards", "each"
 Kind = tuple[tuple[int, ...], tuple[int, ...], int]  # cores, GiB and cards that the nodes of a site may have
@@ -340,10 +342,18 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         description="Time, memory, proven gap and jobs without a place of batches that fit, from jobs to decisions.",
     )
     parser.add_argument(
-        "--size", type=_count, nargs=2, action="append", default=[], metavar=("JOBS", "SITES"), help="repeatable"
+        "--size",
+        type=whole(1, MOST),
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("JOBS", "SITES"),
+        help="repeatable",
     )
-    parser.add_argument("--classes", type=_count, help="different jobs in a batch (a twentieth of them)")
-    parser.add_argument("--load", type=float, default=0.9, help="share of each site that the hidden plan uses (0.9)")
+    parser.add_argument("--classes", type=whole(1, MOST), help="different jobs in a batch (a twentieth of them)")
+    parser.add_argument(
+        "--load", type=number(0.05, 1.0), default=0.9, help="share of each site that the hidden plan uses (0.9)"
+    )
     parser.add_argument(
         "--scarce",
         choices=tuple(NODES),
@@ -353,16 +363,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="decides all that is drawn (1)")
     parser.add_argument("--output", choices=("table", "json"), default="table", help="table or json (table)")
     add_arguments(parser)
-    args = parser.parse_args(argv)
-    if not 0.05 <= args.load <= 1.0:
-        parser.error(f"--load: {args.load} is not between 0.05 and 1")
-    return args
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 10_000_000):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 10000000")
-    return int(text)
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from bench.peers.answer import Answer
 from bench.peers.model import Model
+from commandline import number
 from suanli.placement.batch import Ints
 from suanli.placement.market import Market
 
@@ -88,18 +89,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="solve the same with solvers of others, which are installed once when asked for",
     )
-    parser.add_argument("--peer-seconds", type=seconds, default=60.0, help="time for one peer and one question (60)")
-
-
-def seconds(text: str) -> float:
-    """A time of an option. Raises: argparse.ArgumentTypeError."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0.1 <= value <= 3_600:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0.1 to 3600")
-    return value
+    parser.add_argument(
+        "--peer-seconds", type=number(0.1, 3_600), default=60.0, help="time for one peer and one question (60)"
+    )
 
 
 def model_of(market: Market, count_r: Ints) -> Model:
