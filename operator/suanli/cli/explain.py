@@ -124,7 +124,7 @@ def _print(story: Story) -> None:
     if decision.site:
         typer.echo(f"  one way {decision.placement.latency} ({decision.placement.latency_source})")
     if decision.estimate and decision.estimate.transfer_time:
-        typer.echo(f"  its inputs are there after {decision.estimate.transfer_time}")
+        typer.echo(f"  its inputs are there after {decision.estimate.transfer_time}, at {decision.estimate.start}")
     if decision.queue:
         ahead = decision.queue.ahead
         typer.echo(f"  {'1 job is' if ahead == 1 else f'{ahead} jobs are'} ahead of it")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from suanli.api.job import CostLines, Estimate, Placement, Queue, Rejection, RunnerUp
+from suanli.base.clock import LAST_MS, time_text
 from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.units import duration_text
@@ -83,6 +84,7 @@ class Explainer:
         estimate = Estimate.model_construct(
             cost=str(int(self._paid_rp[r, p])),
             transfer_time=duration_text(moved * 1_000) if moved else None,
+            start=None if moved is None else _start(b.now_ms, moved),
         )
         resource = b.pools[p].resource
         message = self._praise(name, total, others) + _told_of_copies(copies_at(b, r, site))
@@ -153,6 +155,11 @@ class Explainer:
         told = [f"{x.count} {x.reason} ({x.example})" for x in rejections[:TOLD]]
         told += [f"{x.count} {x.reason}" for x in rejections[TOLD:]]
         return reason, f"none of {len(b.sites)} sites: {'; '.join(told)}"[:MESSAGE_CHARS], rejections
+
+
+def _start(now_ms: int, moved_ms: int) -> str:
+    """When inputs that begin to move now are there; in whole seconds, as transfer times are told."""
+    return time_text(min(LAST_MS, now_ms + -(-moved_ms // 1_000) * 1_000))
 
 
 def _told_of_copies(datasets: list[str]) -> str:
