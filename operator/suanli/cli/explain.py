@@ -76,7 +76,7 @@ def explain(
         raise fail(f"JOB {error}") from error
     if name in base.ended:
         tell(base.found.problems, base.found.warnings)
-        typer.echo(f"{name}: {base.ended[name]}")
+        _print_ended(name, base.ended[name], output)
         return
     story = _story(base, name)
     if story.decision.reason in WRONG:
@@ -88,7 +88,7 @@ def explain(
         dump(_whole(story), output)
     if base.found.problems:
         raise typer.Exit(BAD_INPUT)
-    if story.decision.site is None:
+    if story.decision.site is None and not story.stands:
         raise typer.Exit(SOME_WAIT)
 
 
@@ -111,6 +111,14 @@ def _story(base: Base, name: str) -> Story:
         stands,
         base.decided.get(name, ""),
     )
+
+
+def _print_ended(name: str, word: str, output: Output) -> None:
+    if output is Output.TABLE:
+        typer.echo(f"{name}: {word}")
+    else:
+        namespace, _, short = name.partition("/")
+        dump({"namespace": namespace, "name": short, "ended": word}, output)
 
 
 def _print(story: Story) -> None:
