@@ -40,7 +40,7 @@ def test_counted_of_what_the_hub_still_has(a_job: Build, a_pod: Build, country: 
 def test_nothing_ran_nothing_is_counted(country: Country) -> None:
     found = counted(Seen({}, frozenset(), [], {}, ()), country)
     assert found == {}
-    assert check([], found).text == "none"
+    assert check([], found).text == "0 figures"
 
 
 def test_figures_of_the_hub_that_are_others_or_missing_are_named() -> None:

@@ -85,10 +85,10 @@ def _story(name: str, text: str) -> Text:
 
 
 def _figures(kpis: Sequence[Kpi]) -> Table:
-    """Those that have a value; the national targets are for national figures, of which these members are a sample."""
+    """Those with a value and a target, or of eastern work; the targets are national, and these members are a sample."""
     table = _table("The policy's figures, as HubPolicy.status.kpis has them", "Figure", ">Value", "Target", "Met", "Of")
     for kpi in kpis:
-        if kpi.value is not None:
+        if kpi.value is not None and (kpi.target or kpi.name.startswith("east-to-west")):
             evidence = f"{kpi.numerator} of {kpi.denominator} {kpi.unit}"
             table.add_row(kpi.name, kpi.value, kpi.target or "", kpi.met or "", evidence)
     return table
