@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from commandline import interrupt, whole
-from demo import slices, steps, table
+from demo import figures, slices, steps, table
 from demo.board import Board
 from demo.country import ANY_TIER, Country, load
 from demo.jobs import EXAMPLE
@@ -61,7 +61,7 @@ def _demo(args: argparse.Namespace, console: Console, country: Country, provider
         federation = steps.bring_up(provider, folder, country, rooms)
     with stages("chart", "Installing the chart with Helm, applying regions, policy and links"):
         steps.install(federation, EXAMPLE)
-    with federation.operator() as operator:
+    with federation.operator(**steps.SETTINGS) as operator:
         try:
             with stages("join", "Joining the members with `suanli site join`, starting the operator"):
                 steps.join(federation, operator, stages.say)
@@ -71,13 +71,16 @@ def _demo(args: argparse.Namespace, console: Console, country: Country, provider
                 Screen(console, board) as screen,
             ):
                 run.until_settled(board, screen)
-            with stages("report", "Reading the members' pods"):
-                found = compute(plan, run.seen(), country)
+            with stages("report", "Reading the members' pods and the policy's figures, explaining a job that waits"):
+                seen = run.seen()
+                counted = figures.counted(seen, country)
+                kpis = run.figures(counted)
+                found = compute(plan, seen, country, [figures.check(kpis, counted)])
         except (CommandError, TimeoutError, RuntimeError):
             console.print("\n".join(operator.words().splitlines()[-OPERATOR_LINES:]), markup=False)
             raise
         tiers = [*(tier.name for tier in country.policy.spec.latency_tiers), ANY_TIER]
-        console.print(table.report(found, tiers, stages.seconds))
+        console.print(table.report(found, tiers, kpis, seen.stories, stages.seconds))
         if args.keep:
             console.print(steps.how_to_look(federation, operator, os.getpid()), markup=False, soft_wrap=True)
             while operator.running:

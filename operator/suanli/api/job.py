@@ -493,7 +493,13 @@ class Estimate(Model):
             "nothing is moved or a bandwidth is not known."
         ),
     ] = None
-    start: Annotated[Time | None, Field(description="When it is to start, of a job that is put off.")] = None
+    start: Annotated[
+        Time | None,
+        Field(
+            description="When it is to start: of a job that has its place, when its inputs are there, as it was placed, absent "
+            "where a bandwidth is not known; of one that is put off, its planned hour."
+        ),
+    ] = None
 
 
 class Usage(Model):

@@ -76,7 +76,7 @@ def explain(
         raise fail(f"JOB {error}") from error
     if name in base.ended:
         tell(base.found.problems, base.found.warnings)
-        typer.echo(f"{name}: {base.ended[name]}")
+        _print_ended(name, base.ended[name], output)
         return
     story = _story(base, name)
     if story.decision.reason in WRONG:
@@ -88,7 +88,7 @@ def explain(
         dump(_whole(story), output)
     if base.found.problems:
         raise typer.Exit(BAD_INPUT)
-    if story.decision.site is None:
+    if story.decision.site is None and not story.stands:
         raise typer.Exit(SOME_WAIT)
 
 
@@ -113,6 +113,14 @@ def _story(base: Base, name: str) -> Story:
     )
 
 
+def _print_ended(name: str, word: str, output: Output) -> None:
+    if output is Output.TABLE:
+        typer.echo(f"{name}: {word}")
+    else:
+        namespace, _, short = name.partition("/")
+        dump({"namespace": namespace, "name": short, "ended": word}, output)
+
+
 def _print(story: Story) -> None:
     decision = story.decision
     place = f"{decision.site} ({decision.class_})" if decision.site else str(decision.reason)
@@ -124,7 +132,7 @@ def _print(story: Story) -> None:
     if decision.site:
         typer.echo(f"  one way {decision.placement.latency} ({decision.placement.latency_source})")
     if decision.estimate and decision.estimate.transfer_time:
-        typer.echo(f"  its inputs are there after {decision.estimate.transfer_time}")
+        typer.echo(f"  its inputs are there after {decision.estimate.transfer_time}, at {decision.estimate.start}")
     if decision.queue:
         ahead = decision.queue.ahead
         typer.echo(f"  {'1 job is' if ahead == 1 else f'{ahead} jobs are'} ahead of it")

@@ -82,7 +82,7 @@ def base_of(mirror: Mirror, now_ms: int) -> Base:
 def _ended(entry: JobEntry) -> str:
     state, reason = text(entry.status.get("state")), text(entry.status.get("reason"))
     said = text((entry.condition("Finished") or {}).get("message"), 1_024)
-    return entry.damage or ": ".join(part for part in (state, reason, said) if part)
+    return entry.damage or ": ".join(dict.fromkeys(part for part in (state, reason, said) if part))
 
 
 def _waiting(entry: JobEntry, model: ComputeJob) -> WaitingJob:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from suanli.api.job import CostLines, Estimate, Placement, Queue, Rejection, RunnerUp
+from suanli.base.clock import LAST_MS, time_text
 from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.units import duration_text
@@ -86,6 +87,7 @@ class Explainer:
         estimate = Estimate.model_construct(
             cost=str(int(self._paid_rp[r, p])),
             transfer_time=duration_text(moved * 1_000) if moved else None,
+            start=None if moved is None else _start(b.now_ms, moved),
         )
         resource = b.pools[p].resource
         message = _praise(name, site, total, ways, others) + _told_of_copies(copies_at(b, r, site))
@@ -154,6 +156,11 @@ def _praise(name: str, site: int, total: int, ways: Ways, others: list[RunnerUp]
     if not cheaper:
         return f"{name}: {cost}, the cheapest of {sites} sites; next {next_}"
     return f"{name}: {cost}; {cheaper} of {sites} sites are cheaper but needed by other jobs, such as {next_}"
+
+
+def _start(now_ms: int, moved_ms: int) -> str:
+    """When inputs that begin to move now are there; in whole seconds, as transfer times are told."""
+    return time_text(min(LAST_MS, now_ms + -(-moved_ms // 1_000) * 1_000))
 
 
 def _told_of_copies(datasets: list[str]) -> str:

@@ -198,7 +198,9 @@ class Cycle:
 
 def start_ms(decision: Decision | None) -> int:
     """When a job that is put off is to start; 0 for any other."""
-    return time_or_zero(decision.estimate.start) if decision is not None and decision.estimate is not None else 0
+    if decision is None or decision.reason is not Reason.DEFERRED or decision.estimate is None:
+        return 0
+    return time_or_zero(decision.estimate.start)
 
 
 def is_still_deferred(before: Decision, now: Decision) -> bool:

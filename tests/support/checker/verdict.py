@@ -9,6 +9,7 @@ from checker.money import CUT, LINES, PAID, has_copy
 from checker.moving import loads, shared_ms
 from checker.room import Gang, fit_together
 from checker.rules import is_paired
+from checker.wire import moment_ms
 from checker.words import TAKEN, is_time, is_true
 from suanli.api.job import Rejection
 from suanli.api.site import ComputeSite
@@ -195,9 +196,17 @@ def _wrong_times(judge: Judge, waiting: Sequence[WaitingJob], plan: Plan) -> Ite
         told, own = estimate.transfer_time if estimate else None, shared_ms(judge.ways, spec, site, loads_)
         if not (is_time(told, own * 1000) if told and own else bool(told) == bool(own)):
             yield f"{uid}: transferTime is {told}, it should be {own} ms"
+        start = estimate.start if estimate else None
+        if (start is None) != (own is None) or (start and own and not _is_after(start, judge.now_ms, own)):
+            yield f"{uid}: start is {start}, its inputs are there {own} ms from now"
         copies = [piece.dataset for piece in spec.data.inputs if has_copy(site, piece)] if spec.data else []
         if bool(copies) != ("read from the copy there" in plan.decisions[uid].message):
             yield f"{uid}: copies are {copies}, the message says {plan.decisions[uid].message}"
+
+
+def _is_after(start: str, now_ms: int, own_ms: int) -> bool:
+    """Whether it is that moment, to the second; what is later than a time can be written is the last that can."""
+    return start == "9999-12-31T23:59:59Z" or abs(moment_ms(start) - now_ms - own_ms) < 1_000
 
 
 def _overfull(judge: Judge, waiting: Sequence[WaitingJob], plan: Plan) -> Iterator[str]:
