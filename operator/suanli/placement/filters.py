@@ -246,12 +246,11 @@ def quota(b: Batch, costs: Costs) -> Verdicts:
         denied = row.jobs[0].denied
         if denied:
             allowed_rp[r] = [pool.resource.class_ not in denied for pool in b.pools]
-    return Verdicts(
-        Reason.QUOTA_EXCEEDED,
-        allowed_rp,
-        lambda r, p: b.rows[r].jobs[0].denied[b.pools[p].resource.class_],
-        by_pool=True,
-    )
+
+    def why(r: int, p: int) -> str:
+        return f"is out of quota: {b.rows[r].jobs[0].denied[b.pools[p].resource.class_]}"
+
+    return Verdicts(Reason.QUOTA_EXCEEDED, allowed_rp, why, by_pool=True)
 
 
 def free_units(b: Batch, costs: Costs) -> Verdicts:

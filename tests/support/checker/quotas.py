@@ -52,11 +52,11 @@ class Country:
         name = self.accounts[account].spec.parent
         if name is None or name not in self.accounts:
             return None
-        at: str | None = name
+        at = name
         for _ in self.accounts:
             if at == account:
                 return None
-            at = self.accounts[at].spec.parent if at in self.accounts else None
+            at = (self.accounts[at].spec.parent or "") if at in self.accounts else ""
         return name
 
     def covers(self, what: str, class_: str) -> bool:

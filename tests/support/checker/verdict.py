@@ -7,9 +7,9 @@ from checker.deferral import wrong_deferral
 from checker.judge import MENDED, Judge, Place, groups_of, places_of, task_of
 from checker.money import CUT, LINES, PAID, has_copy
 from checker.moving import loads, shared_ms
-from checker.room import Gang, fit_together
 from checker.quotas import Country as QuotaCountry
 from checker.quotas import exceeded, wrong_words
+from checker.room import Gang, fit_together
 from checker.rules import is_paired
 from checker.words import TAKEN, is_time, is_true
 from suanli.api.job import Rejection
