@@ -240,7 +240,9 @@ def test_no_status_breaks_the_mirror(status: Any) -> None:
     assert all(isinstance(c["type"], str) for c in entry.conditions.values())
 
 
-@given(JSON, st.sampled_from(("ComputeRegion", "ComputeLink", "HubPolicy", "ComputeSite", "ComputeJob")))
+@given(
+    JSON, st.sampled_from(("ComputeRegion", "ComputeLink", "HubPolicy", "ComputeSite", "ComputeAccount", "ComputeJob"))
+)
 def test_no_spec_breaks_the_mirror(spec: object, kind: str) -> None:
     told = Told()
     namespace = {"namespace": "team-a"} if kind == JOB else {}
