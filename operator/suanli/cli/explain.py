@@ -125,11 +125,7 @@ def _print(story: Story) -> None:
         typer.echo(f"  one way {decision.placement.latency} ({decision.placement.latency_source})")
     if decision.estimate and decision.estimate.transfer_time:
         typer.echo(f"  its inputs are there after {decision.estimate.transfer_time}")
-    if (
-        decision.quota
-        and decision.quota.reason is not Reason.QUOTA_UNLIMITED
-        and decision.quota.message not in decision.message
-    ):
+    if decision.quota and decision.quota.status is False and decision.quota.message not in decision.message:
         typer.echo(f"  {decision.quota.message}")
     if decision.queue:
         ahead = decision.queue.ahead
