@@ -89,9 +89,9 @@ def test_no_cycle_exceeds_one_either_as_jobs_start_and_end_and_quotas_change(tas
         plan = now.plan()
         assert wrong(now, plan) == []
         for job in now.jobs:
-            class_ = plan.decisions[job.uid].class_
-            if class_ is not None:
-                runs[job.uid] = job, class_
+            chosen = plan.decisions[job.uid].class_
+            if chosen is not None:
+                runs[job.uid] = job, chosen
                 waiting.remove(job)
         for uid in [uid for uid in runs if dice.random() < 0.4]:
             del runs[uid]
