@@ -34,7 +34,16 @@ ASKED = (
     "a cost limit",
     "a deadline with inputs",
 )
-AROUND = ("a link down", "a copy of a dataset", "a priority", "equal jobs", "a site that drains", "no policy", "quotas", "a family of accounts")
+AROUND = (
+    "a link down",
+    "a copy of a dataset",
+    "a priority",
+    "equal jobs",
+    "a site that drains",
+    "no policy",
+    "quotas",
+    "a family of accounts",
+)
 KINDS = (
     *(f"{effect} by {match}" for effect in EFFECTS for match in MATCHES),
     *(f"{effect} of {place}" for effect in EFFECTS for place in PLACES),

@@ -26,7 +26,7 @@ from suanli.base.conditions import Condition
 from suanli.base.reasons import Reason
 from suanli.base.units import milli_text
 from suanli.placement.accounts import Tenancy, asked_milli
-from suanli.placement.batch import Batch, Bools, Pool, group, queue_order
+from suanli.placement.batch import Batch, Bools, Pool, Row, queue_order
 from suanli.placement.snapshot import Decision, WaitingJob
 
 CONDITION = "QuotaReserved"
@@ -104,8 +104,11 @@ class Quotas:
 
     def short(self, bound: Bound, milli: int) -> int:
         """How much too much it would be; below zero, how much would still be left."""
-        sums = (bound.own,) if bound.siblings is None else (bound.own, bound.siblings)
-        return max(self._held[i] + self._ahead[i] + milli - self._most[i] for i in sums)
+        own, siblings = self._over(bound.own), bound.siblings
+        return milli + (own if siblings is None else max(own, self._over(siblings)))
+
+    def _over(self, i: int) -> int:
+        return self._held[i] + self._ahead[i] - self._most[i]
 
     def take(self, account: str, classes: Iterable[str], milli: int) -> None:
         """A job that may run in one of these classes goes ahead of all that are asked for after it."""
@@ -167,9 +170,9 @@ def arranged(b: Batch, allowed_rp: Bools, quotas: Quotas, tenancy: Tenancy) -> B
     able_r = [{b.pools[p].resource.class_ for p in np.flatnonzero(allowed).tolist()} for allowed in allowed_rp]
     jobs = [(job, r) for r, row in enumerate(b.rows) for job in row.jobs]
     turn = turns([(job, _first(job, able_r[r])) for job, r in jobs], tenancy, capacity_milli(b.pools))
-    line = sorted(((replace(job, turn=turn[job.uid]), r) for job, r in jobs), key=lambda one: queue_order(one[0]))
+    line = sorted(jobs, key=lambda one: (-one[0].job.spec.priority, turn[one[0].uid]))
     said: dict[tuple[int, str], str] = {}  # of jobs that are alike the first stands for all
-    ready = []
+    alike: dict[tuple[int, tuple[str, ...]], list[WaitingJob]] = defaultdict(list)
     for job, r in line:
         spec = job.job.spec
         milli, noun = asked_milli(spec), noun_of(job)
@@ -181,8 +184,8 @@ def arranged(b: Batch, allowed_rp: Bools, quotas: Quotas, tenancy: Tenancy) -> B
                     said[r, class_] = quotas.words(bound, milli, noun)
                 denied[class_] = said[r, class_]
         quotas.take(job.account, able_r[r].difference(denied), milli)
-        ready.append(replace(job, denied=denied) if denied else job)
-    return replace(b, rows=group(ready))
+        alike[r, tuple(denied)].append(replace(job, turn=turn[job.uid], denied=denied))
+    return replace(b, rows=tuple(Row(tuple(jobs)) for jobs in alike.values()))
 
 
 def turns(
