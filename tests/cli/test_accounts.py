@@ -1,5 +1,6 @@
 """Accounts in manifests: the planning commands keep their quotas, say what is short, and try changes of them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def test_what_if_an_account_had_more_or_were_gone(put: Put) -> None:
         ({"apply": [an_account(nominal=16)]}, {"remove": [{"kind": "ComputeAccount", "name": "bank"}]})
     ):
         change = folder.parent / f"change-{i}.yaml"
-        change.write_text(planned.json.dumps(raw("WhatIf", "more", spec)), encoding="utf-8")
+        change.write_text(json.dumps(raw("WhatIf", "more", spec)), encoding="utf-8")
         ran = Tried("-f", folder, "-f", change)
         assert (ran.code, ran.err) == (DONE, "")
         assert "jobs that wait 1 0 -1" in ran.lines
