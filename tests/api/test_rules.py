@@ -98,6 +98,9 @@ CASES: Mapping[str, Case] = {
         an_account, f"{QUOTA}.0.type", "Intelligent", ABSENT, "leave one of them out", value="nvidia-a100-80g"
     ),
     "account-quota-of-an-unknown-type": Case(an_account, f"{QUOTA}.1.type", "Quantum", "Super", "General"),
+    "account-quotas-without-a-list": Case(
+        an_account, QUOTA, {"class": "gpu"}, ABSENT, "", value="", offline="list"
+    ),
     "account-quota-twice": Case(
         an_account, QUOTA, [{"class": "gpu", "nominal": n} for n in (1, 2)],
         [{"class": "gpu", "nominal": 1}, {"class": "npu", "nominal": 2}, {"type": "Super", "nominal": 2}],

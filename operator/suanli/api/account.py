@@ -72,13 +72,13 @@ class ComputeAccountSpec(Model):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            f"self.quotas.all(q, self.quotas.exists_one(r, {_SAME}))",
+            f"!has(self.quotas) || self.quotas.all(q, self.quotas.exists_one(r, {_SAME}))",
             lambda spec: len({(q.class_, q.type) for q in spec.quotas}) == len(spec.quotas),
             "a class or type is there twice in quotas; keep one quota of each",
             field="quotas",
         ),
         Rule(
-            "has(self.parent) || self.quotas.all(q, q.borrowingLimit == 0)",
+            "has(self.parent) || !has(self.quotas) || self.quotas.all(q, q.borrowingLimit == 0)",
             lambda spec: spec.parent is not None or all(q.borrowing_limit == 0 for q in spec.quotas),
             "borrowingLimit is set, but an account without a parent has nobody to borrow from; name a parent, or leave "
             "borrowingLimit out",
