@@ -95,11 +95,12 @@ CASES: Mapping[str, Case] = {
         an_account, f"{QUOTA}.0.class", ABSENT, "cpu-x86", "name a class or a type", value="64"
     ),
     "account-quota-of-two-things": Case(
-        an_account, f"{QUOTA}.0.type", "Intelligent", ABSENT, "leave one of them out", value="nvidia-a100-80g"
+        an_account, f"{QUOTA}.0", {"class": "gpu", "type": "Super", "nominal": 1}, {"class": "gpu", "nominal": 1},
+        "leave one of them out", f"{QUOTA}.0.type", "gpu",
     ),
     "account-quota-of-an-unknown-type": Case(an_account, f"{QUOTA}.1.type", "Quantum", "Super", "General"),
-    "account-quotas-without-a-list": Case(
-        an_account, QUOTA, {"class": "gpu"}, ABSENT, "", value="", offline="list"
+    "account-with-too-many-quotas": Case(
+        an_account, QUOTA, [{"class": name, "nominal": 1} for name in names(65)], ABSENT, "64 items", value="65"
     ),
     "account-quota-twice": Case(
         an_account, QUOTA, [{"class": "gpu", "nominal": n} for n in (1, 2)],
