@@ -81,8 +81,8 @@ def test_a_job_that_waits_on_the_hub_is_explained_with_what_is_free_there(hub: F
     ran = Explained("big", *at(hub, tmp_path))
     assert (ran.code, ran.err) == (SOME_WAIT, "")
     assert ran.lines[0] == "team/big: WaitingForCapacity"
-    assert "one 13 WaitingForCapacity has 8 cards of gpu free now, the job needs 16" in ran.lines
-    assert "two 11 SiteNotReady it did not answer in time" in ran.lines
+    assert "one 14 WaitingForCapacity has 8 cards of gpu free now, the job needs 16" in ran.lines
+    assert "two 12 SiteNotReady it did not answer in time" in ran.lines
     assert hub.writes == []
 
 

@@ -23,6 +23,7 @@ KINDS = {
     "computelinks": "ComputeLink",
     "hubpolicies": "HubPolicy",
     "computesites": "ComputeSite",
+    "computeaccounts": "ComputeAccount",
     "computejobs": "ComputeJob",
     "clusterroles": "ClusterRole",
     "clusterrolebindings": "ClusterRoleBinding",
@@ -36,7 +37,14 @@ APIS = {
     "events.k8s.io/v1": ("events",),
     "rbac.authorization.k8s.io/v1": ("clusterroles", "clusterrolebindings"),
     "admissionregistration.k8s.io/v1": ("validatingadmissionpolicies", "validatingadmissionpolicybindings"),
-    "suanli.io/v1alpha1": ("computeregions", "computelinks", "hubpolicies", "computesites", "computejobs"),
+    "suanli.io/v1alpha1": (
+        "computeregions",
+        "computelinks",
+        "hubpolicies",
+        "computesites",
+        "computeaccounts",
+        "computejobs",
+    ),
 }
 NAMESPACED = ("pods", "secrets", "serviceaccounts", "configmaps", "events", "jobs", "leases", "computejobs")
 PLURALS = {kind: plural for plural, kind in KINDS.items()}

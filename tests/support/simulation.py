@@ -27,6 +27,7 @@ from suanli.base.units import cpu_milli
 from suanli.federation.credentials import write_kubeconfig
 from suanli.kube.client import ApiError, Target, Unreachable
 from suanli.ledgerstore.usage import UsageStore
+from suanli.placement.accounts import Tenancy
 from suanli.placement.snapshot import Country, Decision, Plan, SiteView, WaitingJob
 from suanli.reconcile.operator import Operator
 from suanli.telemetry.metrics import Metrics
@@ -37,7 +38,13 @@ PODS, JOBS = "/api/v1/pods", "/apis/batch/v1/jobs"
 
 
 def place_first(
-    waiting: Sequence[WaitingJob], sites: Sequence[SiteView], country: Country, now_ms: int, *, warm: object = None
+    waiting: Sequence[WaitingJob],
+    sites: Sequence[SiteView],
+    country: Country,
+    now_ms: int,
+    tenancy: Tenancy,
+    *,
+    warm: object = None,
 ) -> Plan:
     """Each job on the first ready site with enough cores left."""
     free = {

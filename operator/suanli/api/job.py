@@ -478,7 +478,9 @@ class Placement(Model):
 class Queue(Model):
     """Where the job stands while it waits."""
 
-    position: Annotated[int, Field(ge=1, description="Position among the waiting jobs, by priority and age.")]
+    position: Annotated[
+        int, Field(ge=1, description="Position among the waiting jobs, by priority, what their accounts hold, and age.")
+    ]
     ahead: Annotated[int, Field(ge=0, description="Jobs before it.")]
 
 

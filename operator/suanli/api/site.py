@@ -341,7 +341,11 @@ class ComputeSiteSpec(Model):
     ] = None
     energy: Annotated[Energy, Field(description="What its energy costs, in money and carbon.")] = Energy()
     allowed_accounts: Annotated[
-        Names, Field(max_length=256, description="Accounts that may use it, which are namespaces of jobs; empty: all.")
+        Names,
+        Field(
+            max_length=256,
+            description="Accounts that may use it: names of ComputeAccounts, or of namespaces that no account has; empty: all.",
+        ),
     ] = []
     data_domains: Annotated[
         Names,

@@ -15,6 +15,8 @@ class Reason(StrEnum):
     UNKNOWN_TIER = "UnknownTier"
     # quota and queue
     QUOTA_UNLIMITED = "QuotaUnlimited"
+    QUOTA_RESERVED = "QuotaReserved"
+    QUOTA_EXCEEDED = "QuotaExceeded"
     SUSPENDED = "Suspended"
     NOT_BEFORE = "NotBefore"
     DEFERRED = "Deferred"
@@ -82,6 +84,10 @@ class Reason(StrEnum):
     MATCHES_NOTHING = "MatchesNothing"
     RESOLVED = "Resolved"
     UNKNOWN_ENDPOINT = "UnknownEndpoint"
+    # accounts
+    NAMESPACE_CLAIMED = "NamespaceClaimed"
+    UNKNOWN_PARENT = "UnknownParent"
+    CIRCULAR_PARENTS = "CircularParents"
     # the ledger
     LEDGER_UNUSABLE = "LedgerUnusable"
     # joining and leaving

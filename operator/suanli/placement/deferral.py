@@ -34,6 +34,7 @@ CHANGES_WITH_TIME = frozenset(
         Reason.WAITING_FOR_CAPACITY,
         Reason.CAPACITY_FRAGMENTED,
         Reason.SITE_BACKOFF,
+        Reason.QUOTA_EXCEEDED,
     }
 )
 

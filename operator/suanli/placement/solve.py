@@ -1,13 +1,14 @@
-"""The pipeline: refuse, group, score, filter, solve, explain. Equal input gives an equal plan."""
+"""The pipeline: refuse, queue, group, score, filter, solve, explain. Equal input gives an equal plan."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from suanli.placement import enclaves, explain
+from suanli.placement import enclaves, explain, queue
 from suanli.placement.accept import refusals
+from suanli.placement.accounts import NOBODY, Tenancy
 from suanli.placement.batch import Batch, Bools, Floats, Ints, make_batch, queue_order
 from suanli.placement.build import Jobs, by_fractions, in_turn, thinned
 from suanli.placement.deferral import defer
@@ -19,6 +20,7 @@ from suanli.placement.local import Search
 from suanli.placement.market import Market, load_pk, merged
 from suanli.placement.packing import nodes_of
 from suanli.placement.prices import Ascent, ascend, priced, proven_bound
+from suanli.placement.queue import Quotas
 from suanli.placement.repair import fill_rest, improve
 from suanli.placement.scores import MOST_MICRO_YUAN, Costs, score
 from suanli.placement.snapshot import Country, Decision, Plan, Prices, SiteView, WaitingJob
@@ -39,6 +41,7 @@ def place(
     sites: Sequence[SiteView],
     country: Country,
     now_ms: int,
+    tenancy: Tenancy = NOBODY,
     *,
     warm: Prices | None = None,
     effort: Effort | None = None,
@@ -46,17 +49,21 @@ def place(
 ) -> Plan:
     """A decision for every waiting job: the cheapest places that all of them can have together, and why.
 
-    `warm` are the prices of the cycle before; `effort` bounds the search for exchanges; equal questions, efforts that only
-    count work and equal seeds give equal plans.
+    `tenancy` are the accounts of the jobs and what they hold already. `warm` are the prices of the cycle before; `effort`
+    bounds the search for exchanges; equal questions, efforts that only count work and equal seeds give equal plans.
     """
     refused = refusals(waiting, sites, country, now_ms)
     decisions: dict[str, Decision] = {uid: explain.refused(said) for uid, said in refused.items()}
     asked = [job for job in waiting if job.uid not in refused]
-    decisions |= defer(asked, sites, country, now_ms)
+    quotas = Quotas(tenancy, (view.site for view in sites))
+    # Who may not run whatever the hour takes no room from those who may wait.
+    decisions |= defer([job for job in asked if queue.fits_alone(quotas, job)], sites, country, now_ms)
     asked = [job for job in asked if job.uid not in decisions]
     if not asked:
-        return Plan(decisions, prices=warm or Prices())
+        return _told(Plan(decisions, prices=warm or Prices()), waiting, {}, tenancy, quotas)
     batch = make_batch(asked, sites, country, now_ms)
+    if tenancy.accounts.by_name:
+        batch = queue.arranged(batch, sift(batch, score(batch)).allowed_rp, quotas, tenancy)
     made = _made(batch, _start(batch, warm), effort, seed)
     for rounds in itertools.count():
         placed_rp = made.solution.draft.placed_rp
@@ -66,11 +73,26 @@ def place(
         made = _made(repaired, made.solution.price_pk, effort, seed)
     batch, solution = made.batch, made.solution
     traffic = Traffic(batch, solution.draft.placed_rp)
-    return Plan(
+    plan = Plan(
         decisions | _explained(batch, explain.Explainer(batch, made.costs, made.sieve, traffic), solution.draft),
         solution.gap_ppm,
         _prices(batch, solution.price_pk),
     )
+    return _told(plan, waiting, {job.uid: job for row in batch.rows for job in row.jobs}, tenancy, quotas)
+
+
+def _told(
+    plan: Plan, waiting: Sequence[WaitingJob], queued: Mapping[str, WaitingJob], tenancy: Tenancy, quotas: Quotas
+) -> Plan:
+    """The plan with what every decision says of quotas; `queued` are the jobs, by UID, for which they were asked."""
+    if not tenancy.accounts.by_name:
+        return plan
+    said = {
+        job.uid: queue.condition(quotas, queued.get(job.uid, job), plan.decisions[job.uid], job.uid in queued)
+        for job in waiting
+    }
+    decisions = {uid: replace(decision, quota=said[uid]) for uid, decision in plan.decisions.items()}
+    return replace(plan, decisions=decisions, denied={uid: job.denied for uid, job in queued.items() if job.denied})
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,13 @@ class Cycle:
         decided_upon = {w.uid: w.job for w in waiting}
         with self._metrics.cycle_seconds.time():
             defers = any(may_wait(job, now_ms) for job in waiting)
-            args = (waiting, self._views(now_ms if defers else None), self._mirror.country, now_ms)
+            args = (
+                waiting,
+                self._views(now_ms if defers else None),
+                self._mirror.country,
+                now_ms,
+                self._mirror.tenancy,
+            )
             if len(waiting) >= THREAD_FROM:
                 plan = await asyncio.to_thread(self._place, *args, warm=self._prices)
             else:
@@ -159,11 +165,12 @@ class Cycle:
         return tuple(found)
 
     def _waiting(self, now_ms: int) -> list[WaitingJob]:
+        accounts = self._mirror.tenants
         return [
             WaitingJob(
                 uid=entry.uid,
                 job=entry.model,
-                account=entry.namespace,
+                account=accounts.of(entry.namespace),
                 submitted_ms=entry.created_ms,
                 backoff=self._backoff(entry.uid, now_ms),
             )

@@ -1,30 +1,38 @@
-"""What the operator writes into the status of regions, sites, links and policies, as functions of what is known. Pure."""
+"""What the operator writes into the status of regions, sites, links, policies and accounts, as functions of what is known. Pure."""
 
 import re
 from collections.abc import Container, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from suanli.api.account import ComputeAccount, QuotaUse
 from suanli.api.link import ComputeLink
 from suanli.api.policy import HubPolicy, Kpi
 from suanli.api.site import ComputeSite
 from suanli.base.clock import time_text
 from suanli.base.conditions import Condition, merged, readable
 from suanli.base.reasons import Reason
-from suanli.base.units import decimal_text, micro
+from suanli.base.units import decimal_text, micro, milli_text
 from suanli.base.untrusted import mapping
 from suanli.federation.capacity import ClassFigures
 from suanli.federation.member import Member
 from suanli.kube.client import Json
+from suanli.placement.accounts import Accounts
 from suanli.placement.consistency import link_trouble, site_trouble
 from suanli.placement.contradictions import Finding
+from suanli.placement.queue import Quotas
 from suanli.placement.snapshot import hub_of, side_of
 from suanli.reconcile.sites import Credentials
 
 SITE_ORDER = ("Ready", "Reachable", "CredentialsValid", "PolicyCompliant")
 MEGA_RACKS, LARGE_RACKS = 10_000, 3_000  # 工信部 size classes of data centres, in standard racks of 2.5 kW
 # What states whether an object can be read; regions have a condition only while they cannot.
-MAIN_CONDITION = {"ComputeSite": "Ready", "HubPolicy": "Consistent", "ComputeLink": "Resolved"}
+MAIN_CONDITION = {
+    "ComputeSite": "Ready",
+    "HubPolicy": "Consistent",
+    "ComputeLink": "Resolved",
+    "ComputeAccount": "Consistent",
+}
 VALID = "Valid"
 SHOWN = ("name", "value", "unit", "precision", "target", "by", "met")  # of a figure
 EVIDENCE = ("numerator", "denominator")
@@ -150,6 +158,27 @@ def _two_digits(text: object) -> str:
         return f"{Decimal(str(text)):.1e}"
     except InvalidOperation:
         return ""
+
+
+def account_status(
+    raw: Json, account: ComputeAccount, tenants: Accounts, quotas: Quotas, share: float, now_ms: int
+) -> Json:
+    """An account's status: whether it is consistent with the others, and what is used of its quotas."""
+    trouble = tenants.trouble(account.metadata.name)
+    said = trouble or (Reason.CONSISTENT, "its parent is there, and its namespaces are its own")
+    status = _with(raw, [Condition("Consistent", trouble is None, *said)], now_ms)
+    status["quotas"] = [
+        QuotaUse(
+            class_=quota.class_,
+            type=quota.type,
+            used=milli_text(used),
+            borrowed=milli_text(max(0, used - 1_000 * quota.nominal)),
+            nominal=quota.nominal,
+        ).model_dump(mode="json", by_alias=True, exclude_none=True)
+        for quota, used in quotas.used(account.metadata.name)
+    ]
+    status["share"] = decimal_text(round(min(1.0, share) * 10_000), 10_000, 4)
+    return status
 
 
 def region_status(raw: Json) -> Json:

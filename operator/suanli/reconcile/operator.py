@@ -21,7 +21,7 @@ from suanli.reconcile.indicators import Indicators
 from suanli.reconcile.maps import MapKeeper, key_of
 from suanli.reconcile.meter import Meter
 from suanli.reconcile.sites import Sites
-from suanli.reconcile.state import NATIONAL, SITE, JobEntry, Mirror
+from suanli.reconcile.state import ACCOUNT, NATIONAL, SITE, JobEntry, Mirror
 from suanli.reconcile.worker import JobWorker
 from suanli.telemetry.metrics import Metrics
 
@@ -31,7 +31,8 @@ DEPENDENTS = {
     "ComputeRegion": ("ComputeLink", "HubPolicy", SITE),
     "HubPolicy": (SITE,),
     "ComputeLink": ("HubPolicy",),
-    SITE: ("ComputeLink", "HubPolicy"),
+    SITE: ("ComputeLink", "HubPolicy", ACCOUNT),
+    ACCOUNT: (ACCOUNT,),
 }
 MANY_PODS = 256  # a job of more is looked at for many changes at once
 PODS_PER_S = 10_000
@@ -196,6 +197,8 @@ class Operator:
         self._worker.spec_changed(uid)
         self._cycle.wake()
         self._indicators.wake()
+        for account in self.mirror.moved():
+            self._maps.use_changed(account)
         entry = self.mirror.jobs.get(uid)
         assignment = entry.assignment if entry else None
         if assignment is not None:
