@@ -567,7 +567,7 @@ def test_use_that_came_late_is_put_right() -> None:
 
 
 def test_every_stage_is_in_the_table_once() -> None:
-    assert len(set(stages.STAGES)) == len(stages.STAGES) == 14
+    assert len(set(stages.STAGES)) == len(stages.STAGES) == 15
 
 
 @pytest.mark.parametrize("usable", [True, False])
