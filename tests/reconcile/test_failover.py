@@ -1,6 +1,7 @@
 """What happens to jobs of a site that falls silent: with a fence, without one, and when a second copy is allowed."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ def site_of(sim: Simulation, name: str = "train") -> str:
     return str((sim.job(name)["status"].get("assignment") or {}).get("site"))
 
 
-async def running_at_east(sim: Simulation, **spec: object) -> None:
+async def running_at_east(sim: Simulation, **spec: Any) -> None:
     sim.put(a_job(template=LONG, **spec))
     await sim.until(lambda: sim.state("train")[0] == "Running")
     assert site_of(sim) == "east"

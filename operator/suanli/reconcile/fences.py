@@ -22,7 +22,7 @@ from suanli.reconcile.sites import Sites
 from suanli.reconcile.state import Mirror
 
 LOG = logging.getLogger(__name__)
-MISSES = 3  # renewals in a row that a fence has not seen
+RECENT_S = 30.0  # a fence that has seen no renewal of so long counts as silent; it looks six times meanwhile
 NONE_EVERY_S = 60.0  # a member without a fence is asked so often whether it has one now
 
 
@@ -41,8 +41,8 @@ class _Fence:
 
     may_until_s: float  # the end of the last renewal that may have come true
     lease_s: int  # the longest that may be in force
-    sent: deque[str] = field(default_factory=lambda: deque(maxlen=MISSES))  # stamps, the last one included
-    missed: int = 0
+    sent: deque[tuple[float, str]] = field(default_factory=deque)  # the recent renewals: when, and their stamps
+    answered_s: float = 0.0  # when it was last known to have seen a recent one, or since when that can be asked
     again_s: float = 0.0  # not renewed before
     state: FenceState | None = None
 
@@ -118,14 +118,18 @@ class Fences:
             self._missing(name, fence, error)
             return
         fence.may_until_s, fence.lease_s = now_s(), lease_s
-        fence.missed = 0 if seen in fence.sent else fence.missed + 1
-        fence.sent.append(stamp)
+        while fence.sent and fence.sent[0][0] + RECENT_S < now_s():
+            fence.sent.popleft()
+        has_seen = any(seen == sent for _, sent in fence.sent)
+        if has_seen or not fence.sent:
+            fence.answered_s = now_s()
+        fence.sent.append((now_s(), stamp))
         longest_s = max(self._settings.fence_lease_s, lease_s)
-        if not fence.missed:
+        if has_seen:
             said = f"the fence answers; it stops AtMostOnce work when not renewed for {longest_s} s"
             self._learn(name, fence, FenceState(Reason.FENCE_ANSWERS, said, longest_s))
-        elif fence.missed >= MISSES:
-            said = f"the fence has not seen the last {MISSES} renewals; see that `suanli fence` runs on the member"
+        elif now_s() - fence.answered_s >= RECENT_S:
+            said = f"the fence has seen no renewal of the last {RECENT_S:.0f} s; see that `suanli fence` runs on the member"
             self._learn(name, fence, FenceState(Reason.FENCE_SILENT, said, longest_s))
 
     def _missing(self, name: str, fence: _Fence, error: ApiError) -> None:
