@@ -3,10 +3,13 @@
 The protocol itself is described in operator/suanli/federation/README.md.
 """
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import suanli
 from protocolmodel import AT_LEAST_ONCE, FENCED_SITE, NO_FENCE, Guard, Setting, explore
 
 TWO_RUN = "two copies run at once"
@@ -48,3 +51,11 @@ def test_every_guard_is_needed(guard: Guard) -> None:
     world, wrong = NEEDED[guard]
     walk = explore(replace(world, without=guard))
     assert walk.broken == wrong, (guard.value, walk)
+
+
+def test_every_guard_is_named_as_the_code_names_it() -> None:
+    folder = Path(suanli.__file__).parent
+    code = "\n".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.py"))
+    for guard in Guard:
+        name = guard.value.split(":")[0].rpartition(".")[2]
+        assert re.search(rf"\b(def|class) {name}\b", code) or (folder / "federation" / f"{name}.py").exists(), guard

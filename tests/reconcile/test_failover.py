@@ -1,12 +1,15 @@
 """What happens to jobs of a site that falls silent: with a fence, without one, and when a second copy is allowed."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from random import Random
 from typing import Any
 
 import pytest
 
 from builders import a_job
 from fenced import a_fence, fenced, put_lease
+from memoryhub import Meeting, MemoryServer
 from simulation import JOBS, Simulate, Simulation
 
 LONG = {"image": "x", "command": ["sleep", "400"]}
@@ -179,3 +182,54 @@ def test_renewing_writes_nothing_on_the_hub(simulate: Simulate) -> None:
             assert per_s <= 2 / 10 + 0.01, "one renewal each ten seconds, and one word of the fence"
 
     simulate(play, **QUICK)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_is_cut_and_killed_at_most_once_jobs_never_run_twice_at_once(simulate: Simulate, seed: int) -> None:
+    """Seeded; three jobs, two fenced sites, cuts up to three leases long, dying leaders, restarted fences, lost answers."""
+    random = Random(f"failover/{seed}")
+
+    async def play(sim: Simulation) -> None:
+        names = [f"job-{n}" for n in range(3)]
+        async with AsyncExitStack() as stack:
+            fences = {}
+            for site, cluster in sim.clusters.items():
+                put_lease(cluster.server)
+                cluster.clock.off_ms = random.randrange(-15_000, 15_000)
+                fences[site] = await stack.enter_async_context(AsyncExitStack())
+                await fences[site].enter_async_context(a_fence(cluster.server, cluster.clock))
+                cluster.server.meet = lambda verb, path: random.choices(MEETINGS, (90, 3, 3, 3))[0]
+            for name in names:
+                sim.put(a_job(name, template={"image": "x", "command": ["sleep", "150"]}))
+            for _ in range(12):
+                await asyncio.sleep(random.expovariate(1 / 30))
+                site, cluster = random.choice(list(sim.clusters.items()))
+                what = random.choice(("cut", "cut", "kill", "fence"))
+                if what == "cut":
+                    cluster.server.cut = True
+                    asyncio.get_running_loop().call_later(random.choice((5, 50, 100, 180)), mend, cluster.server)
+                elif what == "kill":
+                    await sim.kill()
+                    await asyncio.sleep(random.choice((0, 5, 70)))
+                    sim.start()
+                else:
+                    await fences[site].aclose()
+                    await asyncio.sleep(random.choice((0, 5)))
+                    await fences[site].enter_async_context(a_fence(cluster.server, cluster.clock))
+            await asyncio.sleep(200)
+            await sim.until(lambda: all(sim.state(name)[0] == "Succeeded" for name in names), 3_000, every=1.0)
+            await sim.until(lambda: not sim.member_objects(), 600, every=1.0)
+        for name in names:
+            status, uid = sim.job(name)["status"], sim.job(name)["metadata"]["uid"]
+            lost = {each["epoch"] for each in status.get("lost", ())}
+            billed = [run for run in sim.runs() if run.job_uid == uid and run.epoch not in lost]
+            assert status["usage"]["pods"] == len(billed)
+
+    simulate(play, **QUICK)
+
+
+MEETINGS = (Meeting(), Meeting(lost_before=True), Meeting(lost_after=True), Meeting(late_s=2.0))
+
+
+def mend(server: MemoryServer) -> None:
+    server.cut = False
