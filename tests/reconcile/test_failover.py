@@ -184,7 +184,7 @@ def test_renewing_writes_nothing_on_the_hub(simulate: Simulate) -> None:
     simulate(play, **QUICK)
 
 
-@pytest.mark.parametrize("seed", (1, 2, 3))
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_whatever_is_cut_and_killed_at_most_once_jobs_never_run_twice_at_once(simulate: Simulate, seed: int) -> None:
     """Seeded; three jobs, two fenced sites, cuts up to three leases long, dying leaders, restarted fences, lost answers."""
     random = Random(f"failover/{seed}")

@@ -25,9 +25,9 @@ def fence(
     ] = None,
 ) -> None:
     """Fence a member in: `suanli site join --fence-image` installs it. It starts nothing, and stops what it has to."""
-    logs.configure("INFO", "json")
     try:
         target = load_target(kubeconfig) if kubeconfig is not None else load_in_cluster()
+        logs.configure("INFO", "json")
         asyncio.run(_run(target))
     except (SuanliError, ValueError) as error:
         typer.echo(f"error: {error}", err=True)
