@@ -7,6 +7,12 @@ import pytest
 SERVERS = ("localfed", "api", "chart", "e2e")  # folders whose tests need control planes, in this order
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--part", choices=("quick", "servers"), help="only tests without control planes, or only those with them"
+    )
+
+
 def pytest_sessionstart() -> None:
     """Who runs in the background or under nohup ignores signals, and every child would: a handler is not inherited."""
     for number in (signal.SIGINT, signal.SIGHUP):
@@ -14,10 +20,13 @@ def pytest_sessionstart() -> None:
             signal.signal(number, lambda _number, _frame: None)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    root = items[0].config.rootpath / "tests" if items else None
-    items.sort(key=lambda item: _rank(item.path.relative_to(root).parts[0]) if root else 0)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    part = config.getoption("--part")
+    if part:
+        items[:] = [item for item in items if (_rank(item) > 0) == (part == "servers")]
+    items.sort(key=_rank)
 
 
-def _rank(folder: str) -> int:
+def _rank(item: pytest.Item) -> int:
+    folder = item.path.relative_to(item.config.rootpath / "tests").parts[0]
     return SERVERS.index(folder) + 1 if folder in SERVERS else 0
