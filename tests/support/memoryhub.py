@@ -52,10 +52,15 @@ class Request:
     verb: str
     path: str
     body: Any
-    changed: bool
-    who: str = ""  # the process that sent it
-    sent_s: float = 0.0
-    acted_s: float = 0.0
+    versions: range  # of the changes that it made
+    who: str  # the process that sent it
+    sent_s: float
+    acted_s: float
+
+    @property
+    def changed(self) -> bool:
+        """Whether it changed anything."""
+        return bool(self.versions)
 
 
 @dataclass
@@ -64,8 +69,8 @@ class Life:
 
     name: str = ""
     alive: bool = True
-    written: int = 0
-    dies: Callable[[int, str], bool] = lambda number, moment: False  # "before" or "after" its write of that number
+    numbers: Iterator[int] = field(default_factory=itertools.count)  # of writes; all processes may share them
+    dies: Callable[[int, str], bool] = lambda number, moment: False  # "before" or "after" the write of that number
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
     def end(self) -> None:
@@ -73,9 +78,9 @@ class Life:
         self.alive = False
         self.over.set()
 
-    async def pass_by(self, moment: str) -> None:
-        """Go on, if it lives beyond this moment of the write that it is at."""
-        if self.alive and moment and self.dies(self.written, moment):
+    async def pass_by(self, number: int | None, moment: str) -> None:
+        """Go on, if it lives beyond this moment of the write of that number."""
+        if self.alive and number is not None and self.dies(number, moment):
             self.end()
         if not self.alive:
             await asyncio.Event().wait()
@@ -192,7 +197,8 @@ class MemoryServer:
         except Refusal as refusal:
             raise ApiError(refusal.status, refusal.reason, refusal.message) from refusal
         finally:
-            self.requests.append(Request(verb, path, body, self.store.version != before, who, sent_s, now_s))
+            versions = range(before + 1, self.store.version + 1)
+            self.requests.append(Request(verb, path, body, versions, who, sent_s, now_s))
 
     def _version_at(self, moment_s: float) -> int:
         """The version that the store had then, of those that it has not forgotten."""
@@ -296,13 +302,13 @@ class MemoryClient(ApiClient):
         content_type: str = "application/json",
         most: int = 0,
     ) -> Json:
-        writes, life = method != "GET", self._life
-        life.written += writes
-        await life.pass_by("before" if writes else "")
+        life = self._life
+        number = None if method == "GET" else next(life.numbers)
+        await life.pass_by(number, "before")
         sent = json.loads(json.dumps(body))
         kind = KIND_OF_PATCH.get(content_type, "")
         answer = await self._memory.ask(method, path, params or {}, sent, kind, life.name)
-        await life.pass_by("after" if writes else "")
+        await life.pass_by(number, "after")
         return answer
 
     async def watch(

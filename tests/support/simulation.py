@@ -6,6 +6,7 @@ at the same time are noticed the moment they do.
 
 import asyncio
 import base64
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -300,6 +301,7 @@ class Simulation:
         self.clusters = {name: Cluster(name, VirtualClock(), self._started, self._ended) for name in sites}
         self.doubled: list[str] = []
         self.processes: dict[str, Process] = {}
+        self.numbers = itertools.count(1)  # of the operator's writes
         self.dies: Callable[[int, str], bool] = lambda number, moment: False
         self.place_all: Callable[..., Plan] = place_first
         self.connections: list[tuple[Target, MemoryClient]] = []  # all that were ever made to a member
@@ -459,7 +461,7 @@ class Simulation:
     def start(self, name: str = "operator", *, elect: bool = False) -> Process:
         """A new life of a replica; `elect`: it leads only while it holds the lease."""
         assert name not in self.processes, "it lives"
-        life = Life(name, dies=lambda number, moment: self.dies(number, moment))
+        life = Life(name, numbers=self.numbers, dies=lambda number, moment: self.dies(number, moment))
 
         def connect(target: Target, site: str) -> MemoryClient:
             cluster = target.server.removeprefix("https://").split(".")[0]
