@@ -129,15 +129,22 @@ class Evidence:
         """Whether a ComputeJob was ever so."""
         return any(seen.after is not None and true(seen.after) for seen in self.jobs.get(uid, ()))
 
+    def is_damaged(self, uid: str) -> bool:
+        """Whether somebody else ever wrote into the job's status."""
+        return any(
+            seen.before is not None
+            and seen.after is not None
+            and seen.version not in self.ours["hub"]
+            and seen.before.get("status") != seen.after.get("status")
+            for seen in self.jobs.get(uid, ())
+        )
+
     def is_plain(self, uid: str) -> bool:
         """Whether nobody suspended the job, deleted it, damaged its status or removed its Job."""
-        if self.was_ever(uid, lambda j: j["spec"].get("desiredState") == "Suspended"):
+        if self.was_ever(uid, lambda j: j["spec"].get("desiredState") == "Suspended") or self.is_damaged(uid):
             return False
-        for seen in self.jobs.get(uid, ()):
-            touched = seen.before is not None and seen.after is not None and seen.version not in self.ours["hub"]
-            if seen.after is None or (touched and (seen.before or {}).get("status") != (seen.after or {}).get("status")):
-                return False
-        return not any(job_uid == uid for _, job_uid, _, _ in self.removed_by_others)
+        gone = any(seen.after is None for seen in self.jobs.get(uid, ()))
+        return not gone and not any(job_uid == uid for _, job_uid, _, _ in self.removed_by_others)
 
     @cached_property
     def removed_by_others(self) -> list[tuple[str, str, int, float]]:
@@ -248,7 +255,7 @@ def stopped_without_cause(evidence: Evidence) -> list[str]:
             word = _assignment(seen.before)
             said = _dispatched(seen.after)
             new = seen.version in evidence.ours["hub"] and said != _dispatched(seen.before)
-            untrue = said == ("False", Reason.DELETED_ON_MEMBER) and word is not None
+            untrue = said == ("False", Reason.DELETED_ON_MEMBER) and not evidence.is_damaged(uid)
             if word and new and untrue and (word["site"], uid, word["epoch"]) not in removed:
                 found.append(f"job {uid}: the hub says that epoch {word['epoch']} was removed, and nobody did")
     for site, server in evidence.members.items():

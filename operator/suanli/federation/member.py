@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ class Member:
         clock: Clock,
         probe_s: float,
         unreachable_after_s: float,
+        full_compare_s: float,
         on_job: Callable[[str], None],
         on_site: Callable[[str], None],
         cluster_id: str = "",
@@ -77,10 +79,11 @@ class Member:
         others_live = {"labelSelector": others, "fieldSelector": live}
         self._nodes = self._reflector("/api/v1/nodes", {}, facts.node_facts, self._capacity_changed, MOST_NODES)
         self._foreign = self._reflector("/api/v1/pods", others_live, facts.pod_load, self._capacity_changed)
+        mine = {"labelSelector": ours}
         self._own_jobs = self._reflector(
-            "/apis/batch/v1/jobs", {"labelSelector": ours}, facts.own_job, self._job_changed
+            "/apis/batch/v1/jobs", mine, facts.own_job, self._job_changed, relist_s=full_compare_s
         )
-        self._own_pods = self._reflector("/api/v1/pods", {"labelSelector": ours}, _own_pod, self._pod_changed)
+        self._own_pods = self._reflector("/api/v1/pods", mine, _own_pod, self._pod_changed, relist_s=full_compare_s)
         self._reflectors = (self._nodes, self._foreign, self._own_jobs, self._own_pods)
 
     def _reflector(
@@ -90,6 +93,7 @@ class Member:
         keep: Callable[[Json], Any],
         on_change: Callable[[str, Any, Any], None],
         most: int = MOST_PODS,
+        relist_s: float = math.inf,
     ) -> Reflector:
         return Reflector(
             self._client,
@@ -100,6 +104,7 @@ class Member:
             on_heard=self._heard,
             confirm=self._confirm_cluster,
             most=most,
+            relist_s=relist_s,
         )
 
     async def run(self) -> None:

@@ -278,6 +278,7 @@ class Sites:
             clock=self._clock,
             probe_s=self._settings.probe_s,
             unreachable_after_s=self._settings.unreachable_after_s,
+            full_compare_s=self._settings.full_compare_s,
             on_job=self._on_job,
             on_site=self._member_told,
             cluster_id=cluster_id,
