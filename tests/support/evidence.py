@@ -375,6 +375,32 @@ def violations(evidence: Evidence) -> list[str]:
     return [f"{oracle.__name__}: {said}" for oracle in ORACLES for said in oracle(evidence)]
 
 
+def timeline(evidence: Evidence, uid: str) -> list[str]:
+    """All that happened to a job, on the hub and on its members, in order."""
+    lines = []
+    for name, server in {"hub": evidence.hub, **evidence.members}.items():
+        by = {v: f"{r.who} {r.verb}" for r in server.requests for v in r.versions}
+        for moment_s, change in zip(server.moments_s, server.store.history, strict=True):
+            raw = change.after or change.before or {}
+            metadata = raw["metadata"]
+            if uid not in (metadata["uid"], (metadata.get("labels") or {}).get(LABEL_JOB_UID)):
+                continue
+            status = raw.get("status") or {}
+            word, said = _assignment(raw), _dispatched(raw)
+            told = (
+                "gone" if change.after is None else "deleting" if _is_going(raw) else "",
+                raw["spec"].get("desiredState", ""),
+                status.get("phase") or status.get("state") or "",
+                f"{word['site']}/{word['epoch']}" if word else "",
+                f"Dispatched={said[0]}/{said[1]}" if said else "",
+                *(str(c["type"]) for c in readable(status.get("conditions")) if change.resource == JOBS),
+                f"(by {by.get(change.version, 'others')})",
+            )
+            words = " ".join(filter(None, told))
+            lines.append((moment_s, f"{moment_s:8.2f} s {name:5} {change.resource} {metadata['name']} {words}"))
+    return [line for _, line in sorted(lines, key=lambda one: one[0])]
+
+
 def _attempt(evidence: Evidence, uid: str, epoch: int) -> list[Container]:
     return [c for c in evidence.containers if (c.job_uid, c.epoch) == (uid, epoch)]
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import tempfile
+import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from random import Random
 from typing import Any
 
 import virtualtime
-from evidence import Evidence, violations
+from evidence import Evidence, timeline, violations
 from faultplan import HUB, TROUBLE_S, FaultPlan, Trouble, draw
 from people import People, finished
 from simulation import Simulation
@@ -37,13 +38,19 @@ class Outcome:
     containers: int = 0
     writes: int = 0
     crashes: int = 0
-    takeovers: int = 0
+    leaders: int = 0
+    timeline: list[str] = field(default_factory=list)  # of the jobs of which something is wrong
     digest: str = ""  # of all histories: the same seed has the same
 
 
 def outcome(seed: int) -> Outcome:
-    """Run a seed, in virtual time."""
-    return virtualtime.run(_outcome(draw(seed, SITES)))
+    """Run a seed, in virtual time; what the operator or the run itself raises is a violation too."""
+    plan = draw(seed, SITES)
+    try:
+        return virtualtime.run(_outcome(plan))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told with its seed
+        where = "".join(traceback.format_exception(error)[-2:])
+        return Outcome(seed, [f"defect: {where}"], plan.as_json())
 
 
 async def _outcome(plan: FaultPlan) -> Outcome:
@@ -138,7 +145,8 @@ class _Run:
             containers=len(evidence.containers),
             writes=sum(r.verb != "GET" for r in requests),
             crashes=self.crashes,
-            takeovers=len(set(leases)),
+            leaders=len(set(leases) - {""}),
+            timeline=[line for uid in evidence.jobs if any(uid in text for text in found) for line in timeline(evidence, uid)],
             digest=self._digest(),
         )
 

@@ -138,7 +138,7 @@ class Reflector:
         return self._listed_s + self._relist_s - asyncio.get_running_loop().time()
 
     async def _list(self) -> None:
-        began_s = asyncio.get_running_loop().time()
+        began_s, told = asyncio.get_running_loop().time(), self._newest
         self._learned.clear()
         fresh, version = {}, ""
         async with contextlib.aclosing(self._client.pages(self._path, self._params, most=self._most)) as pages:
@@ -147,7 +147,7 @@ class Reflector:
                 version = page.version
         if self._confirm is not None:
             await self._confirm()
-        self._check_age(_number(version))
+        self._check_age(_number(version), told)
         for key in [k for k in self.items if k not in fresh and self._learned.get(k, 0) <= _number(version)]:
             self._drop(key)
         for key, kept in fresh.items():
@@ -156,17 +156,15 @@ class Reflector:
         self._on_heard()
         self.synced.set()
 
-    def _check_age(self, version: int) -> None:
+    def _check_age(self, version: int, told: int) -> None:
         """Raises: Unreachable when the list is older than what was told before, unless that stays so: it was restored."""
         now_s = asyncio.get_running_loop().time()
-        if version >= self._newest:
+        if version >= told:
             self._older_since_s = None
             return
         self._older_since_s = now_s if self._older_since_s is None else self._older_since_s
         if now_s - self._older_since_s < STALE_S:
-            raise Unreachable(
-                f"{self._client.server}{self._path} shows version {version}, but told of {self._newest} before"
-            )
+            raise Unreachable(f"{self._client.server}{self._path} shows version {version}, but told of {told} before")
 
     async def _watch(self) -> None:
         lasts_s = max(1, round(min(WATCH_S, self._until_list_s())))
