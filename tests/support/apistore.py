@@ -2,6 +2,8 @@
 
 import datetime as dt
 import itertools
+import json
+import marshal
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -121,6 +123,10 @@ class Store:
         """All objects of one API version."""
         kinds = [objects for (held, _), objects in self._objects.items() if held == api]
         return [copied(o) for objects in kinds for _, o in sorted(objects.items())]
+
+    def each(self, path: Path) -> Iterator[Json]:
+        """The objects of a collection themselves: nobody changes them."""
+        return (o for _, o in sorted(self._of(path).items()) if selected(o, path, {}))
 
     def list(self, path: Path, query: dict[str, str], at: int | None = None) -> Json:
         """A list, or the rest of one that was begun before; `at`: as it was at that version. Raises: Refusal."""
@@ -371,9 +377,10 @@ def _content(raw: Json) -> Json:
 
 def copied(value: Any) -> Any:
     """A JSON value that shares nothing with the old one."""
-    if isinstance(value, dict):
-        return {key: copied(held) for key, held in value.items()}
-    return [copied(held) for held in value] if isinstance(value, list | tuple) else value
+    try:
+        return marshal.loads(marshal.dumps(value))
+    except ValueError:  # such as an enumeration's member
+        return json.loads(json.dumps(value))
 
 
 def now() -> str:

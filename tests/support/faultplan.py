@@ -66,6 +66,7 @@ class FaultPlan:
     """All that goes wrong in one run beside what people do. Units: seconds since the run's begin."""
 
     seed: int
+    lasts_s: float
     replicas: int
     windows: tuple[Window, ...]
     crashes: tuple[Crash, ...]
@@ -86,7 +87,13 @@ def draw(seed: int, sites: Sequence[str]) -> FaultPlan:
         crashes.append(Crash(write, random.choice(("before", "after")), random.choice((0.5, 2.0, 12.0))))
     windows = [_window(random, sites, replicas) for _ in range(random.randrange(4, 16))]
     clocks = {site: random.randrange(-300_000, 300_000) for site in sites}
-    return FaultPlan(seed, replicas, tuple(windows), tuple(crashes), clocks)
+    return FaultPlan(seed, TROUBLE_S, replicas, tuple(windows), tuple(crashes), clocks)
+
+
+def one_crash(write: int, moment: str, sites: Sequence[str], lasts_s: float) -> FaultPlan:
+    """Nothing goes wrong but that the operator is killed at one of its writes."""
+    crashes = (Crash(write, moment, 0.5),) if write else ()
+    return FaultPlan(0, lasts_s, 1, (), crashes, dict.fromkeys(sites, 0))
 
 
 def _window(random: Random, sites: Sequence[str], replicas: int) -> Window:
@@ -106,6 +113,7 @@ class Trouble:
 
     def __init__(self, plan: FaultPlan, name: str, server: MemoryServer, replicas: Sequence[str]) -> None:
         self.met: Counter[Fault] = Counter()
+        self._lasts_s = plan.lasts_s
         self._windows = [w for w in plan.windows if w.server == name]
         self._server = server
         self._replicas = replicas
@@ -120,7 +128,7 @@ class Trouble:
             for window in self._windows:
                 if act := _ACTS.get(window.fault):
                     group.create_task(self._act(window, act))
-        await asyncio.sleep(self._begun_s + TROUBLE_S - self._now_s())
+        await asyncio.sleep(self._begun_s + self._lasts_s - self._now_s())
         self._server.meet = lambda verb, path: Meeting()
         self._server.fate = lambda resource: Fate()
         self._server.cut = False

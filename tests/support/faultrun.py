@@ -2,27 +2,37 @@
 
 import asyncio
 import hashlib
-import json
 import logging
 import tempfile
 import traceback
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 import virtualtime
 from evidence import Evidence, timeline, violations
-from faultplan import HUB, TROUBLE_S, FaultPlan, Trouble, draw
-from people import People, finished
-from simulation import Simulation
+from faultplan import HUB, FaultPlan, Trouble, draw, one_crash
+from people import People, Routine, finished
+from simulation import Simulation, place_first
+from suanli.placement.snapshot import Plan, SiteView, WaitingJob
 
 SITES = ("east", "west")
 MOST_SETTLING_S = 240.0
 REST_S = 900.0
-QUIET_S = 60.0
-SETTINGS = {"probe_s": 1, "retry_backoff_s": 0, "unreachable_after_s": 8}
+CALM_S = 20.0
+QUIET_S = 45.0  # two full comparisons
+SETTINGS = {"probe_s": 2, "retry_backoff_s": 0, "unreachable_after_s": 8}
+
+
+class Actors(Protocol):
+    """Who uses the federation while things go wrong."""
+
+    async def act(self) -> None:
+        """Until the faults end."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,37 +54,45 @@ class Outcome:
 
 
 def outcome(seed: int) -> Outcome:
-    """Run a seed, in virtual time; what the operator or the run itself raises is a violation too."""
+    """Run a seed, in virtual time."""
     plan = draw(seed, SITES)
-    try:
-        return virtualtime.run(_outcome(plan))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told with its seed
-        where = "".join(traceback.format_exception(error)[-2:])
-        return Outcome(seed, [f"defect: {where}"], plan.as_json())
+    return _run(plan, lambda sim: People(sim, Random(f"people {seed}"), plan.lasts_s))
 
 
-async def _outcome(plan: FaultPlan) -> Outcome:
+def crash_outcome(write: int, moment: str) -> Outcome:
+    """Run a fixed routine whose operator is killed before or after its write of that number; 0: never."""
+    return _run(one_crash(write, moment, SITES, Routine.LASTS_S), Routine)
+
+
+def _run(plan: FaultPlan, people: Callable[[Simulation], Actors]) -> Outcome:
+    """What the operator or the run itself raises is a violation too."""
+
+    async def whole() -> Outcome:
+        with tempfile.TemporaryDirectory() as folder:
+            return await _Run(plan, Path(folder), people).whole()
+
     logging.disable(logging.CRITICAL)
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            return await _Run(plan, Path(folder)).whole()
+        return virtualtime.run(whole())
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told with its seed
+        return Outcome(plan.seed, [f"defect: {''.join(traceback.format_exception(error)[-2:])}"], plan.as_json())
     finally:
         logging.disable(logging.NOTSET)
 
 
 class _Run:
-    def __init__(self, plan: FaultPlan, folder: Path) -> None:
+    def __init__(self, plan: FaultPlan, folder: Path, people: Callable[[Simulation], Actors]) -> None:
         self.plan = plan
         self.sim = sim = Simulation(folder, SITES, **SETTINGS)
         self.names = [f"operator-{n}" for n in range(plan.replicas)]
         self.random = Random(f"run {plan.seed}")
-        self.people = People(sim, Random(f"people {plan.seed}"))
+        self.people = people(sim)
         self.servers = {HUB: sim.hub, **{name: c.server for name, c in sim.clusters.items()}}
         self.troubles = [Trouble(plan, name, server, self.names) for name, server in self.servers.items()]
         self.crashes = 0
         self.away_s: dict[tuple[int, str], float] = {(c.write, c.moment): c.away_s for c in plan.crashes}
         self.next_away_s = 1.0
-        sim.place_all = self.people.place
+        sim.place_all = self._place
         sim.dies = self._dies
         for name, cluster in sim.clusters.items():
             cluster.start_s = lambda: self.random.choice((0.05, 0.3, 1.0))
@@ -85,12 +103,12 @@ class _Run:
         sim, loop = self.sim, asyncio.get_running_loop()
         keepers = [asyncio.ensure_future(self._keep(name)) for name in self.names]
         troubles = asyncio.gather(*(trouble.run() for trouble in self.troubles))
-        await self.people.act(TROUBLE_S)
+        await self.people.act()
         await troubles
         calm_s = loop.time()
         await self._until_settled()
         settled_s = loop.time()
-        await asyncio.sleep(30)
+        await asyncio.sleep(CALM_S)
         quiet_s = loop.time()
         await asyncio.sleep(QUIET_S)
         for keeper in keepers:
@@ -107,6 +125,10 @@ class _Run:
             await self.sim.kill(name)
             away_s, self.next_away_s = self.next_away_s, 1.0
             await asyncio.sleep(away_s)
+
+    def _place(self, waiting: Sequence[WaitingJob], sites: Sequence[SiteView], *args: Any, **kwargs: Any) -> Plan:
+        """Anywhere, so that a new attempt is seldom where the last one was."""
+        return place_first(waiting, self.random.sample(sites, len(sites)), *args, **kwargs)
 
     def _dies(self, number: int, moment: str) -> bool:
         away_s = self.away_s.pop((number, moment), None)
@@ -154,6 +176,6 @@ class _Run:
         found = hashlib.sha256()
         for server in self.servers.values():
             for moment_s, change in zip(server.moments_s, server.store.history, strict=True):
-                if change.resource != "leases":  # their holders' names are drawn anew
-                    found.update(json.dumps([moment_s, change.before, change.after]).encode())
+                raw = change.after or change.before or {}
+                found.update(f"{moment_s} {change.version} {change.resource} {raw['metadata']['uid']}".encode())
         return found.hexdigest()[:16]

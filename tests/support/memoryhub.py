@@ -139,9 +139,8 @@ class MemoryServer:
         return self.store.get(Path.of(path))
 
     def items(self, path: str) -> list[Json]:
-        """All objects of a collection."""
-        found: list[Json] = self.store.list(Path.of(path), {})["items"]
-        return found
+        """All objects of a collection; nobody changes them."""
+        return list(self.store.each(Path.of(path)))
 
     def delete(self, path: str, **options: Any) -> None:
         """What somebody deletes. Raises: Refusal."""
@@ -307,9 +306,10 @@ class MemoryClient(ApiClient):
         await life.pass_by(number, "before")
         sent = json.loads(json.dumps(body))
         kind = KIND_OF_PATCH.get(content_type, "")
-        answer = await self._memory.ask(method, path, params or {}, sent, kind, life.name)
-        await life.pass_by(number, "after")
-        return answer
+        try:
+            return await self._memory.ask(method, path, params or {}, sent, kind, life.name)
+        finally:
+            await life.pass_by(number, "after")
 
     async def watch(
         self,

@@ -2,15 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
 from apistore import Refusal
 from builders import a_job
-from simulation import JOBS, Simulation, place_first
+from simulation import JOBS, Simulation
 from suanli.base.conditions import readable
-from suanli.placement.snapshot import Plan, SiteView, WaitingJob
 
 NONSENSE = (
     {"assignment": None},
@@ -23,18 +22,48 @@ NONSENSE = (
     },
 )
 
+
+class Routine:
+    """What users do in a fixed order: work that ends, fails, is suspended and goes on, is deleted, and of two tasks."""
+
+    LASTS_S = 12.0
+
+    def __init__(self, simulation: Simulation) -> None:
+        self.sim = simulation
+
+    async def act(self) -> None:
+        """All of it."""
+        work = {"image": "busybox", "command": ["sleep", "2"]}
+        for name, spec in {
+            "ends": {},
+            "fails": {"template": {"image": "busybox", "command": ["fail", "1"]}, "limits": {"retries": 1}},
+            "waits": {},
+            "goes": {"template": {"image": "busybox", "command": ["sleep", "8"]}},
+            "pair": {"tasks": 2},
+        }.items():
+            self.sim.put(a_job(name, **{"template": work, **spec}))
+        await asyncio.sleep(1.5)
+        self.sim.edit("waits", desiredState="Suspended")
+        await asyncio.sleep(1.0)
+        self.sim.delete("goes")
+        await asyncio.sleep(2.0)
+        self.sim.edit("waits", desiredState="Running")
+        await asyncio.sleep(self.LASTS_S - 4.5)
+
+
 class People:
     """Who applies, edits, suspends and deletes jobs, damages a status, or removes what is on a member."""
 
-    def __init__(self, simulation: Simulation, random: Random) -> None:
+    def __init__(self, simulation: Simulation, random: Random, lasts_s: float) -> None:
         self.sim = simulation
         self.random = random
+        self._lasts_s = lasts_s
         self._names = 0
 
-    async def act(self, seconds: float) -> None:
-        """For so long."""
+    async def act(self) -> None:
+        """For so long; afterwards nothing is kept suspended."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
+        end = loop.time() + self._lasts_s
         for _ in range(3):
             self._new_job()
         while loop.time() < end:
@@ -123,12 +152,6 @@ class People:
     async def _jump(self) -> None:
         """The hub's clock is set."""
         self.sim.clock.off_ms = self.random.choice((-3_600_000, 0, 3_600_000))
-
-    # --- how it happens
-
-    def place(self, waiting: Sequence[WaitingJob], sites: Sequence[SiteView], *args: Any, **kwargs: Any) -> Plan:
-        """Anywhere, so that a new attempt is seldom where the last one was."""
-        return place_first(waiting, self.random.sample(sites, len(sites)), *args, **kwargs)
 
     def _any_job(self) -> str:
         names = sorted(self.sim.jobs())
