@@ -307,9 +307,12 @@ class MemoryClient(ApiClient):
         sent = json.loads(json.dumps(body))
         kind = KIND_OF_PATCH.get(content_type, "")
         try:
-            return await self._memory.ask(method, path, params or {}, sent, kind, life.name)
-        finally:
+            answer = await self._memory.ask(method, path, params or {}, sent, kind, life.name)
+        except (ApiError, Unreachable):
             await life.pass_by(number, "after")
+            raise
+        await life.pass_by(number, "after")
+        return answer
 
     async def watch(
         self,

@@ -10,7 +10,7 @@ from typing import Any
 
 from suanli.api.site import SiteResource
 from suanli.base.clock import Clock
-from suanli.base.names import LABEL_HUB, OLDEST_MINOR
+from suanli.base.names import LABEL_HUB, OLDEST_MINOR, member_job_name, member_namespace
 from suanli.base.reasons import Reason
 from suanli.base.untrusted import mapping, text
 from suanli.federation import capacity, facts, render
@@ -55,6 +55,7 @@ class Member:
     ) -> None:
         """`cluster_id` is the cluster that the site is known to be, if it is known; else the first one that answers."""
         self.site = site
+        self._hub_id = hub_id
         self.health = Health(None, Reason.SYNCING, "not yet heard from")
         self.last_heard_ms = 0
         self.jobs: dict[str, dict[str, OwnJob]] = {}  # by job UID, by namespace/name
@@ -193,6 +194,25 @@ class Member:
             if error.status != 409:
                 raise
         self._namespaces.add(namespace["metadata"]["name"])
+
+    async def find_job(self, uid: str, epoch: int, namespace: str) -> bool:
+        """Whether an attempt's Job is there though no watch told of it; it is known from then on.
+
+        Raises: ApiError, Unreachable.
+        """
+        path = JOBS.format(namespace=member_namespace(self._hub_id, namespace))
+        dropped = self._own_jobs.dropped
+        async with self._patience():
+            try:
+                answer = await self._client.get(f"{path}/{member_job_name(uid, epoch)}")
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+                return False
+        if self._own_jobs.dropped != dropped:
+            raise Unreachable(f"{self._client.server} changed while it was asked")
+        self._own_jobs.believe(answer)
+        return True
 
     async def delete_job(self, job: OwnJob) -> None:
         """Delete exactly this Job, its pods first: while one may run, the Job is there. Raises: ApiError, Unreachable."""

@@ -85,6 +85,7 @@ class Reflector:
         self._learned: dict[str, int] = {}  # since the list that is being read was begun
         self._hurry = asyncio.Event()
         self.items: dict[str, Any] = {}
+        self.dropped = 0  # objects that went, so far
         self.synced = asyncio.Event()
         self.trouble: ApiError | Unreachable | None = None  # why it does not follow the server now
 
@@ -117,6 +118,11 @@ class Reflector:
         self._learned[key] = version
         self._newest = max(self._newest, version)
         self._put(key, self._keep(raw))
+
+    def believe(self, raw: Json) -> None:
+        """Take in what was just read, though the watch has been there and did not tell of it."""
+        if key := key_of(raw):
+            self._put(key, self._keep(raw))
 
     async def _follow(self) -> ApiError | Unreachable | None:
         """List if needed, then watch until it ends; the trouble that ended it, if it was one."""
@@ -215,6 +221,7 @@ class Reflector:
     def _drop(self, key: str, last: Any = None) -> None:
         """Forget an object and tell of it with its last known state."""
         old = self.items.pop(key, None)
+        self.dropped += 1
         if old is not None:
             self._on_change("DELETED", old if last is None else last, old)
 

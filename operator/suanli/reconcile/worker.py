@@ -345,6 +345,11 @@ class JobWorker:
         if isinstance(step, stages.Create):
             assert view.entry is not None, "only what is on the hub is created"
             await self._create(view.entry, step, member)
+        elif isinstance(step, stages.Find):
+            assert view.entry is not None, "only what is on the hub is looked for"
+            if not await member.find_job(uid, step.assignment.epoch, view.entry.namespace):
+                self._attempts.missed(uid, step.assignment.epoch)
+            self.queue.add(uid)
         elif isinstance(step, stages.Delete):
             told = {"site": step.site, "member_job": step.job.name, "why": step.why}
             LOG.info("stopping", extra={"job": self._label(uid), **told})
