@@ -140,8 +140,8 @@ class Evidence:
         )
 
     def is_plain(self, uid: str) -> bool:
-        """Whether nobody suspended the job, deleted it, damaged its status or removed its Job."""
-        if self.was_ever(uid, lambda j: j["spec"].get("desiredState") == "Suspended") or self.is_damaged(uid):
+        """Whether nobody edited or deleted the job, damaged its status or removed its Job."""
+        if self.was_ever(uid, lambda j: j["metadata"]["generation"] > 1) or self.is_damaged(uid):
             return False
         gone = any(seen.after is None for seen in self.jobs.get(uid, ()))
         return not gone and not any(job_uid == uid for _, job_uid, _, _ in self.removed_by_others)

@@ -47,6 +47,7 @@ class Outcome:
     jobs: int = 0
     containers: int = 0
     writes: int = 0
+    writes_at_work: int = 0  # until everything had settled
     crashes: int = 0
     leaders: int = 0
     timeline: list[str] = field(default_factory=list)  # of the jobs of which something is wrong
@@ -166,6 +167,7 @@ class _Run:
             jobs=len(evidence.jobs),
             containers=len(evidence.containers),
             writes=sum(r.verb != "GET" for r in requests),
+            writes_at_work=sum(r.verb != "GET" and r.sent_s < settled_s for r in requests),
             crashes=self.crashes,
             leaders=len(set(leases) - {""}),
             timeline=[line for uid in evidence.jobs if any(uid in text for text in found) for line in timeline(evidence, uid)],

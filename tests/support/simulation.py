@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import virtualtime
 from apistore import Change, Json, Refusal, merged
 from builders import a_region, a_site
 from memoryhub import FOREGROUND, Life, MemoryClient, MemoryServer
@@ -557,6 +558,21 @@ def _job_path(name: str) -> str:
 
 def _deleting(raw: Json | None) -> bool:
     return raw is not None and bool(raw["metadata"].get("deletionTimestamp"))
+
+
+def simulated(folder: Path, play: "Play", **settings: Any) -> None:
+    """Run a play in a federation with the operator running; afterwards nothing may be wrong."""
+
+    async def whole() -> None:
+        simulation = Simulation(folder, **settings)
+        simulation.start()
+        try:
+            await play(simulation)
+        finally:
+            await simulation.end()
+        simulation.check()
+
+    virtualtime.run(whole())
 
 
 Play = Callable[[Simulation], Awaitable[None]]
