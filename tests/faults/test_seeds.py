@@ -6,9 +6,9 @@ A seed that fails is shown again, with its plan and the history of each job conc
 import pytest
 
 from faultplan import Fault
+from faultrun import crash_outcome
 from faults.__main__ import replay, report
 from faults.pool import crash_outcomes, outcomes
-from faultrun import crash_outcome
 
 RUNS = 200
 PROCESSES = 2

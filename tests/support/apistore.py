@@ -7,9 +7,10 @@ import marshal
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 Json = dict[str, Any]
+T = TypeVar("T")
 KINDS = {
     "namespaces": "Namespace",
     "nodes": "Node",
@@ -375,12 +376,13 @@ def _content(raw: Json) -> Json:
     return {**raw, "metadata": metadata}
 
 
-def copied(value: Any) -> Any:
+def copied(value: T) -> T:
     """A JSON value that shares nothing with the old one."""
     try:
-        return marshal.loads(marshal.dumps(value))
+        same: T = marshal.loads(marshal.dumps(value))  # type: ignore[arg-type]  # what it cannot write it says
     except ValueError:  # such as an enumeration's member
-        return json.loads(json.dumps(value))
+        same = json.loads(json.dumps(value))
+    return same
 
 
 def now() -> str:

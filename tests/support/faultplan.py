@@ -141,7 +141,11 @@ class Trouble:
         """The fault that this request or event meets, of those that can befall it."""
         now_s = self._now_s() - self._begun_s
         for window in self._windows:
-            if window.fault in faults and window.start_s <= now_s < window.end_s and self._random.random() < window.share:
+            if (
+                window.fault in faults
+                and window.start_s <= now_s < window.end_s
+                and self._random.random() < window.share
+            ):
                 self.met[window.fault] += 1
                 return window.fault
         return None

@@ -7,6 +7,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -140,10 +141,8 @@ class _Run:
         return True
 
     async def _until_settled(self) -> None:
-        loop = asyncio.get_running_loop()
-        end_s = loop.time() + REST_S
-        while not self._settled() and loop.time() < end_s:
-            await asyncio.sleep(1.0)
+        with suppress(AssertionError):
+            await self.sim.until(self._settled, REST_S, every=1.0)
 
     def _settled(self) -> bool:
         return not self.sim.member_objects() and all(finished(job) for job in self.sim.jobs().values())
@@ -157,7 +156,9 @@ class _Run:
         for trouble in self.troubles:
             met.update({str(fault): count for fault, count in trouble.met.items()})
         requests = [r for server in self.servers.values() for r in server.requests]
-        leases = [c.after["spec"]["holderIdentity"] for c in sim.hub.store.history if c.resource == "leases" and c.after]
+        leases = [
+            c.after["spec"]["holderIdentity"] for c in sim.hub.store.history if c.resource == "leases" and c.after
+        ]
         return Outcome(
             seed=self.plan.seed,
             violations=found,
@@ -170,7 +171,9 @@ class _Run:
             writes_at_work=sum(r.verb != "GET" and r.sent_s < settled_s for r in requests),
             crashes=self.crashes,
             leaders=len(set(leases) - {""}),
-            timeline=[line for uid in evidence.jobs if any(uid in text for text in found) for line in timeline(evidence, uid)],
+            timeline=[
+                line for uid in evidence.jobs if any(uid in text for text in found) for line in timeline(evidence, uid)
+            ],
             digest=self._digest(),
         )
 

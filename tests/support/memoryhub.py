@@ -20,6 +20,7 @@ from suanli.kube.client import PATCH_TYPES, ApiClient, ApiError, Target, Unreach
 KIND_OF_PATCH = {type_: kind for kind, type_ in PATCH_TYPES.items()}
 FOREGROUND = "foregroundDeletion"
 BOOKMARK_S = 60.0  # about what API servers do
+NOTHING = Change(0, "", "", None, None)
 
 
 @dataclass
@@ -161,9 +162,7 @@ class MemoryServer:
         """Requests that changed something, with `part` in their path."""
         return [r for r in self.requests if r.changed and part in r.path]
 
-    async def ask(
-        self, verb: str, path: str, query: Mapping[str, str], body: Any, kind: str, who: str = ""
-    ) -> Json:
+    async def ask(self, verb: str, path: str, query: Mapping[str, str], body: Any, kind: str, who: str = "") -> Json:
         """One request. Raises: ApiError, Unreachable."""
         loop = asyncio.get_running_loop()
         meeting, sent_s = self.meet(verb, path), loop.time()
@@ -212,34 +211,30 @@ class MemoryServer:
         if since < self.store.compacted:
             raise ApiError(410, "Expired", f"too old resource version: {since}")
         queue: asyncio.Queue[Change | None] = asyncio.Queue()
-        for change in [c for c in self.store.log if c.version > since]:
-            queue.put_nowait(change)
+        for past in self.store.log:
+            if past.version > since:
+                queue.put_nowait(past)
         loop = asyncio.get_running_loop()
         end_s = loop.time() + float(query.get("timeoutSeconds") or 1800)
         held: list[Json] = []  # overtaken
         with self._watching(queue, place):
             while loop.time() < end_s:
-                try:
-                    async with asyncio.timeout_at(min(end_s, loop.time() + BOOKMARK_S)):
-                        change = await queue.get()
-                except TimeoutError:
+                change = await _next_of(queue, min(end_s, loop.time() + BOOKMARK_S))
+                if change is None:
+                    return
+                if change is NOTHING:
                     told, held = [*held, self._bookmark(place)], []
                 else:
-                    if change is None:
-                        return
                     event = _event(change, place, dict(query))
                     if event is None:
                         continue
                     fate = self.fate(place.resource)
-                    await asyncio.sleep(fate.delay_s)
-                    if fate.expired:
-                        raise ApiError(410, "Expired", "too old resource version")
-                    if fate.stuck:
-                        await asyncio.Event().wait()
+                    await _befall(fate)
+                    told = [event] * fate.copies
                     if fate.overtaken and not held:
-                        held = [event] * fate.copies
+                        held = told
                         continue
-                    told, held = [*[event] * fate.copies, *held], []
+                    told, held = [*told, *held], []
                 for event in told:
                     if self.is_cut(who):
                         raise Unreachable(f"the watch of {self.cluster_id} was cut off")
@@ -339,6 +334,24 @@ class MemoryClient(ApiClient):
                 except TimeoutError as error:
                     raise Unreachable(f"{self._memory.cluster_id} is silent") from error
                 yield event
+
+
+async def _next_of(queue: "asyncio.Queue[Change | None]", until_s: float) -> Change | None:
+    """What comes first: a change, None for the watch's end, or NOTHING in time."""
+    try:
+        async with asyncio.timeout_at(until_s):
+            return await queue.get()
+    except TimeoutError:
+        return NOTHING
+
+
+async def _befall(fate: Fate) -> None:
+    """What an event meets on its way. Raises: ApiError when the watch ends instead."""
+    await asyncio.sleep(fate.delay_s)
+    if fate.expired:
+        raise ApiError(410, "Expired", "too old resource version")
+    if fate.stuck:
+        await asyncio.Event().wait()
 
 
 def _suppressed(act: Callable[[], object]) -> None:

@@ -34,13 +34,14 @@ class Routine:
     async def act(self) -> None:
         """All of it."""
         work = {"image": "busybox", "command": ["sleep", "2"]}
-        for name, spec in {
+        wanted: dict[str, dict[str, Any]] = {
             "ends": {},
             "fails": {"template": {"image": "busybox", "command": ["fail", "1"]}, "limits": {"retries": 1}},
             "waits": {},
             "goes": {"template": {"image": "busybox", "command": ["sleep", "8"]}},
             "pair": {"tasks": 2},
-        }.items():
+        }
+        for name, spec in wanted.items():
             self.sim.put(a_job(name, **{"template": work, **spec}))
         await asyncio.sleep(1.5)
         self.sim.edit("waits", desiredState="Suspended")

@@ -74,7 +74,9 @@ class Sites:
         self._on_figures = on_figures
         self._handles: dict[str, Handle] = {}
         self._told: dict[str, Health] = {}
-        self._targets: dict[str, tuple[str, Target]] = {}  # by site, its kubeconfig as the Secret has it, and what it says
+        self._targets: dict[
+            str, tuple[str, Target]
+        ] = {}  # by site, its kubeconfig as the Secret has it, and what it says
         self._lost_s: dict[str, float] = {}  # since when a site has no credentials
         self._refused: dict[str, tuple[Target, str]] = {}  # targets that no connection can be made of, and why
         self._trusted: dict[str, Member] | None = None
