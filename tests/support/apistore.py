@@ -357,9 +357,10 @@ def _json_patched(before: Json, steps: list[Json]) -> Json:
 
 def _check_version(path: Path, before: Json, body: Any) -> None:
     given = (body.get("metadata") or {}) if isinstance(body, dict) else {}
-    for field in ("resourceVersion", "uid"):
-        if given.get(field) and given[field] != before["metadata"][field]:
-            raise Refusal(409, "Conflict", f'Operation cannot be fulfilled on {path.resource} "{path.name}"')
+    if given.get("resourceVersion", before["metadata"]["resourceVersion"]) != before["metadata"]["resourceVersion"]:
+        raise Refusal(409, "Conflict", f'Operation cannot be fulfilled on {path.resource} "{path.name}"')
+    if given.get("uid", before["metadata"]["uid"]) != before["metadata"]["uid"]:
+        raise Refusal(422, "Invalid", f'{path.resource} "{path.name}": metadata.uid: field is immutable')
 
 
 def _with_identity(after: Json, before: Json) -> Json:
