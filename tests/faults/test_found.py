@@ -84,9 +84,10 @@ def test_a_list_of_a_moment_ago_ends_no_attempt(simulate: Simulate) -> None:
         await sim.kill()
         age_s = asyncio.get_running_loop().time()  # as if nothing had ever been there
         east.meet = lambda verb, path: Meeting(stale_s=age_s if path.endswith("/jobs") else 0.0)
+        east.fate = lambda resource: Fate(delay_s=4.0)
         sim.start()
         await asyncio.sleep(6)
-        east.meet = lambda verb, path: Meeting()
+        east.meet, east.fate = (lambda verb, path: Meeting()), (lambda resource: Fate())
         await asyncio.sleep(30)
         assert (sim.state("train")[0], sim.job("train")["status"]["epoch"]) == ("Running", 1)
         sim.delete("train")
