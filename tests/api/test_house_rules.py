@@ -85,7 +85,10 @@ def test_lists_of_objects_are_maps_by_fields_that_are_always_there() -> None:
     for path, schema in maps:
         assert set(schema["x-kubernetes-list-map-keys"]) <= set(schema["items"]["required"]), path
     others = {path for path, s in of_type("array") if s["items"]["type"] == "object"} - {path for path, _ in maps}
-    assert others == {"ComputeSite.spec.energy.priceSchedule[]"[:-2]}  # its order counts
+    quotas = {
+        f"ComputeAccount.{part}.quotas" for part in ("spec", "status")
+    }  # of a class or a type: no field is always there
+    assert others == {"ComputeSite.spec.energy.priceSchedule", *quotas}  # the order of prices counts
 
 
 def test_every_map_has_a_limit_and_rules_for_its_keys() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from manifests import Manifest, a_job, a_link, a_policy, a_region, a_site, changed
+from manifests import Manifest, a_job, a_link, a_policy, a_region, a_site, an_account, changed
 from suanli.api import KINDS, ComputeJob, ComputeRegion
 from verdicts import Hub
 
@@ -17,7 +17,14 @@ MODELS = {model.kind_info.kind: model for model in KINDS}
 
 
 def one_of_each(name: str) -> list[Manifest]:
-    builders = {"job": a_job, "region": a_region, "link": a_link, "policy": a_policy, "site": a_site}
+    builders = {
+        "job": a_job,
+        "region": a_region,
+        "link": a_link,
+        "policy": a_policy,
+        "site": a_site,
+        "account": an_account,
+    }
     return [build(f"{name}-{kind}") for kind, build in builders.items()]
 
 

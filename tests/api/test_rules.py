@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from manifests import ABSENT, Manifest, a_job, a_link, a_policy, a_region, a_site, changed
+from manifests import ABSENT, Manifest, a_job, a_link, a_policy, a_region, a_site, an_account, changed
 from suanli.api import KINDS
 from suanli.api.crd import crd
 from verdicts import Hub
@@ -17,6 +17,7 @@ MODELS = {model.kind_info.kind: model for model in KINDS}
 LONG = "x" * 64
 CARD = "spec.resources.0"
 RULE = "spec.placementRules"
+QUOTA = "spec.quotas"
 TASK = "spec.resources.perTask"
 
 
@@ -89,6 +90,37 @@ CASES: Mapping[str, Case] = {
     "link-price-below-zero": Case(a_link, "spec.pricePerGib", "-1", "1", DECIMAL),
     "link-price-beyond-a-million": Case(a_link, "spec.pricePerGib", "1000000", "999999.999999", DECIMAL),
     "link-state-unknown": Case(a_link, "spec.desiredState", "Broken", "Down", "Up"),
+    # accounts
+    "account-quota-of-nothing": Case(
+        an_account, f"{QUOTA}.0.class", ABSENT, "cpu-x86", "name a class or a type", value="64"
+    ),
+    "account-quota-of-two-things": Case(
+        an_account, f"{QUOTA}.0", {"class": "gpu", "type": "Super", "nominal": 1}, {"class": "gpu", "nominal": 1},
+        "leave one of them out", f"{QUOTA}.0.type", "gpu",
+    ),
+    "account-quota-of-an-unknown-type": Case(an_account, f"{QUOTA}.1.type", "Quantum", "Super", "General"),
+    "account-with-too-many-quotas": Case(
+        an_account, QUOTA, [{"class": name, "nominal": 1} for name in names(65)], ABSENT, "64 items", value="65"
+    ),
+    "account-quota-twice": Case(
+        an_account, QUOTA, [{"class": "gpu", "nominal": n} for n in (1, 2)],
+        [{"class": "gpu", "nominal": 1}, {"class": "npu", "nominal": 2}, {"type": "Super", "nominal": 2}],
+        "keep one quota of each", value="",
+    ),
+    "account-quota-without-a-number": Case(an_account, f"{QUOTA}.0.nominal", ABSENT, 0, "equired", value="", offline="required"),
+    "account-quota-below-zero": Case(an_account, f"{QUOTA}.0.nominal", -1, 0, "greater than or equal to 0"),
+    "account-quota-beyond-all": Case(an_account, f"{QUOTA}.0.nominal", 100_000_001, 100_000_000, "less than or equal to 100000000"),
+    "account-quota-of-half-a-card": Case(an_account, f"{QUOTA}.0.nominal", 0.5, 1, "integer", value=""),
+    "account-borrows-less-than-nothing": Case(an_account, f"{QUOTA}.0.borrowingLimit", -1, 0, "greater than or equal to 0"),
+    "account-borrows-from-nobody": Case(an_account, "spec.parent", ABSENT, "ministry", "name a parent", value=""),
+    "account-namespace-of-a-bad-name": Case(an_account, "spec.namespaces.0", "Team_A", "team-a", NAME),
+    "account-namespace-twice": Case(
+        an_account, "spec.namespaces", ["team-a", "team-a"], ["team-a"], "", "spec.namespaces.1", "team-a"
+    ),
+    "account-parent-of-a-bad-name": Case(an_account, "spec.parent", "the ministry", "ministry", NAME),
+    "account-customer-class-of-a-bad-name": Case(an_account, "spec.customerClass", "A+", "a", NAME),
+    "account-without-weight": Case(an_account, "spec.weight", 0, 1, "greater than or equal to 1"),
+    "account-weight-beyond-a-million": Case(an_account, "spec.weight", 1_000_001, 1_000_000, "less than or equal to 1000000"),
     # policies
     "policy-hub-without-a-region": Case(
         a_policy, "spec.hubs.0", {"name": "delta", "side": "East"}, {"name": "delta", "side": "East", "regions": ["wuhu"]},
@@ -404,7 +436,7 @@ def test_the_same_without_the_mistake_is_taken(answers: dict[str, str], name: st
     assert offline(named(CASES[name].good, name)) == []
 
 
-@pytest.mark.parametrize("build", [a_region, a_link, a_policy, a_site, a_job])
+@pytest.mark.parametrize("build", [a_region, a_link, a_policy, a_site, an_account, a_job])
 def test_every_object_has_a_short_plain_name(hub: Hub, build: Callable[[], Manifest]) -> None:
     objects = [named(build(), name) for name in NOT_A_NAME.values()]
     for name, said in hub.verdicts(objects).items():

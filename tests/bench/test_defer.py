@@ -14,8 +14,10 @@ from bench.defer.__main__ import arguments, main
 from bench.defer.figures import Case, Result, outcome
 from bench.defer.ground import Ground, make_ground, work_of_jobs
 from bench.defer.play import Played, play
-from bench.defer.prices import HOUR_MS, BadInput, Market, read_markets
+from bench.defer.prices import Market, read_markets
 from bench.defer.trace import Trace, read_trace
+from suanli.base.units import MS_PER_HOUR as HOUR_MS
+from suanli.cli.scenarios import BadInput
 
 BEGIN_MS = 1_672_531_200_000  # 2023-01-01T00:00:00Z
 DAYS = 6
@@ -37,7 +39,7 @@ def daily(name: str, least: int) -> Market:
 def a_trace(*jobs: tuple[float, float, float]) -> Trace:
     """Jobs by arrival and length in hours, and units."""
     arrival, length, units = np.array(jobs, dtype=float).T
-    return Trace(*((x * scale).astype(np.int64) for x, scale in ((arrival, 3_600), (length, 3_600), (units, 1_000))))
+    return Trace(*((x * scale).astype(np.int64) for x, scale in ((arrival, 3_600), (length, 3_600), (units, 1))))
 
 
 def a_ground(trace: Trace, hours: float = 24, movable: float = 1.0, **more: object) -> Ground:
@@ -213,12 +215,13 @@ def test_bad_names_zones_and_spans_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("arrival_time,length\n1,2\n", "column cpus is missing"),
-        ("arrival_time,length,cpus\n1,2,x\n", ':2: "1,2,x" is no job'),
-        ("arrival_time,length,cpus\n1,2,3\n1,-2,3\n", ":3: arrival_time 1.0, length -2.0"),
-        ("arrival_time,length,cpus\nnan,2,3\n", ":2: arrival_time nan"),
-        ("arrival_time,length,cpus\n1,9999,3\n", "no job lasts longer than a year"),
-        ("arrival_time,length,cpus\n", "has no jobs"),
+        ("arrival_time,length\n1,2\n", 'trace.csv: line 1: there is no column "cpus"'),
+        ("arrival_time,length,cpus\n1,2,x\n", "line 2: '1,2,x': it is not two times and a number of units"),
+        ("arrival_time,length,cpus\n1,2,3\n1,-2,3\n", "trace.csv: line 3: '1,-2,3': the length is not between"),
+        ("arrival_time,length,cpus\n1,2,3\nnan,2,3\n", "line 3: 'nan,2,3': the arrival is not between"),
+        ("arrival_time,length,cpus\n1,9999,3\n", "the length is not between 0 and 8760 hours"),
+        ("arrival_time,length,cpus\n1,2,2000000\n", "2000000 units is more than the 1000000 cores"),
+        ("arrival_time,length,cpus\n", "none of 0 rows can be used"),
     ],
 )
 def test_a_bad_trace_is_named_by_file_and_line(tmp_path: Path, text: str, says: str) -> None:
@@ -232,10 +235,10 @@ def test_a_trace_is_sorted_and_in_whole_seconds(tmp_path: Path) -> None:
     path = tmp_path / "trace.csv"
     path.write_text("id,cpus,arrival_time,length\na,2,1.5,0.0001\nb,0.25,0.5,2\n")
     trace = read_trace(path)
-    assert (trace.arrival_s_j.tolist(), trace.length_s_j.tolist(), trace.milli_units_j.tolist()) == (
+    assert (trace.arrival_s_j.tolist(), trace.length_s_j.tolist(), trace.units_j.tolist()) == (
         [1_800, 5_400],
         [7_200, 1],
-        [250, 2_000],
+        [1, 2],
     )
 
 

@@ -92,7 +92,7 @@ def test_it_runs_as_a_command() -> None:
     [
         (["--jobs", "49"], "'49' is not a whole number from 50 to"),
         (["--regions", "2"], "'2' is not a whole number from 3 to"),
-        (["--ratio", "nan"], "'nan' is not a number from 1.0 to"),
+        (["--ratio", "nan"], "'nan' is not a number from 1 to"),
         (["--load", "1.1"], "'1.1' is not a number from"),
         (["--headroom", "x"], "'x' is not a number from"),
         (["--seed", "-1"], "-1"),

@@ -10,7 +10,7 @@ from harness.shell import Kubectl, run, wait_for
 
 NAMESPACE = "suanli-system"
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:suanli"
-KINDS = ("computeregions", "hubpolicies", "computelinks", "computesites", "computejobs")
+KINDS = ("computeregions", "hubpolicies", "computelinks", "computesites", "computeaccounts", "computejobs")
 GROUP = "suanli.io"
 Question = tuple[str, str, str, str, str]  # verb, group, resource[/subresource], namespace, name
 
@@ -106,14 +106,14 @@ def test_people_have_their_jobs_and_no_more(installed: Kubectl, role: str, may: 
     assert {question[0] for question, yes in answers(installed, user, mine).items() if yes} == may
     others: list[Question] = [(verb, GROUP, "computejobs", "somebody-else", "") for verb in verbs]
     others += [(verb, GROUP, "computejobs/status", namespace, "") for verb in ("update", "patch")]
-    others += [(verb, GROUP, kind, "", "") for kind in KINDS[:4] for verb in verbs]
+    others += [(verb, GROUP, kind, "", "") for kind in KINDS[:5] for verb in verbs]
     assert [question for question, yes in answers(installed, user, others).items() if yes] == []
 
 
 def test_the_map_has_readers_only_when_somebody_binds_them(installed: Kubectl) -> None:
     installed("create", "clusterrolebinding", "map", "--clusterrole=suanli-map-viewer", "--user=planner")
     said = answers(installed, "planner", [(v, GROUP, k, "", "") for k in KINDS for v in ("list", "create")])
-    assert {question[2] for question, yes in said.items() if yes} == set(KINDS[:4])
+    assert {question[2] for question, yes in said.items() if yes} == set(KINDS[:5])
     assert {question[0] for question, yes in said.items() if yes} == {"list"}
 
 

@@ -38,12 +38,12 @@ def test_a_placed_job(put: Put) -> None:
         "two gpu 24.00 0.00 0.00 0.00 0.00 24.00 chosen",
         "one gpu 8.00 0.00 0.00 0.00 0.00 8.00 needed by other jobs",
         "",
-        "Sites that cannot run it; the step is that of the 14 filters it fell to",
+        "Sites that cannot run it; the step is that of the 15 filters it fell to",
         "SITE STEP REASON WHY",
         "off 8 SiteInactive has spec.desiredState Drain, not Active",
         "full 9 TaskFitsNoNode has no node of gpu for a task of 8 cards, 1 core, 1Gi; the largest has 1 card",
         "",
-        "No single change of its tier, classes, limits, times, priority or size would make it cheaper.",
+        "No single change of its tier, classes, limits, times, priority, size or quota would make it cheaper.",
     ]
 
 

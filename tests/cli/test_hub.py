@@ -81,8 +81,8 @@ def test_a_job_that_waits_on_the_hub_is_explained_with_what_is_free_there(hub: F
     ran = Explained("big", *at(hub, tmp_path))
     assert (ran.code, ran.err) == (SOME_WAIT, "")
     assert ran.lines[0] == "team/big: WaitingForCapacity"
-    assert "one 13 WaitingForCapacity has 8 cards of gpu free now, the job needs 16" in ran.lines
-    assert "two 11 SiteNotReady it did not answer in time" in ran.lines
+    assert "one 14 WaitingForCapacity has 8 cards of gpu free now, the job needs 16" in ran.lines
+    assert "two 12 SiteNotReady it did not answer in time" in ran.lines
     assert hub.writes == []
 
 
@@ -100,12 +100,23 @@ def test_a_job_that_has_its_place_is_planned_anew_beside_it(hub: FakeApiServer, 
     assert (told["stands"], told["decided"], told["site"]) == ("one (gpu)", "one: 8.00 CNY then", "one")
 
 
+def test_a_job_that_would_wait_if_it_were_planned_anew_has_its_place_all_the_same(
+    hub: FakeApiServer, tmp_path: Path
+) -> None:
+    fill(hub, a_site("one", ready=False), a_job("ran", "one"))
+    ran = Explained("ran", *at(hub, tmp_path))
+    assert (ran.code, ran.err) == (DONE, "")
+    assert (ran.lines[0], ran.lines[3]) == ("team/ran has its place: one (gpu)", "team/ran: SiteNotReady")
+
+
 def test_a_job_that_is_over_says_how_it_ended(hub: FakeApiServer, tmp_path: Path) -> None:
     finished = a_condition("Finished", reason="Succeeded", message="all 2 tasks succeeded")
     status = {"conditions": [finished], "state": "Succeeded", "reason": "Succeeded"}
     fill(hub, a_site("one"), a_job("over", status=status))
     ran = Explained("over", *at(hub, tmp_path))
-    assert (ran.code, ran.out) == (DONE, "team/over: Succeeded: Succeeded: all 2 tasks succeeded\n")
+    assert (ran.code, ran.out) == (DONE, "team/over: Succeeded: all 2 tasks succeeded\n")
+    told = Explained("over", *at(hub, tmp_path), "-o", "json").json
+    assert told == {"namespace": "team", "name": "over", "ended": "Succeeded: all 2 tasks succeeded"}
 
 
 def test_suspended_jobs_and_unknown_names(hub: FakeApiServer, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import planned
 from checker import violations
 from demo import jobs, trace
 from demo.country import load
-from planned import BAD_INPUT, DONE, HERE, SOME_WAIT, Put, a_job, a_site
+from planned import BAD_INPUT, DONE, HERE, NOW, SOME_WAIT, Put, a_job, a_site
 from suanli.cli.manifests import read
 from suanli.cli.plan import question
 from suanli.placement.solve import place
@@ -69,7 +69,7 @@ def test_all_outputs_say_the_same(put: Put) -> None:
     first = told.json["jobs"][0]
     assert first["cost"] == {"run": "8000000", "total": "8000000"}
     assert first["runnersUp"] == [{"site": "two", "class": "gpu", "total": "24000000"}]
-    assert first["estimate"] == {"cost": "8000000"}
+    assert first["estimate"] == {"cost": "8000000", "start": NOW}
     assert told.json["jobs"][2]["rejections"][0]["count"] == 2
 
 
@@ -248,7 +248,7 @@ def test_the_example_country_takes_the_jobs_of_the_trace_and_keeps_every_rule(th
     assert found.problems == found.warnings == []
     asked = question(found, NOW_MS)
     made = place(*asked)
-    assert violations(*asked, made) == []
+    assert violations(*asked[:4], made, asked.tenancy) == []
     assert all(decision.site for decision in made.decisions.values())
     assert made.gap_ppm < 1_000
 

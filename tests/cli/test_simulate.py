@@ -26,6 +26,8 @@ SCENARIO = ROOT / "examples" / "simulate" / "scenario.yaml"
 SAMPLE = NATIONAL / "trace" / "pai-sample.csv"
 DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
 HEAD = "arrival_time,length,cpus"
+A_KIND = {"name": "k", "classes": [{"names": ["gpu"]}]}
+AN_OUTAGE = {"site": "one", "from": "2026-01-01T00:00:00Z", "to": "2026-01-01T02:00:00Z"}
 
 
 class Ran:
@@ -114,6 +116,25 @@ def test_it_ends_when_it_is_told_to(put: Callable[..., Path]) -> None:
     assert on(folder, "--until", "9d", "--policy", "suanli", "-o", "json").json["partial"] is False
 
 
+def test_jobs_that_may_wait_and_sites_that_go_are_told_of(put: Callable[..., Path]) -> None:
+    kind = {**A_KIND, "deferrable": {"2h": 1}, "failover": "AtLeastOnce"}
+    outage = {"site": "one", "from": "2025-12-31T19:30:00Z", "to": "2025-12-31T20:00:00Z"}
+    scenario = a_scenario(kinds=[kind], outages=[outage])
+    told = on(put(scenario), "-o", "json").json
+    assert [p["policy"] for p in told["policies"]][:2] == ["suanli", "at-once"]
+    for p in told["policies"]:
+        assert p["puttingOff"]["may"] == 3
+        # Power costs the same at any hour; the second one has no room until the first ends.
+        assert p["puttingOff"]["were"] == (1 if p["policy"] == "suanli" else 0)
+        assert p["lost"] == {"attempts": 1, "cardHours": 0.5, "coreHours": 0.0}
+        assert p["cardHours"] == 2 + 8 + 1 + 0.5
+    assert told["savings"]["paidMicroYuan"] == 0
+    assert (
+        "1 of 3 jobs that may wait were put off, 30 min in the mean"
+        in on(put(scenario), "--policy", "suanli", "--policy", "at-once").out
+    )
+
+
 def test_the_example_runs(tmp_path: Path) -> None:
     ran = Ran(
         "--scenario", SCENARIO, "--trace", SAMPLE, "--until", "45d", "-o", "json", "--report", tmp_path / "r.html"
@@ -153,6 +174,11 @@ def wrong(ran: Ran) -> list[str]:
         ),
         ({"kinds": [{"name": "k", "classes": [{"names": ["gpu"]}]}] * 2}, "two kinds have one name"),
         ({"kinds": [{"name": "k"}]}, "spec.kinds.0.classes: it is missing; add it"),
+        ({"kinds": [{**A_KIND, "deferrable": {"soon": 1}}]}, "spec.kinds.0.deferrable"),
+        ({"kinds": [{**A_KIND, "deferrable": {"9000h": 1}}]}, "9000h"),
+        ({"kinds": [{**A_KIND, "failover": "Never"}]}, "spec.kinds.0.failover"),
+        ({"outages": [{**AN_OUTAGE, "site": "two"}]}, 'spec.outages: "two" is no ComputeSite that is simulated'),
+        ({"outages": [{**AN_OUTAGE, "to": AN_OUTAGE["from"]}]}, 'to "2026-01-01T00:00:00Z" does not come after from'),
         ({"country": ["nowhere"]}, "nowhere: it does not exist"),
         (
             {"trace": {"units": "gpus"}},

@@ -9,6 +9,7 @@ from demo.board import Board
 from demo.country import Country, Rooms
 from demo.report import Check, Report
 from harness.pods import Amount
+from suanli.api.policy import Kpi
 
 Build = Callable[..., dict[str, Any]]
 
@@ -78,6 +79,22 @@ def test_the_report_shows_every_figure(country: Country) -> None:
         {"too-far": "1ms is not enough"},
         [Check("all is well", True, "3 of 3"), Check("nothing is wrong", False, "one thing")],
     )
-    text = printed(table.report(found, ["city", "cross-hub"], {"servers": 10.25}))
+    kpis = [
+        Kpi(
+            name="average-pue",
+            value="1.2345",
+            numerator="12.345",
+            denominator="10",
+            unit="kW",
+            target="AtMost 1.5",
+            met="True",
+        ),
+        Kpi(name="path-ratio", message="no path joins anything", target="AtMost 1.5", met="Unknown"),
+    ]
+    stories = {"too-far": "demo/too-far: [bold]NoFeasibleSite\n  none of 3"}
+    text = printed(table.report(found, ["city", "cross-hub"], kpis, stories, {"servers": 10.25}))
     for part in ("2.000000", "1.000000", "50.0%", "-1", "FALSE", "one thing", "10.2", "zhongwei-dc1", "1ms is not"):
         assert part in text
+    assert "average-pue 1.2345 AtMost 1.5 True 12.345 of 10 kW" in " ".join(text.split())
+    assert "  demo/too-far: [bold]NoFeasibleSite" in text
+    assert "path-ratio" not in text

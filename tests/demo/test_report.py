@@ -6,7 +6,7 @@ from typing import Any
 from demo.cases import Case, End
 from demo.country import Country
 from demo.pods import pod_run
-from demo.report import Report, Seen, compute, settled
+from demo.report import Check, Report, Seen, compute, settled
 from harness.pods import Amount
 
 Build = Callable[..., dict[str, Any]]
@@ -96,6 +96,25 @@ def test_a_job_that_never_came_and_a_pod_that_still_runs_are_seen(a_job: Build, 
     cases.append(Case(a_job("lost"), 0.0, End.SUCCEEDS))
     found = compute(cases, replace(seen, left=["yrd-demo-dc1/p-1"]), country)
     assert false_ones(found) == ["jobs of the trace succeeded", "nothing is left running"]
+
+
+def test_what_explain_says_must_be_what_the_status_says(a_job: Build, a_pod: Build, country: Country) -> None:
+    cases, seen = a_run(a_job, a_pod)
+    seen.jobs["never"]["status"]["reason"] = "NoFeasibleSite"
+    stories = {"gone": "demo/gone has its place: yrd-demo-dc1 (a)\n  why", "never": "demo/never: NoFeasibleSite\n  why"}
+    assert compute(cases, replace(seen, stories=stories), country).ok
+    for name, text in (
+        ("gone", "demo/gone: yrd-demo-dc1 (a)"),
+        ("never", "demo/never: zhongwei-dc1 (a)"),
+        ("never", ""),
+    ):
+        found = compute(cases, replace(seen, stories={**stories, name: text}), country)
+        assert false_ones(found) == ["suanli explain says what the status says"]
+
+
+def test_a_check_beside_its_own_counts(a_job: Build, a_pod: Build, country: Country) -> None:
+    found = compute(*a_run(a_job, a_pod), country, [Check("more", False, "no")])
+    assert false_ones(found) == ["more"]
 
 
 def test_without_cards_of_the_east_the_share_is_nothing(country: Country) -> None:

@@ -51,8 +51,9 @@ def sides(
     country: Manifests, waiting: list[WaitingJob], usable: Callable[[SiteView], bool] = lambda view: True
 ) -> dict[str, str | None]:
     """The side of each job's site, None where it waits; every decision is checked."""
-    _, views, map_, now_ms = question(country, NOW_MS)
-    views = [view if usable(view) else replace(view, ready=False, not_ready="is down") for view in views]
+    asked = question(country, NOW_MS)
+    map_, now_ms = asked.country, asked.now_ms
+    views = [view if usable(view) else replace(view, ready=False, not_ready="is down") for view in asked.sites]
     plan = place(waiting, views, map_, now_ms)
     assert violations(waiting, views, map_, now_ms, plan) == []
     region_of = {name: site.spec.region for name, site in country.sites.items()}

@@ -3,8 +3,10 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
 from suanli.api import ComputeLink
+from suanli.base.clock import time_text
 from suanli.placement.batch import Batch, make_batch
 from suanli.placement.snapshot import Country, SiteView, WaitingJob
 from suanli.placement.transfer import Traffic, least_ms_rs
@@ -92,8 +94,26 @@ def test_jobs_of_a_plan_share_links_wherever_they_go() -> None:
 def test_the_estimate_of_a_plan_is_the_shared_one() -> None:
     jobs = [reading(f"job-{i}", cards=2) for i in range(3)]
     plan = a_world(jobs, [a_site()], a_map()).plan()
-    told = {d.estimate.transfer_time for d in plan.decisions.values() if d.estimate}
-    assert told == {"33s"}  # 30 GiB at 8 Gbit/s
+    told = {(d.estimate.transfer_time, d.estimate.start) for d in plan.decisions.values() if d.estimate}
+    assert told == {("33s", time_text(NOW_MS + 33_000))}  # 30 GiB at 8 Gbit/s
+
+
+@pytest.mark.parametrize(
+    ("inputs", "start"),
+    [
+        ([{"region": "here", "size": "1Ti"}], time_text(NOW_MS)),
+        ([{"region": "lonely", "size": "1Gi"}], None),
+        ([{"region": "there", "size": "1024Pi"}] * 32, "9999-12-31T23:59:59Z"),
+    ],
+    ids=["nothing is moved", "no bandwidth is known", "later than a time can be written"],
+)
+def test_a_placed_job_starts_when_its_inputs_are_there(inputs: list[dict[str, str]], start: str | None) -> None:
+    job = a_job(data={"inputs": [{"name": f"part-{i}", **one} for i, one in enumerate(inputs)]})
+    slow = a_link("there", "here", "3ms", bandwidth="1M")
+    decision = a_world([job], [a_site()], a_map(slow)).plan().decisions["job"]
+    assert decision.site == "one"
+    assert decision.estimate is not None
+    assert decision.estimate.start == start
 
 
 def test_enormous_inputs_take_a_number_of_years() -> None:

@@ -142,7 +142,13 @@ def test_figures_are_news_when_they_would_be_shown_otherwise() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "type_"),
-    [("ComputeSite", "Ready"), ("HubPolicy", "Consistent"), ("ComputeLink", "Resolved"), ("ComputeRegion", "Valid")],
+    [
+        ("ComputeSite", "Ready"),
+        ("HubPolicy", "Consistent"),
+        ("ComputeLink", "Resolved"),
+        ("ComputeAccount", "Consistent"),
+        ("ComputeRegion", "Valid"),
+    ],
 )
 def test_what_cannot_be_read_says_so_in_its_main_condition(kind: str, type_: str) -> None:
     raw = an_object(kind, "bad", {})

@@ -1,5 +1,5 @@
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import pytest
 from suanli.simulate.engine import NEVER, Ran, Simulation
 from suanli.simulate.land import Land
 from suanli.simulate.meter import Meter
-from suanli.simulate.policies import BASELINES, Greedy, Policy, Suanli
+from suanli.simulate.policies import AT_ONCE, BASELINES, Greedy, Policy, Suanli
 from suanli.simulate.rooms import Rooms
 from suanli.simulate.runs import POLICIES
 from suanli.simulate.scenario import ScenarioSpec
@@ -21,7 +21,7 @@ CYCLE_MS = 60_000
 def policy(name: str, land: Land, work: Workload) -> Policy:
     if name in BASELINES:
         return Greedy(BASELINES[name], land, work, Meter(land, work).expected_p, 1)
-    return Suanli(land, work)
+    return Suanli(land, work, at_once=name == AT_ONCE)
 
 
 def ran(land: Land, work: Workload, name: str = "suanli", until_ms: int | None = None) -> Ran:
@@ -97,8 +97,12 @@ def test_a_job_that_never_fits_ends_nothing(land: Land, work: Workload) -> None:
     class Nobody:
         def __init__(self) -> None:
             self.gaps_ppm: list[int] = []
+            self.put_off: set[int] = set()
+            self.wake_ms: int | None = None
 
-        def choose(self, waiting: Sequence[int], rooms: Rooms, now_ms: int) -> Mapping[int, int]:
+        def choose(
+            self, waiting: Sequence[int], holding: Collection[int], rooms: Rooms, now_ms: int
+        ) -> Mapping[int, int]:
             return {}
 
     run = Simulation(land, work, Nobody(), cycle_ms=CYCLE_MS)

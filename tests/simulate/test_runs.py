@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 
 from pages import Page
+from suanli.placement.kpis import KPIS
+from suanli.simulate.engine import Simulation
+from suanli.simulate.facts import facts_of
 from suanli.simulate.land import Land
 from suanli.simulate.outcome import edges, percentile
-from suanli.simulate.policies import BASELINES, Offer
+from suanli.simulate.policies import BASELINES, Offer, Suanli
 from suanli.simulate.report import charts, html
 from suanli.simulate.result import Asked, Result, as_json
 from suanli.simulate.runs import POLICIES, Runs
@@ -80,18 +83,36 @@ def test_what_is_metered_adds_up(whole: Result, work: Workload) -> None:
 
 
 def test_figures_of_the_policy_say_what_they_are_made_from(whole: Result) -> None:
-    by_policy = {o.policy: {(f.name, f.unit): f for f in o.figures} for o in whole.outcomes}
+    by_policy = {o.policy: {k.name: k for k in o.kpis} for o in whole.outcomes}
     near, ours = by_policy["nearest"], by_policy["suanli"]
-    for found in by_policy.values():
-        tiers = found["tier-compliance", "jobs"]
-        assert tiers.value == 1.0
-        pue = found["average-pue", "kWh"]
-        assert pue.value is not None
-        assert 1.15 <= pue.value <= 1.25
-        assert (pue.target, pue.met) == ("≤ 1.5", True)
-    share = ours["east-to-west-share", "card-hours"]
-    assert share.value == pytest.approx(share.numerator / share.denominator)
-    assert (near["east-to-west-share", "card-hours"].value or 0) < (share.value or 0)
+    for o in whole.outcomes:
+        found = by_policy[o.policy]
+        assert KPIS.keys() <= {k.rsplit("-", 1)[0] if k not in KPIS else k for k in found}
+        assert found["tier-compliance"].value == "1.0000"
+        assert 1.15 <= float(found["work-average-pue"].value or 0) <= 1.25
+        assert (found["average-pue"].target, found["average-pue"].met) == ("AtMost 1.5", "True")
+        assert float(found["work-average-pue"].numerator or 0) == pytest.approx(o.energy_kwh, abs=0.001)
+    share = ours["east-to-west-share-cards"]
+    east_h = sum(f.card_hours for f in whole.outcomes[0].flows if f.source_side == "East")
+    west_h = sum(f.card_hours for f in whole.outcomes[0].flows if (f.source_side, f.target_side) == ("East", "West"))
+    assert (float(share.numerator or 0), float(share.denominator or 0)) == pytest.approx((west_h, east_h), abs=1e-5)
+    assert float(near["east-to-west-share-cards"].value or 0) < float(share.value or 0)
+
+
+def test_use_in_the_figures_is_the_mean_over_the_whole_time(land: Land, work: Workload) -> None:
+    runs = Runs(land, work, ["suanli"], seed=1, cycle_ms=60_000)
+    while runs.advance():
+        pass
+    (found,) = runs.result(asked(work), interrupted=False).outcomes
+    run = Simulation(land, work, Suanli(land, work), cycle_ms=60_000)
+    while run.advance():
+        pass
+    facts = facts_of(land, work, run.ran())
+    held = {(m.site, m.class_): m.use * m.units for m in found.metered}
+    assert facts.units
+    for units in facts.units:
+        at = units.site.metadata.name, units.resource.class_
+        assert units.used_milli / 1_000 == pytest.approx(held[at], abs=0.001)
 
 
 def test_an_interrupted_run_keeps_what_it_has_of_all_policies(land: Land, work: Workload) -> None:
@@ -105,11 +126,26 @@ def test_an_interrupted_run_keeps_what_it_has_of_all_policies(land: Land, work: 
     assert '"partial": true' in as_json(found)
 
 
+def test_what_an_interrupted_run_tells_is_how_the_whole_one_began(land: Land, work: Workload) -> None:
+    part, whole = (Simulation(land, work, Suanli(land, work), cycle_ms=60_000) for _ in range(2))
+    for _ in range(40):
+        assert part.advance()
+    while whole.advance():
+        pass
+    begun, ended = part.ran(), whole.ran()
+    placed = begun.pool_n >= 0
+    assert begun.partial
+    assert 0 < placed.sum() < len(work)
+    for name in ("pool_n", "placed_ms", "start_ms", "end_ms"):
+        assert (getattr(begun, name)[placed] == getattr(ended, name)[placed]).all()
+
+
 def test_before_the_first_cycle_there_is_a_result_of_nothing(land: Land, work: Workload) -> None:
     found = simulated(land, work, cycles=0)
     assert [o.jobs.placed for o in found.outcomes] == [0] * len(POLICIES)
-    assert found.outcomes[0].figures[-1].value is None
-    assert "nothing to divide by" in html(found)
+    by_name = {kpi.name: kpi for kpi in found.outcomes[0].kpis}
+    assert by_name["work-green-share"].value is None
+    assert "no work of classes with a rated power is on record" in html(found)
 
 
 def test_the_page_needs_nothing_else_and_its_charts_are_xml(whole: Result) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from checker import Judge, violations
@@ -11,7 +11,7 @@ from checker.room import Undecided
 from checker.rules import is_about
 from suanli.api.job import Data
 from suanli.placement.snapshot import Plan
-from worlds import Taste, World, a_random_world
+from worlds import Taste, World, a_random_tenancy, a_random_world
 
 EFFECTS = ("Require", "Prefer", "Avoid")
 MATCHES = ("categories", "origin_sides", "compute_types", "tiers")
@@ -20,7 +20,7 @@ PLACES = ("sides", "hubs", "site_selector")
 FALLS = (
     "AccountNotAllowed", "ClassNotOffered", "ResidencyForbids", "PolicyForbids", "LatencyBoundExceeded", "CostLimitExceeded",
     "DeadlineUnreachable", "SiteInactive", "TaskFitsNoNode", "InsufficientCapacity", "SiteNotReady", "SiteBackoff",
-    "WaitingForCapacity", "CapacityFragmented",
+    "WaitingForCapacity", "CapacityFragmented", "QuotaExceeded",
 )  # fmt: skip
 REFUSALS = ("UnknownRegion", "UnknownTier", "UnknownSite", "UnknownClass", "NoSites", "Suspended", "NotBefore")
 DATA = ("allowed_regions", "allowed_sites", "domain", "inputs", "outputs")
@@ -34,7 +34,16 @@ ASKED = (
     "a cost limit",
     "a deadline with inputs",
 )
-AROUND = ("a link down", "a copy of a dataset", "a priority", "equal jobs", "a site that drains", "no policy")
+AROUND = (
+    "a link down",
+    "a copy of a dataset",
+    "a priority",
+    "equal jobs",
+    "a site that drains",
+    "no policy",
+    "quotas",
+    "a family of accounts",
+)
 KINDS = (
     *(f"{effect} by {match}" for effect in EFFECTS for match in MATCHES),
     *(f"{effect} of {place}" for effect in EFFECTS for place in PLACES),
@@ -87,7 +96,8 @@ def an_instance(number: int) -> World:
         huge=sort == "huge",
         rich=dice.random() < 0.8,
     )
-    return a_random_world(taste)
+    world = a_random_world(taste)
+    return replace(world, tenancy=a_random_tenancy(taste)) if dice.random() < 0.35 else world
 
 
 def census(numbers: Iterable[int]) -> Census:
@@ -101,7 +111,7 @@ def census(numbers: Iterable[int]) -> Census:
         found.placed += sum(d.site is not None for d in plan.decisions.values())
         found.met.update(_met(world, plan))
         try:
-            wrong = violations(*world.question, plan)
+            wrong = violations(*world.question, plan, world.tenancy)
         except Undecided:
             found.undecided += 1
         else:
@@ -153,5 +163,7 @@ def _around(world: World) -> Iterator[str]:
         "equal jobs": len({spec.model_dump_json() for spec in specs}) < len(specs),
         "a site that drains": any(view.site.spec.desired_state.value == "Drain" for view in world.sites),
         "no policy": world.country.policy is None,
+        "quotas": any(account.spec.quotas for account in world.tenancy.accounts.by_name.values()),
+        "a family of accounts": bool(world.tenancy.accounts.parents),
     }
     yield from (kind for kind, is_so in told_of.items() if is_so)

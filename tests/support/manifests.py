@@ -63,6 +63,20 @@ def a_site(name: str = "wuhu-dc1", **spec: Any) -> Manifest:
     return _object("ComputeSite", name, {**whole, **spec})
 
 
+def an_account(name: str = "bureau", **spec: Any) -> Manifest:
+    whole = {
+        "namespaces": ["team-a", "team-b"],
+        "parent": "ministry",
+        "customerClass": "public",
+        "weight": 3,
+        "quotas": [
+            {"class": "nvidia-a100-80g", "nominal": 64, "borrowingLimit": 16},
+            {"type": "General", "nominal": 4096},
+        ],
+    }
+    return _object("ComputeAccount", name, {**whole, **spec})
+
+
 def a_job(name: str = "train", **spec: Any) -> Manifest:
     whole = {
         "origin": "shanghai",

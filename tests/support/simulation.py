@@ -31,6 +31,7 @@ from suanli.kube.client import ApiError, Target, Unreachable
 from suanli.kube.lease import Lease
 from suanli.ledgerstore.usage import UsageStore
 from suanli.main import LEASE
+from suanli.placement.accounts import Tenancy
 from suanli.placement.snapshot import Country, Decision, Plan, SiteView, WaitingJob
 from suanli.reconcile.operator import Operator
 from suanli.telemetry.metrics import Metrics
@@ -41,7 +42,13 @@ PODS, JOBS = "/api/v1/pods", "/apis/batch/v1/jobs"
 
 
 def place_first(
-    waiting: Sequence[WaitingJob], sites: Sequence[SiteView], country: Country, now_ms: int, *, warm: object = None
+    waiting: Sequence[WaitingJob],
+    sites: Sequence[SiteView],
+    country: Country,
+    now_ms: int,
+    tenancy: Tenancy,
+    *,
+    warm: object = None,
 ) -> Plan:
     """Each job on the first ready site with enough cores left."""
     free = {

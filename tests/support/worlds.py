@@ -9,8 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from suanli.api import ComputeJob, ComputeLink, ComputeRegion, ComputeSite, HubPolicy
+from suanli.api import ComputeAccount, ComputeJob, ComputeLink, ComputeRegion, ComputeSite, HubPolicy
 from suanli.base.names import API_VERSION
+from suanli.placement.accounts import NOBODY, Accounts, Tenancy
 from suanli.placement.snapshot import ClassRoom, Country, FreeNodes, Plan, SiteView, WaitingJob
 from suanli.placement.solve import place
 
@@ -27,10 +28,11 @@ class World:
     sites: tuple[SiteView, ...]
     country: Country
     now_ms: int = NOW_MS
+    tenancy: Tenancy = NOBODY
 
     def plan(self) -> Plan:
         """The answer."""
-        return place(self.jobs, self.sites, self.country, self.now_ms)
+        return place(self.jobs, self.sites, self.country, self.now_ms, self.tenancy)
 
     @property
     def question(self) -> tuple[tuple[WaitingJob, ...], tuple[SiteView, ...], Country, int]:
@@ -134,6 +136,18 @@ def a_world(
     return World(tuple(jobs), tuple(sites), country or a_country(), now_ms)
 
 
+def an_account(name: str, *, created: str = "", **spec: Any) -> ComputeAccount:
+    """A tenant."""
+    metadata = {"creationTimestamp": created} if created else {}
+    return ComputeAccount.model_validate(raw("ComputeAccount", name, spec, **metadata))
+
+
+def a_tenancy(*accounts: ComputeAccount, **held: Mapping[str, int]) -> Tenancy:
+    """Accounts, and what each holds by class, in whole cards or cores."""
+    use = {(name, class_): 1_000 * units for name, by_class in held.items() for class_, units in by_class.items()}
+    return Tenancy(Accounts({account.metadata.name: account for account in accounts}), use)
+
+
 # --- random worlds
 
 
@@ -195,6 +209,30 @@ def a_random_world(taste: Taste) -> World:
     jobs = tuple(_job(taste, i) for i in range(taste.jobs))
     now_ms = NOW_MS + dice.choice([0, 0, dice.randrange(400 * 86_400_000)])
     return World(jobs, sites, country, now_ms)
+
+
+def a_random_tenancy(taste: Taste) -> Tenancy:
+    """Accounts of the world's jobs with random quotas, some in a family, and what they hold already."""
+    dice = taste.dice("tenancy")
+    parents = {
+        "red": dice.choice(["", "top", "top"]),
+        "blue": dice.choice(["", "top", "top"]),
+        "top": "",
+        "idle": "top",
+    }
+    accounts = []
+    for name, parent in parents.items():
+        quotas: list[Raw] = []
+        for what in ({"class": "gpu"}, {"class": "npu"}, {"type": "Intelligent"}, {"type": "General"}):
+            if dice.random() < 0.5:
+                lends = {"borrowingLimit": dice.choice([0, 2, 50])} if parent else {}
+                quotas.append({**what, "nominal": dice.choice([0, 2, 4, 8, 16]), **lends})
+        above = {"parent": parent} if parent else {}
+        accounts.append(an_account(name, weight=dice.choice([1, 1, 3]), quotas=quotas, **above))
+    left_out = dice.choice(["idle", "idle", "top", "blue"])
+    kept = [account for account in accounts if account.metadata.name != left_out]
+    held = {n: {c: dice.choice([0, 0, 1, 3, 9]) for c in CLASSES} for n in ("red", "blue", "idle")}
+    return a_tenancy(*kept, **held)
 
 
 def shuffled(world: World, seed: int) -> World:

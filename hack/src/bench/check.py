@@ -10,10 +10,12 @@ from multiprocessing import get_context
 from typing import Any
 
 from census import KINDS, Census, census
+from commandline import whole
 
 ENOUGH = 2_000  # from so many instances on, every kind of rule must have borne on one
 PART = 100
 SHOWN = 5
+MOST = 10_000_000  # instances, processes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,18 +75,11 @@ def _text(result: dict[str, Any]) -> str:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="hack/bench/check", description=__doc__)
-    parser.add_argument("--instances", type=_count, default=10_000, help="how many (default: 10000)")
+    parser.add_argument("--instances", type=whole(1, MOST), default=10_000, help="how many (default: 10000)")
     parser.add_argument("--seed", type=int, default=1, help="number of the first instance (default: 1)")
-    parser.add_argument("--processes", type=_count, default=2, help="at once (default: 2)")
+    parser.add_argument("--processes", type=whole(1, MOST), default=2, help="at once (default: 2)")
     parser.add_argument("--output", choices=("text", "json"), default="text")
     return parser.parse_args(argv)
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return number
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
-from demo import slices, steps, table
+from commandline import interrupt, whole
+from demo import figures, slices, steps, table
 from demo.board import Board
 from demo.country import ANY_TIER, Country, load
 from demo.jobs import EXAMPLE
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         console.print(f"demo: {error}", markup=False)
         return 2
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         with (
             tempfile.TemporaryDirectory(prefix="suanli-demo-") as folder,
@@ -61,7 +61,7 @@ def _demo(args: argparse.Namespace, console: Console, country: Country, provider
         federation = steps.bring_up(provider, folder, country, rooms)
     with stages("chart", "Installing the chart with Helm, applying regions, policy and links"):
         steps.install(federation, EXAMPLE)
-    with federation.operator() as operator:
+    with federation.operator(**steps.SETTINGS) as operator:
         try:
             with stages("join", "Joining the members with `suanli site join`, starting the operator"):
                 steps.join(federation, operator, stages.say)
@@ -71,13 +71,16 @@ def _demo(args: argparse.Namespace, console: Console, country: Country, provider
                 Screen(console, board) as screen,
             ):
                 run.until_settled(board, screen)
-            with stages("report", "Reading the members' pods"):
-                found = compute(plan, run.seen(), country)
+            with stages("report", "Reading the members' pods and the policy's figures, explaining a job that waits"):
+                seen = run.seen()
+                counted = figures.counted(seen, country)
+                kpis = run.figures(counted)
+                found = compute(plan, seen, country, [figures.check(kpis, counted)])
         except (CommandError, TimeoutError, RuntimeError):
             console.print("\n".join(operator.words().splitlines()[-OPERATOR_LINES:]), markup=False)
             raise
         tiers = [*(tier.name for tier in country.policy.spec.latency_tiers), ANY_TIER]
-        console.print(table.report(found, tiers, stages.seconds))
+        console.print(table.report(found, tiers, kpis, seen.stories, stages.seconds))
         if args.keep:
             console.print(steps.how_to_look(federation, operator, os.getpid()), markup=False, soft_wrap=True)
             while operator.running:
@@ -95,32 +98,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         epilog="Exit code: 0 all came true, 1 something did not, 2 wrong arguments, 130 interrupted.",
     )
     parser.add_argument("--keep", action="store_true", help="leave everything up after the report, until Ctrl-C")
-    parser.add_argument("--jobs", type=_between(1, MOST_JOBS), default=64, help="jobs of the trace (64)")
+    parser.add_argument("--jobs", type=whole(1, MOST_JOBS), default=64, help="jobs of the trace (64)")
     parser.add_argument(
-        "--over", type=_between(1, 3600), default=60, metavar="SECONDS", help="time in which they come (60)"
+        "--over", type=whole(1, 3600), default=60, metavar="SECONDS", help="time in which they come (60)"
     )
     parser.add_argument("--seed", type=int, default=1, help="decides which jobs (1)")
     parser.add_argument(
         "--members", default=MEMBERS, metavar="SITE,...", help=f"sites of examples/national to bring up ({MEMBERS})"
     )
     return parser.parse_args(argv)
-
-
-class _between:  # noqa: N801 - argparse names the type in its message
-    """A whole number of a range."""
-
-    def __init__(self, least: int, most: int) -> None:
-        self._least, self._most = least, most
-
-    def __call__(self, text: str) -> int:
-        """The number. Raises: argparse.ArgumentTypeError."""
-        if not text.isdecimal() or not self._least <= int(text) <= self._most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {self._least} to {self._most}")
-        return int(text)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ def special(country: Country, rooms: Rooms, over_s: float) -> list[Case]:
         Case(_job("exits-with-3", "MachineLearning", region, A100, 1, one, "3s; exit 3"), over_s / 3, End.FAILS),
         Case(_job("deleted-by-user", "MachineLearning", region, A100, 2, one, "600s"), over_s / 4, End.DELETED),
     ]
+    cases[-1].job["spec"]["data"] = {"inputs": [{"name": "input", "region": region, "size": "100Gi"}]}
     for case in cases:
         if case.end is End.WAITS and country.homes(ComputeJobSpec.model_validate(case.job["spec"]), rooms):
             raise ValueError(f"{case.name} was meant to have no site, and has one")

@@ -2,8 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -54,7 +54,8 @@ class Seen:
     """Everything that was looked at when the last job had ended.
 
     `jobs` are the hub's objects by name, the last that was seen of those that are gone; `ledger` is what the operator's ledger
-    holds of jobs whose object is gone, by UID; `left` names what still runs on a member.
+    holds of jobs whose object is gone, by UID; `left` names what still runs on a member; `stories` are the words of
+    `suanli explain`, by the job's name.
     """
 
     jobs: Mapping[str, Raw]
@@ -62,10 +63,11 @@ class Seen:
     runs: Sequence[PodRun]
     ledger: Mapping[str, Amount]
     left: Sequence[str]
+    stories: Mapping[str, str] = field(default_factory=dict)
 
 
-def compute(cases: Sequence[Case], seen: Seen, country: Country) -> Report:
-    """The report."""
+def compute(cases: Sequence[Case], seen: Seen, country: Country, more: Sequence[Check] = ()) -> Report:
+    """The report; `more` are checks beside its own."""
     said = by_job(seen.runs)
     metered = {name: _metered(name, job, seen) for name, job in seen.jobs.items()}
     placed = {name: spec for name, job in seen.jobs.items() if (spec := _spec(job)) and site_of(job)}
@@ -92,9 +94,11 @@ def compute(cases: Sequence[Case], seen: Seen, country: Country) -> Report:
         {c.name: _explained(seen.jobs[c.name]) for c in cases if c.end is End.WAITS and c.name in seen.jobs},
         [
             *(_ended_as_meant(end, cases, seen) for end in End),
-            Check("tier and policy violations", not violations, _few(violations) or "0"),
-            Check("metered equals the members' pods", not differences, _few(differences) or "difference 0"),
-            Check("nothing is left running", not seen.left, _few(seen.left) or "0 pods"),
+            Check("tier and policy violations", not violations, few(violations) or "0"),
+            Check("metered equals the members' pods", not differences, few(differences) or "difference 0"),
+            Check("nothing is left running", not seen.left, few(seen.left) or "0 pods"),
+            *_told_stories(seen),
+            *more,
         ],
     )
 
@@ -142,6 +146,18 @@ def settled(case: Case, job: Raw | None, gone: bool) -> bool:
     return any(c["type"] == "Finished" and c["status"] == "True" for c in job.get("status", {}).get("conditions", []))
 
 
+def _told_stories(seen: Seen) -> Iterator[Check]:
+    """Whether `suanli explain` says first where a job is, or for which reason it is nowhere, as its status does."""
+    wrong = []
+    for name, text in seen.stories.items():
+        job, first = seen.jobs[name], text.partition("\n")[0]
+        wanted = f"has its place: {site_of(job)} (" if site_of(job) else str(job["status"]["reason"])
+        if wanted not in first:
+            wrong.append(f"{name}: {first}")
+    if seen.stories:
+        yield Check("suanli explain says what the status says", not wrong, few(wrong) or f"{len(seen.stories)} jobs")
+
+
 def _ended_as_meant(end: End, cases: Sequence[Case], seen: Seen) -> Check:
     """All jobs that were meant to end so did."""
     meant = [case for case in cases if case.end is end]
@@ -157,7 +173,7 @@ def _ended_as_meant(end: End, cases: Sequence[Case], seen: Seen) -> Check:
         End.WAITS: "impossible, each waits and says why in numbers",
     }
     return Check(
-        texts[end], not wrong, f"{len(meant) - len(wrong)} of {len(meant)}" + (f"; {_few(wrong)}" if wrong else "")
+        texts[end], not wrong, f"{len(meant) - len(wrong)} of {len(meant)}" + (f"; {few(wrong)}" if wrong else "")
     )
 
 
@@ -201,6 +217,7 @@ def _uid(job: Raw) -> str:
     return str(job["metadata"]["uid"])
 
 
-def _few(texts: Sequence[str], most: int = 3) -> str:
+def few(texts: Sequence[str], most: int = 3) -> str:
+    """The first of them, and how many more there are."""
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
     return "; ".join(texts[:most]) + more

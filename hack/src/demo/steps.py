@@ -1,23 +1,25 @@
 """The demo's stages on real control planes, one after the other."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 
-from demo import cases, jobs, slices, trace
+from demo import cases, figures, jobs, slices, trace
 from demo.board import Board
 from demo.cases import Case, End
-from demo.country import Country, Rooms
+from demo.country import POLICY, Country, Rooms
 from demo.pods import PodRun, pod_run
 from demo.report import Seen, settled, state_of
 from demo.screen import Screen
 from harness import Amount, Federation, OperatorProcess, Site, wait_for
 from harness.watch import Raw, Watch
 from localfed import Provider
+from suanli.api.policy import Kpi
 from suanli.base.names import LABEL_MANAGED, MANAGER
 from suanli.ledgerstore.usage import UsageStore
 
@@ -25,6 +27,8 @@ NAMESPACE = "demo"
 DELETED_AFTER_S = 3.0
 POLL_S = 0.5
 PATIENCE_S = 150.0  # after the last job came
+SETTINGS = {"SUANLI_KPI_S": "2"}  # nobody waits a minute for the figures of a demo
+FIGURES_S = 20.0  # the longest that they are waited for
 OURS = f"{LABEL_MANAGED}={MANAGER}"
 Say = Callable[[str], None]
 
@@ -101,10 +105,13 @@ class Run:
         self._pods = {name: Watch(federation.member(name), "pods", "--selector", OURS) for name in federation.sites}
         self._latest: dict[str, Raw] = {}
         self._gone: set[str] = set()
+        self._asked = ThreadPoolExecutor(1)
+        self._stories: dict[str, Future[str]] = {}
 
     def until_settled(self, board: Board, screen: Screen) -> None:
-        """Apply each job when it is due, delete the one that is to be deleted, and wait until all have come to an end."""
+        """Apply each job when it is due, explain and delete the one that is to be deleted, and wait for the end of all."""
         with ExitStack() as stack:
+            stack.enter_context(self._asked)
             for watch in (self._jobs, *self._pods.values()):
                 stack.enter_context(watch)
             began = time.monotonic()
@@ -140,7 +147,26 @@ class Run:
             runs=list(runs.values()),
             ledger={job["metadata"]["uid"]: self._ledger(job["metadata"]["uid"]) for job in gone.values()},
             left=self._left(),
+            stories={name: story.result() for name, story in self._stories.items()} | self._waiting_story(final),
         )
+
+    def figures(self, counted: Mapping[str, str]) -> list[Kpi]:
+        """The policy's figures of the hub when they say what was counted; what they say at last if they never do."""
+        end = time.monotonic() + FIGURES_S
+        while True:
+            status = self._federation.hub.json("get", "hubpolicy", POLICY).get("status", {})
+            kpis = [Kpi.model_validate(kpi) for kpi in status.get("kpis", [])]
+            if not figures.differing(kpis, counted) or time.monotonic() > end:
+                return kpis
+            time.sleep(POLL_S)
+
+    def _explain(self, name: str) -> str:
+        return self._federation.asked("explain", f"{NAMESPACE}/{name}")
+
+    def _waiting_story(self, final: Mapping[str, Raw]) -> dict[str, str]:
+        """Of the first that cannot run anywhere."""
+        name = next(case.name for case in self._plan if case.end is End.WAITS)
+        return {name: self._explain(name)} if name in final else {}
 
     def _all_settled(self, waiting: Sequence[Case]) -> bool:
         return not waiting and all(
@@ -164,7 +190,9 @@ class Run:
             if case.end is not End.DELETED or job is None or case.name in self._gone or state_of(job) != "Running":
                 continue
             since = running_since.setdefault(case.name, now)
-            if since <= now - DELETED_AFTER_S:
+            if case.name not in self._stories:
+                self._stories[case.name] = self._asked.submit(self._explain, case.name)
+            if since <= now - DELETED_AFTER_S and self._stories[case.name].done():
                 running_since[case.name] = float("inf")  # once
                 self._federation.hub("delete", "computejob", case.name, "--namespace", NAMESPACE, "--wait=false")
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from demo.board import ENDED, HELD, Board, Row
 from demo.report import Report
+from suanli.api.policy import Kpi
 from suanli.base.units import decimal_text
 
 MS_PER_HOUR = 3_600_000
@@ -53,10 +54,14 @@ def sites_table(board: Board) -> Table:
     return table
 
 
-def report(found: Report, tiers: Sequence[str], stages: Mapping[str, float]) -> RenderableType:
-    """The figures of the whole run."""
-    tables = [_placed(found, tiers), _waits(found), _metered(found), _checks(found), _stages(stages)]
-    return Group(*(part for table in tables for part in ("", table)))
+def report(
+    found: Report, tiers: Sequence[str], kpis: Sequence[Kpi], stories: Mapping[str, str], stages: Mapping[str, float]
+) -> RenderableType:
+    """The figures of the whole run; `stories` are the words of `suanli explain`."""
+    parts: list[RenderableType] = [_placed(found, tiers), _waits(found)]
+    parts += [_story(name, text) for name, text in stories.items()]
+    parts += [_metered(found), _figures(kpis), _checks(found), _stages(stages)]
+    return Group(*(line for part in parts for line in ("", part)))
 
 
 def _placed(found: Report, tiers: Sequence[str]) -> Table:
@@ -72,6 +77,20 @@ def _waits(found: Report) -> Table:
     table = _table("Why the impossible jobs wait", "Job", "Said of it")
     for name, text in found.waits.items():
         table.add_row(name, text)
+    return table
+
+
+def _story(name: str, text: str) -> Text:
+    return Text.assemble((f"suanli explain {name}\n", "bold"), *(f"  {line}\n" for line in text.splitlines() if line))
+
+
+def _figures(kpis: Sequence[Kpi]) -> Table:
+    """Those with a value and a target, or of eastern work; the targets are national, and these members are a sample."""
+    table = _table("The policy's figures, as HubPolicy.status.kpis has them", "Figure", ">Value", "Target", "Met", "Of")
+    for kpi in kpis:
+        if kpi.value is not None and (kpi.target or kpi.name.startswith("east-to-west")):
+            evidence = f"{kpi.numerator} of {kpi.denominator} {kpi.unit}"
+            table.add_row(kpi.name, kpi.value, kpi.target or "", kpi.met or "", evidence)
     return table
 
 

@@ -1,7 +1,7 @@
 """A hub installed from the chart by Helm, and members joined with the real command."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ import yaml
 from harness.operator import ROOT, OperatorProcess
 from harness.shell import Kubectl, run, wait_for
 from localfed import Cluster, ClusterSpec, NodeShape, Provider
+from suanli.cli.printing import SOME_WAIT
 
 NAMESPACE = "suanli-system"
 RELEASE = "suanli"
@@ -61,9 +62,15 @@ class Federation:
             ]
         )
 
-    def suanli(self, *args: str | Path) -> str:
-        """The product's own command line, with the hub's admin kubeconfig."""
-        return run([sys.executable, "-m", "suanli", *args], variables={"PYTHONPATH": str(ROOT / "operator")})
+    def suanli(self, *args: str | Path, codes: Collection[int] = (0,)) -> str:
+        """The product's own command line; `codes` are the ends that are no errors."""
+        paths = {"PYTHONPATH": str(ROOT / "operator")}
+        return run([sys.executable, "-m", "suanli", *args], codes=codes, variables=paths)
+
+    def asked(self, *args: str | Path, kubeconfig: Path | None = None, codes: Collection[int] = (0, SOME_WAIT)) -> str:
+        """A planning command's answer about the hub; that jobs wait is an answer too. Raises: CommandError."""
+        hub = kubeconfig or self.clusters["hub"].kubeconfig
+        return self.suanli(*args, "--kubeconfig", hub, codes=codes)
 
     def join(self, name: str) -> str:
         """Join a member with `suanli site join`."""

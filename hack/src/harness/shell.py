@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,9 +21,13 @@ def run(
     stdin: str | None = None,
     timeout_s: float = 120,
     check: bool = True,
+    codes: Collection[int] = (0,),
     variables: Mapping[str, str] | None = None,
 ) -> str:
-    """The command's standard output; `variables` are set beside ours. Raises: CommandError with what it said."""
+    """The command's standard output; `codes` are the ends that are no errors, `variables` are set beside ours.
+
+    Raises: CommandError with what it said.
+    """
     done = subprocess.run(
         [str(a) for a in argv],
         input=stdin,
@@ -33,11 +37,12 @@ def run(
         check=False,
         env={**os.environ, **(variables or {})},
     )
-    if check and done.returncode:
+    good = done.returncode in codes
+    if check and not good:
         raise CommandError(
             f"{' '.join(str(a) for a in argv)} ended with {done.returncode}: {done.stderr or done.stdout}"
         )
-    return done.stdout if done.returncode == 0 else done.stdout + done.stderr
+    return done.stdout if good else done.stdout + done.stderr
 
 
 class Kubectl:

@@ -6,15 +6,14 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import NoReturn, Self
+from typing import NoReturn
 
 import yaml
 
 from localfed import pki
 from localfed.binaries import Binaries
 from localfed.errors import LocalfedError, Unsupported
-from localfed.provider import Cluster
+from localfed.provider import Cluster, Provider
 from localfed.spec import ClusterSpec
 
 ANSWER_SECONDS = 20
@@ -72,7 +71,7 @@ class ExistingCluster:
         )
 
 
-class KubeconfigProvider:
+class KubeconfigProvider(Provider):
     """Clusters by name from kubeconfigs. It makes and removes nothing in them; their nodes are what they are."""
 
     def __init__(self, references: Mapping[str, Reference], bin_dir: Path | None = None) -> None:
@@ -94,14 +93,6 @@ class KubeconfigProvider:
         """The path of a server, of kubectl or of helm, built if need be."""
         self._binaries.ensure([name])
         return self._binaries.path(name)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.down()
 
     def _reach(self, name: str) -> ExistingCluster:
         if name not in self._references:

@@ -4,21 +4,19 @@ import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from localfed.binaries import SERVERS, Binaries
 from localfed.cluster import ProcessCluster
 from localfed.errors import LocalfedError
 from localfed.guard import Guard
 from localfed.leftovers import sweep
-from localfed.provider import Cluster
+from localfed.provider import Cluster, Provider
 from localfed.spec import ClusterSpec
 
 PREFIX = "suanli-localfed-"
 
 
-class ProcessProvider:
+class ProcessProvider(Provider):
     """Real control planes on 127.0.0.1, with their data in a temporary folder.
 
     `bin_dir` holds the servers' binaries (else the cache, where they are built once); `folder` is where the data go,
@@ -69,14 +67,6 @@ class ProcessProvider:
         """The path of a server, of kubectl or of helm, built if need be."""
         self._binaries.ensure([name])
         return self._binaries.path(name)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.down()
 
     def _boot(self, cluster: ProcessCluster) -> None:
         cluster.boot()

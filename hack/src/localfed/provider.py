@@ -58,8 +58,10 @@ class Provider(Protocol):
     def binary(self, name: str) -> Path:
         """The path of a program such as kubectl or helm."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        self.down()

@@ -1,5 +1,6 @@
 """The resources of suanli.io/v1alpha1: the only place where their fields are known."""
 
+from suanli.api.account import ComputeAccount
 from suanli.api.job import ComputeJob
 from suanli.api.kind import Resource
 from suanli.api.link import ComputeLink
@@ -7,6 +8,15 @@ from suanli.api.policy import HubPolicy
 from suanli.api.region import ComputeRegion
 from suanli.api.site import ComputeSite
 
-KINDS: tuple[type[Resource], ...] = (ComputeRegion, HubPolicy, ComputeLink, ComputeSite, ComputeJob)
+KINDS: tuple[type[Resource], ...] = (ComputeRegion, HubPolicy, ComputeLink, ComputeSite, ComputeAccount, ComputeJob)
 
-__all__ = ["KINDS", "ComputeJob", "ComputeLink", "ComputeRegion", "ComputeSite", "HubPolicy", "Resource"]
+__all__ = [
+    "KINDS",
+    "ComputeAccount",
+    "ComputeJob",
+    "ComputeLink",
+    "ComputeRegion",
+    "ComputeSite",
+    "HubPolicy",
+    "Resource",
+]

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -31,6 +32,7 @@ from suanli.api.rule import Rule, Shape, unchanging
 from suanli.base.units import duration_us
 
 MOST_TEXT = 131_072
+_ASKED = {"category", "origin", "latency", "tasks", "resources", "data", "timing", "priority", "limits"}
 
 
 class Category(StrEnum):
@@ -407,6 +409,11 @@ class ComputeJobSpec(Model):
         ),
     ] = JobState.RUNNING
 
+    @cached_property
+    def question(self) -> str:
+        """What decides where it can run and what that costs: equal for jobs that placement cannot tell apart."""
+        return self.model_dump_json(include=_ASKED)
+
 
 class Assignment(Model):
     """Where the current attempt runs; committed here before anything is created there."""
@@ -471,7 +478,9 @@ class Placement(Model):
 class Queue(Model):
     """Where the job stands while it waits."""
 
-    position: Annotated[int, Field(ge=1, description="Position among the waiting jobs, by priority and age.")]
+    position: Annotated[
+        int, Field(ge=1, description="Position among the waiting jobs, by priority, what their accounts hold, and age.")
+    ]
     ahead: Annotated[int, Field(ge=0, description="Jobs before it.")]
 
 
@@ -486,7 +495,13 @@ class Estimate(Model):
             "nothing is moved or a bandwidth is not known."
         ),
     ] = None
-    start: Annotated[Time | None, Field(description="When it is to start, of a job that is put off.")] = None
+    start: Annotated[
+        Time | None,
+        Field(
+            description="When it is to start: of a job that has its place, when its inputs are there, as it was placed, absent "
+            "where a bandwidth is not known; of one that is put off, its planned hour."
+        ),
+    ] = None
 
 
 class Usage(Model):
@@ -506,6 +521,14 @@ class Usage(Model):
     ] = "0.000000"
 
 
+class LostAttempt(Model):
+    """An attempt that was given up while its site was silent; what it ran is metered and not billed."""
+
+    epoch: Annotated[int, Field(ge=1, description="Number of the attempt.")]
+    site: Annotated[Name, Field(description="Where it ran, and may still run.")]
+    time: Annotated[Time, Field(description="When it was given up.")]
+
+
 class ComputeJobStatus(Model):
     """What the operator decided and observed."""
 
@@ -522,6 +545,17 @@ class ComputeJobStatus(Model):
     ] = None
     epoch: Annotated[int, Field(ge=0, description="Number of the last attempt.")] = 0
     assignment: Annotated[Assignment | None, Field(description="Where the current attempt runs.")] = None
+    failover: Annotated[
+        Failover | None,
+        Field(description="What spec.failover said when the attempt was committed; a site's fence goes by it."),
+    ] = None
+    lost: Annotated[
+        list[LostAttempt],
+        keyed("epoch"),
+        Field(
+            max_length=64, description="Attempts that were given up while their site was silent; usage leaves them out."
+        ),
+    ] = []
     placement: Annotated[Placement | None, Field(description="Why it runs there, or why it waits.")] = None
     queue: Annotated[Queue | None, Field(description="Where it stands while it waits.")] = None
     estimate: Annotated[Estimate | None, Field(description="What is to be expected.")] = None
@@ -530,7 +564,9 @@ class ComputeJobStatus(Model):
         Time | None, Field(description="When the first container of the current attempt started.")
     ] = None
     finished_at: Annotated[Time | None, Field(description="When the job ended.")] = None
-    usage: Annotated[Usage | None, Field(description="What its containers really ran.")] = None
+    usage: Annotated[
+        Usage | None, Field(description="What its containers really ran, without attempts that were given up.")
+    ] = None
 
 
 class ComputeJob(Resource):

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Protocol
 
+LAST_MS = 253_402_300_799_999  # the end of the year 9999: RFC 3339 writes no later time
+
 
 class Clock(Protocol):
     """Where the loops take the time from; a test gives its own."""

@@ -15,6 +15,8 @@ class Reason(StrEnum):
     UNKNOWN_TIER = "UnknownTier"
     # quota and queue
     QUOTA_UNLIMITED = "QuotaUnlimited"
+    QUOTA_RESERVED = "QuotaReserved"
+    QUOTA_EXCEEDED = "QuotaExceeded"
     SUSPENDED = "Suspended"
     NOT_BEFORE = "NotBefore"
     DEFERRED = "Deferred"
@@ -51,6 +53,8 @@ class Reason(StrEnum):
     SITE_UNREACHABLE = "SiteUnreachable"
     DELETED_ON_MEMBER = "DeletedOnMember"
     DISRUPTED = "Disrupted"
+    FENCED = "Fenced"
+    SITE_LOST = "SiteLost"
     # how a job ended
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
@@ -76,12 +80,19 @@ class Reason(StrEnum):
     OUTSIDE_HUBS = "OutsideHubs"
     PUE_ABOVE_CEILING = "PueAboveCeiling"
     NOT_CONNECTED = "NotConnected"
+    FENCE_ANSWERS = "FenceAnswers"
+    FENCE_SILENT = "FenceSilent"
+    NO_FENCE = "NoFence"
     # policy and network
     CONSISTENT = "Consistent"
     CONTRADICTION = "Contradiction"
     MATCHES_NOTHING = "MatchesNothing"
     RESOLVED = "Resolved"
     UNKNOWN_ENDPOINT = "UnknownEndpoint"
+    # accounts
+    NAMESPACE_CLAIMED = "NamespaceClaimed"
+    UNKNOWN_PARENT = "UnknownParent"
+    CIRCULAR_PARENTS = "CircularParents"
     # the ledger
     LEDGER_UNUSABLE = "LedgerUnusable"
     # joining and leaving

@@ -94,10 +94,15 @@ def decimal_text(value: int, scale: int = MICRO, places: int = 6) -> str:
     return f"{sign}{scaled // 10**places}.{scaled % 10**places:0{places}d}"
 
 
+def milli_text(milli: int) -> str:
+    """Thousandths for a person: "3.2", "90"."""
+    return decimal_text(milli, 1_000, 3).rstrip("0").rstrip(".")
+
+
 def duration_text(us: int) -> str:
     """Microseconds for a person: "3.2ms", "90m", "2h15m"."""
     if us < MICRO:
-        return f"{decimal_text(us, 1_000, 3).rstrip('0').rstrip('.')}ms"
+        return f"{milli_text(us)}ms"
     seconds = -(-us // MICRO)
     hours, minutes, rest = seconds // 3600, seconds // 60 % 60, seconds % 60
     text = "".join(f"{n}{u}" for n, u in ((hours, "h"), (minutes, "m"), (rest, "s")) if n)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +13,7 @@ from suanli.api.job import ComputeJob
 from suanli.api.site import ComputeSite, ComputeUnit, SiteResource
 from suanli.base.units import cpu_milli, whole
 from suanli.cli.manifests import DEFAULT_NAMESPACE, Manifests
+from suanli.placement.accounts import Accounts, Tenancy, asked_milli
 from suanli.placement.declared import declared_node
 from suanli.placement.packing import MOST_SLOTS
 from suanli.placement.question import Held, Question
@@ -65,7 +66,13 @@ class Base:
         for held in self.held.values():
             taken[held.site, held.class_].append(held.job.job)
         views = [_view(site, self.seen.get(name), taken) for name, site in self.found.sites.items()]
-        return Question(list(self.waiting.values()), views, self.found.country, self.now_ms)
+        accounts = self.found.tenants
+        use = [
+            (one.job.job.metadata.namespace or DEFAULT_NAMESPACE, one.class_, asked_milli(one.job.job.spec))
+            for one in self.held.values()
+        ]
+        waiting = [_of_account(job, accounts) for job in self.waiting.values()]
+        return Question(waiting, views, self.found.country, self.now_ms, Tenancy.of(accounts, use))
 
     def find(self, wanted: str) -> str:
         """The full name of the one job that is meant by NAME or NAMESPACE/NAME. Raises: ValueError."""
@@ -89,6 +96,12 @@ def of_manifests(found: Manifests, now_ms: int) -> Base:
         for i, (name, job) in enumerate(found.jobs.items())
     }
     return Base(found, now_ms, waiting)
+
+
+def _of_account(job: WaitingJob, accounts: Accounts) -> WaitingJob:
+    """The job as one of the account that its namespace belongs to."""
+    account = accounts.of(job.job.metadata.namespace or DEFAULT_NAMESPACE)
+    return job if job.account == account else replace(job, account=account)
 
 
 def _near(wanted: str, names: Iterable[str]) -> list[str]:

@@ -53,7 +53,7 @@ MOST_PRICE = 999_999 * MICRO
 class Removed(Model):
     """An object that is no more."""
 
-    kind: Literal["ComputeRegion", "ComputeLink", "HubPolicy", "ComputeSite", "ComputeJob"]
+    kind: Literal["ComputeRegion", "ComputeLink", "HubPolicy", "ComputeSite", "ComputeAccount", "ComputeJob"]
     name: Name
     namespace: Annotated[str | None, Field(max_length=63)] = None
 
@@ -143,6 +143,7 @@ def _copy(found: Manifests) -> Manifests:
         links=dict(found.links),
         policies=dict(found.policies),
         sites=dict(found.sites),
+        accounts=dict(found.accounts),
         jobs=dict(found.jobs),
         places=dict(found.places),
     )

@@ -1,7 +1,7 @@
 """`suanli explain`: all that is known of one job's placement, and what would help it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
 import typer
@@ -76,7 +76,7 @@ def explain(
         raise fail(f"JOB {error}") from error
     if name in base.ended:
         tell(base.found.problems, base.found.warnings)
-        typer.echo(f"{name}: {base.ended[name]}")
+        _print_ended(name, base.ended[name], output)
         return
     story = _story(base, name)
     if story.decision.reason in WRONG:
@@ -88,7 +88,7 @@ def explain(
         dump(_whole(story), output)
     if base.found.problems:
         raise typer.Exit(BAD_INPUT)
-    if story.decision.site is None:
+    if story.decision.site is None and not story.stands:
         raise typer.Exit(SOME_WAIT)
 
 
@@ -105,12 +105,20 @@ def _story(base: Base, name: str) -> Story:
         name,
         plan.decisions[uid],
         plan.gap_ppm,
-        chain(question, base.waiting[name]),
+        chain(question, replace(question.job(uid), denied=plan.denied.get(uid, {}))),
         advise(question, uid, plan),
         {job.uid: full for full, job in base.waiting.items()},
         stands,
         base.decided.get(name, ""),
     )
+
+
+def _print_ended(name: str, word: str, output: Output) -> None:
+    if output is Output.TABLE:
+        typer.echo(f"{name}: {word}")
+    else:
+        namespace, _, short = name.partition("/")
+        dump({"namespace": namespace, "name": short, "ended": word}, output)
 
 
 def _print(story: Story) -> None:
@@ -124,7 +132,9 @@ def _print(story: Story) -> None:
     if decision.site:
         typer.echo(f"  one way {decision.placement.latency} ({decision.placement.latency_source})")
     if decision.estimate and decision.estimate.transfer_time:
-        typer.echo(f"  its inputs are there after {decision.estimate.transfer_time}")
+        typer.echo(f"  its inputs are there after {decision.estimate.transfer_time}, at {decision.estimate.start}")
+    if decision.quota and decision.quota.status is False and decision.quota.message not in decision.message:
+        typer.echo(f"  {decision.quota.message}")
     if decision.queue:
         ahead = decision.queue.ahead
         typer.echo(f"  {'1 job is' if ahead == 1 else f'{ahead} jobs are'} ahead of it")
@@ -164,13 +174,14 @@ def _print_advice(story: Story) -> None:
     waits = story.decision.site is None
     if not story.advice:
         helps = "have it placed" if waits else "make it cheaper"
-        typer.echo(f"\nNo single change of its tier, classes, limits, times, priority or size would {helps}.")
+        typer.echo(f"\nNo single change of its tier, classes, limits, times, priority, size or quota would {helps}.")
         return
     typer.echo(f"\nWhat would {'have it placed' if waits else 'make it cheaper'}, one thing at a time")
     rows: list[Sequence[str]] = [("FIELD", "NOW", "THEN", "SITE", "CLASS", "PAID CNY", "SAVES CNY", "")]
     for advice in story.advice:
         saves = "" if advice.saves is None else yuan_text(advice.saves)
-        change = f"spec.{advice.change.field}", advice.change.before, advice.change.after
+        account = f"ComputeAccount {advice.change.account}: " if advice.change.account else ""
+        change = f"{account}spec.{advice.change.field}", advice.change.before, advice.change.after
         place = advice.site, advice.class_
         rows.append((*change, *place, yuan_text(advice.paid), saves, _others(story, advice)))
     table(rows, right=[5, 6], indent="  ")
@@ -213,6 +224,7 @@ def _whole(story: Story) -> dict[str, Any]:
 
 def _advice(story: Story, advice: Advice) -> dict[str, Any]:
     return {
+        **({"account": advice.change.account} if advice.change.account else {}),
         "field": f"spec.{advice.change.field}",
         "now": advice.change.before,
         "then": advice.change.after,

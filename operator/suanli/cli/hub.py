@@ -50,6 +50,7 @@ def base_of(mirror: Mirror, now_ms: int) -> Base:
         links=dict(mirror.links),
         policies=dict(mirror.policies),
         sites=dict(mirror.sites),
+        accounts=dict(mirror.accounts),
     )
     found.warnings += [
         f"{PLACE}: {kind} {name}: {told}; it is left out" for (kind, name), told in mirror.problems.items()
@@ -74,6 +75,7 @@ def base_of(mirror: Mirror, now_ms: int) -> Base:
         ("ComputeRegion", found.regions),
         ("ComputeLink", found.links),
         ("HubPolicy", found.policies),
+        ("ComputeAccount", found.accounts),
     ):
         found.places |= {(kind, name): PLACE for name in names}
     return base
@@ -82,7 +84,7 @@ def base_of(mirror: Mirror, now_ms: int) -> Base:
 def _ended(entry: JobEntry) -> str:
     state, reason = text(entry.status.get("state")), text(entry.status.get("reason"))
     said = text((entry.condition("Finished") or {}).get("message"), 1_024)
-    return entry.damage or ": ".join(part for part in (state, reason, said) if part)
+    return entry.damage or ": ".join(dict.fromkeys(part for part in (state, reason, said) if part))
 
 
 def _waiting(entry: JobEntry, model: ComputeJob) -> WaitingJob:

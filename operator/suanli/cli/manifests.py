@@ -12,12 +12,13 @@ import yaml
 from pydantic import ValidationError
 from yaml.constructor import ConstructorError
 
-from suanli.api import KINDS, ComputeJob, ComputeLink, ComputeRegion, ComputeSite, HubPolicy, Resource
+from suanli.api import KINDS, ComputeAccount, ComputeJob, ComputeLink, ComputeRegion, ComputeSite, HubPolicy, Resource
 from suanli.api.kind import parse
 from suanli.api.policy import Enforcement
 from suanli.base.names import API_VERSION, GROUP
 from suanli.base.reasons import Reason
 from suanli.base.untrusted import text as shown_text
+from suanli.placement.accounts import Accounts
 from suanli.placement.consistency import link_trouble, policy_findings, site_trouble
 from suanli.placement.snapshot import Country
 
@@ -72,6 +73,7 @@ class Manifests:
     links: dict[str, ComputeLink] = field(default_factory=dict)
     policies: dict[str, HubPolicy] = field(default_factory=dict)
     sites: dict[str, ComputeSite] = field(default_factory=dict)
+    accounts: dict[str, ComputeAccount] = field(default_factory=dict)
     jobs: dict[str, ComputeJob] = field(default_factory=dict)  # by namespace/name
     places: dict[tuple[str, str], str] = field(default_factory=dict)  # by kind and name, where it was read
     problems: list[str] = field(default_factory=list)
@@ -82,6 +84,11 @@ class Manifests:
     def country(self) -> Country:
         """The map with the national policy."""
         return Country(self.regions, self.links, self.policies.get(NATIONAL))
+
+    @property
+    def tenants(self) -> Accounts:
+        """The accounts, and whose the namespaces are."""
+        return Accounts(self.accounts)
 
     def says(self, kind: str, name: str, text: str) -> str:
         """A sentence about one object, with the file it stands in."""
@@ -255,6 +262,7 @@ def by_kind(found: Manifests) -> Mapping[str, dict[str, Any]]:
         "ComputeLink": found.links,
         "HubPolicy": found.policies,
         "ComputeSite": found.sites,
+        "ComputeAccount": found.accounts,
         "ComputeJob": found.jobs,
     }
 
@@ -276,6 +284,10 @@ def sentence(detail: Mapping[str, Any]) -> str:
 def compare(found: Manifests) -> None:
     """What objects say of one another. What the API server would refuse, or the operator could not use, is left out."""
     country, places = found.country, {*found.regions, *found.sites}
+    tenants = found.tenants
+    for name in found.accounts:
+        if wrong := tenants.trouble(name):
+            found.problems.append(found.says("ComputeAccount", name, wrong[1]))
     for name, link in found.links.items():
         if trouble := link_trouble(link, places):
             found.problems.append(found.says("ComputeLink", name, trouble[1]))

@@ -14,7 +14,7 @@ from suanli.cli.base import of_manifests
 from suanli.cli.manifests import Manifests, read
 from suanli.cli.printing import BAD_INPUT, SOME_WAIT, Format, Now, Output, dump, moment_ms, table, tell
 from suanli.placement.accept import WRONG
-from suanli.placement.kpis import facts_of, figures, shown
+from suanli.placement.kpis import evidence, facts_of, figures, shown
 from suanli.placement.question import Question
 from suanli.placement.snapshot import Decision, Plan
 from suanli.placement.solve import place
@@ -87,10 +87,9 @@ def _figures(kpis: Sequence[Kpi]) -> None:
     """The policy's figures, with what they were made from and how they meet their targets."""
     for kpi in kpis:
         value = kpi.value if kpi.value is not None else "unknown"
-        made_from = f"{kpi.numerator} of {kpi.denominator} {kpi.unit}" if kpi.value is not None else kpi.message
         by = f" by {kpi.by}" if kpi.by else ""
         target = f"; target {kpi.target}{by}: {kpi.met}" if kpi.target else ""
-        typer.echo(f"{kpi.name:<28} {value:>9}  {made_from}{target}")
+        typer.echo(f"{kpi.name:<28} {value:>9}  {evidence(kpi)}{target}")
 
 
 def _whole(found: Manifests, made: Plan, kpis: Sequence[Kpi]) -> dict[str, Any]:

@@ -19,11 +19,11 @@ from suanli.base.clock import parse_time_ms, time_text
 from suanli.base.money import yuan_text
 from suanli.base.units import MS_PER_HOUR, duration_ms
 from suanli.cli.scenarios import BadInput, Stage, read_stage, read_trace
-from suanli.simulate.land import land_of
+from suanli.simulate.land import Outage, land_of
 from suanli.simulate.plots import short_time
-from suanli.simulate.report import charts, html
+from suanli.simulate.report import charts, html, saved_text
 from suanli.simulate.result import Asked, Result, as_json
-from suanli.simulate.runs import POLICIES, Runs
+from suanli.simulate.runs import POLICIES, Runs, usual
 from suanli.simulate.trace import Trace
 from suanli.simulate.workload import draw
 
@@ -72,7 +72,7 @@ def simulate(
         _check_places(report, pictures)
         stage = read_stage(scenario)
         read = read_trace(trace, stage.spec)
-        runs, asked = _prepared(stage, read, [str(p) for p in policy or POLICIES], seed, cycle_ms, until)
+        runs, asked = _prepared(stage, read, [str(p) for p in policy or ()], seed, cycle_ms, until)
     except BadInput as error:
         for problem in error.problems:
             typer.echo(f"error: {problem}", err=True)
@@ -102,7 +102,8 @@ def _prepared(
     start_ms = parse_time_ms(stage.spec.start)
     until_ms = _until_ms(until, start_ms)
     rows = [row for row in read.rows if until_ms is None or start_ms + row.arrival_h * MS_PER_HOUR <= until_ms]
-    land = land_of(stage.country, stage.sites, stage.spec.capacity_share)
+    outages = [Outage(parse_time_ms(o.from_), parse_time_ms(o.to), o.site) for o in stage.spec.outages]
+    land = land_of(stage.country, stage.sites, stage.spec.capacity_share, outages)
     workload = draw(rows, stage.spec, land, seed)
     if not len(workload):
         why = f": {workload.left_out_example}" if workload.left_out else "; none comes before --until"
@@ -128,7 +129,7 @@ def _prepared(
         sites=len(stage.sites),
         warnings=tuple(warnings),
     )
-    unique = list(dict.fromkeys(policies))
+    unique = list(dict.fromkeys(policies)) or usual(workload)
     return Runs(land, workload, unique, seed=seed, cycle_ms=cycle_ms, until_ms=until_ms), asked
 
 
@@ -192,17 +193,23 @@ def _table(result: Result) -> None:
         table.add_column(name, justify="left" if name == "POLICY" else "right", no_wrap=True)
     for o in result.outcomes:
         queue = o.queue[-1]
-        share = next(
-            (f"{f.value:.1%}" for f in o.figures if f.name == "east-to-west-share" and f.value is not None), "-"
-        )
         times = (short_time(s) for s in (queue.p50_s, queue.p95_s, queue.p99_s))
         money = (yuan_text(o.money.counted_micro_yuan), yuan_text(o.money.paid_micro_yuan))
         hours = (f"{o.card_hours:.1f}", f"{o.core_hours:.1f}")
         table.add_row(
-            o.policy, str(o.jobs.placed), str(o.jobs.waiting), *times, *money, f"{o.carbon_kg:.0f}", *hours, share
+            o.policy,
+            str(o.jobs.placed),
+            str(o.jobs.waiting),
+            *times,
+            *money,
+            f"{o.carbon_kg:.0f}",
+            *hours,
+            o.east_to_west,
         )
     console = Console(width=200, highlight=False, color_system=None)
     console.print(table)
+    if result.savings is not None:
+        typer.echo(saved_text(result.outcomes, result.savings))
     asked = result.asked
     partial = ", partial" if result.partial else ""
     typer.echo(

@@ -13,6 +13,7 @@ from suanli.base.money import yuan_text
 from suanli.base.units import decimal_text, micro
 from suanli.cli.base import Base
 from suanli.cli.change import changed
+from suanli.cli.manifests import DEFAULT_NAMESPACE
 from suanli.cli.printing import BAD_INPUT, SOME_WAIT, Format, Now, Output, dump, fail, moment_ms, table, tell
 from suanli.cli.site import HubContext, HubKubeconfig
 from suanli.cli.start import begin
@@ -20,7 +21,7 @@ from suanli.placement.accept import WRONG
 from suanli.placement.difference import Difference, Place, Use, compare, placed_by_tier, use
 from suanli.placement.kpis import facts_of, figures, shown
 from suanli.placement.question import Answered
-from suanli.placement.snapshot import Decision
+from suanli.placement.snapshot import Decision, WaitingJob
 
 MOST_LISTED = 20
 
@@ -58,8 +59,8 @@ def of_tiers(answered: Answered) -> Iterator[Figure]:
 
 def of_policy(answered: Answered) -> Iterator[Figure]:
     """What a regulator reads, of the jobs that are planned."""
-    waiting, sites, country, _ = answered.question
-    for kpi in shown(figures(facts_of(waiting, sites, country, answered.plan)), []):
+    asked = answered.question
+    for kpi in shown(figures(facts_of(asked.waiting, asked.sites, asked.country, answered.plan)), []):
         if kpi.value is not None:
             yield Figure(kpi.name, micro(kpi.value), lambda value: decimal_text(value, places=4))
 
@@ -127,9 +128,15 @@ def what_if(
         raise typer.Exit(SOME_WAIT)
 
 
+def full_name(job: WaitingJob) -> str:
+    """Namespace and name."""
+    metadata = job.job.metadata
+    return f"{metadata.namespace or DEFAULT_NAMESPACE}/{metadata.name}"
+
+
 def _compared(before: Base, after: Base) -> Comparison:
     old, new = (_answered(base) for base in (before, after))
-    names = {uid: f"{job.account}/{job.job.metadata.name}" for uid, job in [*old.jobs.items(), *new.jobs.items()]}
+    names = {uid: full_name(job) for uid, job in [*old.jobs.items(), *new.jobs.items()]}
     return Comparison(old, new, compare(old, new), names)
 
 

@@ -6,20 +6,24 @@ Each row of KINDS makes changes of one kind. Only what helps is told; what a cha
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from suanli.api.job import Latency
 from suanli.api.site import ComputeUnit
 from suanli.base.clock import parse_time_ms, time_text
+from suanli.base.reasons import Reason
 from suanli.base.units import duration_text, duration_us
+from suanli.placement.accounts import Accounts, Tenancy, asked_milli
 from suanli.placement.batch import FOREVER_US, bound_us
 from suanli.placement.chain import Way, chain
 from suanli.placement.question import Question
+from suanli.placement.queue import Bound, Quotas
 from suanli.placement.snapshot import Decision, Plan, WaitingJob
 
 V = TypeVar("V")
 MOST_PRIORITY = 1_000_000
+MOST_NOMINAL = 100_000_000
 MOST_CLASSES = 8
 MOST_DIGITS = 15  # of limits.maxCost
 LONGEST_S = 2 * 366 * 86_400  # no run is expected to last longer than a year
@@ -29,12 +33,19 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Change:
-    """One field of a job with another value."""
+    """One field of a job with another value, or of an account: then `tenancy` are the accounts with it."""
 
     field: str
     before: str
     after: str
     job: WaitingJob
+    account: str = ""
+    tenancy: Tenancy | None = None
+
+    def of(self, question: Question) -> Question:
+        """The question so changed."""
+        asked = question.with_job(self.job)
+        return asked if self.tenancy is None else asked._replace(tenancy=self.tenancy)
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,11 @@ class Trial:
         """Whether the job has no place now."""
         return self._now.site is None
 
+    @property
+    def lacks_quota(self) -> bool:
+        """Whether some site fell to quotas."""
+        return any(rejection.reason == Reason.QUOTA_EXCEEDED for rejection in self._now.placement.rejections)
+
     @cached_property
     def _paid(self) -> int:
         return _paid(self._now)
@@ -97,7 +113,7 @@ class Trial:
 
     def tried(self, change: Change) -> Advice | None:
         """What the solver says of the change; None if that is no help."""
-        plan = self.question.with_job(change.job).plan()
+        plan = change.of(self.question).plan()
         then = plan.decisions[change.job.uid]
         if then.site is None or then.class_ is None or (not self.waits and _paid(then) >= self._paid):
             return None
@@ -228,7 +244,34 @@ def smaller_gang(trial: Trial) -> Iterator[Advice]:
         yield from trial.least(fewer, lambda n: Change("tasks", str(tasks), str(n), _with(trial.job, tasks=n)))
 
 
-KINDS: tuple[Kind, ...] = (looser_tier, another_class, cost_limit, deadline, no_delay, higher_priority, smaller_gang)
+def more_quota(trial: Trial) -> Iterator[Advice]:
+    """The least nominal that is enough, of each quota that the job would take of in a class that it is denied."""
+    if not trial.waits or not trial.lacks_quota:
+        return
+    question, job = trial.question, trial.job
+    quotas = Quotas(question.tenancy, (view.site for view in question.sites))
+    milli = asked_milli(job.job.spec)
+    wanted = milli + sum(asked_milli(other.job.spec) for other in question.waiting)  # others may be ahead of it
+    bounds = {
+        (b.account, b.what): b for class_ in job.job.spec.resources.class_ for b in quotas.bounds(job.account, class_)
+    }
+    for bound in bounds.values():
+        nominal = bound.quota.nominal
+        least = nominal + max(1, -(-quotas.short(bound, milli) // 1_000))
+        most = min(MOST_NOMINAL, nominal + max(1, -(-quotas.short(bound, wanted) // 1_000)))
+        yield from trial.least(range(least, most + 1), partial(_raised, trial, bound))
+
+
+KINDS: tuple[Kind, ...] = (
+    looser_tier,
+    another_class,
+    cost_limit,
+    deadline,
+    no_delay,
+    higher_priority,
+    smaller_gang,
+    more_quota,
+)
 
 
 def _tiers(trial: Trial) -> Iterator[Change]:
@@ -268,6 +311,23 @@ def _due(job: WaitingJob, text: str) -> Change:
     timing = job.job.spec.timing
     changed = _with(job, timing=timing.model_copy(update={"deadline": text}))
     return Change("timing.deadline", timing.deadline or NONE, text, changed)
+
+
+def _raised(trial: Trial, bound: Bound, nominal: int) -> Change:
+    tenancy = trial.question.tenancy
+    account = tenancy.accounts.by_name[bound.account]
+    raised = bound.quota.model_copy(update={"nominal": nominal})
+    quotas = [raised if quota is bound.quota else quota for quota in account.spec.quotas]
+    spec = account.spec.model_copy(update={"quotas": quotas})
+    by_name = {**tenancy.accounts.by_name, bound.account: account.model_copy(update={"spec": spec})}
+    return Change(
+        f"quotas[{bound.what}].nominal",
+        str(bound.quota.nominal),
+        str(nominal),
+        trial.job,
+        bound.account,
+        replace(tenancy, accounts=Accounts(by_name)),
+    )
 
 
 def _with(job: WaitingJob, **fields: Any) -> WaitingJob:

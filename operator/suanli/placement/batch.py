@@ -31,8 +31,6 @@ MOST = 1 << 60  # times and capacities are cut here: sums of arrays stay within 
 NO_WISH = 1 << 16
 NO_ROOM = ClassRoom((), ())
 ANY_TIER = "any"
-# What of a spec decides where it can run and what it costs there.
-_TELLING = {"category", "origin", "latency", "tasks", "resources", "data", "timing", "priority", "limits"}
 
 
 @dataclass(frozen=True)
@@ -259,17 +257,19 @@ def make_batch(waiting: Sequence[WaitingJob], sites: Sequence[SiteView], country
 
 
 def group(waiting: Sequence[WaitingJob], claims: Container[str] = ()) -> tuple[Row, ...]:
-    """Rows in the order of the queue: higher priority, then older, then UID. Jobs with a claim are not like others."""
-    alike: dict[tuple[str, str, tuple[tuple[str, str], ...], bool], list[WaitingJob]] = defaultdict(list)
+    """Rows in the order of the queue. Jobs with a claim, or without the quota for a class, are not like others."""
+    alike: dict[tuple[str, str, tuple[tuple[str, str], ...], tuple[str, ...], bool], list[WaitingJob]]
+    alike = defaultdict(list)
     for job in sorted(waiting, key=queue_order):
-        spec = job.job.spec.model_dump_json(include=_TELLING)
-        alike[job.account, spec, tuple(sorted(job.backoff.items())), job.uid in claims].append(job)
+        backoff = tuple(sorted(job.backoff.items())) if job.backoff else ()
+        denied = tuple(sorted(job.denied)) if job.denied else ()
+        alike[job.account, job.job.spec.question, backoff, denied, job.uid in claims].append(job)
     return tuple(Row(tuple(jobs)) for jobs in alike.values())
 
 
-def queue_order(job: WaitingJob) -> tuple[int, int, str]:
-    """Who goes first."""
-    return -job.job.spec.priority, job.submitted_ms, job.uid
+def queue_order(job: WaitingJob) -> tuple[int, int, int, str]:
+    """Who goes first: higher priority, then whose turn it is among the accounts (`queue.py`), then older, then UID."""
+    return -job.job.spec.priority, job.turn, job.submitted_ms, job.uid
 
 
 def bound_us(spec: ComputeJobSpec, country: Country) -> int:

@@ -55,8 +55,8 @@ STEPS = len(FILTERS)
 
 
 def chain(question: Question, job: WaitingJob) -> Chain:
-    """Run every filter and score over one job alone; empty where no site is asked for it."""
-    _, sites, country, now_ms = question
+    """Run every filter and score over one job alone, with the classes that it is denied; empty where no site is asked for it."""
+    sites, country, now_ms = question.sites, question.country, question.now_ms
     if refusals([job], sites, country, now_ms):
         return Chain()
     batch = make_batch([job], sites, country, now_ms)

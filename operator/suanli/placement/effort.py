@@ -2,19 +2,27 @@
 
 from collections.abc import Callable
 
-WORK_PER_MS = 20_000  # looks at a possible move that a usual core makes in a millisecond
+WORK_PER_MS = 4_000  # looks at a possible move that a usual core makes in a millisecond
 PATIENCE = 8  # shakes in vain after which a search ends
+TOLERANCE = 1e-4  # of the bound: a plan that is so near to it is good enough
 
 
 class Effort:
-    """A budget in milliseconds, and how many attempts in vain end a search.
+    """A budget in milliseconds, how many attempts in vain end a search, and how near to the bound is good enough.
 
     Without `elapsed_ms` only work is counted, and the plan depends on the question alone; with it the search also ends when
     so much time has gone by.
     """
 
-    def __init__(self, budget_ms: int, elapsed_ms: Callable[[], float] | None = None, patience: int = PATIENCE) -> None:
+    def __init__(
+        self,
+        budget_ms: int,
+        elapsed_ms: Callable[[], float] | None = None,
+        patience: int = PATIENCE,
+        tolerance: float = TOLERANCE,
+    ) -> None:
         self.patience = patience
+        self.tolerance = tolerance
         self._left = budget_ms * WORK_PER_MS
         self._budget_ms = budget_ms
         self._elapsed_ms = elapsed_ms

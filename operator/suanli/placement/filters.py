@@ -12,7 +12,7 @@ from suanli.api.policy import Effect
 from suanli.api.site import ComputeUnit, SiteState
 from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
-from suanli.base.units import bytes_text, decimal_text, duration_text
+from suanli.base.units import bytes_text, decimal_text, duration_text, milli_text
 from suanli.placement.batch import MOST, NO_WISH, Batch, Bools, Ints
 from suanli.placement.network import NOWHERE
 from suanli.placement.packing import Node, nodes_of
@@ -239,6 +239,20 @@ def backoff(b: Batch, costs: Costs) -> Verdicts:
     )
 
 
+def quota(b: Batch, costs: Costs) -> Verdicts:
+    """Pools of classes of which the job's account may hold as much as it asks for, as `queue.py` found."""
+    allowed_rp = np.ones((len(b.rows), len(b.pools)), dtype=bool)
+    for r, row in enumerate(b.rows):
+        denied = row.jobs[0].denied
+        if denied:
+            allowed_rp[r] = [pool.resource.class_ not in denied for pool in b.pools]
+
+    def why(r: int, p: int) -> str:
+        return f"is out of quota: {b.rows[r].jobs[0].denied[b.pools[p].resource.class_]}"
+
+    return Verdicts(Reason.QUOTA_EXCEEDED, allowed_rp, why, by_pool=True)
+
+
 def free_units(b: Batch, costs: Costs) -> Verdicts:
     """Pools with as many free units as the whole gang needs, on whatever nodes."""
     free_p = [_free_units(pool.room.free) for pool in b.pools]
@@ -282,6 +296,7 @@ FILTERS: tuple[Filter, ...] = (
     active_site,
     node_size,
     site_size,
+    quota,
     ready_site,
     backoff,
     free_units,
@@ -293,6 +308,7 @@ MENDED_BY_WAITING = (
     Reason.CAPACITY_FRAGMENTED,
     Reason.SITE_BACKOFF,
     Reason.SITE_NOT_READY,
+    Reason.QUOTA_EXCEEDED,
 )
 
 
@@ -370,7 +386,7 @@ def _many(count: int | str, noun: str) -> str:
 
 
 def _cores(milli: int) -> str:
-    return _many(decimal_text(milli, 1_000, 3).rstrip("0").rstrip("."), "core")
+    return _many(milli_text(milli), "core")
 
 
 def _amount(cpu_milli: int, memory_bytes: int, cards: int) -> str:

@@ -359,6 +359,11 @@ def _shown(figure: Figure, target: Target | None) -> Kpi:
     )
 
 
+def evidence(kpi: Kpi) -> str:
+    """What a figure was made from, for people; of one that cannot be computed, why."""
+    return kpi.message or "" if kpi.value is None else f"{kpi.numerator} of {kpi.denominator} {kpi.unit}"
+
+
 def _is_met(value: Fraction | None, target: Target) -> bool | None:
     if value is None:
         return None

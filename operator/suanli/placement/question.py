@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from suanli.placement.accounts import NOBODY, Tenancy
 from suanli.placement.snapshot import Country, Plan, Prices, SiteView, WaitingJob
 from suanli.placement.solve import place
 
@@ -15,10 +16,11 @@ class Question(NamedTuple):
     sites: Sequence[SiteView]
     country: Country
     now_ms: int
+    tenancy: Tenancy = NOBODY
 
     def plan(self, warm: Prices | None = None) -> Plan:
         """The production solver's answer."""
-        return place(self.waiting, self.sites, self.country, self.now_ms, warm=warm)
+        return place(self.waiting, self.sites, self.country, self.now_ms, self.tenancy, warm=warm)
 
     def job(self, uid: str) -> WaitingJob:
         """One of the jobs. Raises: KeyError."""

@@ -9,6 +9,7 @@ from suanli.api.link import ComputeLink
 from suanli.api.policy import Hub, HubPolicy, LatencyTier
 from suanli.api.region import ComputeRegion
 from suanli.api.site import ComputeSite
+from suanli.base.conditions import Condition
 from suanli.base.reasons import Reason
 from suanli.placement.network import Network
 
@@ -64,13 +65,19 @@ class SiteView:
 
 @dataclass(frozen=True)
 class WaitingJob:
-    """A job without a place; `backoff` names the sites that are not tried again yet, and why."""
+    """A job without a place.
+
+    `backoff` names the sites that are not tried again yet, `denied` the classes that its account's quotas do not allow now, and
+    why; `turn` is its place among jobs of its priority. The last two are found by `queue.py`.
+    """
 
     uid: str
     job: ComputeJob
     account: str
     submitted_ms: int
     backoff: Mapping[str, str] = field(default_factory=dict)
+    denied: Mapping[str, str] = field(default_factory=dict)
+    turn: int = 0
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,7 @@ class Decision:
     placement: Placement = field(default_factory=Placement)
     estimate: Estimate | None = None
     queue: Queue | None = None
+    quota: Condition | None = None  # what its account may hold; None: nothing limits it
 
 
 @dataclass(frozen=True)
@@ -131,12 +139,14 @@ class Plan:
     """One decision for every waiting job, by UID.
 
     `gap_ppm` is proven: no way to run the jobs that are placed is cheaper by more than this share of the amounts of their costs;
-    jobs that have claimed a place in an enclave of their hub stay in its enclaves.
+    jobs that have claimed a place in an enclave of their hub stay in its enclaves. `denied` are, by UID, the classes that quotas do
+    not allow, and why.
     """
 
     decisions: Mapping[str, Decision]
     gap_ppm: int = 0
     prices: Prices = field(default_factory=Prices)
+    denied: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def hubs_by_region(policy: HubPolicy | None) -> Mapping[str, Hub]:

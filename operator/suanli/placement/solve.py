@@ -1,24 +1,26 @@
-"""The pipeline: refuse, group, score, filter, solve, explain. Equal input gives an equal plan."""
+"""The pipeline: refuse, queue, group, score, filter, solve, explain. Equal input gives an equal plan."""
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from suanli.placement import enclaves, explain
+from suanli.placement import enclaves, explain, queue
 from suanli.placement.accept import refusals
-from suanli.placement.batch import Batch, Floats, make_batch, queue_order
-from suanli.placement.build import Jobs, by_fractions, by_regret, in_turn
+from suanli.placement.accounts import NOBODY, Tenancy
+from suanli.placement.batch import Batch, Bools, Floats, Ints, make_batch, queue_order
+from suanli.placement.build import Jobs, by_fractions, in_turn, thinned
 from suanli.placement.deferral import defer
 from suanli.placement.draft import Draft
 from suanli.placement.effort import Effort
 from suanli.placement.exact import MOST_JOBS, search, value
 from suanli.placement.filters import Sieve, sift
 from suanli.placement.local import Search
-from suanli.placement.market import Market, merged
+from suanli.placement.market import Market, load_pk, merged
 from suanli.placement.packing import nodes_of
 from suanli.placement.prices import Ascent, ascend, priced, proven_bound
+from suanli.placement.queue import Quotas
 from suanli.placement.repair import fill_rest, improve
 from suanli.placement.scores import MOST_MICRO_YUAN, Costs, score
 from suanli.placement.snapshot import Country, Decision, Plan, Prices, SiteView, WaitingJob
@@ -26,8 +28,11 @@ from suanli.placement.transfer import Traffic
 
 PPM = 1_000_000
 RESOURCES = 4
-EFFORT_MS = 100
-SOME_JOBS = 5_000  # up to which building by regret is tried as well
+EFFORT_MS = 300
+ROUNDS = 4  # times that a plan is made with what nodes have been found to take
+FEW_LOST = 1e-3  # of the jobs: so few are found room for one by one
+FULL = 0.97  # of a pool's capacity: a resource that is wanted so much is what ran short
+MOVABLE = 2_000  # jobs that exchanges are looked for, about, where many are alike
 FEW_JOBS = 500  # up to which single moves on nodes are worth their time
 
 
@@ -36,6 +41,7 @@ def place(
     sites: Sequence[SiteView],
     country: Country,
     now_ms: int,
+    tenancy: Tenancy = NOBODY,
     *,
     warm: Prices | None = None,
     effort: Effort | None = None,
@@ -43,17 +49,21 @@ def place(
 ) -> Plan:
     """A decision for every waiting job: the cheapest places that all of them can have together, and why.
 
-    `warm` are the prices of the cycle before; `effort` bounds the search for exchanges; equal questions, efforts that only
-    count work and equal seeds give equal plans.
+    `tenancy` are the accounts of the jobs and what they hold already. `warm` are the prices of the cycle before; `effort`
+    bounds the search for exchanges; equal questions, efforts that only count work and equal seeds give equal plans.
     """
     refused = refusals(waiting, sites, country, now_ms)
     decisions: dict[str, Decision] = {uid: explain.refused(said) for uid, said in refused.items()}
     asked = [job for job in waiting if job.uid not in refused]
-    decisions |= defer(asked, sites, country, now_ms)
+    quotas = Quotas(tenancy, (view.site for view in sites))
+    # Who may not run whatever the hour takes no room from those who may wait.
+    decisions |= defer([job for job in asked if queue.fits_alone(quotas, job)], sites, country, now_ms)
     asked = [job for job in asked if job.uid not in decisions]
     if not asked:
-        return Plan(decisions, prices=warm or Prices())
+        return _told(Plan(decisions, prices=warm or Prices()), waiting, {}, tenancy, quotas)
     batch = make_batch(asked, sites, country, now_ms)
+    if tenancy.accounts.by_name:
+        batch = queue.arranged(batch, sift(batch, score(batch)).allowed_rp, quotas, tenancy)
     made = _made(batch, _start(batch, warm), effort, seed)
     for rounds in itertools.count():
         placed_rp = made.solution.draft.placed_rp
@@ -63,11 +73,26 @@ def place(
         made = _made(repaired, made.solution.price_pk, effort, seed)
     batch, solution = made.batch, made.solution
     traffic = Traffic(batch, solution.draft.placed_rp)
-    return Plan(
+    plan = Plan(
         decisions | _explained(batch, explain.Explainer(batch, made.costs, made.sieve, traffic), solution.draft),
         solution.gap_ppm,
         _prices(batch, solution.price_pk),
     )
+    return _told(plan, waiting, {job.uid: job for row in batch.rows for job in row.jobs}, tenancy, quotas)
+
+
+def _told(
+    plan: Plan, waiting: Sequence[WaitingJob], queued: Mapping[str, WaitingJob], tenancy: Tenancy, quotas: Quotas
+) -> Plan:
+    """The plan with what every decision says of quotas; `queued` are the jobs, by UID, for which they were asked."""
+    if not tenancy.accounts.by_name:
+        return plan
+    said = {
+        job.uid: queue.condition(quotas, queued.get(job.uid, job), plan.decisions[job.uid], job.uid in queued)
+        for job in waiting
+    }
+    decisions = {uid: replace(decision, quota=said[uid]) for uid, decision in plan.decisions.items()}
+    return replace(plan, decisions=decisions, denied={uid: job.denied for uid, job in queued.items() if job.denied})
 
 
 @dataclass(frozen=True)
@@ -99,7 +124,8 @@ def _made(batch: Batch, start_pk: Floats, effort: Effort | None, seed: int) -> M
 def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:
     """The batch in bare numbers."""
     rank_r = enclaves.rank_r(batch)
-    order = sorted((-int(rank_r[r]), queue_order(job), r) for r, row in enumerate(batch.rows) for job in row.jobs)
+    jobs = sorted((queue_order(job), r) for r, row in enumerate(batch.rows) for job in row.jobs)
+    row_j = np.array([r for _, r in jobs], dtype=np.int64)
     return Market(
         cost_rp=costs.total_rp.astype(np.int64),
         allowed_rp=sieve.allowed_rp & enclaves.admits_rp(batch),
@@ -109,7 +135,7 @@ def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:
         priority_r=rank_r,
         need_rpk=batch.need_rk[:, None, :],
         nodes=tuple(nodes_of(pool.room.free) for pool in batch.pools),
-        queue=merged([r for _, _, r in order]),
+        queue=merged(row_j[np.argsort(-rank_r[row_j], kind="stable")].tolist()),
     )
 
 
@@ -124,7 +150,7 @@ def solve(market: Market, start_pk: Floats, effort: Effort, seed: int = 0) -> So
     waiting_r = _waiting_cost(market)
     guide = ascend(market, market.count_r, waiting_r, start_pk)
     key_rp = priced(market, guide.price_pk)
-    draft = _drafted(market, guide, key_rp, waiting_r, effort, seed)
+    draft = _drafted(market, guide, waiting_r, effort, seed)
     if int(market.count_r.sum()) <= FEW_JOBS:
         improve(draft)
         if not _all_placed(market, draft):
@@ -157,33 +183,53 @@ def _at_cheapest(market: Market) -> Draft | None:
     return draft if _all_placed(market, draft) else None
 
 
-def _drafted(market: Market, guide: Ascent, key_rp: Floats, waiting_r: Floats, effort: Effort, seed: int) -> Draft:
-    """Built from the fractions or by regret; if not all find a place, in the order of the queue, and the better one is taken."""
-    total = int(market.count_r.sum())
-    starts = [by_regret(market, key_rp)] if total <= SOME_JOBS else []
-    if total > FEW_JOBS:
-        starts.append(by_fractions(market, key_rp, guide))
-    draft = _built(market, starts, key_rp, waiting_r, guide.bound, effort, seed)
+def _drafted(market: Market, guide: Ascent, waiting_r: Floats, effort: Effort, seed: int) -> Draft:
+    """Built from the fractions, and again with less in the pools whose nodes took less than their sums promised.
+
+    If some find no place, in the order of the queue as well, and the better of both.
+    """
+    usable, prices, drafts = market, guide, list[tuple[Draft, Floats]]()
+    for _ in range(ROUNDS):
+        key_rp = priced(usable, prices.price_pk)
+        wanted_rp = _bettered(usable, by_fractions(usable, prices), key_rp, waiting_r, prices.bound, effort, seed)
+        draft = Draft.of(market, wanted_rp)
+        drafts.append((draft, key_rp))
+        usable_pk = _usable(usable.capacity_pk, draft, wanted_rp)
+        if usable_pk is None:
+            break
+        usable = replace(market, usable_pk=usable_pk)
+        prices = ascend(usable, market.count_r, waiting_r, prices.price_pk)
+    draft, key_rp = min(drafts, key=lambda made: value(market, made[0]))
     if not _all_placed(market, draft):
         fill_rest(draft, key_rp)
     if _all_placed(market, draft):
         return draft
-    other = _built(market, [in_turn(market, key_rp)], key_rp, waiting_r, guide.bound, effort, seed)
+    key_rp = priced(market, guide.price_pk)
+    start = in_turn(market, key_rp)
+    other = Draft.of(market, _bettered(market, start, key_rp, waiting_r, guide.bound, effort, seed))
     fill_rest(other, key_rp)
-    return min(draft, other, key=lambda d: value(market, d))
+    return min(draft, other, key=lambda draft: value(market, draft))
 
 
-def _built(
-    market: Market, starts: list[Jobs], key_rp: Floats, waiting_r: Floats, bound: int, effort: Effort, seed: int
-) -> Draft:
-    """The start that leads to the best plan by exchanges that pay, bettered as long as effort is left, on nodes."""
-    searches = [Search(market, jobs, key_rp, waiting_r) for jobs in starts]
-    for search_ in searches if len(searches) > 1 else []:
-        search_.descend(effort)
-    best = min(searches, key=lambda search_: search_.cost)
-    if len(best.row_j) > MOST_JOBS:  # fewer are searched whole
-        best.better(bound, effort, np.random.default_rng(seed))
-    return Draft.of(market, Jobs(best.row_j, best.pool_j).placed_rp(market))
+def _bettered(
+    market: Market, start: Jobs, key_rp: Floats, waiting_r: Floats, bound: int, effort: Effort, seed: int
+) -> Ints:
+    """The start bettered by exchanges as long as effort is left, by sums. Shape (R, P)."""
+    search_ = Search(market, thinned(market, start, MOVABLE), key_rp, waiting_r)
+    if len(start.row_j) > MOST_JOBS:  # fewer are searched whole
+        search_.better(bound, effort, np.random.default_rng(seed))
+    return search_.jobs.placed_rp(market)
+
+
+def _usable(capacity_pk: Floats, draft: Draft, wanted_rp: Ints) -> Floats | None:
+    """Capacities with what was taken, where nodes had no room for jobs that the sums had room for; None if these were few."""
+    short_p: Bools = np.any(wanted_rp > draft.placed_rp, axis=0)
+    if int((wanted_rp - draft.placed_rp).sum()) <= FEW_LOST * int(wanted_rp.sum()):
+        return None
+    wanted_pk = load_pk(wanted_rp, draft.market.demand_rpk)
+    taken_pk = load_pk(draft.placed_rp, draft.market.demand_rpk)
+    full_pk = short_p[:, None] & (wanted_pk >= FULL * capacity_pk)
+    return np.where(full_pk, np.minimum(capacity_pk, taken_pk), capacity_pk)
 
 
 def gap_ppm(draft: Draft, bound: int) -> int:

@@ -71,10 +71,11 @@ def worth_by_hour(question: Question, held: Mapping[str, Held], hours: int) -> I
     ]
     until_ms = {uid: one.until_ms for uid, one in held.items()}
     jobs = {job.uid: job for job in question.waiting} | {uid: _kept(one.job) for uid, one in held.items()}
+    tenancy = replace(question.tenancy, held_milli={})  # those who hold it ask for it again
     for i in range(hours):
         at_ms = question.now_ms + i * MS_PER_HOUR
         left = [job for uid, job in jobs.items() if uid not in until_ms or until_ms[uid] > at_ms]
-        then = question._replace(waiting=left, sites=empty, now_ms=at_ms)
+        then = question._replace(waiting=left, sites=empty, now_ms=at_ms, tenancy=tenancy)
         plan = then.plan()
         yield _hour(then, plan)
         for job in left:

@@ -107,7 +107,13 @@ class Cycle:
         decided_upon = {w.uid: w.job for w in waiting}
         with self._metrics.cycle_seconds.time():
             defers = any(may_wait(job, now_ms) for job in waiting)
-            args = (waiting, self._views(now_ms if defers else None), self._mirror.country, now_ms)
+            args = (
+                waiting,
+                self._views(now_ms if defers else None),
+                self._mirror.country,
+                now_ms,
+                self._mirror.tenancy,
+            )
             if len(waiting) >= THREAD_FROM:
                 plan = await asyncio.to_thread(self._place, *args, warm=self._prices)
             else:
@@ -159,11 +165,12 @@ class Cycle:
         return tuple(found)
 
     def _waiting(self, now_ms: int) -> list[WaitingJob]:
+        accounts = self._mirror.tenants
         return [
             WaitingJob(
                 uid=entry.uid,
                 job=entry.model,
-                account=entry.namespace,
+                account=accounts.of(entry.namespace),
                 submitted_ms=entry.created_ms,
                 backoff=self._backoff(entry.uid, now_ms),
             )
@@ -198,7 +205,9 @@ class Cycle:
 
 def start_ms(decision: Decision | None) -> int:
     """When a job that is put off is to start; 0 for any other."""
-    return time_or_zero(decision.estimate.start) if decision is not None and decision.estimate is not None else 0
+    if decision is None or decision.reason is not Reason.DEFERRED or decision.estimate is None:
+        return 0
+    return time_or_zero(decision.estimate.start)
 
 
 def is_still_deferred(before: Decision, now: Decision) -> bool:

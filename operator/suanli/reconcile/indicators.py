@@ -88,7 +88,7 @@ async def facts_of_hub(mirror: Mirror) -> Facts:
         )
         work[spec.origin, tiers.of(spec), *place] += ran
     units = tuple(
-        Units(sites[name], resource, 1_000 * _capacity(mirror, sites[name], class_), held[name, class_])
+        Units(sites[name], resource, 1_000 * capacity_on_record(mirror, sites[name], class_), held[name, class_])
         for (name, class_), resource in resources.items()
     )
     return Facts(country, sites, units, tuple(Work(*key, milli_ms) for key, milli_ms in work.items()))
@@ -109,7 +109,7 @@ class _Tiers:
         return self._found[bound]
 
 
-def _capacity(mirror: Mirror, site: ComputeSite, class_: str) -> int:
+def capacity_on_record(mirror: Mirror, site: ComputeSite, class_: str) -> int:
     """Units of a class as the member's nodes were counted last; what the site declares while they never were."""
     listed = mirror.site_status(site.metadata.name).get("classes")
     for counted in listed if isinstance(listed, list) else ():

@@ -1,4 +1,4 @@
-"""Keeps the status of sites, links and policies true, and writes it only when it changed, not too often."""
+"""Keeps the status of sites, links, policies and accounts true, and writes it only when it changed, not too often."""
 
 import asyncio
 import logging
@@ -20,18 +20,21 @@ from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
 from suanli.placement.consistency import policy_findings
 from suanli.placement.contradictions import Finding
 from suanli.placement.kpis import Figure, shown
+from suanli.placement.queue import Quotas, dominant_share
 from suanli.placement.snapshot import Country
 from suanli.reconcile import mapstatus
 from suanli.reconcile.cycle import unbound
+from suanli.reconcile.fences import FenceState
+from suanli.reconcile.indicators import capacity_on_record
 from suanli.reconcile.queue import WorkQueue
 from suanli.reconcile.sites import Sites
-from suanli.reconcile.state import NATIONAL, SITE, Mirror
+from suanli.reconcile.state import ACCOUNT, NATIONAL, SITE, Mirror
 from suanli.reconcile.status import patch_of
 from suanli.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
 PLURAL = {model.kind_info.kind: model.kind_info.plural for model in KINDS}
-URGENT = ("hub", "side", "sizeClass", "clusterId", "kubernetesVersion")
+URGENT = ("hub", "side", "sizeClass", "clusterId", "kubernetesVersion", "fence")
 WARNED_OF = frozenset(mapstatus.MAIN_CONDITION.values())
 SURPRISE_S = 5.0
 
@@ -65,6 +68,7 @@ class MapKeeper:
         metrics: Metrics,
         warn: Callable[[Json, Reason, str], None],
         figures: Callable[[], tuple[Figure, ...] | None],
+        fence: Callable[[str], FenceState | None],
     ) -> None:
         self.queue = WorkQueue()
         self._hub = hub
@@ -75,6 +79,7 @@ class MapKeeper:
         self._metrics = metrics
         self._warn = warn
         self._figures = figures
+        self._fence = fence
         self._checked: dict[str, _Checked] = {}  # by policy
         self._written_ms: dict[str, int] = {}
         self._syncing_s: dict[str, float] = {}  # by site, since when it is not known how it is
@@ -82,6 +87,10 @@ class MapKeeper:
     def figures_changed(self, site: str) -> None:
         """What stands at a site changed; that is told now and then."""
         self.queue.add_later(key_of(SITE, site), self._settings.site_status_s)
+
+    def use_changed(self, account: str) -> None:
+        """What an account's jobs hold changed; that is told now and then."""
+        self.queue.add_later(key_of(ACCOUNT, account), self._settings.site_status_s)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -183,7 +192,24 @@ class MapKeeper:
             return mapstatus.link_status(raw, mirror.links[name], {*mirror.regions, *mirror.sites}, now_ms)
         if kind == "HubPolicy":
             return self._policy_status(name, raw, now_ms)
+        if kind == ACCOUNT:
+            return self._account_status(name, raw, now_ms)
         return mapstatus.region_status(raw)
+
+    def _account_status(self, name: str, raw: Json, now_ms: int) -> Json:
+        mirror = self._mirror
+        tenancy, sites = mirror.tenancy, mirror.sites
+        held: Counter[str] = Counter()
+        for (owner, class_), milli in tenancy.held_milli.items():
+            if name in mirror.tenants.lineage(owner):
+                held[class_] += milli
+        capacity: Counter[str] = Counter()
+        for site in sites.values():
+            for resource in site.spec.resources:
+                if resource.class_ in held:
+                    capacity[resource.class_] += 1_000 * capacity_on_record(mirror, site, resource.class_)
+        share, quotas = dominant_share(held, capacity), Quotas(tenancy, sites.values())
+        return mapstatus.account_status(raw, mirror.accounts[name], mirror.tenants, quotas, share, now_ms)
 
     def _policy_status(self, name: str, raw: Json, now_ms: int) -> Json:
         policy, figures = self._mirror.policies[name], self._figures() if name == NATIONAL else None
@@ -230,6 +256,7 @@ class MapKeeper:
             allocated=allocated,
             jobs=len(held),
             now_ms=now_ms,
+            fence=self._fence(name),
         )
 
 

@@ -1,30 +1,39 @@
-"""What the operator writes into the status of regions, sites, links and policies, as functions of what is known. Pure."""
+"""What the operator writes into the status of regions, sites, links, policies and accounts, as functions of what is known. Pure."""
 
 import re
 from collections.abc import Container, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from suanli.api.account import ComputeAccount, QuotaUse
 from suanli.api.link import ComputeLink
 from suanli.api.policy import HubPolicy, Kpi
 from suanli.api.site import ComputeSite
 from suanli.base.clock import time_text
 from suanli.base.conditions import Condition, merged, readable
 from suanli.base.reasons import Reason
-from suanli.base.units import decimal_text, micro
+from suanli.base.units import decimal_text, micro, milli_text
 from suanli.base.untrusted import mapping
 from suanli.federation.capacity import ClassFigures
 from suanli.federation.member import Member
 from suanli.kube.client import Json
+from suanli.placement.accounts import Accounts
 from suanli.placement.consistency import link_trouble, site_trouble
 from suanli.placement.contradictions import Finding
+from suanli.placement.queue import Quotas
 from suanli.placement.snapshot import hub_of, side_of
+from suanli.reconcile.fences import FenceState
 from suanli.reconcile.sites import Credentials
 
-SITE_ORDER = ("Ready", "Reachable", "CredentialsValid", "PolicyCompliant")
+SITE_ORDER = ("Ready", "Reachable", "CredentialsValid", "PolicyCompliant", "Fenced")
 MEGA_RACKS, LARGE_RACKS = 10_000, 3_000  # 工信部 size classes of data centres, in standard racks of 2.5 kW
 # What states whether an object can be read; regions have a condition only while they cannot.
-MAIN_CONDITION = {"ComputeSite": "Ready", "HubPolicy": "Consistent", "ComputeLink": "Resolved"}
+MAIN_CONDITION = {
+    "ComputeSite": "Ready",
+    "HubPolicy": "Consistent",
+    "ComputeLink": "Resolved",
+    "ComputeAccount": "Consistent",
+}
 VALID = "Valid"
 SHOWN = ("name", "value", "unit", "precision", "target", "by", "met")  # of a figure
 EVIDENCE = ("numerator", "denominator")
@@ -42,6 +51,7 @@ def site_status(
     allocated: Mapping[str, int],
     jobs: int,
     now_ms: int,
+    fence: FenceState | None = None,
 ) -> Json:
     """A site's status."""
     reason, said = ready
@@ -50,6 +60,7 @@ def site_status(
         _reachable(member),
         *([_credentials_valid(credentials, member)] if credentials is not None else []),
         _compliant(site, policy),
+        *_fenced(raw, fence),
     ]
     status = _with(raw, conditions, now_ms, SITE_ORDER)
     hub, racks = hub_of(site.spec.region, policy), site.spec.standard_racks
@@ -61,6 +72,8 @@ def site_status(
     }
     if hub is None:
         del status["hub"]
+    if fence is not None and fence.reason is Reason.FENCE_ANSWERS:
+        status["fence"] = {"leaseSeconds": fence.lease_s}
     if member is not None and member.usable:
         status |= _figures(member, figures, allocated)
         if reason not in (Reason.WRONG_CLUSTER, Reason.DUPLICATE_CLUSTER):
@@ -69,6 +82,13 @@ def site_status(
     elif member is not None and member.health.reachable is False and member.last_heard_ms:
         status["lastHeardFrom"] = time_text(member.last_heard_ms)
     return status
+
+
+def _fenced(raw: Json, fence: FenceState | None) -> list[Condition]:
+    """Whether the member's fence stands; nothing is said of a member that never had one, or of what is not known yet."""
+    if fence is None or (fence.reason is Reason.NO_FENCE and not mapping(raw.get("status")).get("fence")):
+        return []
+    return [Condition("Fenced", fence.reason is Reason.FENCE_ANSWERS, fence.reason, fence.message)]
 
 
 def _figures(member: Member, figures: Mapping[str, ClassFigures], allocated: Mapping[str, int]) -> Json:
@@ -150,6 +170,27 @@ def _two_digits(text: object) -> str:
         return f"{Decimal(str(text)):.1e}"
     except InvalidOperation:
         return ""
+
+
+def account_status(
+    raw: Json, account: ComputeAccount, tenants: Accounts, quotas: Quotas, share: float, now_ms: int
+) -> Json:
+    """An account's status: whether it is consistent with the others, and what is used of its quotas."""
+    trouble = tenants.trouble(account.metadata.name)
+    said = trouble or (Reason.CONSISTENT, "its parent is there, and its namespaces are its own")
+    status = _with(raw, [Condition("Consistent", trouble is None, *said)], now_ms)
+    status["quotas"] = [
+        QuotaUse(
+            class_=quota.class_,
+            type=quota.type,
+            used=milli_text(used),
+            borrowed=milli_text(max(0, used - 1_000 * quota.nominal)),
+            nominal=quota.nominal,
+        ).model_dump(mode="json", by_alias=True, exclude_none=True)
+        for quota, used in quotas.used(account.metadata.name)
+    ]
+    status["share"] = decimal_text(round(min(1.0, share) * 10_000), 10_000, 4)
+    return status
 
 
 def region_status(raw: Json) -> Json:

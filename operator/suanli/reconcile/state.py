@@ -1,25 +1,27 @@
 """The mirror: what the hub holds, in memory. One writer: the event loop."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, ValuesView
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
-from suanli.api import KINDS, ComputeJob, ComputeLink, ComputeRegion, ComputeSite, HubPolicy, Resource
-from suanli.api.job import Assignment, JobState
+from suanli.api import KINDS, ComputeAccount, ComputeJob, ComputeLink, ComputeRegion, ComputeSite, HubPolicy, Resource
+from suanli.api.job import Assignment, Failover, JobState
 from suanli.api.kind import Metadata
 from suanli.base.clock import time_or_zero
 from suanli.base.conditions import readable
 from suanli.base.reasons import Reason
-from suanli.base.untrusted import mapping, text
+from suanli.base.untrusted import items, mapping, text
 from suanli.kube.client import Json
+from suanli.placement.accounts import NOBODY, Accounts, Tenancy, asked_milli
 from suanli.placement.snapshot import Country, Decision
 
 MODELS: dict[str, type[Resource]] = {model.kind_info.kind: model for model in KINDS}
 JOB, SITE = ComputeJob.kind_info.kind, ComputeSite.kind_info.kind
+ACCOUNT = ComputeAccount.kind_info.kind
 NATIONAL = "national"
 MAX_OBJECT_BYTES = 256 << 10
 MAX_COUNT = 1 << 31
@@ -57,6 +59,8 @@ class JobEntry:
     finished: bool = field(init=False)  # it has ended for good
     epoch: int = field(init=False)  # of its last attempt
     failures: int = field(init=False)
+    lost: frozenset[int] = field(init=False)  # epochs that were given up while their site was silent
+    failover: Failover | None = field(init=False)  # what the current attempt began with
 
     def __post_init__(self, raw_status: object) -> None:
         self.see(self.version, raw_status)
@@ -73,6 +77,8 @@ class JobEntry:
         self.finished = self.conditions.get("Finished", {}).get("status") == "True"
         self.epoch = max(_count(status.get("epoch")), self.assignment.epoch if self.assignment else 0)
         self.failures = _count(status.get("failures"))
+        self.lost = frozenset(_count(lost.get("epoch")) for lost in items(status.get("lost")))
+        self.failover = next((f for f in Failover if f == status.get("failover")), None)
 
     @property
     def label(self) -> str:
@@ -108,7 +114,7 @@ class JobEntry:
 JobWatcher = Callable[[str, bool], None]
 """Told of a job's UID, and whether its spec or its place changed, or it went."""
 MapWatcher = Callable[[str, str, bool], None]
-"""Told of kind and name of a region, link, policy or site, and whether its spec or labels changed, or it went."""
+"""Told of kind and name of a region, link, policy, site or account, and whether its spec or labels changed, or it went."""
 
 
 @dataclass
@@ -122,6 +128,7 @@ class Mirror:
     links: dict[str, ComputeLink] = field(default_factory=dict)
     policies: dict[str, HubPolicy] = field(default_factory=dict)
     sites: dict[str, ComputeSite] = field(default_factory=dict)
+    accounts: dict[str, ComputeAccount] = field(default_factory=dict)
     raw: dict[tuple[str, str], Json] = field(default_factory=dict)  # of the map's objects, for their status
     problems: dict[tuple[str, str], str] = field(default_factory=dict)
     waiting: dict[str, JobEntry] = field(default_factory=dict)  # jobs that are to be placed
@@ -130,6 +137,10 @@ class Mirror:
     _gone: dict[str, int] = field(default_factory=dict)  # by UID, the comparison that was the last begun when it went
     _held: dict[str, dict[str, JobEntry]] = field(default_factory=lambda: defaultdict(dict))  # by site
     _place: dict[str, str] = field(default_factory=dict)  # by UID, the site in `_held`, or "" in `waiting`
+    _taken: dict[str, tuple[str, str, int]] = field(default_factory=dict)  # by UID: namespace, class, thousandths
+    _use: Counter[tuple[str, str]] = field(default_factory=Counter)  # the sums of `_taken`
+    _moved: set[str] = field(default_factory=set)  # namespaces whose sums changed
+    _tenants: Accounts | None = None
     _begun: int = 0  # comparisons
     _completed: int = 0  # the last comparison that is complete
     _country: Country = field(default_factory=lambda: Country({}, {}, None))
@@ -145,6 +156,27 @@ class Mirror:
             self._country = Country(dict(self.regions), dict(self.links), policy, before)
             self._is_country_old = False
         return self._country
+
+    @property
+    def tenants(self) -> Accounts:
+        """All accounts together; the same object until one of them changes."""
+        if self._tenants is None:
+            self._tenants = Accounts(dict(self.accounts))
+        return self._tenants
+
+    @property
+    def tenancy(self) -> Tenancy:
+        """The accounts, and what jobs hold that are assigned or assumed somewhere."""
+        if not self.accounts:
+            return NOBODY
+        return Tenancy.of(self.tenants, ((*place, milli) for place, milli in self._use.items()))
+
+    def moved(self) -> list[str]:
+        """The declared accounts of which jobs hold more or less than when this was asked last, with their parents."""
+        owners = {self.tenants.of(namespace) for namespace in self._moved}
+        self._moved.clear()
+        found = dict.fromkeys(name for owner in sorted(owners) for name in self.tenants.lineage(owner))
+        return [name for name in found if name in self.accounts]
 
     def held_at(self, site: str) -> ValuesView[JobEntry]:
         """The jobs that hold room at a site: assigned or assumed there, and not finished."""
@@ -264,6 +296,27 @@ class Mirror:
         if place is not None:
             self._place[entry.uid] = place
             (self._held[place] if place else self.waiting)[entry.uid] = entry
+        self._count(entry)
+
+    def _count(self, entry: JobEntry) -> None:
+        """Keep what is held of each class in each namespace."""
+        holds, model, old = entry.holds, entry.model, self._taken.get(entry.uid)
+        new = (entry.namespace, holds.class_, asked_milli(model.spec)) if holds and model else None
+        if new == old:
+            return
+        self._uncount(entry.uid)
+        if new is not None:
+            self._taken[entry.uid] = new
+            self._use[new[:2]] += new[2]
+            self._moved.add(new[0])
+
+    def _uncount(self, uid: str) -> None:
+        old = self._taken.pop(uid, None)
+        if old is not None:
+            self._moved.add(old[0])
+            self._use[old[:2]] -= old[2]
+            if not self._use[old[:2]]:
+                del self._use[old[:2]]
 
     def _sort_out(self, uid: str) -> None:
         place = self._place.pop(uid, None)
@@ -290,7 +343,9 @@ class Mirror:
         self._map_changed(kind, name)
 
     def _map_changed(self, kind: str, name: str) -> None:
-        if kind != SITE:
+        if kind == ACCOUNT:
+            self._tenants = None
+        elif kind != SITE:
             self._is_country_old = True
         self.on_map(kind, name, True)
 
@@ -300,6 +355,7 @@ class Mirror:
             "ComputeLink": self.links,
             "HubPolicy": self.policies,
             SITE: self.sites,
+            ACCOUNT: self.accounts,
         }
         return kinds[kind]
 
@@ -334,6 +390,7 @@ class Mirror:
             if self._by_name.get(full_name) == uid:
                 del self._by_name[full_name]
             self._sort_out(uid)
+            self._uncount(uid)
             self.jobs.pop(uid, None)
             self.on_job(uid, True)
             return

@@ -67,11 +67,12 @@ def _replacing(old: Any, new: Any) -> Any:
     return {k: _replacing(old.get(k), v) for k, v in new.items()} | {k: None for k in old if k not in new}
 
 
-def accepted() -> list[Condition]:
-    """A spec that can be read; nothing limits the account yet."""
+def accepted(decision: Decision | None = None) -> list[Condition]:
+    """A spec that can be read, and what the decision says of its account's quotas."""
+    unlimited = Condition("QuotaReserved", True, Reason.QUOTA_UNLIMITED, "no quota is set for the account")
     return [
         Condition("Accepted", True, Reason.ACCEPTED, "the spec can be read and all it names is known"),
-        Condition("QuotaReserved", True, Reason.QUOTA_UNLIMITED, "no quota is set for the account"),
+        (decision.quota if decision else None) or unlimited,
     ]
 
 
@@ -81,7 +82,7 @@ def placed(entry: JobEntry, decision: Decision, assignment: Assignment, gap_ppm:
         entry,
         now_ms,
         [
-            *accepted(),
+            *accepted(decision),
             Condition("Placed", True, Reason.PLACED, decision.message),
             Condition("Dispatched", False, Reason.DISPATCHING, f"to be created at {assignment.site}"),
             Condition("Running", False, Reason.DISPATCHING, "not created yet"),
@@ -93,6 +94,7 @@ def placed(entry: JobEntry, decision: Decision, assignment: Assignment, gap_ppm:
         estimate=wire(decision.estimate) if decision.estimate else None,
         queue=None,
         startedAt=None,
+        failover=str(entry.model.spec.failover) if entry.model else None,
     )
 
 
@@ -104,7 +106,7 @@ def waiting(entry: JobEntry, decision: Decision, now_ms: int) -> Json:
             Condition("Placed", False, decision.reason, decision.message),
         ]
     else:
-        conditions = [*accepted(), Condition("Placed", False, decision.reason, decision.message)]
+        conditions = [*accepted(decision), Condition("Placed", False, decision.reason, decision.message)]
     placement = decision.placement.model_copy(update={"bound_gap_ppm": None})
     return changed(
         entry,

@@ -13,12 +13,22 @@ from suanli.placement.snapshot import Country, FreeNodes, SiteView
 PPM = 1_000_000
 
 
+@dataclass(frozen=True, order=True)
+class Outage:
+    """A site, by name, is out of reach. Units: ms since the epoch."""
+
+    from_ms: int
+    to_ms: int
+    site: str
+
+
 @dataclass(frozen=True)
 class Land:
     """A country with its sites, empty. Pools are in the order of placement: by site, then as the site lists its classes."""
 
     country: Country
     views: tuple[SiteView, ...]
+    outages: tuple[Outage, ...] = ()
 
     @cached_property
     def _nothing(self) -> Batch:
@@ -53,10 +63,10 @@ class Land:
         return [pool.room.empty[0] for pool in self.pools]
 
 
-def land_of(country: Country, sites: Iterable[ComputeSite], share: str) -> Land:
+def land_of(country: Country, sites: Iterable[ComputeSite], share: str, outages: Iterable[Outage] = ()) -> Land:
     """The sites with a share of what they declare, rounded down."""
     ppm = micro(share)
-    return Land(country, tuple(declared_view(_shared(site, ppm)) for site in sites))
+    return Land(country, tuple(declared_view(_shared(site, ppm)) for site in sites), tuple(sorted(outages)))
 
 
 def _shared(site: ComputeSite, ppm: int) -> ComputeSite:

@@ -1,6 +1,5 @@
 """What the jobs used and cost: every job's run at its place, until now."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,9 +21,9 @@ MARGIN_MS = (
 
 @dataclass(frozen=True)
 class Bill:
-    """What the jobs that started used and cost; the others have zeros.
+    """What attempts used and cost.
 
-    Shapes: (N,) each. Units: `unit_hours` cards or cores times hours; kWh of the whole site, cooling and losses included; grams
+    Shapes: (A,) each, as in `Ran.attempts`. Units: `unit_hours` cards or cores times hours; kWh of the whole site, cooling and losses included; grams
     of CO2 (location-based, what is green counts none); bytes moved; micro-yuan. `policy` and `carbon` are not paid.
     """
 
@@ -65,7 +64,7 @@ class Meter:
         )
         self._grams_p = np.array([e.grid_factor_g_per_kwh * (1.0 - float(e.green_share)) for e in sites])
         self._site_p = np.array([pool.site for pool in land.pools], dtype=np.int64)
-        self._begin_ms = int(workload.arrival_ms[0]) if len(workload) else 0
+        self._begin_ms = workload.begin_ms
         self._curves: list[Curve] = []
         self._known_until_ms = self._begin_ms
         policy = land.country.policy
@@ -93,30 +92,28 @@ class Meter:
         return np.asarray(fixed + kw_p * (self._price_p(start_ms, run_ms_p) + carbon_p))
 
     def bill(self, ran: Ran) -> Bill:
-        """Of all jobs, as far as they ran until now."""
+        """Of all attempts, as far as they ran until now."""
         work, probe = self._workload, self._workload.probe
-        n = np.flatnonzero(ran.pool_n >= 0)
-        p, t = ran.pool_n[n], work.type_n[n]
-        run_ms = np.clip(ran.now_ms - ran.start_ms[n], 0, ran.end_ms[n] - ran.start_ms[n])
+        attempts = ran.attempts
+        p, t, run_ms = attempts.pool_a, work.type_n[attempts.job_a], attempts.run_ms_a
         hours = run_ms / MS_PER_HOUR
         wished_hours = hours / probe.stretch_tp[t, p]
         units = np.where(self.is_card_p[p], self._cards_t[t], self._cores_t[t])
         unit_hours = units * hours
         kwh = unit_hours * self._kw_p[p]
-        price = self._paid_per_kw(self._site_p[p], ran.start_ms[n], run_ms)
+        price = self._paid_per_kw(self._site_p[p], attempts.start_ms_a, run_ms)
         carbon_g = kwh * self._grams_p[p]
         input_t = np.array([type_.input_bytes for type_ in work.types], dtype=np.int64)
-        spread = self._over(len(work), n)
         return Bill(
-            unit_hours=spread(unit_hours),
-            kwh=spread(kwh),
-            carbon_g=spread(carbon_g),
-            moved_bytes=spread(np.where(probe.one_way_us_tp[t, p] > 0, input_t[t], 0)).astype(np.int64),
-            run=spread(probe.run_tp[t, p] * wished_hours),
-            energy=spread(units * self._kw_p[p] * price),
-            transfer=spread(probe.transfer_tp[t, p]),
-            carbon=spread(carbon_g * self._per_gram),
-            policy=spread(probe.policy_tp[t, p] * wished_hours),
+            unit_hours=unit_hours,
+            kwh=kwh,
+            carbon_g=carbon_g,
+            moved_bytes=np.where(probe.one_way_us_tp[t, p] > 0, input_t[t], 0),
+            run=probe.run_tp[t, p] * wished_hours,
+            energy=units * self._kw_p[p] * price,
+            transfer=probe.transfer_tp[t, p],
+            carbon=carbon_g * self._per_gram,
+            policy=probe.policy_tp[t, p] * wished_hours,
         )
 
     def _price_p(self, start_ms: int, run_ms_p: Ints) -> Floats:
@@ -138,12 +135,3 @@ class Meter:
             energies = [view.site.spec.energy for view in self._land.sites]
             self._curves = [price_curve(energy, self._begin_ms, self._known_until_ms) for energy in energies]
         return self._curves
-
-    @staticmethod
-    def _over(size: int, n: Ints) -> Callable[[Floats], Floats]:
-        def spread(values: Floats) -> Floats:
-            whole_n = np.zeros(size)
-            whole_n[n] = values
-            return whole_n
-
-        return spread

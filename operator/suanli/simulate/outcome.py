@@ -6,16 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from suanli.api.policy import Kpi
 from suanli.placement.batch import Floats, Ints
+from suanli.placement.kpis import figures, shown
 from suanli.placement.snapshot import OUTSIDE
 from suanli.simulate.engine import Ran
-from suanli.simulate.kpis import Figure, figures
+from suanli.simulate.facts import facts_of
 from suanli.simulate.land import Land
 from suanli.simulate.meter import GIB, Bill, Meter
+from suanli.simulate.policies import Policy
 from suanli.simulate.workload import Workload
 
 PERCENTS = (50, 95, 99)
 ALL = "all"
+MAY_WAIT = "may be put off"
 OUTSIDE_HUBS = "outside the hubs"
 
 
@@ -32,7 +36,10 @@ class Jobs:
 
 @dataclass(frozen=True)
 class QueueTime:
-    """From arrival to start, moving of inputs included, of the jobs of one tier that started. Nearest-rank percentiles; s."""
+    """From arrival to start, moving of inputs included, of the jobs of one tier that started. Nearest-rank percentiles; s.
+
+    Jobs that may be put off are told apart from their tier: they may wait because they are to.
+    """
 
     tier: str
     jobs: int
@@ -41,6 +48,28 @@ class QueueTime:
     p95_s: float
     p99_s: float
     longest_s: float
+
+
+@dataclass(frozen=True)
+class PuttingOff:
+    """What became of the jobs that may be put off: so many `may`, so many `were`, for a cheaper hour or because others needed what
+    was free, and waited so long in the mean, from arrival to the decision. `late` are those that had their place only after their
+    time to wait was over: before, there was no room.
+    """
+
+    may: int
+    were: int
+    waited_mean_s: float
+    late: int
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Attempts that ended because their site went out of reach, and what they had run until then; all other sums count them too."""
+
+    attempts: int
+    card_hours: float
+    core_hours: float
 
 
 @dataclass(frozen=True)
@@ -105,36 +134,45 @@ class Outcome:
     cycles: int
     jobs: Jobs
     queue: tuple[QueueTime, ...]
+    putting_off: PuttingOff
     money: Money
     energy_kwh: float
     carbon_kg: float
     moved_gib: float
     card_hours: float
     core_hours: float
+    lost: Lost
     gap_mean_ppm: float | None
     gap_worst_ppm: int | None
-    figures: tuple[Figure, ...]
+    kpis: tuple[Kpi, ...]
     metered: tuple[Metered, ...]
     flows: tuple[Flow, ...]
     use: tuple[Use, ...] = ()
 
+    @property
+    def east_to_west(self) -> str:
+        """Share of the work of eastern origin that ran in the West, of cards if there are any, for people."""
+        kpi = next((kpi for kpi in self.kpis if kpi.name.startswith("east-to-west-share") and kpi.value), None)
+        return f"{float(kpi.value):.1%}" if kpi and kpi.value else "none"
+
 
 def outcome(
-    policy: str,
+    name: str,
+    policy: Policy,
     land: Land,
     workload: Workload,
     meter: Meter,
     ran: Ran,
-    gaps_ppm: Sequence[int],
     edges_ms: Ints,
 ) -> Outcome:
     """Sum up a run. `edges_ms` divides the time for the use of sites."""
-    bill = meter.bill(ran)
+    bill, hub_policy, gaps_ppm = meter.bill(ran), land.country.policy, policy.gaps_ppm
     started = ran.pool_n >= 0
     ended = started & (ran.end_ms <= ran.now_ms)
-    cards = meter.is_card_p[np.maximum(ran.pool_n, 0)] if len(land.pools) else np.zeros(len(workload), dtype=bool)
+    cards = meter.is_card_p[ran.attempts.pool_a]
+    lost = np.arange(len(cards)) >= int(started.sum())
     return Outcome(
-        policy=policy,
+        policy=name,
         partial=ran.partial,
         until=ran.now_ms,
         cycles=ran.cycles,
@@ -146,15 +184,21 @@ def outcome(
             ran.arrived - int(started.sum()),
         ),
         queue=tuple(_queue(workload, ran)),
+        putting_off=_putting_off(workload, policy, ran),
         money=_money(bill),
         energy_kwh=round(float(bill.kwh.sum()), 3),
         carbon_kg=round(float(bill.carbon_g.sum()) / 1_000, 3),
         moved_gib=round(float(bill.moved_bytes.sum()) / GIB, 3),
-        card_hours=round(float(bill.unit_hours[started & cards].sum()), 6),
-        core_hours=round(float(bill.unit_hours[started & ~cards].sum()), 6),
+        card_hours=round(float(bill.unit_hours[cards].sum()), 6),
+        core_hours=round(float(bill.unit_hours[~cards].sum()), 6),
+        lost=Lost(
+            int(lost.sum()),
+            round(float(bill.unit_hours[lost & cards].sum()), 6),
+            round(float(bill.unit_hours[lost & ~cards].sum()), 6),
+        ),
         gap_mean_ppm=round(float(np.mean(gaps_ppm)), 3) if gaps_ppm else None,
         gap_worst_ppm=max(gaps_ppm) if gaps_ppm else None,
-        figures=figures(land, workload, meter, ran, bill),
+        kpis=tuple(shown(figures(facts_of(land, workload, ran)), hub_policy.spec.targets if hub_policy else ())),
         metered=tuple(_metered(land, workload, meter, ran, bill)),
         flows=tuple(_flows(land, workload, cards, ran, bill)),
         use=tuple(_use(land, workload, meter, ran, edges_ms)),
@@ -172,10 +216,10 @@ def percentile(sorted_values: Sequence[float], percent: int) -> float:
 
 
 def _queue(workload: Workload, ran: Ran) -> Iterator[QueueTime]:
-    tier_t = np.array([t.tier for t in workload.types], dtype=object)
-    tier_n = tier_t[workload.type_n]
+    tier_n = np.array([t.tier for t in workload.types], dtype=object)[workload.type_n]
+    tier_n[workload.patience_ms > 0] = MAY_WAIT
     arrived = np.arange(len(workload)) < ran.arrived
-    for tier in (*sorted(set(tier_t.tolist())), ALL):
+    for tier in (*sorted(set(tier_n.tolist())), ALL):
         mine = arrived & ((tier_n == tier) | (tier == ALL))
         started = mine & (ran.pool_n >= 0)
         waits = sorted(((ran.start_ms - workload.arrival_ms)[started] / 1_000).tolist())
@@ -183,6 +227,17 @@ def _queue(workload: Workload, ran: Ran) -> Iterator[QueueTime]:
         yield QueueTime(
             tier, len(waits), int(mine.sum()) - len(waits), p50, p95, p99, round(waits[-1], 3) if waits else 0.0
         )
+
+
+def _putting_off(workload: Workload, policy: Policy, ran: Ran) -> PuttingOff:
+    may, placed = workload.patience_ms > 0, ran.pool_n >= 0
+    were = np.zeros(len(workload), dtype=bool)
+    were[list(policy.put_off)] = True
+    waited_ms = ran.placed_ms - workload.arrival_ms
+    late = may & placed & (waited_ms > workload.patience_ms + ran.cycle_ms)
+    of_these = waited_ms[were & placed]
+    mean_s = round(float(of_these.mean()) / 1_000, 3) if len(of_these) else 0.0
+    return PuttingOff(int((may & (np.arange(len(may)) < ran.arrived)).sum()), int(were.sum()), mean_s, int(late.sum()))
 
 
 def _money(bill: Bill) -> Money:
@@ -193,18 +248,13 @@ def _money(bill: Bill) -> Money:
     return Money(run, energy, transfer, paid, carbon, policy, paid + carbon + policy)
 
 
-def _held_ms(ran: Ran, n: Ints, begin_ms: int, end_ms: int) -> Floats:
-    """How long each job held its room between two moments."""
-    until = np.minimum(np.minimum(ran.end_ms[n], ran.now_ms), end_ms)
-    return np.asarray(np.maximum(0, until - np.maximum(ran.placed_ms[n], begin_ms)), dtype=float)
-
-
 def _metered(land: Land, workload: Workload, meter: Meter, ran: Ran, bill: Bill) -> Iterator[Metered]:
-    begin = int(workload.arrival_ms[0]) if len(workload) else 0
+    begin, attempts = workload.begin_ms, ran.attempts
+    held_ms_a = attempts.held_ms_a(begin)
     for p, pool in enumerate(land.pools):
-        n = np.flatnonzero(ran.pool_n == p)
+        a = np.flatnonzero(attempts.pool_a == p)
         units = pool.resource.declared_units or 0
-        held = float((meter.units_n(workload.type_n[n], p) * _held_ms(ran, n, begin, ran.now_ms)).sum())
+        held = float((meter.units_n(workload.type_n[attempts.job_a[a]], p) * held_ms_a[a]).sum())
         offered = units * max(1, ran.now_ms - begin)
         yield Metered(
             site=land.site_name(p),
@@ -212,8 +262,8 @@ def _metered(land: Land, workload: Workload, meter: Meter, ran: Ran, bill: Bill)
             class_=pool.resource.class_,
             unit=str(pool.resource.unit),
             units=units,
-            jobs=len(n),
-            unit_hours=round(float(bill.unit_hours[n].sum()), 6),
+            jobs=len(a),
+            unit_hours=round(float(bill.unit_hours[a].sum()), 6),
             use=round(held / offered, 6) if offered else 0.0,
         )
 
@@ -222,12 +272,13 @@ def _flows(land: Land, workload: Workload, cards: np.ndarray, ran: Ran, bill: Bi
     place_t = [_place(land, t.origin) for t in workload.types]
     place_p = [_place(land, land.site(p).spec.region) for p in range(len(land.pools))]
     sums: dict[tuple[tuple[str, str], tuple[str, str]], list[float]] = {}
-    for n in np.flatnonzero(ran.pool_n >= 0).tolist():
-        key = place_t[workload.type_n[n]], place_p[ran.pool_n[n]]
+    type_a = workload.type_n[ran.attempts.job_a]
+    for a, (t, p) in enumerate(zip(type_a.tolist(), ran.attempts.pool_a.tolist(), strict=True)):
+        key = place_t[t], place_p[p]
         total = sums.setdefault(key, [0.0] * 4)
         total[0] += 1
-        total[1 if cards[n] else 2] += float(bill.unit_hours[n])
-        total[3] += float(bill.moved_bytes[n])
+        total[1 if cards[a] else 2] += float(bill.unit_hours[a])
+        total[3] += float(bill.moved_bytes[a])
     for ((source, source_side), (target, target_side)), (jobs, card_h, core_h, moved) in sorted(sums.items()):
         yield Flow(
             source,
@@ -251,15 +302,15 @@ def _use(land: Land, workload: Workload, meter: Meter, ran: Ran, edges_ms: Ints)
     pools: dict[tuple[int, str], list[int]] = {}
     for p, pool in enumerate(land.pools):
         pools.setdefault((pool.site, str(pool.resource.unit)), []).append(p)
-    widths = np.diff(edges_ms)
+    widths, attempts = np.diff(edges_ms), ran.attempts
     for (s, unit), mine in sorted(pools.items()):
         units = sum(land.pools[p].resource.declared_units or 0 for p in mine)
         held = np.zeros(len(widths))
         for p in mine:
-            n = np.flatnonzero(ran.pool_n == p)
-            held_n = meter.units_n(workload.type_n[n], p)
-            until = np.minimum(ran.end_ms[n], ran.now_ms)
-            held += np.diff(_held_by(edges_ms, ran.placed_ms[n], until, held_n))
+            a = np.flatnonzero(attempts.pool_a == p)
+            held_a = meter.units_n(workload.type_n[attempts.job_a[a]], p)
+            until = np.minimum(attempts.end_ms_a[a], ran.now_ms)
+            held += np.diff(_held_by(edges_ms, attempts.placed_ms_a[a], until, held_a))
         site = land.sites[s].site
         share = held / (units * widths) if units else held * 0
         yield Use(

@@ -1,57 +1,96 @@
 """Who decides where jobs go: suanli's own solver, and the baselines that it is compared with."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Protocol
 
 import numpy as np
 
+from suanli.base.clock import parse_time_ms
+from suanli.base.reasons import Reason
 from suanli.placement.batch import Bools, Floats, Ints
-from suanli.placement.snapshot import ClassRoom, FreeNodes, Prices, SiteView, WaitingJob
+from suanli.placement.snapshot import ClassRoom, FreeNodes, Prices, Release, SiteView, WaitingJob
 from suanli.placement.solve import place
 from suanli.simulate.land import Land
 from suanli.simulate.rooms import Rooms
-from suanli.simulate.workload import Workload
+from suanli.simulate.workload import MS_PER_MINUTE, Workload
 
-SUANLI = "suanli"
-PPM = 1_000_000
+SUANLI, AT_ONCE = "suanli", "at-once"
 
 
 class Policy(Protocol):
-    """Decides upon the jobs that wait."""
+    """Decides upon the jobs that wait.
 
-    gaps_ppm: list[int]  # proven, one a decision; empty where nothing is proven
+    `gaps_ppm` are proven, one a decision, empty where nothing is proven; `put_off` are the jobs that it has let wait for a better
+    hour; at `wake_ms` it wants to be asked again although nothing has changed.
+    """
 
-    def choose(self, waiting: Sequence[int], rooms: Rooms, now_ms: int) -> Mapping[int, int]:
-        """The pool of each job that starts now."""
+    gaps_ppm: list[int]
+    put_off: set[int]
+    wake_ms: int | None
+
+    def choose(self, waiting: Sequence[int], holding: Collection[int], rooms: Rooms, now_ms: int) -> Mapping[int, int]:
+        """The pool of each job that starts now; `holding` are those that hold room already."""
         ...
 
 
 class Suanli:
-    """The operator's cycle: the same snapshot, the same `place`, prices kept from one cycle to the next."""
+    """The operator's cycle: the same snapshot, the same `place`, prices kept from one cycle to the next.
 
-    def __init__(self, land: Land, workload: Workload) -> None:
+    With `at_once` no job says that it may be put off.
+    """
+
+    def __init__(self, land: Land, workload: Workload, *, at_once: bool = False) -> None:
         self.gaps_ppm: list[int] = []
+        self.put_off: set[int] = set()
+        self.wake_ms: int | None = None
         self._land = land
         self._workload = workload
+        self._at_once = at_once
+        self._releases: dict[int, tuple[int, Release]] = {}  # by job, with the site
         self._known: dict[int, WaitingJob] = {}
         self._views: dict[int, tuple[int, SiteView]] = {}
         self._prices: Prices | None = None
 
-    def choose(self, waiting: Sequence[int], rooms: Rooms, now_ms: int) -> Mapping[int, int]:
+    def choose(self, waiting: Sequence[int], holding: Collection[int], rooms: Rooms, now_ms: int) -> Mapping[int, int]:
         """As the operator decides."""
-        self._known = {n: self._known.get(n) or self._workload.waiting(n) for n in waiting}
+        work = self._workload
+        self._known = {n: self._known.get(n) or work.waiting(n, at_once=self._at_once) for n in waiting}
         views = [self._view(s, rooms) for s in range(len(self._land.sites))]
+        if not self._at_once and bool((work.arrival_ms[waiting] + work.patience_ms[waiting] > now_ms).any()):
+            views = self._looking_ahead(views, holding)
         plan = place(list(self._known.values()), views, self._land.country, now_ms, warm=self._prices)
         self._prices = plan.prices
         self.gaps_ppm.append(plan.gap_ppm)
-        found = {}
+        found, starts_ms = {}, []
         for n, job in self._known.items():
             decision = plan.decisions[job.uid]
             if decision.site is not None and decision.class_ is not None:
                 found[n] = self._land.pool_index[decision.site, decision.class_]
+                if not self._at_once:
+                    self._releases[n] = self._release(n, found[n], now_ms)
+            elif decision.reason is Reason.DEFERRED and decision.estimate is not None and decision.estimate.start:
+                self.put_off.add(n)
+                starts_ms.append(parse_time_ms(decision.estimate.start))
+        self.wake_ms = min(starts_ms, default=None)
         return found
+
+    def _looking_ahead(self, views: Sequence[SiteView], holding: Collection[int]) -> list[SiteView]:
+        """The sites with what the jobs that run are expected to give back."""
+        self._releases = {n: self._releases[n] for n in holding}
+        by_site: dict[int, list[Release]] = {}
+        for s, release in self._releases.values():
+            by_site.setdefault(s, []).append(release)
+        return [replace(view, releases=tuple(by_site.get(s, ()))) for s, view in enumerate(views)]
+
+    def _release(self, n: int, p: int, now_ms: int) -> tuple[int, Release]:
+        """When a job that starts now is expected to end, and what it gives back then."""
+        work, pool = self._workload, self._land.pools[p]
+        ends_ms = now_ms + int(work.expected_min[n]) * MS_PER_MINUTE
+        cpu_milli, _, cards, _ = work.types[int(work.type_n[n])].shape
+        units = work.types[int(work.type_n[n])].tasks * (cards or cpu_milli / 1_000)
+        return pool.site, Release(pool.resource.class_, ends_ms, units)
 
     def _view(self, s: int, rooms: Rooms) -> SiteView:
         """A site as it is now; made anew only where something changed."""
@@ -62,7 +101,8 @@ class Suanli:
             classes = {
                 pool.resource.class_: ClassRoom((FreeNodes(1, *rooms.free(p)),), pool.room.empty) for p, pool in pools
             }
-            view = SiteView(site=empty.site, ready=True, classes=classes)
+            ready = s not in rooms.away
+            view = SiteView(empty.site, ready, "" if ready else "it is out of reach", classes)
             self._views[s] = (rooms.version_s[s], view)
         return view
 
@@ -119,11 +159,13 @@ class Greedy:
     costs: Callable[[int, int], Floats]  # of a job that starts then, (P,)
     seed: int
     gaps_ppm: list[int] = field(default_factory=list)
+    put_off: set[int] = field(default_factory=set)
+    wake_ms: int | None = None
 
     def __post_init__(self) -> None:
         self._chance = np.random.Generator(np.random.PCG64([99, self.seed]))
 
-    def choose(self, waiting: Sequence[int], rooms: Rooms, now_ms: int) -> Mapping[int, int]:
+    def choose(self, waiting: Sequence[int], holding: Collection[int], rooms: Rooms, now_ms: int) -> Mapping[int, int]:
         """One job after the other."""
         work, found = self.workload, {}
         left = rooms.copy()

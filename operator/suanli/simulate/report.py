@@ -5,10 +5,11 @@ from html import escape
 
 from suanli.base.clock import time_text
 from suanli.base.money import yuan_text
-from suanli.simulate.kpis import Figure
+from suanli.placement.kpis import evidence
 from suanli.simulate.outcome import Outcome
 from suanli.simulate.plots import Chart, bars, network, queue_times, short_time, use_by_site
-from suanli.simulate.result import Result
+from suanli.simulate.policies import SUANLI
+from suanli.simulate.result import Result, Savings
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
@@ -66,14 +67,21 @@ def _body(result: Result, pictures: dict[str, Chart]) -> Iterator[str]:
     yield _flows(first)
     yield "<h2>Use of the sites</h2>"
     yield _figure(pictures["use"])
+    if any(o.lost.attempts for o in result.outcomes):
+        yield "<h2>Outages</h2>"
+        yield _lost(result.outcomes)
     yield "<h2>Queue time</h2>"
     yield _figure(pictures["queue"])
     yield _queues(result.outcomes)
     yield "<h2>Cost and carbon</h2>"
     yield from (_figure(pictures[name]) for name in ("counted", "paid", "carbon"))
     yield _costs(result.outcomes)
+    if result.savings is not None:
+        yield "<h2>Putting off</h2>"
+        yield f"<p>{escape(saved_text(result.outcomes, result.savings))}.</p>"
+        yield _putting_off(result.outcomes)
     yield "<h2>Figures of the policy</h2>"
-    yield from (_figures(outcome) for outcome in result.outcomes)
+    yield from (_kpis(outcome) for outcome in result.outcomes)
     yield "<h2>Metering</h2>"
     yield _metering(first)
 
@@ -120,7 +128,7 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
             _yuan(o.money.counted_micro_yuan),
             _yuan(o.money.paid_micro_yuan),
             f"{o.carbon_kg / 1_000:,.2f}",
-            _east_to_west(o),
+            o.east_to_west,
             _gap(o),
         )
         for o in outcomes
@@ -145,11 +153,6 @@ def _gap(outcome: Outcome) -> str:
     return f"{outcome.gap_mean_ppm / 10_000:.4f} % and {outcome.gap_worst_ppm / 10_000:.4f} %"
 
 
-def _east_to_west(outcome: Outcome) -> str:
-    values = [f.value for f in outcome.figures if f.name == "east-to-west-share" and f.value is not None]
-    return f"{values[0]:.1%}" if values else "none"
-
-
 def _flows(outcome: Outcome) -> str:
     rows = [
         (
@@ -165,6 +168,14 @@ def _flows(outcome: Outcome) -> str:
     ]
     head = ("Origin", "Ran in", "Sides", "Jobs", "Card-hours", "Core-hours", "Moved, GiB")
     return _table(f"Flows ({outcome.policy})", head, rows)
+
+
+def _lost(outcomes: Sequence[Outcome]) -> str:
+    rows = [
+        (o.policy, f"{o.lost.attempts:,}", f"{o.lost.card_hours:,.1f}", f"{o.lost.core_hours:,.1f}") for o in outcomes
+    ]
+    head = ("Policy", "Attempts", "Card-hours", "Core-hours")
+    return _table("Lost with sites that were out of reach; counted in all other figures too", head, rows)
 
 
 def _queues(outcomes: Sequence[Outcome]) -> str:
@@ -210,23 +221,34 @@ def _costs(outcomes: Sequence[Outcome]) -> str:
     return _table("Cost by line, CNY; carbon and policy are counted and not paid", head, rows)
 
 
-def _figures(outcome: Outcome) -> str:
+def saved_text(outcomes: Sequence[Outcome], saved: Savings) -> str:
+    """What suanli saves by putting jobs off, as a sentence without its stop."""
+    put_off = next(o.putting_off for o in outcomes if o.policy == SUANLI)
+    return (
+        f"{put_off.were:,} of {put_off.may:,} jobs that may wait were put off, {short_time(put_off.waited_mean_s)} in the mean; against all at once "
+        f"this saves {_yuan(saved.energy_micro_yuan)} CNY of electricity, {_yuan(saved.paid_micro_yuan)} CNY of what is paid{_percent(saved.paid_share)}, "
+        f"{_yuan(saved.counted_micro_yuan)} CNY of what is counted{_percent(saved.counted_share)}, and {saved.carbon_kg:,.1f} kg of CO2"
+        f"{_percent(saved.carbon_share)}"
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f" ({share:.2%})"
+
+
+def _putting_off(outcomes: Sequence[Outcome]) -> str:
     rows = [
-        (f.name, _value(f), f"{f.numerator:,.1f} of {f.denominator:,.1f} {f.unit}", f.target or "none", _met(f))
-        for f in outcome.figures
+        (o.policy, f"{p.may:,}", f"{p.were:,}", short_time(p.waited_mean_s) if p.were else "", f"{p.late:,}")
+        for o, p in ((o, o.putting_off) for o in outcomes)
     ]
+    head = ("Policy", "May wait", "Put off", "Waited in the mean", "Placed too late, for want of room")
+    return _table("Jobs that may be put off", head, rows)
+
+
+def _kpis(outcome: Outcome) -> str:
+    rows = [(k.name, k.value or "unknown", evidence(k), k.target or "none", k.met or "") for k in outcome.kpis]
     head = ("Figure", "Value", "Made from", "Target", "Met")
-    return _table(f"Computed from what ran ({outcome.policy})", head, rows)
-
-
-def _value(figure: Figure) -> str:
-    if figure.value is None:
-        return "nothing to divide by"
-    return f"{figure.value:.3f}" if figure.name.endswith("pue") else f"{figure.value:.1%}"
-
-
-def _met(figure: Figure) -> str:
-    return "" if figure.met is None else "yes" if figure.met else "no"
+    return _table(f"Computed from what ran and what the sites have ({outcome.policy})", head, rows)
 
 
 def _metering(outcome: Outcome) -> str:

@@ -13,7 +13,8 @@ from suanli.simulate.workload import JobType
 class Rooms:
     """One large node a pool.
 
-    Shapes: `free_pk` (P, 4): millicores, bytes, cards, pods. `version_s` changes with everything that happens at a site.
+    Shapes: `free_pk` (P, 4): millicores, bytes, cards, pods. `version_s` changes with everything that happens at a site; `away` are
+    the sites that are out of reach now, where no job can start.
     """
 
     def __init__(self, land: Land) -> None:
@@ -21,6 +22,8 @@ class Rooms:
         self._size_pk = _table(land.rooms)
         self.free_pk = self._size_pk.copy()
         self.version_s = [0] * len(land.sites)
+        self.away: frozenset[int] = frozenset()
+        self._site_p = np.array([pool.site for pool in land.pools], dtype=np.int64)
         self._needs: dict[JobType, Ints] = {}
 
     def copy(self) -> "Rooms":
@@ -35,7 +38,14 @@ class Rooms:
 
     def fits_p(self, type_: JobType) -> Bools:
         """The pools that take a whole job of the type. Shape (P,)."""
-        return np.asarray((self.need_k(type_) <= self.free_pk).all(axis=1))
+        fits_p = (self.need_k(type_) <= self.free_pk).all(axis=1)
+        return np.asarray(fits_p & ~np.isin(self._site_p, list(self.away)) if self.away else fits_p)
+
+    def go(self, away: frozenset[int]) -> None:
+        """From now on these sites are out of reach, and no others."""
+        for s in self.away ^ away:
+            self.version_s[s] += 1
+        self.away = away
 
     def take(self, p: int, type_: JobType) -> None:
         """Hold what a job needs. A pool never holds more than it has."""

@@ -6,12 +6,17 @@ from suanli.simulate.engine import Ran, Simulation
 from suanli.simulate.land import Land
 from suanli.simulate.meter import Meter
 from suanli.simulate.outcome import edges, outcome
-from suanli.simulate.policies import BASELINES, SUANLI, Greedy, Policy, Suanli
-from suanli.simulate.result import Asked, Result
+from suanli.simulate.policies import AT_ONCE, BASELINES, SUANLI, Greedy, Policy, Suanli
+from suanli.simulate.result import Asked, Result, savings
 from suanli.simulate.workload import Workload
 
-POLICIES = (SUANLI, *BASELINES)
+POLICIES = (SUANLI, AT_ONCE, *BASELINES)
 BINS = 160
+
+
+def usual(workload: Workload) -> tuple[str, ...]:
+    """All policies; without `at-once` where no job may be put off, and it would be the same as suanli."""
+    return tuple(name for name in POLICIES if name != AT_ONCE or workload.patience_ms.any())
 
 
 class Runs:
@@ -31,8 +36,8 @@ class Runs:
         self._workload = workload
         self._meter = Meter(land, workload)
         self._policies: dict[str, Policy] = {
-            name: Suanli(land, workload)
-            if name == SUANLI
+            name: Suanli(land, workload, at_once=name == AT_ONCE)
+            if name in (SUANLI, AT_ONCE)
             else Greedy(BASELINES[name], land, workload, self._meter.expected_p, seed)
             for name in policies
         }
@@ -71,7 +76,7 @@ class Runs:
         end_ms = max([asked.begin_ms, *(r.now_ms for r in ran.values())])
         bins = edges(asked.begin_ms, end_ms, BINS)
         outcomes = tuple(
-            outcome(name, self._land, self._workload, self._meter, r, self._policies[name].gaps_ppm, bins)
+            outcome(name, self._policies[name], self._land, self._workload, self._meter, r, bins)
             for name, r in ran.items()
         )
-        return Result(asked, interrupted or any(o.partial for o in outcomes), end_ms, outcomes)
+        return Result(asked, interrupted or any(o.partial for o in outcomes), end_ms, outcomes, savings(outcomes))

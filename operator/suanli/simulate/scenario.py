@@ -5,10 +5,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from suanli.api.common import Cores, DataSize, DecimalText, FractionText, Int, Memory, Model, Name, Text, Time
-from suanli.api.job import Category
+from suanli.api.common import Cores, DataSize, DecimalText, FractionText, Int, Memory, Model, Name, Span, Text, Time
+from suanli.api.job import Category, Failover
 from suanli.api.rule import Rule
 from suanli.api.site import ComputeSite, ComputeUnit
+from suanli.base.clock import parse_time_ms
 from suanli.placement.batch import ANY_TIER
 from suanli.placement.snapshot import Country
 
@@ -56,10 +57,34 @@ class JobKind(Model):
         Int, Field(ge=1, le=1_024, description="A row with more becomes several equal tasks.")
     ] = 8
     priority: Annotated[Int, Field(ge=0, le=1_000_000, description="Higher goes first.")] = 0
+    failover: Annotated[
+        Failover, Field(description="What becomes of one whose site is out of reach, as in spec.failover of a job.")
+    ] = Failover.AT_MOST_ONCE
     inputs: Annotated[
         dict[Annotated[str, Field(pattern="^0$")] | DataSize, Weight],
         Field(max_length=16, description='Sizes of what they read at their origin, "0" for nothing, with weights.'),
     ] = {}
+    deferrable: Annotated[
+        dict[Annotated[str, Field(pattern="^0$")] | Span, Weight],
+        Field(max_length=16, description='How long they may be put off, "0" for not at all, with weights.'),
+    ] = {}
+
+
+class Outage(Model):
+    """A time in which a site is out of reach."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "",
+            lambda outage: parse_time_ms(outage.from_) < parse_time_ms(outage.to),
+            'to "{to}" does not come after from "{from}"; move one of them',
+            field="to",
+        ),
+    )
+
+    site: Annotated[Name, Field(description="The site.")]
+    from_: Annotated[Time, Field(alias="from", description="When it goes.")]
+    to: Annotated[Time, Field(description="When it is back.")]
 
 
 class ScenarioSpec(Model):
@@ -94,6 +119,9 @@ class ScenarioSpec(Model):
     kinds: Annotated[
         list[JobKind],
         Field(max_length=256, description="Kinds of jobs; empty: one, of any class that is counted in cards."),
+    ] = []
+    outages: Annotated[
+        list[Outage], Field(max_length=1_024, description="When sites are out of reach; empty: never.")
     ] = []
     duration_error: Annotated[
         DecimalText,
@@ -148,6 +176,9 @@ def troubles(spec: ScenarioSpec, country: Country, sites: Mapping[str, ComputeSi
     for name in spec.sites:
         if name not in sites:
             yield f'spec.sites: "{name}" is no ComputeSite of the country; correct the name'
+    for outage in spec.outages:
+        if outage.site not in sites:
+            yield f'spec.outages: "{outage.site}" is no ComputeSite that is simulated; correct the name'
     if not sites:
         yield "spec.country: it has no ComputeSite; name the folder with the sites"
     elif not spec.kinds:

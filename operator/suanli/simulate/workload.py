@@ -15,7 +15,7 @@ from suanli.api.job import ComputeJob, Timing
 from suanli.api.site import ComputeUnit
 from suanli.base import names
 from suanli.base.clock import parse_time_ms
-from suanli.base.units import MS_PER_HOUR, cpu_milli, whole
+from suanli.base.units import MS_PER_HOUR, cpu_milli, duration_ms, whole
 from suanli.placement.batch import ANY_TIER, Bools, Floats, Ints, make_batch
 from suanli.placement.filters import sift
 from suanli.placement.network import Path
@@ -30,6 +30,7 @@ from suanli.simulate.trace import TraceRow
 ACCOUNT = "simulated"
 MS_PER_MINUTE = 60_000
 DRAWS = 6  # kind, tier, classes, origin, input, and the error of the expected time
+PATIENCE = 1_000  # the stream of chance that says who may be put off: beyond those of the redraws
 LONGEST_MIN = 8_760 * 60
 K = TypeVar("K")
 
@@ -113,7 +114,8 @@ class Probe:
 class Workload:
     """All jobs in the order in which they come.
 
-    Shapes: (N,) each. Units: ms since the epoch, ms, whole minutes; `type_n` numbers `types`.
+    Shapes: (N,) each. Units: `arrival_ms` since the epoch, `expected_min` whole minutes; `type_n` numbers `types`; `patience_ms` is
+    how long a job may be put off, 0 for one that may not.
     """
 
     types: tuple[JobType, ...]
@@ -122,22 +124,30 @@ class Workload:
     arrival_ms: Ints
     run_ms: Ints
     expected_min: Ints
+    patience_ms: Ints
     left_out: int = 0
     left_out_example: str = ""
 
     def __len__(self) -> int:
         return len(self.type_n)
 
-    def waiting(self, n: int) -> WaitingJob:
-        """A job as placement is told of it."""
-        job = _lasting(self.types[int(self.type_n[n])], int(self.expected_min[n]))
+    @property
+    def begin_ms(self) -> int:
+        """When the first job comes; 0 without jobs."""
+        return int(self.arrival_ms[0]) if len(self) else 0
+
+    def waiting(self, n: int, *, at_once: bool = False) -> WaitingJob:
+        """A job as placement is told of it; `at_once` without a word of that it may be put off."""
+        patience_ms = 0 if at_once else int(self.patience_ms[n])
+        job = _timed(self.types[int(self.type_n[n])], int(self.expected_min[n]), patience_ms)
         return WaitingJob(f"{n:09d}", job, ACCOUNT, int(self.arrival_ms[n]))
 
 
 @lru_cache(maxsize=8_192)
-def _lasting(type_: JobType, minutes: int) -> ComputeJob:
-    """A type's job with its expected time; alike jobs are one object."""
-    spec = type_.job.spec.model_copy(update={"timing": Timing(expected_duration=f"{minutes}m")})
+def _timed(type_: JobType, minutes: int, patience_ms: int) -> ComputeJob:
+    """A type's job with its expected time and how long it may be put off; alike jobs are one object."""
+    timing = Timing(expected_duration=f"{minutes}m", deferrable=f"{patience_ms}ms" if patience_ms else None)
+    spec = type_.job.spec.model_copy(update={"timing": timing})
     return type_.job.model_copy(update={"spec": spec})
 
 
@@ -151,6 +161,7 @@ def draw(rows: Sequence[TraceRow], spec: ScenarioSpec, land: Land, seed: int) ->
     """A job for each row that some site could hold if it were empty. What comes later in the trace changes no row's draw."""
     drawn = _Drawn(spec, land)
     chosen = [0] * len(rows)
+    patient_n = np.random.Generator(np.random.PCG64([PATIENCE, seed])).random(len(rows))
     wrong_n, left = np.zeros(len(rows)), list(range(len(rows)))
     for turn in range(spec.redraws + 1):
         chance = np.random.Generator(np.random.PCG64([turn, seed])).random((len(rows), DRAWS))
@@ -173,6 +184,7 @@ def draw(rows: Sequence[TraceRow], spec: ScenarioSpec, land: Land, seed: int) ->
         arrival_ms=np.array([start_ms + round(rows[n].arrival_h * MS_PER_HOUR) for n in kept], dtype=np.int64),
         run_ms=run_ms,
         expected_min=_expected_min(run_ms, wrong_n[kept], float(spec.duration_error)),
+        patience_ms=drawn.patience_ms([chosen[n] for n in kept], patient_n[kept].tolist()),
         left_out=len(left),
         left_out_example=_why_not(drawn.types[chosen[left[0]]], land) if left else "",
     )
@@ -249,6 +261,12 @@ class _Drawn:
             self.types.append(JobType(kind.kind, *drawn, *gang(units, kind.kind.most_units_per_task)))
         return self._numbers[key]
 
+    def patience_ms(self, numbers: Sequence[int], chance: Sequence[float]) -> Ints:
+        """How long jobs of these types may be put off. Shape (N,)."""
+        dice = {kind.kind.name: kind.deferrable for kind in self._kinds}
+        texts = [dice[self.types[number].kind.name].pick(x) for number, x in zip(numbers, chance, strict=True)]
+        return np.array([duration_ms(text) for text in texts], dtype=np.int64)
+
     def ask(self) -> None:
         """Have placement say of the new ones whether they are possible."""
         new = self.types[len(self.possible) :]
@@ -266,6 +284,7 @@ class _Kind:
         self.classes = _Dice({tuple(c.names): c.weight for c in kind.classes})
         self.origin = _Dice(kind.origins or spec.origins)
         self.input = _Dice(kind.inputs or {"0": 1})
+        self.deferrable = _Dice(kind.deferrable or {"0": 1})
 
 
 class _Dice(Generic[K]):

@@ -16,7 +16,7 @@ from suanli.api.job import ComputeJobSpec
 from suanli.api.site import ComputeSite, SiteResource
 from suanli.placement.snapshot import ClassRoom, Country, FreeNodes, SiteView, WaitingJob
 
-MENDED = ("WaitingForCapacity", "CapacityFragmented", "SiteBackoff", "SiteNotReady")
+MENDED = ("WaitingForCapacity", "CapacityFragmented", "SiteBackoff", "SiteNotReady", "QuotaExceeded")
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,16 @@ class Place:
 
 
 class Judge:
-    """Knows the country, the sites and the time, and no plan."""
+    """Knows the country, the sites and the time, and no plan; of one, which classes quotas deny a job, by UID, and why."""
 
-    def __init__(self, sites: list[SiteView], country: Country, now_ms: int) -> None:
+    def __init__(
+        self,
+        sites: list[SiteView],
+        country: Country,
+        now_ms: int,
+        denied: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        self.denied = denied or {}
         self.views = {view.site.metadata.name: view for view in sites}
         self.country = country
         self.ways = Ways(country)
@@ -235,6 +242,10 @@ def _nodes(_: Judge, job: WaitingJob, place: Place) -> bool:
     return tasks_that_fit(groups_of(place.room.free), task_of(job.job.spec)) < job.job.spec.tasks
 
 
+def _quota(judge: Judge, job: WaitingJob, place: Place) -> bool:
+    return place.resource.class_ in judge.denied.get(job.uid, {})
+
+
 QUESTIONS: Mapping[str, Callable[[Judge, WaitingJob, Place], bool]] = {
     "AccountNotAllowed": _account,
     "ClassNotOffered": _class,
@@ -246,6 +257,7 @@ QUESTIONS: Mapping[str, Callable[[Judge, WaitingJob, Place], bool]] = {
     "SiteInactive": _inactive,
     "TaskFitsNoNode": _node_size,
     "InsufficientCapacity": _site_size,
+    "QuotaExceeded": _quota,
     "SiteNotReady": _not_ready,
     "SiteBackoff": _backoff,
     "WaitingForCapacity": _units,

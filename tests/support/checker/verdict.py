@@ -7,11 +7,15 @@ from checker.deferral import wrong_deferral
 from checker.judge import MENDED, Judge, Place, groups_of, places_of, task_of
 from checker.money import CUT, LINES, PAID, has_copy
 from checker.moving import loads, shared_ms
+from checker.quotas import Country as QuotaCountry
+from checker.quotas import exceeded, wrong_words
 from checker.room import Gang, fit_together
 from checker.rules import is_paired
+from checker.wire import moment_ms
 from checker.words import TAKEN, is_time, is_true
 from suanli.api.job import Rejection
 from suanli.api.site import ComputeSite
+from suanli.placement.accounts import NOBODY, Tenancy
 from suanli.placement.snapshot import Country, Decision, Plan, SiteView, WaitingJob
 
 RUNNERS_UP = 3
@@ -20,10 +24,15 @@ MOST_REJECTIONS = 16
 
 
 def violations(
-    waiting: Sequence[WaitingJob], sites: Sequence[SiteView], country: Country, now_ms: int, plan: Plan
+    waiting: Sequence[WaitingJob],
+    sites: Sequence[SiteView],
+    country: Country,
+    now_ms: int,
+    plan: Plan,
+    tenancy: Tenancy = NOBODY,
 ) -> list[str]:
     """What is wrong with the plan; nothing, if nothing is."""
-    judge = Judge(list(sites), country, now_ms)
+    judge = Judge(list(sites), country, now_ms, plan.denied)
     found: list[str] = []
     if set(plan.decisions) != {job.uid for job in waiting}:
         return [f"decided are {sorted(plan.decisions)}, waiting were {sorted(job.uid for job in waiting)}"]
@@ -34,8 +43,10 @@ def violations(
         found += [f"{job.uid}: {text}" for text in _wrong(judge, job, decision)]
     found += _wrong_times(judge, waiting, plan)
     found += _overfull(judge, waiting, plan)
-    found += _queue(waiting, plan)
+    found += _queue(waiting, plan, tenancy)
     found += _enclaves(judge, waiting, plan)
+    found += exceeded(tenancy, sites, waiting, plan)
+    found += _denials(judge, waiting, plan, QuotaCountry(tenancy, sites))
     return found
 
 
@@ -195,9 +206,17 @@ def _wrong_times(judge: Judge, waiting: Sequence[WaitingJob], plan: Plan) -> Ite
         told, own = estimate.transfer_time if estimate else None, shared_ms(judge.ways, spec, site, loads_)
         if not (is_time(told, own * 1000) if told and own else bool(told) == bool(own)):
             yield f"{uid}: transferTime is {told}, it should be {own} ms"
+        start = estimate.start if estimate else None
+        if (start is None) != (own is None) or (start and own and not _is_after(start, judge.now_ms, own)):
+            yield f"{uid}: start is {start}, its inputs are there {own} ms from now"
         copies = [piece.dataset for piece in spec.data.inputs if has_copy(site, piece)] if spec.data else []
         if bool(copies) != ("read from the copy there" in plan.decisions[uid].message):
             yield f"{uid}: copies are {copies}, the message says {plan.decisions[uid].message}"
+
+
+def _is_after(start: str, now_ms: int, own_ms: int) -> bool:
+    """Whether it is that moment, to the second; what is later than a time can be written is the last that can."""
+    return start == "9999-12-31T23:59:59Z" or abs(moment_ms(start) - now_ms - own_ms) < 1_000
 
 
 def _overfull(judge: Judge, waiting: Sequence[WaitingJob], plan: Plan) -> Iterator[str]:
@@ -206,9 +225,34 @@ def _overfull(judge: Judge, waiting: Sequence[WaitingJob], plan: Plan) -> Iterat
             yield f"{key} does not hold {gangs}"
 
 
-def _queue(waiting: Sequence[WaitingJob], plan: Plan) -> Iterator[str]:
-    """Positions count those that have one, by priority and age."""
+def _denials(judge: Judge, waiting: Sequence[WaitingJob], plan: Plan, country: QuotaCountry) -> Iterator[str]:
+    """Every class that a job is denied, and what its condition says."""
+    for job in waiting:
+        denied, classes = plan.denied.get(job.uid, {}), set(job.job.spec.resources.class_)
+        for class_, text in denied.items():
+            if class_ not in classes or (wrong := wrong_words(country, job, text)):
+                yield f"{job.uid}: denied {class_}: {wrong}"
+        said = plan.decisions[job.uid].quota
+        if country.accounts and said is None:
+            yield f"{job.uid}: nothing is said of quotas"
+        if said is not None and (said.status is False) != (set(denied) == classes):
+            yield f"{job.uid}: denied {sorted(denied)}, but {said}"
+
+
+def _queue(waiting: Sequence[WaitingJob], plan: Plan, tenancy: Tenancy) -> Iterator[str]:
+    """Positions count those that have one, by priority and age; between accounts by what they hold."""
     left = [(job, queue) for job in waiting if (queue := plan.decisions[job.uid].queue) is not None]
+    if tenancy.accounts.by_name:
+        if sorted(queue.position for _, queue in left) != list(range(1, len(left) + 1)):
+            yield f"positions are {left}"
+        for job, queue in left:
+            for other, later in left:
+                age, its_age = (job.submitted_ms, job.uid), (other.submitted_ms, other.uid)
+                same = job.account == other.account and age < its_age
+                priority, its_priority = job.job.spec.priority, other.job.spec.priority
+                if (priority > its_priority or (priority == its_priority and same)) and queue.ahead > later.ahead:
+                    yield f"{job.uid} is behind {other.uid}"
+        return
     left.sort(key=lambda one: (-one[0].job.spec.priority, one[0].submitted_ms, one[0].uid))
     for ahead, (job, queue) in enumerate(left):
         if (queue.position, queue.ahead) != (ahead + 1, ahead):

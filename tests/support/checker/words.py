@@ -153,6 +153,11 @@ def _not_ready(judge: Judge, _: WaitingJob, place: Place, text: str) -> bool:
     return text == f"stands in {region}, which is no ComputeRegion" and region not in judge.country.regions
 
 
+def _quota(judge: Judge, job: WaitingJob, place: Place, text: str) -> bool:
+    """Its numbers are checked with all denials."""
+    return text.removeprefix("is out of quota: ") == judge.denied[job.uid][place.resource.class_][: len(text) - 17]
+
+
 def _backoff(_: Judge, job: WaitingJob, place: Place, text: str) -> bool:
     return text == job.backoff[place.site.metadata.name]
 
@@ -218,6 +223,7 @@ _SAYS: Mapping[str, Callable[[Judge, WaitingJob, Place, str], bool]] = {
     "TaskFitsNoNode": _node_size,
     "InsufficientCapacity": _site_size,
     "SiteNotReady": _not_ready,
+    "QuotaExceeded": _quota,
     "SiteBackoff": _backoff,
     "WaitingForCapacity": _units,
     "CapacityFragmented": _nodes,

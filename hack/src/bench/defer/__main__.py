@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import time
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
 
@@ -18,9 +17,12 @@ from bench.defer import figures, oracle
 from bench.defer.figures import Case, Result, outcome
 from bench.defer.ground import Ground, make_ground, work_of_jobs
 from bench.defer.play import Played, play
-from bench.defer.prices import BadInput, Market, read_markets
+from bench.defer.prices import Market, read_markets
 from bench.defer.trace import Trace, read_trace
+from commandline import interrupt, number, whole
 from gates.tree import ROOT
+from suanli.base.units import MS_PER_HOUR
+from suanli.cli.scenarios import BadInput
 from suanli.placement.horizon import Work
 
 DATA = ROOT.parent / "shared" / "data"
@@ -41,13 +43,13 @@ class Question:
     @property
     def name(self) -> str:
         """How messages name it."""
-        return f"{self.ground.window_ms / 3_600_000:g} h{'' if self.room is None else f', room {self.room:g}'}"
+        return f"{self.ground.window_ms / MS_PER_HOUR:g} h{'' if self.room is None else f', room {self.room:g}'}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; 0 measured, 1 could not measure, 2 wrong arguments, 130 interrupted."""
     args = arguments(argv)
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     began = clock.monotonic()
     try:
         markets, trace = read_markets(args.prices, args.rate), read_trace(args.trace)
@@ -67,10 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _measured(args: argparse.Namespace, markets: list[Market], trace: Trace, began: float) -> Result:
     questions, left_out = [], 0
     for window_h in args.defer:
-        ground = make_ground(markets, trace, round(window_h * 3_600_000), args.movable, args.seed)
+        ground = make_ground(markets, trace, round(window_h * MS_PER_HOUR), args.movable, args.seed)
         left_out = max(left_out, len(trace) - len(ground.trace))
         if not len(ground.trace):
-            raise BadInput("no job can end before the last price; give prices of a longer time, or a shorter --defer")
+            raise BadInput(["no job can end before the last price; give prices of a longer time, or a shorter --defer"])
         questions += [Question(ground, args.published, args.cycle * 60_000, room) for room in (None, *args.room)]
     with multiprocessing.Pool(PROCESSES, initializer=_leave_signals_to_the_parent) as pool:  # ends with its parent
         answers = pool.map(_answer, questions, chunksize=1)
@@ -112,10 +114,10 @@ def _answer(question: Question) -> tuple[Case, float]:
         ways["planner, no move"] = played(replace(work, allowed_wp=work.allowed_wp & home))
         ways |= {"by yesterday's hours": oracle.by_yesterday(ground), "at once": now}
     case = Case(
-        window_h=ground.window_ms / 3_600_000,
+        window_h=ground.window_ms / MS_PER_HOUR,
         room=question.room,
         jobs=len(ground.trace),
-        unit_hours=float((ground.trace.milli_units_j / 1_000 * ground.length_ms_j / 3_600_000).sum()),
+        unit_hours=float((ground.trace.units_j * ground.length_ms_j / MS_PER_HOUR).sum()),
         at_once_cny=oracle.cost_cny(ground, now),
         ways={name: outcome(ground, way, now, room if name == "planner" else None) for name, way in ways.items()},
         plans=planned.plans,
@@ -140,17 +142,17 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--trace", type=Path, default=DATA / TRACE, help="jobs, a CSV with arrival_time and length in hours and cpus"
     )
     parser.add_argument(
-        "--defer", nargs="+", type=_within(0.25, 240), default=[12.0, 24.0], metavar="HOURS",
+        "--defer", nargs="+", type=number(0.25, 240), default=[12.0, 24.0], metavar="HOURS",
         help="how long jobs may be put off, each a case (12 24)",
     )  # fmt: skip
     parser.add_argument(
         "--movable",
-        type=_within(0, 1),
+        type=number(0, 1),
         default=0.5,
         help="share of jobs whose latency tier lets them leave their site (0.5)",
     )
     parser.add_argument(
-        "--room", nargs="*", type=_within(0.1, 100), default=[], metavar="SHARE",
+        "--room", nargs="*", type=number(0.1, 100), default=[], metavar="SHARE",
         help="also with this room at each site, as a share of the peak of all jobs at once where they come from",
     )  # fmt: skip
     parser.add_argument(
@@ -159,8 +161,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         default=time(13),
         help="local time at which prices of the next day are known (13:00)",
     )
-    parser.add_argument("--cycle", type=_minutes, default=15, help="minutes between two looks at new jobs (15)")
-    parser.add_argument("--rate", type=_within(0.01, 1_000), default=7.0, help="CNY for a USD; changes no share (7)")
+    parser.add_argument("--cycle", type=whole(1, 60), default=15, help="minutes between two looks at new jobs (15)")
+    parser.add_argument("--rate", type=number(0.01, 1_000), default=7.0, help="CNY for a USD; changes no share (7)")
     parser.add_argument("--seed", type=int, default=1, help="for origins and tiers (1)")
     parser.add_argument("--output", choices=("table", "json"), default="table", help="table or json (table)")
     return parser.parse_args(argv)
@@ -169,32 +171,6 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def _leave_signals_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-class _within:  # noqa: N801
-    """A number of a range."""
-
-    def __init__(self, least: float, most: float) -> None:
-        self._least, self._most = least, most
-
-    def __call__(self, text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = float("nan")
-        if not self._least <= number <= self._most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {self._least:g} to {self._most:g}")
-        return number
-
-
-def _minutes(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 60:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of minutes from 1 to 60")
-    return int(text)
 
 
 def _time_of_day(text: str) -> time:

@@ -9,6 +9,7 @@ import numpy as np
 from bench.defer.ground import Ground
 from bench.defer.oracle import Floats, cost_cny, peak_s
 from bench.defer.play import Played
+from suanli.base.units import MS_PER_HOUR
 
 SHARE_GOAL = 0.95
 
@@ -78,7 +79,7 @@ def outcome(ground: Ground, played: Played, at_once: Played, room_s: Floats | No
         early=int((wait_ms < 0).sum()),
         too_far=int((~ground.may_j[np.arange(len(wait_ms)), played.site_j]).sum()),
         overfull_units=max(0.0, over),
-        mean_wait_h=float(wait_ms.mean()) / 3_600_000,
+        mean_wait_h=float(wait_ms.mean()) / MS_PER_HOUR,
         moved=int((played.site_j != ground.origin_j).sum()),
     )
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -13,7 +12,9 @@ from bench.defer.prices import Market
 from bench.defer.trace import Trace
 from suanli.api import ComputeJob, ComputeLink, ComputeRegion, ComputeSite, HubPolicy
 from suanli.api.job import Timing
+from suanli.base.clock import time_text
 from suanli.base.names import API_VERSION
+from suanli.base.units import MS_PER_HOUR
 from suanli.placement.batch import make_batch
 from suanli.placement.deferral import LEEWAY_MS, work_of
 from suanli.placement.horizon import Work
@@ -101,7 +102,11 @@ def site_of(market: Market, known_until_ms: int) -> ComputeSite:
     """The site as its administrator has it then: with the prices that are published, and nothing of those that are not."""
     begin_ms, prices = market.told(known_until_ms)
     offer = {"class": CLASS, "type": "General", "resourceName": "cpu", "unit": "Core", "ratedPowerW": 1_000}
-    energy = {"pue": "1", "timezone": market.zone, "hourlyPrices": {"from": _time(begin_ms), "pricesPerKwh": prices}}
+    energy = {
+        "pue": "1",
+        "timezone": market.zone,
+        "hourlyPrices": {"from": time_text(begin_ms), "pricesPerKwh": prices},
+    }
     spec = {"region": market.name, "resources": [offer], "energy": energy}
     return ComputeSite.model_validate(_raw("ComputeSite", market.name, spec))
 
@@ -111,7 +116,7 @@ def work_of_jobs(ground: Ground) -> Work:
     country = country_of(ground.markets)
     nodes = (FreeNodes(AMPLE, 10**9, 1 << 50, 0),)
     sites = [
-        SiteView(site_of(market, market.begin_ms + 24 * 3_600_000), True, classes={CLASS: ClassRoom(nodes, nodes)})
+        SiteView(site_of(market, market.begin_ms + 24 * MS_PER_HOUR), True, classes={CLASS: ClassRoom(nodes, nodes)})
         for market in ground.markets
     ]
     order = sorted(range(len(sites)), key=lambda s: sites[s].site.metadata.name)
@@ -137,20 +142,20 @@ def _job(ground: Ground, j: int, arrival_ms: int) -> WaitingJob:
     length_s = int(ground.trace.length_s_j[j])
     deadline_ms = arrival_ms + ground.window_ms + length_s * 1_000 + LEEWAY_MS
     timing = Timing(
-        expected_duration=f"{length_s}s", deferrable=f"{ground.window_ms // 1_000}s", deadline=_time(deadline_ms)
+        expected_duration=f"{length_s}s", deferrable=f"{ground.window_ms // 1_000}s", deadline=time_text(deadline_ms)
     )
-    alike = _alike(ground.markets[ground.origin_j[j]].name, int(ground.tier_j[j]), int(ground.trace.milli_units_j[j]))
+    alike = _alike(ground.markets[ground.origin_j[j]].name, int(ground.tier_j[j]), int(ground.trace.units_j[j]))
     job = alike.model_copy(update={"spec": alike.spec.model_copy(update={"timing": timing})})
     return WaitingJob(str(j), job, f"a{j}", arrival_ms)
 
 
 @cache
-def _alike(origin: str, tier: int, milli_units: int) -> ComputeJob:
+def _alike(origin: str, tier: int, units: int) -> ComputeJob:
     """A job as all from there that need as much and as near."""
     spec = {
         "origin": origin,
         "latency": {"tier": list(TIERS_MS)[tier]},
-        "resources": {"class": [CLASS], "perTask": {"cpu": f"{milli_units}m", "memory": "1Mi"}},
+        "resources": {"class": [CLASS], "perTask": {"cpu": str(units), "memory": "1Mi"}},
         "template": {"image": "work"},
     }
     return ComputeJob.model_validate(_raw("ComputeJob", "job", spec, namespace="bench"))
@@ -158,7 +163,3 @@ def _alike(origin: str, tier: int, milli_units: int) -> ComputeJob:
 
 def _raw(kind: str, name: str, spec: dict[str, Any], **metadata: Any) -> dict[str, Any]:
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name, **metadata}, "spec": spec}
-
-
-def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -5,8 +5,7 @@ import numpy.typing as npt
 
 from bench.defer.ground import Ground
 from bench.defer.play import Played
-from bench.defer.prices import HOUR_MS
-from suanli.base.units import MICRO
+from suanli.base.units import MICRO, MS_PER_HOUR
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -32,11 +31,11 @@ class Prices:
     def cost_j(self, played: Played) -> Floats:
         """What every job costs. Shape (J,). Units: micro-yuan."""
         ground, cost = self._ground, np.zeros(len(played.start_ms_j))
-        start_h = (played.start_ms_j - ground.begin_ms) / HOUR_MS
+        start_h = (played.start_ms_j - ground.begin_ms) / MS_PER_HOUR
         for s in range(len(ground.markets)):
             here = played.site_j == s
-            cost[here] = self.spent(s, start_h[here], ground.length_ms_j[here] / HOUR_MS)
-        return cost * ground.trace.milli_units_j / 1_000
+            cost[here] = self.spent(s, start_h[here], ground.length_ms_j[here] / MS_PER_HOUR)
+        return cost * ground.trace.units_j
 
 
 def cost_cny(ground: Ground, played: Played) -> float:
@@ -46,7 +45,7 @@ def cost_cny(ground: Ground, played: Played) -> float:
 
 def room_s(ground: Ground, share: float) -> Floats:
     """That share of the peak when every job starts at once where it comes from; room at least for the largest job. Shape (S,)."""
-    largest = ground.trace.milli_units_j.max(initial=0) / 1_000
+    largest = ground.trace.units_j.max(initial=0)
     return np.asarray(np.maximum(peak_s(ground, at_once(ground)) * share, largest))
 
 
@@ -65,8 +64,10 @@ def oracle(ground: Ground) -> Played:
     start, site = np.empty(len(ground.trace), dtype=np.int64), np.empty(len(ground.trace), dtype=np.int64)
     for first in range(0, len(start), CHUNK):
         j = slice(first, first + CHUNK)
-        begin, late = ((ms[j] - ground.begin_ms)[:, None] / HOUR_MS for ms in (ground.arrival_ms_j, ground.latest_ms_j))
-        hours = ground.length_ms_j[j][:, None] / HOUR_MS
+        begin, late = (
+            (ms[j] - ground.begin_ms)[:, None] / MS_PER_HOUR for ms in (ground.arrival_ms_j, ground.latest_ms_j)
+        )
+        hours = ground.length_ms_j[j][:, None] / MS_PER_HOUR
         steps = np.arange(1, np.ceil((late - begin).max()) + 1)
         moments = np.concatenate(
             [begin, late, np.floor(begin) + steps, np.floor(begin + hours) + steps - hours], axis=1
@@ -76,7 +77,7 @@ def oracle(ground: Ground) -> Played:
         cost_jsk[~ground.may_j[j]] = np.inf
         best_s, best_k = np.divmod(cost_jsk.reshape(len(begin), -1).argmin(axis=1), moments.shape[1])
         site[j] = best_s
-        start[j] = ground.begin_ms + np.rint(moments[np.arange(len(begin)), best_k] * HOUR_MS).astype(np.int64)
+        start[j] = ground.begin_ms + np.rint(moments[np.arange(len(begin)), best_k] * MS_PER_HOUR).astype(np.int64)
     return Played(start, site, 0)
 
 
@@ -87,8 +88,8 @@ def by_yesterday(ground: Ground) -> Played:
     """
     price_sh = Prices(ground).price_sh
     start, site, may_j = ground.arrival_ms_j.copy(), ground.origin_j.copy(), ground.may_j
-    begin_j = (start - ground.begin_ms) / HOUR_MS
-    length_j, window_h = ground.length_ms_j / HOUR_MS, ground.window_ms / HOUR_MS
+    begin_j = (start - ground.begin_ms) / MS_PER_HOUR
+    length_j, window_h = ground.length_ms_j / MS_PER_HOUR, ground.window_ms / MS_PER_HOUR
     hour_j = np.floor(begin_j).astype(np.int64)
     for now in np.unique(hour_j[hour_j >= DAY_HOURS]).tolist():  # before, there was no yesterday
         j = np.flatnonzero(hour_j == now)
@@ -102,7 +103,7 @@ def by_yesterday(ground: Ground) -> Played:
         cost_jsk = np.stack([np.interp(ends, at, until) - np.interp(moments, at, until) for until in until_sh], axis=1)
         cost_jsk[~may_j[j]] = np.inf
         best_s, best_k = np.divmod(cost_jsk.reshape(len(j), -1).argmin(axis=1), moments.shape[1])
-        start[j] = ground.begin_ms + np.floor(moments[np.arange(len(j)), best_k] * HOUR_MS + 1e-3).astype(np.int64)
+        start[j] = ground.begin_ms + np.floor(moments[np.arange(len(j)), best_k] * MS_PER_HOUR + 1e-3).astype(np.int64)
         site[j] = best_s
     return Played(start, site, 0)
 
@@ -113,9 +114,8 @@ def peak_s(ground: Ground, played: Played) -> Floats:
     for s in range(len(peaks)):
         here = played.site_j == s
         begins, ends = played.start_ms_j[here], played.start_ms_j[here] + ground.length_ms_j[here]
-        units = ground.trace.milli_units_j[here]
+        units = ground.trace.units_j[here]
         moments, changes = np.concatenate([ends, begins]), np.concatenate([-units, units])
-        peaks[s] = (
-            np.cumsum(changes[np.argsort(moments, kind="stable")]).max(initial=0) / 1_000
-        )  # an end comes before a begin
+        order = np.argsort(moments, kind="stable")  # an end comes before a begin
+        peaks[s] = np.cumsum(changes[order]).max(initial=0)
     return peaks

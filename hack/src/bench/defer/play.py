@@ -8,14 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.defer.ground import Ground, rows_of, site_of
-from bench.defer.prices import BadInput
+from suanli.base.units import MS_PER_HOUR
+from suanli.cli.scenarios import BadInput
 from suanli.placement.horizon import HORIZON_MS, SLOT_MS, SLOTS, Work, first_slot_ms, schedule
 from suanli.placement.tariff import LOOKED_AHEAD_MS, Curve, price_curve
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-DAY_MS = 24 * 3_600_000
+DAY_MS = 24 * MS_PER_HOUR
 NOT_YET = -1
 
 
@@ -85,7 +86,7 @@ class _Year:
         while stuck:  # the last jobs have come
             now += self._cycle_ms
             if now > end + 2 * DAY_MS:
-                raise BadInput(f"{len(stuck)} jobs never found room; give more --room")
+                raise BadInput([f"{len(stuck)} jobs never found room; give more --room"])
             stuck = self._plan(np.array(stuck), now)
         return Played(self._start_j, self._site_j, self._plans)
 
@@ -130,4 +131,4 @@ class _Year:
             return
         start, end = int(self._start_j[j]), int(self._start_j[j] + self._ground.length_ms_j[j])
         first, behind = (start - self._origin_ms) // SLOT_MS, -(-(end - self._origin_ms) // SLOT_MS)
-        self._left_st[self._site_j[j], first:behind] += sign * self._ground.trace.milli_units_j[j] / 1_000
+        self._left_st[self._site_j[j], first:behind] += sign * self._ground.trace.units_j[j]

@@ -6,10 +6,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from types import FrameType
 
 import aiohttp
 
@@ -19,6 +18,7 @@ from bench.dispatch.figures import Result
 from bench.dispatch.floor import FloorRounds
 from bench.dispatch.ground import ARRIVE, QUEUE, SITES, Budget, Ground
 from bench.dispatch.process import NotMeasured, Operator
+from commandline import interrupt, whole
 from harness import CommandError
 from localfed import LocalfedError, provider_from_env
 from suanli.base.errors import SuanliError
@@ -44,7 +44,7 @@ class Part(StrEnum):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; 0 measured, 1 could not measure, 2 wrong arguments, 130 interrupted."""
     args = arguments(argv)
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     budget = Budget(RUN_LIMIT_S)
 
     def say(text: str) -> None:
@@ -110,33 +110,18 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--jobs",
-        type=_between(FEWEST_JOBS, MOST_JOBS),
+        type=whole(FEWEST_JOBS, MOST_JOBS),
         default=2000,
         help="jobs that wait when the operator starts (2000)",
     )
     parser.add_argument(
-        "--members", type=_between(FEWEST_MEMBERS, len(SITES)), default=FEWEST_MEMBERS, help="member clusters (2)"
+        "--members", type=whole(FEWEST_MEMBERS, len(SITES)), default=FEWEST_MEMBERS, help="member clusters (2)"
     )
     parser.add_argument("--output", choices=("table", "json"), default="table", help="table or json (table)")
     parser.add_argument(
         "--only", type=Part, choices=list(Part), help="one part; latency measures the operator's rate first"
     )
     return parser.parse_args(argv)
-
-
-def _between(least: int, most: int) -> Callable[[str], int]:
-    """A whole number of a range."""
-
-    def number(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
-        return int(text)
-
-    return number
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.skew import figures
 from bench.skew.ground import Wish, ground
+from commandline import number, whole
 from suanli.cli.scenarios import BadInput, read_trace
 from suanli.placement.solve import place
 from suanli.simulate.scenario import ScenarioSpec
@@ -44,48 +45,22 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "counted. A region's load is what runs there over all it has.",
         epilog="Exit code: 0 measured, also when a goal was missed; 2 wrong arguments.",
     )
-    parser.add_argument("--seed", type=_whole(0, 1 << 62), default=1, help="decides all that is drawn (1)")
-    parser.add_argument("--regions", type=_whole(3, 1_000), default=10, help="regions, one site each (10)")
-    parser.add_argument("--jobs", type=_whole(50, 1_000_000), default=2_000, help="jobs that wait at once (2000)")
+    parser.add_argument("--seed", type=whole(0, 1 << 62), default=1, help="decides all that is drawn (1)")
+    parser.add_argument("--regions", type=whole(3, 1_000), default=10, help="regions, one site each (10)")
+    parser.add_argument("--jobs", type=whole(50, 1_000_000), default=2_000, help="jobs that wait at once (2000)")
     parser.add_argument(
-        "--ratio", type=_part(1.0, 100.0), default=2.63, help="worst region's demand over its supply (2.63)"
+        "--ratio", type=number(1.0, 100.0), default=2.63, help="worst region's demand over its supply (2.63)"
     )
-    parser.add_argument("--load", type=_part(0.1, 1.0), default=0.92, help="all demand over all supply (0.92)")
+    parser.add_argument("--load", type=number(0.1, 1.0), default=0.92, help="all demand over all supply (0.92)")
     parser.add_argument(
         "--headroom",
-        type=_part(0.0, 0.5),
+        type=number(0.0, 0.5),
         default=0.02,
         help="share of each region's supply that the solver is not given (0.02)",
     )
     parser.add_argument("--trace", type=Path, help="take the sizes of jobs from this trace, by default drawn")
     parser.add_argument("--output", choices=("table", "json"), default="table", help="table or json (table)")
     return parser.parse_args(argv)
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    """A whole number of a range."""
-
-    def number(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
-        return int(text)
-
-    return number
-
-
-def _part(least: float, most: float) -> Callable[[str], float]:
-    """A number of a range."""
-
-    def number(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
-        return value
-
-    return number
 
 
 if __name__ == "__main__":

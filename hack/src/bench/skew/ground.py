@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from suanli.api import ComputeJob, ComputeLink, ComputeRegion, ComputeSite, HubPolicy, Resource
 from suanli.base.names import API_VERSION
 from suanli.placement.snapshot import ClassRoom, Country, FreeNodes, SiteView, WaitingJob
+from suanli.simulate.workload import gang
 
 CLASS = "card"
 CARDS_PER_NODE = 8
@@ -112,14 +113,14 @@ def _jobs(
 
 
 def _job(dice: Random, index: int, size: int, origin: str, other: str | None) -> WaitingJob:
-    each = max(d for d in range(1, CARDS_PER_NODE + 1) if size % d == 0)
+    tasks, each = gang(size, CARDS_PER_NODE)
     inputs = [{"name": "own", "region": origin, "size": f"{_gib(dice)}Gi"}]
     if other:
         inputs.append({"name": "other", "region": other, "size": f"{_gib(dice)}Gi"})
     spec = {
         "category": "ModelTraining",
         "origin": origin,
-        "tasks": size // each,
+        "tasks": tasks,
         "resources": {"class": [CLASS], "perTask": {"cpu": str(6 * each), "memory": f"{64 * each}Gi", "cards": each}},
         "template": {"image": "example/bench/skew:1"},
         "data": {"inputs": inputs},
