@@ -1,14 +1,15 @@
 """What seeded faults found once, each as the few faults that it takes."""
 
 import asyncio
+from typing import Any
 
 from builders import a_job
 from memoryhub import Fate, Meeting
 from simulation import JOBS, Simulate, Simulation
 
-EAST = {"data": {"allowedSites": ["east"]}}
-SHORT = {"template": {"image": "busybox", "command": ["sleep", "3"]}, **EAST}
-LONG = {"template": {"image": "busybox", "command": ["sleep", "600"]}, **EAST}
+EAST: dict[str, Any] = {"data": {"allowedSites": ["east"]}}
+SHORT: dict[str, Any] = {"template": {"image": "busybox", "command": ["sleep", "3"]}, **EAST}
+LONG: dict[str, Any] = {"template": {"image": "busybox", "command": ["sleep", "600"]}, **EAST}
 
 
 def test_a_job_whose_end_no_event_told_of_ends(simulate: Simulate) -> None:

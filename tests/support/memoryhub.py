@@ -168,7 +168,7 @@ class MemoryServer:
         meeting, sent_s = self.meet(verb, path), loop.time()
 
         def act() -> Json:
-            return self._act(verb, path, dict(query), body, kind, meeting.stale_s, who, sent_s)
+            return self._act(verb, path, query, body, kind, meeting.stale_s, who, sent_s)
 
         await asyncio.sleep(meeting.delay_s)
         if self.is_cut(who) or meeting.lost_before:
@@ -186,12 +186,21 @@ class MemoryServer:
         return answer
 
     def _act(
-        self, verb: str, path: str, query: dict[str, str], body: Any, kind: str, stale_s: float, who: str, sent_s: float
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Any,
+        kind: str,
+        stale_s: float = 0.0,
+        who: str = "",
+        sent_s: float = 0.0,
     ) -> Json:
         before = self.store.version
         now_s = asyncio.get_running_loop().time()
         try:
-            return self._answer(verb, path, query, body, kind, self._version_at(now_s - stale_s) if stale_s else None)
+            at = self._version_at(now_s - stale_s) if stale_s else None
+            return self._answer(verb, path, dict(query), body, kind, at)
         except Refusal as refusal:
             raise ApiError(refusal.status, refusal.reason, refusal.message) from refusal
         finally:
