@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,7 +51,8 @@ class Explainer:
         self._ways: dict[int, Ways] = {}
         self._fell: dict[int, list[Rejection]] = {}
         self._placed: dict[tuple[int, int], Decision] = {}
-        self._fallen: dict[int, tuple[Reason, str, list[Rejection]]] = {}
+        self._fallen: dict[int, Decision] = {}
+        self._starts: dict[int, str] = {}
 
     def placed(self, r: int, p: int) -> Decision:
         """A job of row r that runs in pool p."""
@@ -63,9 +64,9 @@ class Explainer:
         """A job of row r that found no place."""
         if r not in self._fallen:
             self._fallen[r] = self._why(r)
-        reason, message, rejections = self._fallen[r]
-        queue = Queue(position=ahead + 1, ahead=ahead) if reason in MENDED_BY_WAITING else None
-        return Decision(None, None, reason, message, Placement(rejections=rejections), queue=queue)
+        why = self._fallen[r]
+        queue = Queue(position=ahead + 1, ahead=ahead) if why.reason in MENDED_BY_WAITING else None
+        return replace(why, queue=queue)
 
     def _describe(self, r: int, p: int) -> Decision:
         b, site = self._batch, int(self._batch.site_p[p])
@@ -76,9 +77,9 @@ class Explainer:
         path = b.paths_us[int(b.origin_r[r])][site]
         lines = {line: str(int(cost[r, p])) for line, cost in self._costs.lines.items()}
         moved = self._traffic.ms(r, site)
-        # All of it is ours: nothing is left to be validated, and there may be a hundred thousand of them.
+        # All of it is ours: no lists are left to be validated, and there may be a hundred thousand of them.
         placement = Placement.model_construct(
-            cost=CostLines.model_construct(None, **lines, total=str(total)),
+            cost=CostLines(**lines, total=str(total)),
             latency=duration_text(path.one_way_us),
             latency_source="Measured" if path.measured else "Estimated",
             runners_up=others,
@@ -87,7 +88,7 @@ class Explainer:
         estimate = Estimate.model_construct(
             cost=str(int(self._paid_rp[r, p])),
             transfer_time=duration_text(moved * 1_000) if moved else None,
-            start=None if moved is None else _start(b.now_ms, moved),
+            start=None if moved is None else self._start(moved),
         )
         resource = b.pools[p].resource
         message = _praise(name, site, total, ways, others) + _told_of_copies(copies_at(b, r, site))
@@ -110,9 +111,16 @@ class Explainer:
     def _cheapest_ways(self, r: int) -> Ints:
         """One pool of each site that could take the row, the cheapest first, then by site. Shape (N,)."""
         pools = np.flatnonzero(self._sieve.allowed_rp[r])
-        pools = pools[np.lexsort((pools, self._batch.site_p[pools], self._total_rp[r, pools]))]
+        pools = pools[np.argsort(self._total_rp[r, pools], kind="stable")]  # pools are in the order of their sites
         first = np.sort(np.unique(self._batch.site_p[pools], return_index=True)[1])
         return np.asarray(pools[first])
+
+    def _start(self, moved_ms: int) -> str:
+        """When inputs that begin to move now are there; in whole seconds, as transfer times are told."""
+        if moved_ms not in self._starts:
+            there_ms = self._batch.now_ms + -(-moved_ms // 1_000) * 1_000
+            self._starts[moved_ms] = time_text(min(LAST_MS, there_ms))
+        return self._starts[moved_ms]
 
     def _rejections(self, r: int) -> list[Rejection]:
         if r not in self._fell:
@@ -123,14 +131,14 @@ class Explainer:
         """How many sites fell to each reason, most first, each with one of them in numbers."""
         sieve = self._sieve
         fell = np.flatnonzero(sieve.fell_rs[r] >= 0).tolist()
-        reasons = [sieve.reason(r, s) for s in fell]
+        reasons = [sieve.verdicts[filter_].reason for filter_ in sieve.fell_rs[r, fell].tolist()]
         found = []
         for reason, count in Counter(reasons).most_common():
             text = sieve.why(self._batch, r, fell[reasons.index(reason)])[:EXAMPLE_CHARS]
             found.append(Rejection(reason=str(reason), count=count, example=text))
         return found
 
-    def _why(self, r: int) -> tuple[Reason, str, list[Rejection]]:
+    def _why(self, r: int) -> Decision:
         b, rejections = self._batch, self._rejections(r)
         taken = [s for s in range(len(b.sites)) if self._sieve.fell_rs[r, s] < 0]
         if taken:
@@ -143,7 +151,8 @@ class Explainer:
         reason = next((x for x in MENDED_BY_WAITING if x in reasons), Reason.NO_FEASIBLE_SITE)
         told = [f"{x.count} {x.reason} ({x.example})" for x in rejections[:TOLD]]
         told += [f"{x.count} {x.reason}" for x in rejections[TOLD:]]
-        return reason, f"none of {len(b.sites)} sites: {'; '.join(told)}"[:MESSAGE_CHARS], rejections
+        message = f"none of {len(b.sites)} sites: {'; '.join(told)}"[:MESSAGE_CHARS]
+        return Decision(None, None, reason, message, Placement(rejections=rejections))
 
 
 def _praise(name: str, site: int, total: int, ways: Ways, others: list[RunnerUp]) -> str:
@@ -156,11 +165,6 @@ def _praise(name: str, site: int, total: int, ways: Ways, others: list[RunnerUp]
     if not cheaper:
         return f"{name}: {cost}, the cheapest of {sites} sites; next {next_}"
     return f"{name}: {cost}; {cheaper} of {sites} sites are cheaper but needed by other jobs, such as {next_}"
-
-
-def _start(now_ms: int, moved_ms: int) -> str:
-    """When inputs that begin to move now are there; in whole seconds, as transfer times are told."""
-    return time_text(min(LAST_MS, now_ms + -(-moved_ms // 1_000) * 1_000))
 
 
 def _told_of_copies(datasets: list[str]) -> str:
