@@ -202,6 +202,7 @@ async def following(clusters: Clusters) -> AsyncIterator[tuple[Member, Until]]:
         clock=_Clock(),
         probe_s=1.0,
         unreachable_after_s=30.0,
+        full_compare_s=300.0,
         on_job=lambda uid: told.happened(),
         on_site=lambda site: told.happened(),
     )

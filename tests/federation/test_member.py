@@ -77,6 +77,7 @@ async def following(
         clock=Clock(),
         probe_s=0.02,
         unreachable_after_s=silence_s,
+        full_compare_s=300.0,
         on_job=told.job,
         on_site=told.site,
         cluster_id=cluster_id,
@@ -742,8 +743,9 @@ async def test_nonsense_in_every_mirror_breaks_none() -> None:
             },
         },
     ]
-    body = json.dumps({"items": nonsense, "metadata": {"resourceVersion": "105"}}).encode()
     async with FakeApiServer() as server:
+        metadata = {"resourceVersion": str(server.store.version)}
+        body = json.dumps({"items": nonsense, "metadata": metadata}).encode()
         for path in ("/api/v1/nodes", "/api/v1/pods", "/apis/batch/v1/jobs"):
             server.answer(f"GET {path}", body)
         async with following(server) as (member, told):

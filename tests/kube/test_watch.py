@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import pytest
 
+import virtualtime
 from apiserver import FakeApiServer, node
 from asynctests import Happenings
 from suanli.kube import watch
@@ -538,3 +539,80 @@ def test_a_flood_of_events_leaves_room_for_others(in_virtual_time: InVirtualTime
 
     in_virtual_time(flooded())
     assert turns == [(0.0, 0), *((BURST_S * i, BURST * i) for i in range(1, 10))]
+
+
+# --- servers that tell too little, too late, or what was
+
+
+class Telling:
+    """A server whose lists and watches are what a test says, one after the other; the last list stays."""
+
+    server = "https://member.example"
+
+    def __init__(self, *lists: tuple[str, str], events: Sequence[tuple[str, str, str]] = ()) -> None:
+        """Lists as (name, version); events as (type, name, version)."""
+        self.lists = [Page([_named(name, version)], version) for name, version in lists]
+        self.events = [{"type": kind, "object": _named(name, version)} for kind, name, version in events]
+        self.listed_s: list[float] = []
+
+    async def pages(self, path: str, params: Mapping[str, str], *, most: int) -> AsyncGenerator[Page, None]:
+        self.listed_s.append(asyncio.get_running_loop().time())
+        yield self.lists.pop(0) if len(self.lists) > 1 else self.lists[0]
+
+    async def watch(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        *,
+        silence_s: float,
+        longest_s: float,
+        opened: Callable[[], None],
+    ) -> AsyncGenerator[Json, None]:
+        opened()
+        told, self.events = self.events, []
+        for event in told:
+            yield event
+        await asyncio.sleep(float(params["timeoutSeconds"]))
+
+
+def _named(name: str, version: str) -> Json:
+    return {"metadata": {"name": name, "resourceVersion": version}}
+
+
+async def _followed(source: Telling, seconds: float, **options: Any) -> list[str]:
+    reflector = Reflector(source, NODES, on_change=lambda kind, new, old: None, **options)
+    task = asyncio.create_task(reflector.run())
+    await asyncio.sleep(seconds)
+    task.cancel()
+    await asyncio.wait([task])
+    return sorted(raw["metadata"]["name"] for raw in reflector.items.values())
+
+
+def test_an_event_out_of_order_has_all_listed_again() -> None:
+    source = Telling(("a", "5"), ("b", "9"), events=[("ADDED", "c", "8"), ("ADDED", "d", "7")])
+    assert virtualtime.run(_followed(source, 1.0)) == ["b"]
+    assert len(source.listed_s) == 2
+
+
+def test_an_event_told_twice_is_no_trouble() -> None:
+    source = Telling(("a", "5"), events=[("ADDED", "b", "7"), ("ADDED", "b", "7"), ("ADDED", "c", "8")])
+    assert virtualtime.run(_followed(source, 10.0)) == ["a", "b", "c"]
+    assert len(source.listed_s) == 1
+
+
+def test_a_list_older_than_what_was_told_is_not_believed() -> None:
+    source = Telling(("a", "5"), ("old", "3"), ("old", "3"), ("b", "9"))
+    assert virtualtime.run(_followed(source, 45.0, relist_s=20.0)) == ["b"]
+
+
+def test_a_server_that_was_restored_from_a_backup_is_believed_after_a_minute() -> None:
+    source = Telling(("a", "5"), ("old", "3"))
+    assert virtualtime.run(_followed(source, 60.0, relist_s=20.0)) == ["a"]
+    source = Telling(("a", "5"), ("old", "3"))
+    assert virtualtime.run(_followed(source, 180.0, relist_s=20.0)) == ["old"]
+
+
+def test_what_no_event_told_of_is_listed_in_time() -> None:
+    source = Telling(("a", "5"), ("b", "9"))
+    assert virtualtime.run(_followed(source, 25.0, relist_s=20.0)) == ["b"]
+    assert source.listed_s == [0.0, 20.0]

@@ -14,7 +14,7 @@ from suanli.base.settings import Settings
 from suanli.federation.facts import OwnJob, OwnPod
 from suanli.placement.snapshot import Decision
 from suanli.reconcile import job as stages
-from suanli.reconcile.job import AtSite, Attempt, Commit, Create, Delete, Record, Release, View, Wait, Write
+from suanli.reconcile.job import AtSite, Attempt, Commit, Create, Delete, Find, Record, Release, View, Wait, Write
 from suanli.reconcile.state import Assumption, JobEntry, Mirror
 from suanli.reconcile.status import wire
 
@@ -336,7 +336,8 @@ def test_an_attempt_is_created_once() -> None:
 def test_a_job_that_was_there_and_is_not_was_removed_by_somebody(
     entry: JobEntry, pods: list[OwnPod], attempt: Attempt
 ) -> None:
-    found = step(entry, *pods, attempt=attempt)
+    assert isinstance(step(entry, *pods, attempt=attempt), Find), "the member is asked before anything is believed"
+    found = step(entry, *pods, attempt=replace(attempt, missing=True))
     assert written(found)["Dispatched"] == ("False", "DeletedOnMember")
 
 

@@ -189,6 +189,7 @@ def test_a_map_without_anything_is_kept_too(simulate: Simulate) -> None:
         await settled(sim)
         for name in ("east", "west"):
             sim.hub.delete(f"{MAP}/computesites/{name}")
+        await asyncio.sleep(1)
         sim.put(a_job())
         await sim.until(lambda: sim.state("train")[0] == "Waiting")
         assert sim.process is not None

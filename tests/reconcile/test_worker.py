@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from builders import a_job
-from memoryhub import Meeting
+from memoryhub import Fate, Meeting
 from simulation import JOBS, Simulate, Simulation
 from suanli.kube.client import ApiError
 
@@ -40,7 +40,7 @@ def test_what_the_hub_certainly_lacks_is_removed(simulate: Simulate) -> None:
     async def play(sim: Simulation) -> None:
         sim.put(a_job(template=LONG, data=ONLY_EAST))
         await sim.until(lambda: sim.state("train")[0] == "Running")
-        sim.lose_event = lambda: True
+        sim.hub.fate = lambda resource: Fate(copies=0)
         sim.delete("train")
         assert sim.process is not None
         sim.process.operator._comparison.soon()
@@ -94,7 +94,7 @@ def test_an_assignment_without_an_answer_is_committed_once(simulate: Simulate, l
 def test_a_status_that_changed_meanwhile_is_read_and_decided_upon_anew(simulate: Simulate) -> None:
     async def play(sim: Simulation) -> None:
         await sim.until(lambda: sim.site_condition("west") == ("True", "Ready"))
-        sim.lose_event = lambda: True  # only a refused write can tell
+        sim.hub.fate = lambda resource: Fate(copies=0)  # only a refused write can tell
         touched: list[str] = []
 
         def meet(verb: str, path: str) -> Meeting:

@@ -1,14 +1,16 @@
 """The objects of an API server in memory: versions, selectors, patches, finalizers, and a log of what changed."""
 
-import copy
 import datetime as dt
 import itertools
+import json
+import marshal
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 Json = dict[str, Any]
+T = TypeVar("T")
 KINDS = {
     "namespaces": "Namespace",
     "nodes": "Node",
@@ -105,7 +107,7 @@ class Path:
 
 @dataclass(frozen=True)
 class Change:
-    """One entry of the log: an object before and after; None where it was not there."""
+    """One entry of the log: an object before and after; None where it was not there. Nobody changes them."""
 
     version: int
     api: str
@@ -118,7 +120,8 @@ class Store:
     """Objects by API, resource, namespace and name; every change is logged and told to listeners."""
 
     def __init__(self) -> None:
-        self.log: list[Change] = []
+        self.log: list[Change] = []  # what a watch can still tell
+        self.history: list[Change] = []  # all that ever happened
         self.compacted = 0
         self._objects: dict[tuple[str, str], dict[tuple[str, str], Json]] = {}
         self._version = 100
@@ -132,27 +135,32 @@ class Store:
 
     # --- reading
 
-    def get(self, path: Path) -> Json:
-        found = self._of(path).get((path.namespace, path.name))
+    def get(self, path: Path, at: int | None = None) -> Json:
+        """An object; `at`: as it was at that version. Raises: Refusal."""
+        found = self._as_of(path, at).get((path.namespace, path.name))
         if found is None:
             raise Refusal(404, "NotFound", f'{path.resource} "{path.name}" not found')
-        return copy.deepcopy(found)
+        return copied(found)
 
     def objects(self, api: str) -> list[Json]:
         """All objects of one API version."""
         kinds = [objects for (held, _), objects in self._objects.items() if held == api]
-        return [copy.deepcopy(o) for objects in kinds for _, o in sorted(objects.items())]
+        return [copied(o) for objects in kinds for _, o in sorted(objects.items())]
 
-    def list(self, path: Path, query: dict[str, str]) -> Json:
-        """A list, or the rest of one that was begun before."""
+    def each(self, path: Path) -> Iterator[Json]:
+        """The objects of a collection themselves: nobody changes them."""
+        return (o for _, o in sorted(self._of(path).items()) if selected(o, path, {}))
+
+    def list(self, path: Path, query: dict[str, str], at: int | None = None) -> Json:
+        """A list, or the rest of one that was begun before; `at`: as it was at that version. Raises: Refusal."""
         if token := query.get("continue"):
             found = self._snapshots.get(token)
             if found is None:
                 raise Refusal(410, "Expired", "The provided continue parameter is too old")
         else:
-            found = [copy.deepcopy(o) for _, o in sorted(self._of(path).items()) if selected(o, path, query)]
+            found = [copied(o) for _, o in sorted(self._as_of(path, at).items()) if selected(o, path, query)]
         limit = int(query.get("limit") or 0) or len(found)
-        metadata: Json = {"resourceVersion": str(self._version)}
+        metadata: Json = {"resourceVersion": str(self._version if at is None else at)}
         if found[limit:]:
             metadata["continue"] = f"token-{next(self._tokens)}"
             self._snapshots[metadata["continue"]] = found[limit:]
@@ -178,7 +186,7 @@ class Store:
     # --- writing
 
     def create(self, path: Path, body: Json, *, dry_run: bool = False) -> Json:
-        new = copy.deepcopy(body)
+        new = copied(body)
         metadata = new.setdefault("metadata", {})
         name = metadata.get("name") or f"{metadata['generateName']}{uuid.uuid4().hex[:5]}"
         place = Path(path.api, path.resource, path.namespace, name)
@@ -248,6 +256,24 @@ class Store:
     def _of(self, path: Path) -> dict[tuple[str, str], Json]:
         return self._objects.setdefault((path.api, path.resource), {})
 
+    def _as_of(self, path: Path, at: int | None) -> dict[tuple[str, str], Json]:
+        """The objects of a resource as they were at a version."""
+        objects = self._of(path)
+        if at is None or at >= self._version:
+            return objects
+        objects = dict(objects)
+        for change in reversed(self.history):
+            if change.version <= at:
+                break
+            if (change.api, change.resource) == (path.api, path.resource):
+                metadata = (change.after or change.before or {})["metadata"]
+                key = (metadata.get("namespace", ""), metadata["name"])
+                if change.before is None:
+                    objects.pop(key, None)
+                else:
+                    objects[key] = change.before
+        return objects
+
     def _has_namespace(self, name: str) -> bool:
         return ("", name) in self._objects.get(("v1", "namespaces"), {})
 
@@ -258,23 +284,24 @@ class Store:
         if before is not None and _content(before) == _content(after):
             return before
         self._version += 1
-        stored = copy.deepcopy(after)
+        stored = copied(after)
         stored["metadata"]["resourceVersion"] = str(self._version)
         if before is not None and before.get("spec") != after.get("spec"):
             stored["metadata"]["generation"] = int(before["metadata"].get("generation") or 0) + 1
         self._of(path)[path.namespace, path.name] = stored
         self._tell(path, before, stored)
-        return copy.deepcopy(stored)
+        return copied(stored)
 
     def _remove(self, path: Path, before: Json) -> Json:
         self._version += 1
         self._of(path).pop((path.namespace, path.name), None)
         self._tell(path, before, None)
-        return copy.deepcopy(before)
+        return copied(before)
 
     def _tell(self, path: Path, before: Json | None, after: Json | None) -> None:
-        change = Change(self._version, path.api, path.resource, copy.deepcopy(before), copy.deepcopy(after))
+        change = Change(self._version, path.api, path.resource, before, after)
         self.log.append(change)
+        self.history.append(change)
         for listener in list(self._listeners):
             listener(change)
 
@@ -319,7 +346,7 @@ def _terms(selector: str) -> Iterator[tuple[str, bool, str]]:
 def merged(old: Any, patch: Any) -> Any:
     """JSON Merge Patch, RFC 7386."""
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return copied(patch)
     result = dict(old) if isinstance(old, dict) else {}
     for key, value in patch.items():
         if value is None:
@@ -331,7 +358,7 @@ def merged(old: Any, patch: Any) -> Any:
 
 def _json_patched(before: Json, steps: list[Json]) -> Json:
     """JSON Patch, RFC 6902, as far as test, add, replace and remove."""
-    after = copy.deepcopy(before)
+    after = copied(before)
     for step in steps:
         *parents, last = (p.replace("~1", "/").replace("~0", "~") for p in step["path"].split("/")[1:])
         try:
@@ -352,9 +379,10 @@ def _json_patched(before: Json, steps: list[Json]) -> Json:
 
 def _check_version(path: Path, before: Json, body: Any) -> None:
     given = (body.get("metadata") or {}) if isinstance(body, dict) else {}
-    for field in ("resourceVersion", "uid"):
-        if given.get(field) and given[field] != before["metadata"][field]:
-            raise Refusal(409, "Conflict", f'Operation cannot be fulfilled on {path.resource} "{path.name}"')
+    if given.get("resourceVersion", before["metadata"]["resourceVersion"]) != before["metadata"]["resourceVersion"]:
+        raise Refusal(409, "Conflict", f'Operation cannot be fulfilled on {path.resource} "{path.name}"')
+    if given.get("uid", before["metadata"]["uid"]) != before["metadata"]["uid"]:
+        raise Refusal(422, "Invalid", f'{path.resource} "{path.name}": metadata.uid: field is immutable')
 
 
 def _with_identity(after: Json, before: Json) -> Json:
@@ -369,6 +397,15 @@ def _with_identity(after: Json, before: Json) -> Json:
 def _content(raw: Json) -> Json:
     metadata = {k: v for k, v in raw["metadata"].items() if k not in ("resourceVersion", "generation")}
     return {**raw, "metadata": metadata}
+
+
+def copied(value: T) -> T:
+    """A JSON value that shares nothing with the old one."""
+    try:
+        same: T = marshal.loads(marshal.dumps(value))  # type: ignore[arg-type]  # what it cannot write it says
+    except ValueError:  # such as an enumeration's member
+        same = json.loads(json.dumps(value))
+    return same
 
 
 def now() -> str:

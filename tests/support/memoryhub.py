@@ -7,17 +7,20 @@ has acted. Whoever plays controllers calls `act` with the store's own methods.
 import asyncio
 import itertools
 import json
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from apistore import Change, Json, Path, Refusal, Store, selected
+from apistore import Change, Json, Path, Refusal, Store, copied, selected
 from suanli.base.clock import Clock, time_text_ms
 from suanli.kube.client import PATCH_TYPES, ApiClient, ApiError, Target, Unreachable
 
 KIND_OF_PATCH = {type_: kind for kind, type_ in PATCH_TYPES.items()}
 FOREGROUND = "foregroundDeletion"
+BOOKMARK_S = 60.0  # about what API servers do
+NOTHING = Change(0, "", "", None, None)
 
 
 @dataclass
@@ -29,16 +32,59 @@ class Meeting:
     lost_before: bool = False  # it never comes to the server
     lost_after: bool = False  # the server acts, but its answer never comes
     late_s: float = 0.0  # the server acts so long after the client has given up
+    stale_s: float = 0.0  # a read is answered with what was so long ago
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What becomes of one event of a watch on its way."""
+
+    delay_s: float = 0.0
+    copies: int = 1  # 0: it is lost
+    overtaken: bool = False  # the next one comes first
+    stuck: bool = False  # from here on nothing comes any more, but the watch does not end
+    expired: bool = False  # instead of it comes that the past is forgotten
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request as the server saw it."""
+    """One request as the server saw it. Units: seconds of the loop."""
 
     verb: str
     path: str
     body: Any
-    changed: bool
+    versions: range  # of the changes that it made
+    who: str  # the process that sent it
+    sent_s: float
+    acted_s: float
+
+    @property
+    def changed(self) -> bool:
+        """Whether it changed anything."""
+        return bool(self.versions)
+
+
+@dataclass
+class Life:
+    """One life of a process: what it does after its end has no effect."""
+
+    name: str = ""
+    alive: bool = True
+    numbers: Iterator[int] = field(default_factory=itertools.count)  # of writes; all processes may share them
+    dies: Callable[[int, str], bool] = lambda number, moment: False  # "before" or "after" the write of that number
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def end(self) -> None:
+        """SIGKILL."""
+        self.alive = False
+        self.over.set()
+
+    async def pass_by(self, number: int | None, moment: str) -> None:
+        """Go on, if it lives beyond this moment of the write of that number."""
+        if self.alive and number is not None and self.dies(number, moment):
+            self.end()
+        if not self.alive:
+            await asyncio.Event().wait()
 
 
 class TimedStore(Store):
@@ -68,18 +114,21 @@ class TimedStore(Store):
 
 @dataclass
 class MemoryServer:
-    """One API server. `cut`: nothing comes through, in either direction."""
+    """One API server. `cut`: nothing comes through, in either direction; or only for the processes of `cut_off`."""
 
     clock: Clock
     cluster_id: str = "hub"
     cut: bool = False
-    lag_s: Callable[[str], float] = lambda resource: 0.0  # of the events of a resource's watches
+    cut_off: set[str] = field(default_factory=set)
+    fate: Callable[[str], Fate] = lambda resource: Fate()  # of an event of a resource's watches
     meet: Callable[[str, str], Meeting] = lambda verb, path: Meeting()
     requests: list[Request] = field(default_factory=list)
-    _closed: list[asyncio.Event] = field(default_factory=list)
+    moments_s: list[float] = field(default_factory=list)  # of the entries of the store's history
+    _watches: "list[asyncio.Queue[Change | None]]" = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store = TimedStore(self.clock, self.cluster_id)
+        self.store.listen(lambda change: self.moments_s.append(asyncio.get_running_loop().time()))
         self.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system", "uid": self.cluster_id}})
 
     def put(self, raw: Json) -> Json:
@@ -91,94 +140,139 @@ class MemoryServer:
         return self.store.get(Path.of(path))
 
     def items(self, path: str) -> list[Json]:
-        """All objects of a collection."""
-        found: list[Json] = self.store.list(Path.of(path), {})["items"]
-        return found
+        """All objects of a collection; nobody changes them."""
+        return list(self.store.each(Path.of(path)))
 
     def delete(self, path: str, **options: Any) -> None:
         """What somebody deletes. Raises: Refusal."""
         self.store.delete(Path.of(path), options)
 
     def drop_watches(self) -> None:
-        """End all watches at once."""
-        for closed in self._closed:
-            closed.set()
+        """End all watches at once; what they have not told is lost."""
+        for queue in self._watches:
+            while not queue.empty():
+                queue.get_nowait()
+            queue.put_nowait(None)
+
+    def is_cut(self, who: str) -> bool:
+        """Whether nothing comes through from that process."""
+        return self.cut or who in self.cut_off
 
     def writes(self, part: str = "") -> list[Request]:
         """Requests that changed something, with `part` in their path."""
         return [r for r in self.requests if r.changed and part in r.path]
 
-    async def ask(self, verb: str, path: str, query: Mapping[str, str], body: Any, kind: str) -> Json:
+    async def ask(self, verb: str, path: str, query: Mapping[str, str], body: Any, kind: str, who: str = "") -> Json:
         """One request. Raises: ApiError, Unreachable."""
-        meeting = self.meet(verb, path)
+        loop = asyncio.get_running_loop()
+        meeting, sent_s = self.meet(verb, path), loop.time()
+
+        def act() -> Json:
+            return self._act(verb, path, query, body, kind, meeting.stale_s, who, sent_s)
+
         await asyncio.sleep(meeting.delay_s)
-        if self.cut or meeting.lost_before:
+        if self.is_cut(who) or meeting.lost_before:
             await asyncio.sleep(1.0)
             raise Unreachable(f"{self.cluster_id} did not answer in time")
         if meeting.error is not None:
             raise meeting.error
         if meeting.late_s:
-            asyncio.get_running_loop().call_later(meeting.late_s, self._act_late, verb, path, query, body, kind)
+            loop.call_later(meeting.late_s, _suppressed, act)
             raise Unreachable(f"{self.cluster_id} did not answer in time")
-        answer = self._act(verb, path, query, body, kind)
+        answer = act()
         await asyncio.sleep(meeting.delay_s)
-        if self.cut or meeting.lost_after:
+        if self.is_cut(who) or meeting.lost_after:
             raise Unreachable(f"the connection to {self.cluster_id} broke before the answer came")
         return answer
 
-    def _act(self, verb: str, path: str, query: Mapping[str, str], body: Any, kind: str) -> Json:
+    def _act(
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Any,
+        kind: str,
+        stale_s: float = 0.0,
+        who: str = "",
+        sent_s: float = 0.0,
+    ) -> Json:
         before = self.store.version
+        now_s = asyncio.get_running_loop().time()
         try:
-            return self._answer(verb, path, dict(query), body, kind)
+            at = self._version_at(now_s - stale_s) if stale_s else None
+            return self._answer(verb, path, dict(query), body, kind, at)
         except Refusal as refusal:
             raise ApiError(refusal.status, refusal.reason, refusal.message) from refusal
         finally:
-            self.requests.append(Request(verb, path, body, self.store.version != before))
+            versions = range(before + 1, self.store.version + 1)
+            self.requests.append(Request(verb, path, body, versions, who, sent_s, now_s))
 
-    def _act_late(self, verb: str, path: str, query: Mapping[str, str], body: Any, kind: str) -> None:
-        with suppress(ApiError):
-            self._act(verb, path, query, body, kind)
+    def _version_at(self, moment_s: float) -> int:
+        """The version that the store had then, of those that it has not forgotten."""
+        number = bisect_right(self.moments_s, moment_s)
+        return max(self.store.compacted, self.store.history[number - 1].version if number else 0)
 
-    async def events(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[Json, None]:
+    async def events(self, path: str, query: Mapping[str, str], who: str = "") -> AsyncGenerator[Json, None]:
         """A watch. Raises: ApiError (410), Unreachable."""
         place, since = Path.of(path), int(query.get("resourceVersion") or 0)
-        if self.cut:
+        if self.is_cut(who):
             raise Unreachable(f"{self.cluster_id} did not answer in time")
         if since < self.store.compacted:
             raise ApiError(410, "Expired", f"too old resource version: {since}")
-        queue: asyncio.Queue[Change] = asyncio.Queue()
-        for change in [c for c in self.store.log if c.version > since]:
-            queue.put_nowait(change)
-        with self._watching(queue) as closed:
-            while not closed.is_set():
-                first = await _first(queue, closed)
-                if first is None:
+        queue: asyncio.Queue[Change | None] = asyncio.Queue()
+        for past in self.store.log:
+            if past.version > since:
+                queue.put_nowait(past)
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + float(query.get("timeoutSeconds") or 1800)
+        held: list[Json] = []  # overtaken
+        with self._watching(queue, place):
+            while loop.time() < end_s:
+                change = await _next_of(queue, min(end_s, loop.time() + BOOKMARK_S))
+                if change is None:
                     return
-                event = _event(first, place, dict(query))
-                if event is None:
-                    continue
-                await asyncio.sleep(self.lag_s(place.resource))
-                if self.cut:
-                    raise Unreachable(f"the watch of {self.cluster_id} was cut off")
-                yield event
+                if change is NOTHING:
+                    told, held = [*held, self._bookmark(place)], []
+                else:
+                    event = _event(change, place, dict(query))
+                    if event is None:
+                        continue
+                    fate = self.fate(place.resource)
+                    await _befall(fate)
+                    told = [event] * fate.copies
+                    if fate.overtaken and not held:
+                        held = told
+                        continue
+                    told, held = [*told, *held], []
+                for event in told:
+                    if self.is_cut(who):
+                        raise Unreachable(f"the watch of {self.cluster_id} was cut off")
+                    yield copied(event)
+
+    def _bookmark(self, place: Path) -> Json:
+        metadata = {"resourceVersion": str(self.store.version)}
+        return {"type": "BOOKMARK", "object": {"apiVersion": place.api, "kind": place.kind, "metadata": metadata}}
 
     @contextmanager
-    def _watching(self, queue: "asyncio.Queue[Change]") -> Iterator[asyncio.Event]:
-        closed = asyncio.Event()
-        end = self.store.listen(queue.put_nowait)
-        self._closed.append(closed)
+    def _watching(self, queue: "asyncio.Queue[Change | None]", place: Path) -> Iterator[None]:
+        def take(change: Change) -> None:
+            if (change.api, change.resource) == (place.api, place.resource):
+                queue.put_nowait(change)
+
+        end = self.store.listen(take)
+        self._watches.append(queue)
         try:
-            yield closed
+            yield
         finally:
             end()
-            self._closed.remove(closed)
+            self._watches.remove(queue)
 
-    def _answer(self, verb: str, path: str, query: dict[str, str], body: Any, kind: str) -> Json:
+    def _answer(self, verb: str, path: str, query: dict[str, str], body: Any, kind: str, at: int | None) -> Json:
         if path == "/version":
             return {"major": "1", "minor": "36", "gitVersion": "v1.36.3"}
         place = Path.of(path)
         if verb == "GET":
-            return self.store.get(place) if place.name else self.store.list(place, query)
+            return self.store.get(place, at) if place.name else self.store.list(place, query, at)
         if verb == "POST":
             return self.store.create(place, body)
         if verb == "PUT":
@@ -189,12 +283,17 @@ class MemoryServer:
 
 
 class MemoryClient(ApiClient):
-    """A client of such a server; `alive` says whether the process that it belongs to still lives."""
+    """A client of such a server, of the process whose life it is."""
 
-    def __init__(self, server: MemoryServer, name: str, alive: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, server: MemoryServer, name: str, life: Life | None = None) -> None:
         super().__init__(Target(server=f"http://{name}", ca_pem=None), name=name)
+        self.closed = False
         self._memory = server
-        self._alive = alive
+        self._life = life or Life()
+
+    async def close(self) -> None:
+        self.closed = True
+        await super().close()
 
     async def _request(
         self,
@@ -206,12 +305,17 @@ class MemoryClient(ApiClient):
         content_type: str = "application/json",
         most: int = 0,
     ) -> Json:
-        if not self._alive():
-            await asyncio.Event().wait()
+        life = self._life
+        number = None if method == "GET" else next(life.numbers)
+        await life.pass_by(number, "before")
         sent = json.loads(json.dumps(body))
-        answer = await self._memory.ask(method, path, params or {}, sent, KIND_OF_PATCH.get(content_type, ""))
-        if not self._alive():
-            await asyncio.Event().wait()
+        kind = KIND_OF_PATCH.get(content_type, "")
+        try:
+            answer = await self._memory.ask(method, path, params or {}, sent, kind, life.name)
+        except (ApiError, Unreachable):
+            await life.pass_by(number, "after")
+            raise
+        await life.pass_by(number, "after")
         return answer
 
     async def watch(
@@ -224,22 +328,44 @@ class MemoryClient(ApiClient):
         opened: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[Json, None]:
         """Events until the server ends it. Raises: ApiError, Unreachable."""
-        if self._memory.cut:
+        if self._memory.is_cut(self._life.name):
             await asyncio.sleep(1.0)
         opened()
-        async for event in self._memory.events(path, params):
-            yield event
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + longest_s
+        async with aclosing(self._memory.events(path, params, self._life.name)) as events:
+            while True:
+                try:
+                    async with asyncio.timeout_at(min(end_s, loop.time() + silence_s)):
+                        event = await anext(events)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError as error:
+                    raise Unreachable(f"{self._memory.cluster_id} is silent") from error
+                yield event
 
 
-async def _first(queue: "asyncio.Queue[Change]", closed: asyncio.Event) -> Change | None:
-    """The next change; None when the watch is closed first."""
-    getting, closing = asyncio.ensure_future(queue.get()), asyncio.ensure_future(closed.wait())
+async def _next_of(queue: "asyncio.Queue[Change | None]", until_s: float) -> Change | None:
+    """What comes first: a change, None for the watch's end, or NOTHING in time."""
     try:
-        await asyncio.wait({getting, closing}, return_when=asyncio.FIRST_COMPLETED)
-        return getting.result() if getting.done() else None
-    finally:
-        getting.cancel()
-        closing.cancel()
+        async with asyncio.timeout_at(until_s):
+            return await queue.get()
+    except TimeoutError:
+        return NOTHING
+
+
+async def _befall(fate: Fate) -> None:
+    """What an event meets on its way. Raises: ApiError when the watch ends instead."""
+    await asyncio.sleep(fate.delay_s)
+    if fate.expired:
+        raise ApiError(410, "Expired", "too old resource version")
+    if fate.stuck:
+        await asyncio.Event().wait()
+
+
+def _suppressed(act: Callable[[], object]) -> None:
+    with suppress(ApiError):
+        act()
 
 
 def _event(change: Change, path: Path, query: dict[str, str]) -> Json | None:
@@ -254,5 +380,5 @@ def _event(change: Change, path: Path, query: dict[str, str]) -> Json | None:
     shown = {**shown, "metadata": {**shown["metadata"], "resourceVersion": str(change.version)}}
     return {
         "type": "MODIFIED" if had and has else "ADDED" if has else "DELETED",
-        "object": json.loads(json.dumps(shown)),
+        "object": shown,
     }

@@ -6,6 +6,7 @@ at the same time are noticed the moment they do.
 
 import asyncio
 import base64
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -13,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import virtualtime
 from apistore import Change, Json, Refusal, merged
 from builders import a_region, a_site
-from memoryhub import FOREGROUND, MemoryClient, MemoryServer
+from memoryhub import FOREGROUND, Life, MemoryClient, MemoryServer
 from suanli.api import KINDS
 from suanli.api.job import Placement
 from suanli.base.clock import time_text_ms
@@ -26,7 +28,9 @@ from suanli.base.settings import Settings
 from suanli.base.units import cpu_milli
 from suanli.federation.credentials import write_kubeconfig
 from suanli.kube.client import ApiError, Target, Unreachable
+from suanli.kube.lease import Lease
 from suanli.ledgerstore.usage import UsageStore
+from suanli.main import LEASE
 from suanli.placement.accounts import Tenancy
 from suanli.placement.snapshot import Country, Decision, Plan, SiteView, WaitingJob
 from suanli.reconcile.operator import Operator
@@ -293,7 +297,7 @@ class Process:
     operator: Operator
     store: UsageStore
     tasks: list[asyncio.Task[None]]
-    alive: bool = True
+    life: Life
 
 
 class Simulation:
@@ -304,9 +308,11 @@ class Simulation:
         self.hub = MemoryServer(self.clock, cluster_id="hub")
         self.clusters = {name: Cluster(name, VirtualClock(), self._started, self._ended) for name in sites}
         self.doubled: list[str] = []
-        self.process: Process | None = None
-        self.lose_event: Callable[[], bool] = lambda: False
+        self.processes: dict[str, Process] = {}
+        self.numbers = itertools.count(1)  # of the operator's writes
+        self.dies: Callable[[int, str], bool] = lambda number, moment: False
         self.place_all: Callable[..., Plan] = place_first
+        self.connections: list[tuple[Target, MemoryClient]] = []  # all that were ever made to a member
         self._folder = folder
         self._alive: dict[str, dict[str, str]] = defaultdict(dict)  # by job, by pod, the UID of its member Job
         self.settings = Settings.model_validate(
@@ -455,19 +461,23 @@ class Simulation:
 
     # --- the operator
 
-    def start(self) -> None:
-        """A new life."""
-        assert self.process is None, "it lives"
-        alive = [True]
+    @property
+    def process(self) -> Process | None:
+        """The only replica's life, if it lives."""
+        return next(iter(self.processes.values()), None)
 
-        def lives() -> bool:
-            return alive[0]
+    def start(self, name: str = "operator", *, elect: bool = False) -> Process:
+        """A new life of a replica; `elect`: it leads only while it holds the lease."""
+        assert name not in self.processes, "it lives"
+        life = Life(name, numbers=self.numbers, dies=lambda number, moment: self.dies(number, moment))
 
         def connect(target: Target, site: str) -> MemoryClient:
             cluster = target.server.removeprefix("https://").split(".")[0]
-            return MemoryClient(self.clusters[cluster].server, site, lives)
+            client = MemoryClient(self.clusters[cluster].server, site, life)
+            self.connections.append((target, client))
+            return client
 
-        hub = MemoryClient(self.hub, "hub", lives)
+        hub = MemoryClient(self.hub, "hub", life)
         store = UsageStore(self._folder / "usage.sqlite3")
         operator = Operator(
             target=Target(server="http://hub", ca_pem=None),
@@ -481,16 +491,20 @@ class Simulation:
             place_all=self.place_all,
             ledger_thread=InlinePool(),
         )
-        tasks = [asyncio.ensure_future(operator.lead())]
-        tasks += [asyncio.ensure_future(self._feed(operator, hub, model.kind_info.plural)) for model in KINDS]
-        self.process = Process(operator, store, tasks)
-        self._kill = alive
+        leading = asyncio.ensure_future(self._lead(operator, life) if elect else operator.lead())
+        leading.add_done_callback(lambda _: life.over.set())
+        tasks = [leading, *(asyncio.ensure_future(self._feed(operator, hub, m.kind_info.plural)) for m in KINDS)]
+        self.processes[name] = process = Process(operator, store, tasks, life)
+        return process
 
-    async def kill(self) -> None:
+    async def _lead(self, operator: Operator, life: Life) -> None:
+        client = MemoryClient(self.hub, "hub", life)
+        await Lease(client, NAMESPACE, LEASE, life.name, duration_s=self.settings.lease_s).run(operator.lead)
+
+    async def kill(self, name: str = "operator") -> None:
         """SIGKILL: nothing that it does from now on has any effect."""
-        process, self.process = self.process, None
-        assert process is not None, "it does not live"
-        self._kill[0] = False
+        process = self.processes.pop(name)
+        process.life.end()
         process.store.close()  # an acknowledged record is on the disk, others are lost
         for task in process.tasks:
             task.cancel()
@@ -498,12 +512,12 @@ class Simulation:
 
     async def end(self) -> None:
         """End the operator in good order, and the members with it."""
-        if self.process is not None:
-            for task in self.process.tasks:
+        processes, self.processes = self.processes, {}
+        for process in processes.values():
+            for task in process.tasks:
                 task.cancel()
-            ended = await asyncio.gather(*self.process.tasks, return_exceptions=True)
-            self.process.store.close()
-            self.process = None
+            ended = await asyncio.gather(*process.tasks, return_exceptions=True)
+            process.store.close()
             for error in ended:
                 if isinstance(error, Exception):
                     raise error
@@ -511,7 +525,7 @@ class Simulation:
             cluster.stop()
 
     async def _feed(self, operator: Operator, hub: MemoryClient, plural: str) -> None:
-        """What kopf does: list, watch, and tell of every event; some get lost."""
+        """What kopf does: list, watch, and tell of every event."""
         path = f"/apis/{GROUP}/{VERSION}/{plural}"
         while True:
             try:
@@ -520,8 +534,8 @@ class Simulation:
                     operator.mirror.apply(None, raw)
                 version = str(listed["metadata"]["resourceVersion"])
                 params = {"resourceVersion": version}
-                async for event in hub.watch(path, params, silence_s=60, longest_s=300):
-                    if not self.lose_event():
+                async for event in hub.watch(path, params, silence_s=300, longest_s=300):
+                    if event["type"] != "BOOKMARK":
                         operator.mirror.apply(event["type"], event["object"])
             except (ApiError, Unreachable):
                 await asyncio.sleep(0.5)
@@ -551,6 +565,21 @@ def _job_path(name: str) -> str:
 
 def _deleting(raw: Json | None) -> bool:
     return raw is not None and bool(raw["metadata"].get("deletionTimestamp"))
+
+
+def simulated(folder: Path, play: "Play", **settings: Any) -> None:
+    """Run a play in a federation with the operator running; afterwards nothing may be wrong."""
+
+    async def whole() -> None:
+        simulation = Simulation(folder, **settings)
+        simulation.start()
+        try:
+            await play(simulation)
+        finally:
+            await simulation.end()
+        simulation.check()
+
+    virtualtime.run(whole())
 
 
 Play = Callable[[Simulation], Awaitable[None]]

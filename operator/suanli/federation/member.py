@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,7 +10,15 @@ from typing import Any
 
 from suanli.api.site import SiteResource
 from suanli.base.clock import Clock
-from suanli.base.names import ANNOTATION_FENCE_SEEN, FENCE, LABEL_HUB, MEMBER_SYSTEM_NAMESPACE, OLDEST_MINOR
+from suanli.base.names import (
+    ANNOTATION_FENCE_SEEN,
+    FENCE,
+    LABEL_HUB,
+    MEMBER_SYSTEM_NAMESPACE,
+    OLDEST_MINOR,
+    member_job_name,
+    member_namespace,
+)
 from suanli.base.reasons import Reason
 from suanli.base.untrusted import mapping, text
 from suanli.federation import capacity, facts, render
@@ -48,12 +57,14 @@ class Member:
         clock: Clock,
         probe_s: float,
         unreachable_after_s: float,
+        full_compare_s: float,
         on_job: Callable[[str], None],
         on_site: Callable[[str], None],
         cluster_id: str = "",
     ) -> None:
         """`cluster_id` is the cluster that the site is known to be, if it is known; else the first one that answers."""
         self.site = site
+        self._hub_id = hub_id
         self.health = Health(None, Reason.SYNCING, "not yet heard from")
         self.last_heard_ms = 0
         self.jobs: dict[str, dict[str, OwnJob]] = {}  # by job UID, by namespace/name
@@ -79,10 +90,11 @@ class Member:
         others_live = {"labelSelector": others, "fieldSelector": live}
         self._nodes = self._reflector("/api/v1/nodes", {}, facts.node_facts, self._capacity_changed, MOST_NODES)
         self._foreign = self._reflector("/api/v1/pods", others_live, facts.pod_load, self._capacity_changed)
+        mine = {"labelSelector": ours}
         self._own_jobs = self._reflector(
-            "/apis/batch/v1/jobs", {"labelSelector": ours}, facts.own_job, self._job_changed
+            "/apis/batch/v1/jobs", mine, facts.own_job, self._job_changed, relist_s=full_compare_s
         )
-        self._own_pods = self._reflector("/api/v1/pods", {"labelSelector": ours}, _own_pod, self._pod_changed)
+        self._own_pods = self._reflector("/api/v1/pods", mine, _own_pod, self._pod_changed, relist_s=full_compare_s)
         self._reflectors = (self._nodes, self._foreign, self._own_jobs, self._own_pods)
 
     def _reflector(
@@ -92,6 +104,7 @@ class Member:
         keep: Callable[[Json], Any],
         on_change: Callable[[str, Any, Any], None],
         most: int = MOST_PODS,
+        relist_s: float = math.inf,
     ) -> Reflector:
         return Reflector(
             self._client,
@@ -102,6 +115,7 @@ class Member:
             on_heard=self._heard,
             confirm=self._confirm_cluster,
             most=most,
+            relist_s=relist_s,
         )
 
     async def run(self) -> None:
@@ -190,6 +204,25 @@ class Member:
             if error.status != 409:
                 raise
         self._namespaces.add(namespace["metadata"]["name"])
+
+    async def find_job(self, uid: str, epoch: int, namespace: str) -> bool:
+        """Whether an attempt's Job is there though no watch told of it; it is known from then on.
+
+        Raises: ApiError, Unreachable.
+        """
+        path = JOBS.format(namespace=member_namespace(self._hub_id, namespace))
+        dropped = self._own_jobs.dropped
+        async with self._patience():
+            try:
+                answer = await self._client.get(f"{path}/{member_job_name(uid, epoch)}")
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+                return False
+        if self._own_jobs.dropped != dropped:
+            raise Unreachable(f"{self._client.server} changed while it was asked")
+        self._own_jobs.believe(answer)
+        return True
 
     async def delete_job(self, job: OwnJob) -> None:
         """Delete exactly this Job, its pods first: while one may run, the Job is there. Raises: ApiError, Unreachable."""

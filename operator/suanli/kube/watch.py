@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ STEADY_S = 5.0  # a watch that held for so long begins anew at once, any other a
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 BURST, BURST_S = 500, 0.25  # no server gets more than so many events into so much time of the loop that all share
 RELIST = (410, 504)  # what was asked for is too old, or newer than the server knows
+STALE_S = 60.0  # a server that shows what is older than what it told before catches up within this, or was restored
 
 
 class Source(Protocol):
@@ -45,8 +47,11 @@ class Source(Protocol):
 class Reflector:
     """Keeps `items` (by namespace/name) like the server's and tells of every change.
 
-    A dropped watch resumes at the last resourceVersion; a 410 lists again and tells the difference. An object is
-    passed through `keep` first, which may trim it to what is needed; `confirm` may refuse a list by raising.
+    A dropped watch resumes at the last resourceVersion; a 410 lists again and tells the difference, and so does an event
+    out of order. Events that never come are made up for by a list every `relist_s`. A list that is older than what the
+    server told before is not believed. An object is passed through `keep` first, which may trim it to what is needed;
+    `confirm` may refuse a list by raising.
+    Source: KEP-5504, resourceVersions of one resource can be compared as numbers.
     """
 
     def __init__(
@@ -61,10 +66,12 @@ class Reflector:
         on_heard: Callable[[], None] = lambda: None,
         confirm: Callable[[], Awaitable[None]] | None = None,
         most: int = MAX_LISTED,
+        relist_s: float = math.inf,
     ) -> None:
         self._client = client
         self._path = path
         self._params = params or {}
+        self._relist_s = relist_s
         self._keep = keep
         self._on_change = on_change
         self._on_trouble = on_trouble
@@ -72,9 +79,13 @@ class Reflector:
         self._confirm = confirm
         self._most = most
         self._version = ""
+        self._newest = 0  # the highest version that the server told of
+        self._listed_s = 0.0
+        self._older_since_s: float | None = None  # its lists are older than that
         self._learned: dict[str, int] = {}  # since the list that is being read was begun
         self._hurry = asyncio.Event()
         self.items: dict[str, Any] = {}
+        self.dropped = 0  # objects that went, so far
         self.synced = asyncio.Event()
         self.trouble: ApiError | Unreachable | None = None  # why it does not follow the server now
 
@@ -105,12 +116,18 @@ class Reflector:
         if not key or key in self.items or version <= _number(self._version):
             return
         self._learned[key] = version
+        self._newest = max(self._newest, version)
         self._put(key, self._keep(raw))
+
+    def believe(self, raw: Json) -> None:
+        """Take in what was just read, though the watch has been there and did not tell of it."""
+        if key := key_of(raw):
+            self._put(key, self._keep(raw))
 
     async def _follow(self) -> ApiError | Unreachable | None:
         """List if needed, then watch until it ends; the trouble that ended it, if it was one."""
         try:
-            if not self._version:
+            if not self._version or self._until_list_s() <= 0:
                 await self._list()
             await self._watch()
         except ApiError as error:
@@ -123,7 +140,11 @@ class Reflector:
             return error
         return None
 
+    def _until_list_s(self) -> float:
+        return self._listed_s + self._relist_s - asyncio.get_running_loop().time()
+
     async def _list(self) -> None:
+        began_s, told = asyncio.get_running_loop().time(), self._newest
         self._learned.clear()
         fresh, version = {}, ""
         async with contextlib.aclosing(self._client.pages(self._path, self._params, most=self._most)) as pages:
@@ -132,22 +153,36 @@ class Reflector:
                 version = page.version
         if self._confirm is not None:
             await self._confirm()
+        self._check_age(_number(version), told)
         for key in [k for k in self.items if k not in fresh and self._learned.get(k, 0) <= _number(version)]:
             self._drop(key)
         for key, kept in fresh.items():
             self._put(key, kept)
-        self._version = version
+        self._version, self._newest, self._listed_s = version, _number(version), began_s
         self._on_heard()
         self.synced.set()
 
+    def _check_age(self, version: int, told: int) -> None:
+        """Raises: Unreachable when the list is older than what was told before, unless that stays so: it was restored."""
+        now_s = asyncio.get_running_loop().time()
+        if version >= told:
+            self._older_since_s = None
+            return
+        self._older_since_s = now_s if self._older_since_s is None else self._older_since_s
+        if now_s - self._older_since_s < STALE_S:
+            raise Unreachable(f"{self._client.server}{self._path} shows version {version}, but told of {told} before")
+
     async def _watch(self) -> None:
-        params = {**self._params, "resourceVersion": self._version, "timeoutSeconds": str(WATCH_S)}
+        lasts_s = max(1, round(min(WATCH_S, self._until_list_s())))
+        params = {**self._params, "resourceVersion": self._version, "timeoutSeconds": str(lasts_s)}
         watch = self._client.watch(self._path, params, silence_s=SILENCE_S, longest_s=LONGEST_S, opened=self._opened)
         loop = asyncio.get_running_loop()
         count, burst_began = 0, loop.time()
         async with contextlib.aclosing(watch) as events:
             async for event in events:
-                self._take(event)
+                if not self._take(event):
+                    self._version = ""
+                    return
                 count += 1
                 if count % BURST == 0:
                     await asyncio.sleep(max(0.0, burst_began + BURST_S - loop.time()))
@@ -156,12 +191,15 @@ class Reflector:
     def _opened(self) -> None:
         self.trouble = None
 
-    def _take(self, event: Json) -> None:
-        """One event of the watch. Raises: Unreachable when it is none."""
+    def _take(self, event: Json) -> bool:
+        """One event of the watch; false when it is older than the last one. Raises: Unreachable when it is none."""
         kind, raw = event.get("type"), event.get("object")
         if not isinstance(raw, dict) or kind not in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK"):
             raise Unreachable(f"{self._client.server} sent a watch event that is none")
         self._on_heard()
+        version = text(mapping(raw.get("metadata")).get("resourceVersion"), 64)
+        if 0 < _number(version) < _number(self._version):
+            return False
         key = key_of(raw)
         if key and kind == "DELETED":
             self._drop(key, self._keep(raw))
@@ -169,7 +207,9 @@ class Reflector:
             if len(self.items) >= self._most and key not in self.items:
                 raise Unreachable(f"{self._client.server}{self._path} has more than {self._most} objects")
             self._put(key, self._keep(raw))
-        self._version = text(mapping(raw.get("metadata")).get("resourceVersion"), 64) or self._version
+        self._version = version or self._version
+        self._newest = max(self._newest, _number(version))
+        return True
 
     def _put(self, key: str, kept: Any) -> None:
         """Store an object and tell of it, if anything of it is new."""
@@ -181,6 +221,7 @@ class Reflector:
     def _drop(self, key: str, last: Any = None) -> None:
         """Forget an object and tell of it with its last known state."""
         old = self.items.pop(key, None)
+        self.dropped += 1
         if old is not None:
             self._on_change("DELETED", old if last is None else last, old)
 

@@ -19,6 +19,7 @@ class _Memory:
     late_until_s: float = 0.0  # of the last create without an answer; that a later one was answered does not end it
     before_s: float = 0.0  # the same, before the create that is on its way
     created: bool = False
+    missing: bool = False
     refused: str = ""
     put_off: str = ""
 
@@ -41,12 +42,15 @@ class Attempts:
         if memory is None or memory.epoch != epoch:
             if not seen:  # who led before may have sent a create
                 return Attempt(unanswered_s=max(0.0, self._begun_s + LATE_S - now_s))
-            memory = self._of_job[uid] = _Memory(epoch)
+            memory = self._begin(uid, epoch)
+        if seen:
+            memory.missing = False
         if seen and memory.first_seen_s is None:
             memory.first_seen_s, memory.created = now_s, True
         return Attempt(
             created=memory.created,
             unanswered_s=max(0.0, memory.late_until_s - now_s),
+            missing=memory.missing,
             refused=memory.refused,
             put_off=memory.put_off,
             tried_s=_since(memory.first_try_s, now_s),
@@ -82,10 +86,22 @@ class Attempts:
         memory.refused = str(error) if is_final(error) else ""
         memory.put_off = str(error) if error is not None and not is_final(error) else ""
 
+    def missed(self, uid: str, epoch: int) -> None:
+        """The member was asked for the attempt's Job, and has none."""
+        memory = self._of_job.get(uid)
+        if memory is None or memory.epoch != epoch:
+            memory = self._begin(uid, epoch)
+        memory.missing = True
+
     def forget(self, uid: str) -> None:
         """The job is no more."""
         self._of_job.pop(uid, None)
         self._leaving.pop(uid, None)
+
+    def _begin(self, uid: str, epoch: int) -> _Memory:
+        """Remember an attempt that was begun by who led before, whose last create may still come true."""
+        memory = self._of_job[uid] = _Memory(epoch, late_until_s=self._begun_s + LATE_S)
+        return memory
 
 
 def is_final(error: ApiError | Unreachable | None) -> bool:

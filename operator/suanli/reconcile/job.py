@@ -44,6 +44,7 @@ class Attempt:
 
     created: bool = False  # the member said that its Job is there
     unanswered_s: float = 0.0  # a create got no answer; for so long it may still come true
+    missing: bool = False  # the member was asked for its Job, and has none
     refused: str = ""  # what the member said to the last create, if it said no for good
     put_off: str = ""  # the same, if it may say yes later
     tried_s: float = 0.0  # since the first try to create it
@@ -125,6 +126,18 @@ class Create:
 
 
 @dataclass(frozen=True)
+class Find:
+    """Ask the member whether it has the attempt's Job, of which its watch tells nothing."""
+
+    assignment: Assignment
+
+    @property
+    def site(self) -> str:
+        """Where."""
+        return self.assignment.site
+
+
+@dataclass(frozen=True)
 class Delete:
     """Delete this Job on this member."""
 
@@ -155,7 +168,7 @@ class Wait:
     seconds: float | None = None
 
 
-MemberStep = Create | Delete | Release
+MemberStep = Create | Find | Delete | Release
 Step = Write | Commit | Record | Wait | MemberStep
 # An attempt that is being taken back for one of these reasons; the reason stands in condition Dispatched.
 WISHED = frozenset({Reason.SUSPENDED, Reason.SPEC_CHANGED})  # nobody is warned, and the site is not to blame
@@ -343,6 +356,8 @@ def create(view: View) -> Step | None:
     if pods and sum(p.phase == "Succeeded" for p in pods) >= _tasks(entry, pods):
         return _succeeded(view, pods, len(pods))  # its Job was removed when all was done
     if pods or attempt.created or entry.is_true("Dispatched"):
+        if not attempt.missing:
+            return Find(assignment)  # events get lost, and lists may be old
         return _end_attempt(view, Reason.DELETED_ON_MEMBER, _removed(assignment))
     if entry.model is None or _edited(entry, "Placed"):
         return _end_attempt(

@@ -74,6 +74,9 @@ class Sites:
         self._on_figures = on_figures
         self._handles: dict[str, Handle] = {}
         self._told: dict[str, Health] = {}
+        self._targets: dict[
+            str, tuple[str, Target]
+        ] = {}  # by site, its kubeconfig as the Secret has it, and what it says
         self._lost_s: dict[str, float] = {}  # since when a site has no credentials
         self._silent_s: dict[str, float] = {}  # since when it is certain that a site is silent
         self._refused: dict[str, tuple[Target, str]] = {}  # targets that no connection can be made of, and why
@@ -91,6 +94,7 @@ class Sites:
         credentials = self._read(site) if site is not None else None
         if credentials is None:
             self.credentials.pop(name, None)
+            self._targets.pop(name, None)
         else:
             self.credentials[name] = credentials
         wanted = credentials.target if credentials else None
@@ -268,8 +272,7 @@ class Sites:
             said = f'{where} has no key "{SECRET_KEY}"; create it with `suanli site join`'
             return Credentials(None, Reason.CREDENTIALS_MISSING, said)
         try:
-            data = base64.b64decode(encoded, validate=True)
-            target = parse_kubeconfig(data, allow_loopback=self._settings.allow_loopback_members == "Allow")
+            target = self._target(site.metadata.name, encoded)
         except (binascii.Error, ValueError, SuanliError) as error:
             return Credentials(None, Reason.CREDENTIALS_MALFORMED, f"{where}: {error}")
         refused = self._refused.get(site.metadata.name)
@@ -277,6 +280,15 @@ class Sites:
             return Credentials(None, Reason.CREDENTIALS_MALFORMED, f"{where}: {refused[1]}")
         cluster = mapping(mapping(secret.get("metadata")).get("annotations")).get(ANNOTATION_CLUSTER)
         return Credentials(target, Reason.CREDENTIALS_VALID, f"{where} can be used", text(cluster, 63))
+
+    def _target(self, site: str, encoded: str) -> Target:
+        """What a kubeconfig leads to, read once. Raises: ValueError, SuanliError."""
+        known = self._targets.get(site)
+        if known is None or known[0] != encoded:
+            data = base64.b64decode(encoded, validate=True)
+            target = parse_kubeconfig(data, allow_loopback=self._settings.allow_loopback_members == "Allow")
+            known = self._targets[site] = (encoded, target)
+        return known[1]
 
     def _begin(self, name: str, target: Target, cluster_id: str) -> None:
         try:
@@ -293,6 +305,7 @@ class Sites:
             clock=self._clock,
             probe_s=self._settings.probe_s,
             unreachable_after_s=self._settings.unreachable_after_s,
+            full_compare_s=self._settings.full_compare_s,
             on_job=self._on_job,
             on_site=self._member_told,
             cluster_id=cluster_id,

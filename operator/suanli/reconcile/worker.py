@@ -36,6 +36,7 @@ SURPRISE_S = 5.0
 EXPLANATIONS_PER_S = 20  # of all waiting jobs together
 NEVER_SO = (400, 403, 413, 422)  # the hub will not take this write, however often it is sent
 HELD_UP_S = 30.0
+LEAST_WAIT_S = 0.001  # the rest of a sum of fractions is no time that a clock can tell
 PLURAL = ComputeJob.kind_info.plural
 
 
@@ -246,7 +247,7 @@ class JobWorker:
 
     def _wait(self, uid: str, view: stages.View, step: stages.Wait) -> None:
         if step.seconds is not None:
-            self.queue.add_later(uid, step.seconds)
+            self.queue.add_later(uid, max(step.seconds, LEAST_WAIT_S))
         if view.entry is not None:
             self._unknown.pop(uid, None)
         elif not any(at.jobs or at.pods for at in view.sites.values()):
@@ -363,6 +364,11 @@ class JobWorker:
         if isinstance(step, stages.Create):
             assert view.entry is not None, "only what is on the hub is created"
             await self._create(view.entry, step, member)
+        elif isinstance(step, stages.Find):
+            assert view.entry is not None, "only what is on the hub is looked for"
+            if not await member.find_job(uid, step.assignment.epoch, view.entry.namespace):
+                self._attempts.missed(uid, step.assignment.epoch)
+            self.queue.add(uid)
         elif isinstance(step, stages.Delete):
             told = {"site": step.site, "member_job": step.job.name, "why": step.why}
             LOG.info("stopping", extra={"job": self._label(uid), **told})

@@ -1,0 +1,134 @@
+"""`./hack/faults`: many seeded runs under faults; every violation is told with its seed."""
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from faultplan import Fault
+from faultrun import Outcome
+from faults.pool import outcomes
+
+ENOUGH = 200  # in so many runs every fault must have hit something
+SAID_S = 10.0  # between two lines where there is no terminal
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run; 0 nothing is wrong and every fault was met, 1 something is, 2 wrong arguments."""
+    args = _arguments(argv)
+    if args.replay is not None:
+        return _replay(args.replay)
+    began = time.monotonic()
+    done: list[Outcome] = []
+    try:
+        _run(args, done)
+    finally:
+        result = report(done, args.seed, time.monotonic() - began)
+        if args.report is not None:
+            args.report.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(_text(result))
+    return 1 if result["failed"] or (len(done) >= ENOUGH and result["neverMet"]) else 0
+
+
+def report(done: Sequence[Outcome], seed: int, seconds: float) -> dict[str, Any]:
+    """All figures of the runs that were done. Units: seconds of virtual time, but for `seconds`."""
+    met: Counter[str] = Counter()
+    for one in done:
+        met.update(one.met)
+    settled = sorted(one.settled_s for one in done) or [0.0]
+    return {
+        "seed": seed,
+        "runs": len(done),
+        "violations": sum(len(one.violations) for one in done),
+        "failed": [
+            {"seed": one.seed, "violations": one.violations, "replay": replay(one.seed), "plan": one.plan}
+            for one in done
+            if one.violations
+        ],
+        "faults": {str(fault): met[fault] for fault in Fault},
+        "neverMet": [str(fault) for fault in Fault if not met[fault]],
+        "jobs": sum(one.jobs for one in done),
+        "containers": sum(one.containers for one in done),
+        "writes": sum(one.writes for one in done),
+        "crashes": sum(one.crashes for one in done),
+        "leaders": sum(one.leaders for one in done),
+        "settledS": {"median": settled[len(settled) // 2], "max": settled[-1]},
+        "seconds": round(seconds, 1),
+    }
+
+
+def replay(seed: int) -> str:
+    """The command that shows a seed again."""
+    return f"./hack/faults --replay {seed}"
+
+
+def _run(args: argparse.Namespace, done: list[Outcome]) -> None:
+    console = Console(stderr=True)
+    columns = (TextColumn("faults"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    said = began = time.monotonic()
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=args.runs)
+        for one in outcomes(range(args.seed, args.seed + args.runs), args.processes):
+            done.append(one)
+            wrong = sum(bool(o.violations) for o in done)
+            bar.update(task, advance=1, description=f"{wrong} wrong")
+            for text in one.violations:
+                console.print(f"seed {one.seed}: {text}; {replay(one.seed)}", markup=False, highlight=False)
+            now = time.monotonic()
+            if not console.is_terminal and now - said >= SAID_S:
+                said = now
+                left = (now - began) / len(done) * (args.runs - len(done))
+                line = f"faults {now - began:4.0f} s: {len(done)} of {args.runs}, {wrong} wrong, {left:.0f} s left"
+                print(line, file=sys.stderr, flush=True)
+
+
+def _replay(seed: int) -> int:
+    one = next(outcomes([seed], 1))
+    print(json.dumps(one.plan, indent=1))
+    for line in one.timeline:
+        print(line)
+    print(f"seed {seed}: settled {one.settled_s:.0f} s after the last fault; histories {one.digest}")
+    for text in one.violations:
+        print(f"seed {seed}: {text}")
+    return 1 if one.violations else 0
+
+
+def _text(result: dict[str, Any]) -> str:
+    lines = [
+        f"{result['runs']} runs from seed {result['seed']}: {len(result['failed'])} failed, {result['violations']} "
+        f"violations, {result['seconds']} s",
+        f"{result['jobs']} jobs, {result['containers']} containers, {result['writes']} writes, {result['crashes']} "
+        f"crashes, {result['leaders']} leaders; settled {result['settledS']['median']:.0f} s after the last fault, at most "
+        f"{result['settledS']['max']:.0f} s",
+        "faults: " + ", ".join(f"{name} {count}" for name, count in result["faults"].items()),
+    ]
+    lines += [f"seed {one['seed']}: {one['violations'][0]}; {one['replay']}" for one in result["failed"]]
+    return "\n".join(lines)
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="hack/faults", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="of the first run (default: 1)")
+    parser.add_argument("--runs", type=_count, default=1_000, help="how many (default: 1000)")
+    parser.add_argument("--report", type=Path, help="file for all figures, plans and violations as JSON")
+    parser.add_argument("--processes", type=_count, default=2, help="at once (default: 2)")
+    parser.add_argument("--replay", type=int, metavar="SEED", help="show one run: its plan and what is wrong")
+    return parser.parse_args(argv)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Every oracle says so when what it looks for is there."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import virtualtime
+from apistore import Change, Json
+from builders import a_job
+from evidence import ORACLES, Evidence, violations
+from memoryhub import MemoryServer, Request
+from simulation import Simulation
+from suanli.base.names import LABEL_EPOCH, LABEL_HUB, LABEL_JOB_UID, member_namespace
+
+JOB = "/apis/suanli.io/v1alpha1/namespaces/team-a/computejobs/train"
+
+
+def found(folder: Path, spoil: Callable[[Simulation], object], most_settling_s: float = 60.0) -> set[str]:
+    """The oracles that speak after one job ran to its end and the histories were spoiled."""
+
+    async def whole() -> set[str]:
+        sim = Simulation(folder)
+        sim.start("operator-0", elect=True)
+        sim.put(a_job(template={"image": "busybox", "command": ["sleep", "3"]}))
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded" and not sim.member_objects())
+        settled_s = asyncio.get_running_loop().time()
+        await asyncio.sleep(30)
+        spoil(sim)
+        await sim.end()
+        members = {name: cluster.server for name, cluster in sim.clusters.items()}
+        evidence = Evidence(sim.hub, members, 0.0, settled_s, settled_s + 20, sim.ledger(), most_settling_s)
+        return {text.partition(":")[0] for text in violations(evidence)}
+
+    return virtualtime.run(whole())
+
+
+def _as_other(raw: Json | None) -> Json | None:
+    if raw is None:
+        return None
+    metadata = raw["metadata"]
+    other: Json = {"uid": f"other-{metadata['uid']}", "labels": {**metadata["labels"], LABEL_EPOCH: "2"}}
+    return {**raw, "metadata": {**metadata, **other, "ownerReferences": [{"uid": "other"}]}}
+
+
+def run_again(sim: Simulation, later_s: float = 0.0) -> None:
+    """The same pods once more at the other site, as another epoch."""
+    east, west = sim.clusters["east"].server, sim.clusters["west"].server
+    for moment, change in zip(east.moments_s, east.store.history, strict=True):
+        if change.resource == "pods":
+            pair = (_as_other(change.before), _as_other(change.after))
+            west.store.history.append(Change(change.version, change.api, "pods", *pair))
+            west.moments_s.append(moment + later_s)
+
+
+def put_a_stranger(sim: Simulation) -> None:
+    """A Job on a member that the hub never spoke of."""
+    namespace, server = member_namespace("hub", "team-a"), sim.clusters["west"].server
+    server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    labels = {LABEL_HUB: "hub", LABEL_JOB_UID: sim.job("train")["metadata"]["uid"], LABEL_EPOCH: "7"}
+    metadata = {"name": "stranger", "namespace": namespace, "labels": labels}
+    server.put({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"completions": 0}})
+
+
+def forget(server: MemoryServer, unwanted: Callable[[Change], Any]) -> None:
+    """Take changes out of a history."""
+    kept = [(m, c) for m, c in zip(server.moments_s, server.store.history, strict=True) if not unwanted(c)]
+    server.moments_s[:] = [m for m, _ in kept]
+    server.store.history[:] = [c for _, c in kept]
+
+
+def is_ended(change: Change) -> bool:
+    """Whether a pod's change tells of its end."""
+    return change.resource == "pods" and "terminated" in str((change.after or {}).get("status"))
+
+
+def is_finished(change: Change) -> bool:
+    """Whether a ComputeJob's change tells of its end."""
+    status = (change.after or {}).get("status") or {}
+    return change.resource == "computejobs" and bool(status.get("finishedAt"))
+
+
+def write(sim: Simulation, who: str, sent_s: float) -> None:
+    sim.hub.requests.append(Request("PATCH", JOB, {}, range(0), who, sent_s, sent_s))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda sim: None, set()),
+        (run_again, {"copies_at_once", "doubled", "miscounted"}),
+        (lambda sim: run_again(sim, 100.0), {"doubled", "miscounted"}),
+        (put_a_stranger, {"made_without_a_word", "orphans"}),
+        (lambda sim: sim.edit_status("train", {"assignment": {"site": "west"}}), {"epochs_twice"}),
+        (lambda sim: sim.edit_status("train", {"conditions": None}), {"lost"}),
+        (lambda sim: sim.edit_status("train", {"usage": {"pods": 9}}), {"miscounted"}),
+        (lambda sim: forget(sim.clusters["east"].server, is_ended), {"let_go_early", "lost", "miscounted"}),
+        (lambda sim: forget(sim.hub, is_finished), {"lost", "miscounted", "stopped_without_cause"}),
+        (lambda sim: write(sim, "operator-0", asyncio.get_running_loop().time()), {"wrote_when_idle"}),
+        (lambda sim: write(sim, "operator-9", 1.0), {"wrote_without_lease"}),
+    ],
+)
+def test_each_oracle_speaks_of_what_it_looks_for(
+    tmp_path: Path, spoil: Callable[[Simulation], object], told: set[str]
+) -> None:
+    assert found(tmp_path, spoil) == told
+
+
+def test_settling_late_is_told(tmp_path: Path) -> None:
+    assert found(tmp_path, lambda sim: None, most_settling_s=1.0) == {"settled_late"}
+
+
+def test_all_oracles_are_asked() -> None:
+    assert len({oracle.__name__ for oracle in ORACLES}) == len(ORACLES) == 12

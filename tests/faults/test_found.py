@@ -1,0 +1,97 @@
+"""What seeded faults found once, each as the few faults that it takes."""
+
+import asyncio
+from typing import Any
+
+from builders import a_job
+from memoryhub import Fate, Meeting
+from simulation import JOBS, Simulate, Simulation
+
+EAST: dict[str, Any] = {"data": {"allowedSites": ["east"]}}
+SHORT: dict[str, Any] = {"template": {"image": "busybox", "command": ["sleep", "3"]}, **EAST}
+LONG: dict[str, Any] = {"template": {"image": "busybox", "command": ["sleep", "600"]}, **EAST}
+
+
+def test_a_job_whose_end_no_event_told_of_ends(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        east = sim.clusters["east"].server
+        sim.put(a_job(**SHORT))
+        await sim.until(lambda: sim.state("train")[0] == "Running")
+        east.fate = lambda resource: Fate(copies=0)
+        await asyncio.sleep(5)
+        east.fate = lambda resource: Fate()
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded", 30)
+        await sim.until(lambda: not sim.member_objects(), 60)
+
+    simulate(play)
+
+
+def test_an_event_that_comes_after_a_later_one_brings_nothing_back(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        east = sim.clusters["east"].server
+        sim.put(a_job(**SHORT))
+        sim.put(a_job("another", **LONG))
+        await sim.until(lambda: sim.state("train")[0] == "Running" and sim.state("another")[0] == "Running")
+        east.fate = lambda resource: Fate(overtaken=True)
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded", 90)
+        await sim.until(lambda: len(east.items(JOBS)) == 1, 90)
+        east.fate = lambda resource: Fate()
+        await asyncio.sleep(30)
+        assert sim.process is not None
+        member = sim.process.operator._sites.members["east"]
+        assert sum(len(jobs) for jobs in member.jobs.values()) == 1
+        before = len(east.requests)
+        await asyncio.sleep(60)
+        assert [r.path for r in east.requests[before:] if r.verb == "DELETE"] == []
+        sim.delete("another")
+        await sim.until(lambda: not sim.member_objects(), 90)
+
+    simulate(play)
+
+
+def test_a_job_created_without_an_answer_and_without_an_event_was_removed_by_nobody(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        east, lost = sim.clusters["east"].server, [True]
+        await sim.until(lambda: sim.site_condition("east") == ("True", "Ready"))
+
+        def meet(verb: str, path: str) -> Meeting:
+            is_create = verb == "POST" and path.endswith("/jobs")
+            if is_create and lost[0]:
+                lost[0] = False
+                # Its event is lost, and that of another Job of ours comes before it is tried again.
+                asyncio.get_running_loop().call_later(0.1, setattr, east, "fate", lambda resource: Fate())
+                asyncio.get_running_loop().call_later(0.15, sim.put, a_job("another", **LONG))
+                return Meeting(0.01, lost_after=True)
+            return Meeting(1.0 if is_create and "another" not in sim.jobs() else 0.01)
+
+        east.meet = meet
+        east.fate = lambda resource: Fate(copies=0)
+        sim.put(a_job(**LONG))
+        await sim.until(lambda: sim.state("train")[0] == "Running" and sim.state("another")[0] == "Running", 60)
+        assert sim.job("train")["status"]["epoch"] == 1
+        assert "failures" not in sim.job("train")["status"]
+        for name in ("train", "another"):
+            sim.delete(name)
+        await sim.until(lambda: not sim.member_objects(), 60)
+
+    simulate(play)
+
+
+def test_a_list_of_a_moment_ago_ends_no_attempt(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        east = sim.clusters["east"].server
+        sim.put(a_job(**LONG))
+        await sim.until(lambda: sim.state("train")[0] == "Running")
+        await sim.kill()
+        age_s = asyncio.get_running_loop().time()  # as if nothing had ever been there
+        east.meet = lambda verb, path: Meeting(stale_s=age_s if path.endswith("/jobs") else 0.0)
+        east.fate = lambda resource: Fate(delay_s=4.0)
+        sim.start()
+        await asyncio.sleep(6)
+        east.meet, east.fate = (lambda verb, path: Meeting()), (lambda resource: Fate())
+        await asyncio.sleep(30)
+        assert (sim.state("train")[0], sim.job("train")["status"]["epoch"]) == ("Running", 1)
+        sim.delete("train")
+        await sim.until(lambda: not sim.member_objects(), 60)
+
+    simulate(play)

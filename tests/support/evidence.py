@@ -1,0 +1,427 @@
+"""What the API servers' own histories say about a run: whether anything was doubled, lost, left over or miscounted.
+
+Nothing here asks the operator. Moments are seconds of the loop, which no clock that was set wrong can change.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+from apistore import Json
+from memoryhub import MemoryServer, Request
+from suanli.base.clock import time_or_zero
+from suanli.base.conditions import readable
+from suanli.base.names import LABEL_EPOCH, LABEL_HUB, LABEL_JOB_UID
+from suanli.base.reasons import Reason
+from suanli.base.units import cpu_milli
+
+LATE_S = 15.0  # between what an operator saw and what it made of it
+JOBS, PODS = "jobs", "pods"
+
+
+@dataclass
+class Container:
+    """One container as its pod's history tells it. Units: seconds of the loop, milliseconds of the member's clock."""
+
+    site: str
+    pod_uid: str
+    job_uid: str
+    epoch: int
+    owner: str
+    cpu_milli: int
+    begin_s: float
+    start_ms: int
+    end_s: float | None = None
+    end_ms: int = 0
+    succeeded: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One change of one object: when, and the object before and after."""
+
+    moment_s: float
+    version: int
+    before: Json | None
+    after: Json | None
+
+    @property
+    def uid(self) -> str:
+        """Whose."""
+        return str((self.after or self.before or {})["metadata"]["uid"])
+
+
+@dataclass
+class Evidence:
+    """The histories of a hub and its members, and when the run was told to be quiet."""
+
+    hub: MemoryServer
+    members: Mapping[str, MemoryServer]
+    calm_s: float  # when the last fault ended
+    settled_s: float  # when everything had ended and nothing was left
+    quiet_s: float  # from when on nothing had to be written
+    ledger: Mapping[str, tuple[int, int]]  # by job, pods and their millicores times milliseconds
+    most_settling_s: float
+    let_go: list[str] = field(default_factory=list)
+
+    def changes(self, server: MemoryServer, resource: str) -> list[Seen]:
+        """All changes of one resource."""
+        return [
+            Seen(moment, c.version, c.before, c.after)
+            for moment, c in zip(server.moments_s, server.store.history, strict=True)
+            if c.resource == resource
+        ]
+
+    @cached_property
+    def jobs(self) -> dict[str, list[Seen]]:
+        """The history of each ComputeJob, by UID."""
+        found: dict[str, list[Seen]] = defaultdict(list)
+        for seen in self.changes(self.hub, "computejobs"):
+            found[seen.uid].append(seen)
+        return found
+
+    @cached_property
+    def containers(self) -> list[Container]:
+        """All that ever ran, in the order of their start."""
+        found: dict[str, Container] = {}
+        for site, server in self.members.items():
+            for seen in self.changes(server, PODS):
+                self._look_at_pod(found, site, seen)
+        return sorted(found.values(), key=lambda c: (c.begin_s, c.pod_uid))
+
+    def _look_at_pod(self, found: dict[str, Container], site: str, seen: Seen) -> None:
+        known = found.get(seen.uid)
+        if seen.after is None:
+            if known is not None and known.end_s is None:
+                known.end_s = seen.moment_s
+                self.let_go.append(f"pod {known.pod_uid} of job {known.job_uid} was let go while it ran")
+            return
+        statuses = (seen.after.get("status") or {}).get("containerStatuses") or [{}]
+        state = statuses[0].get("state") or {}
+        if known is None and (told := state.get("running") or state.get("terminated")):
+            metadata = seen.after["metadata"]
+            labels = metadata["labels"]
+            request = seen.after["spec"]["containers"][0]["resources"]["requests"]["cpu"]
+            known = found[seen.uid] = Container(
+                site,
+                seen.uid,
+                labels[LABEL_JOB_UID],
+                int(labels[LABEL_EPOCH]),
+                metadata["ownerReferences"][0]["uid"],
+                cpu_milli(request),
+                seen.moment_s,
+                time_or_zero(told["startedAt"]),
+            )
+        if known is not None and known.end_s is None and (told := state.get("terminated")):
+            known.end_s, known.end_ms = seen.moment_s, time_or_zero(told["finishedAt"])
+            known.succeeded = told["exitCode"] == 0
+
+    @cached_property
+    def ours(self) -> dict[str, frozenset[int]]:
+        """By server, the versions that the operator made."""
+        servers = {"hub": self.hub, **self.members}
+        return {name: frozenset(v for r in s.requests for v in r.versions) for name, s in servers.items()}
+
+    def was_ever(self, uid: str, true: Callable[[Json], object]) -> bool:
+        """Whether a ComputeJob was ever so."""
+        return any(seen.after is not None and true(seen.after) for seen in self.jobs.get(uid, ()))
+
+    def is_damaged(self, uid: str) -> bool:
+        """Whether somebody else ever wrote into the job's status."""
+        return any(
+            seen.before is not None
+            and seen.after is not None
+            and seen.version not in self.ours["hub"]
+            and seen.before.get("status") != seen.after.get("status")
+            for seen in self.jobs.get(uid, ())
+        )
+
+    def is_plain(self, uid: str) -> bool:
+        """Whether nobody edited or deleted the job, damaged its status or removed its Job."""
+        if self.was_ever(uid, lambda j: j["metadata"]["generation"] > 1) or self.is_damaged(uid):
+            return False
+        gone = any(seen.after is None for seen in self.jobs.get(uid, ()))
+        return not gone and not any(job_uid == uid for _, job_uid, _, _ in self.removed_by_others)
+
+    @cached_property
+    def removed_by_others(self) -> list[tuple[str, str, int, float]]:
+        """Site, job, epoch and moment of each member Job that somebody else deleted."""
+        found = []
+        for site, server in self.members.items():
+            for seen in self.changes(server, JOBS):
+                if seen.before is None or seen.version in self.ours[site] or _is_going(seen.before):
+                    continue
+                if seen.after is None or _is_going(seen.after):
+                    labels = seen.before["metadata"]["labels"]
+                    found.append((site, labels[LABEL_JOB_UID], int(labels[LABEL_EPOCH]), seen.moment_s))
+        return found
+
+    def at_the_end(self) -> Iterator[Json]:
+        """The ComputeJobs that the hub holds now."""
+        for seen in self.jobs.values():
+            if seen[-1].after is not None:
+                yield seen[-1].after
+
+
+def copies_at_once(evidence: Evidence) -> list[str]:
+    """F1: containers of two copies of a job that may run at most once, at the same time."""
+    found, by_job = [], defaultdict(list)
+    for container in evidence.containers:
+        by_job[container.job_uid].append(container)
+    for uid, ran in by_job.items():
+        if evidence.was_ever(uid, lambda j: j["spec"].get("failover") == "AtLeastOnce"):
+            continue
+        for one in ran:
+            for other in ran:
+                later = one.owner != other.owner and one.begin_s <= other.begin_s
+                if later and (one.end_s is None or other.begin_s < one.end_s):
+                    found.append(
+                        f"job {uid} runs as epoch {one.epoch} at {one.site} and as epoch {other.epoch} at {other.site}"
+                        f" at {other.begin_s:.2f} s"
+                    )
+    return found
+
+
+def made_without_a_word(evidence: Evidence) -> list[str]:
+    """Decision 3: an attempt's Job stands on a member only after the hub has put that very epoch there."""
+    words = {
+        (uid, str(word.get("site")), word.get("epoch")): seen.moment_s
+        for uid, history in evidence.jobs.items()
+        for seen in reversed(history)
+        if (word := _assignment(seen.after))
+    }
+    found = []
+    for site, server in evidence.members.items():
+        for seen in evidence.changes(server, JOBS):
+            if seen.before is not None or seen.after is None:
+                continue
+            labels = seen.after["metadata"]["labels"]
+            key = (labels[LABEL_JOB_UID], site, int(labels[LABEL_EPOCH]))
+            if words.get(key, seen.moment_s + 1) > seen.moment_s:
+                found.append(f"job {key[0]} was created at {site} as epoch {key[2]} without the hub's word")
+    return found
+
+
+def epochs_twice(evidence: Evidence) -> list[str]:
+    """An epoch is one site, whatever happens to the status."""
+    found = []
+    for uid, history in evidence.jobs.items():
+        sites: dict[int, str] = {}
+        for seen in history:
+            word = _assignment(seen.after)
+            if word and sites.setdefault(word["epoch"], word["site"]) != word["site"]:
+                found.append(f"job {uid}: epoch {word['epoch']} is at {sites[word['epoch']]} and at {word['site']}")
+    return found
+
+
+def lost(evidence: Evidence) -> list[str]:
+    """Every job ends, and what is said to have succeeded has."""
+    found = []
+    for job in evidence.at_the_end():
+        uid, status = job["metadata"]["uid"], job.get("status") or {}
+        state, word = status.get("state"), _assignment(job)
+        if not _finished(job):
+            found.append(f"job {uid} never ended: {state} {status.get('reason')} {status.get('assignment')}")
+        elif state == "Succeeded" and word:
+            succeeded = [c for c in _attempt(evidence, uid, word["epoch"]) if c.succeeded]
+            if len(succeeded) < job["spec"].get("tasks", 1):
+                found.append(f"job {uid} is said to have succeeded, but {len(succeeded)} of its tasks did")
+    return found
+
+
+def doubled(evidence: Evidence) -> list[str]:
+    """Nobody's work is done twice, unless somebody interfered."""
+    found = []
+    for uid in evidence.jobs:
+        if not evidence.is_plain(uid):
+            continue
+        tasks = max(seen.after["spec"].get("tasks", 1) for seen in evidence.jobs[uid] if seen.after is not None)
+        epochs = {c.epoch for c in evidence.containers if c.job_uid == uid}
+        whole = [e for e in epochs if sum(c.succeeded for c in _attempt(evidence, uid, e)) >= tasks]
+        if len(whole) > 1:
+            found.append(f"job {uid} was done as epochs {sorted(whole)}")
+    return found
+
+
+def stopped_without_cause(evidence: Evidence) -> list[str]:
+    """F4: an attempt that runs is stopped only when the hub says why, and what it says is true."""
+    found = []
+    removed = {(site, uid, epoch) for site, uid, epoch, _ in evidence.removed_by_others}
+    for uid, history in evidence.jobs.items():
+        for seen in history:
+            word = _assignment(seen.before)
+            said = _dispatched(seen.after)
+            new = seen.version in evidence.ours["hub"] and said != _dispatched(seen.before)
+            untrue = said == ("False", Reason.DELETED_ON_MEMBER) and not evidence.is_damaged(uid)
+            if word and new and untrue and (word["site"], uid, word["epoch"]) not in removed:
+                found.append(f"job {uid}: the hub says that epoch {word['epoch']} was removed, and nobody did")
+    for site, server in evidence.members.items():
+        stopped = {v: r for r in server.requests if r.verb == "DELETE" and "/jobs/" in r.path for v in r.versions}
+        for seen in evidence.changes(server, JOBS):
+            request = stopped.get(seen.version)
+            if request is not None and seen.before is not None and not _is_going(seen.before):
+                labels = seen.before["metadata"]["labels"]
+                uid, epoch = labels[LABEL_JOB_UID], int(labels[LABEL_EPOCH])
+                if not _may_stop(evidence, uid, site, epoch, request):
+                    found.append(f"job {uid}: epoch {epoch} was stopped at {site} while the hub wanted it there")
+    return found
+
+
+def _may_stop(evidence: Evidence, uid: str, site: str, epoch: int, request: Request) -> bool:
+    """Whether the hub, at some moment from which the request can come, did not want that attempt."""
+    history = evidence.jobs.get(uid, [])
+    for seen, following in pairwise([*history, None]):
+        assert seen is not None, "only the last one is nothing"
+        over = following is None or following.moment_s >= request.sent_s - LATE_S
+        if seen.moment_s > request.acted_s or not over:
+            continue
+        word, said = _assignment(seen.after), _dispatched(seen.after)
+        wanted = seen.after is not None and word is not None and (word["site"], word["epoch"]) == (site, epoch)
+        later = word is not None and word["epoch"] < epoch
+        if not later and (not wanted or _finished(seen.after or {}) or (said is not None and said[0] == "False")):
+            return True
+    return not history
+
+
+def orphans(evidence: Evidence) -> list[str]:
+    """Nothing of ours is left on a member."""
+    return [
+        f"{item['kind']} {item['metadata']['name']} is left at {site}"
+        for site, server in evidence.members.items()
+        for path in ("/apis/batch/v1/jobs", "/api/v1/pods")
+        for item in server.items(path)
+        if LABEL_HUB in (item["metadata"].get("labels") or {})
+    ]
+
+
+def miscounted(evidence: Evidence) -> list[str]:
+    """What is in the ledger and on the jobs is what containers ran, to the unit."""
+    ran: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for c in evidence.containers:
+        pods, cpu = ran[c.job_uid]
+        ran[c.job_uid] = (pods + 1, cpu + c.cpu_milli * (c.end_ms - c.start_ms))
+    found = [
+        f"job {uid}: the ledger has {evidence.ledger.get(uid, (0, 0))}, the member {used}"
+        for uid, used in ran.items()
+        if evidence.ledger.get(uid, (0, 0)) != used
+    ]
+    for job in evidence.at_the_end():
+        uid, told = job["metadata"]["uid"], (job.get("status") or {}).get("usage") or {}
+        shown = (told.get("pods", 0), int(told.get("cpuMilliMs", 0)))
+        if shown != ran[uid]:
+            found.append(f"job {uid}: its status says {shown}, the member {ran[uid]}")
+    return found
+
+
+def let_go_early(evidence: Evidence) -> list[str]:
+    """No pod is released while it runs."""
+    return list(evidence.let_go) if evidence.containers else []
+
+
+def wrote_when_idle(evidence: Evidence) -> list[str]:
+    """F9: when nothing happens, nothing is written but the lease."""
+    return [
+        f"{request.who} wrote {request.verb} {request.path} at {request.acted_s:.1f} s, when nothing was to be done"
+        for server in (evidence.hub, *evidence.members.values())
+        for request in server.requests
+        if request.verb != "GET" and request.acted_s >= evidence.quiet_s and "/leases" not in request.path
+    ]
+
+
+def wrote_without_lease(evidence: Evidence) -> list[str]:
+    """F5: only who holds the lease sends writes."""
+    holders = [
+        (seen.moment_s, str((seen.after or {}).get("spec", {}).get("holderIdentity") or ""))
+        for seen in evidence.changes(evidence.hub, "leases")
+    ]
+    found = []
+    for name, server in {"hub": evidence.hub, **evidence.members}.items():
+        for request in server.requests:
+            if request.verb == "GET" or "/leases" in request.path:
+                continue
+            holder = next((who for moment, who in reversed(holders) if moment <= request.sent_s), "")
+            if holder.rpartition("_")[0] != request.who:
+                found.append(f"{request.who} sent {request.verb} {request.path} to {name} while {holder!r} led")
+    return found
+
+
+def settled_late(evidence: Evidence) -> list[str]:
+    """When the trouble is over, everything comes right soon."""
+    took_s = evidence.settled_s - evidence.calm_s
+    return [f"it took {took_s:.0f} s to settle"] if took_s > evidence.most_settling_s else []
+
+
+ORACLES: tuple[Callable[[Evidence], list[str]], ...] = (
+    copies_at_once,
+    made_without_a_word,
+    epochs_twice,
+    lost,
+    doubled,
+    stopped_without_cause,
+    orphans,
+    miscounted,
+    let_go_early,
+    wrote_when_idle,
+    wrote_without_lease,
+    settled_late,
+)
+
+
+def violations(evidence: Evidence) -> list[str]:
+    """Everything that is wrong, by all oracles."""
+    return [f"{oracle.__name__}: {said}" for oracle in ORACLES for said in oracle(evidence)]
+
+
+def timeline(evidence: Evidence, uid: str) -> list[str]:
+    """All that happened to a job, on the hub and on its members, in order."""
+    lines = []
+    for name, server in {"hub": evidence.hub, **evidence.members}.items():
+        by = {v: f"{r.who} {r.verb}" for r in server.requests for v in r.versions}
+        for moment_s, change in zip(server.moments_s, server.store.history, strict=True):
+            raw = change.after or change.before or {}
+            metadata = raw["metadata"]
+            if uid not in (metadata["uid"], (metadata.get("labels") or {}).get(LABEL_JOB_UID)):
+                continue
+            status = raw.get("status") or {}
+            word, said = _assignment(raw), _dispatched(raw)
+            told = (
+                "gone" if change.after is None else "deleting" if _is_going(raw) else "",
+                raw["spec"].get("desiredState", ""),
+                status.get("phase") or status.get("state") or "",
+                f"{word['site']}/{word['epoch']}" if word else "",
+                f"Dispatched={said[0]}/{said[1]}" if said else "",
+                *(str(c["type"]) for c in readable(status.get("conditions")) if change.resource == JOBS),
+                f"(by {by.get(change.version, 'others')})",
+            )
+            words = " ".join(filter(None, told))
+            lines.append((moment_s, f"{moment_s:8.2f} s {name:5} {change.resource} {metadata['name']} {words}"))
+    return [line for _, line in sorted(lines, key=lambda one: one[0])]
+
+
+def _attempt(evidence: Evidence, uid: str, epoch: int) -> list[Container]:
+    return [c for c in evidence.containers if (c.job_uid, c.epoch) == (uid, epoch)]
+
+
+def _assignment(job: Json | None) -> Json | None:
+    """The hub's word where an attempt is, if it is one."""
+    status = (job or {}).get("status")
+    word: Any = status.get("assignment") if isinstance(status, dict) else None
+    good = isinstance(word, dict) and isinstance(word.get("epoch"), int) and isinstance(word.get("site"), str)
+    return word if good else None
+
+
+def _dispatched(job: Json | None) -> tuple[str, str] | None:
+    conditions = readable(((job or {}).get("status") or {}).get("conditions"))
+    return next(((c["status"], c["reason"]) for c in conditions if c["type"] == "Dispatched"), None)
+
+
+def _finished(job: Json) -> bool:
+    conditions = readable((job.get("status") or {}).get("conditions"))
+    return any(c["type"] == "Finished" and c["status"] == "True" for c in conditions)
+
+
+def _is_going(raw: Json) -> bool:
+    return bool(raw["metadata"].get("deletionTimestamp"))

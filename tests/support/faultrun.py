@@ -1,0 +1,186 @@
+"""One run of a federation under a plan of faults, and what the API servers' histories say about it."""
+
+import asyncio
+import hashlib
+import logging
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any, Protocol
+
+import virtualtime
+from evidence import Evidence, timeline, violations
+from faultplan import HUB, FaultPlan, Trouble, draw, one_crash
+from people import People, Routine, finished
+from simulation import Simulation, place_first
+from suanli.placement.snapshot import Plan, SiteView, WaitingJob
+
+SITES = ("east", "west")
+MOST_SETTLING_S = 240.0
+REST_S = 900.0
+CALM_S = 20.0
+QUIET_S = 45.0  # two full comparisons
+SETTINGS = {"probe_s": 2, "retry_backoff_s": 0, "unreachable_after_s": 8}
+
+
+class Actors(Protocol):
+    """Who uses the federation while things go wrong."""
+
+    async def act(self) -> None:
+        """Until the faults end."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one seed."""
+
+    seed: int
+    violations: list[str]
+    plan: dict[str, Any]
+    settled_s: float = 0.0  # after the last fault
+    met: dict[str, int] = field(default_factory=dict)  # faults that hit something
+    jobs: int = 0
+    containers: int = 0
+    writes: int = 0
+    writes_at_work: int = 0  # until everything had settled
+    crashes: int = 0
+    leaders: int = 0
+    timeline: list[str] = field(default_factory=list)  # of the jobs of which something is wrong
+    digest: str = ""  # of all histories: the same seed has the same
+
+
+def outcome(seed: int) -> Outcome:
+    """Run a seed, in virtual time."""
+    plan = draw(seed, SITES)
+    return _run(plan, lambda sim: People(sim, Random(f"people {seed}"), plan.lasts_s))
+
+
+def crash_outcome(write: int, moment: str) -> Outcome:
+    """Run a fixed routine whose operator is killed before or after its write of that number; 0: never."""
+    return _run(one_crash(write, moment, SITES, Routine.LASTS_S), Routine)
+
+
+def _run(plan: FaultPlan, people: Callable[[Simulation], Actors]) -> Outcome:
+    """What the operator or the run itself raises is a violation too."""
+
+    async def whole() -> Outcome:
+        with tempfile.TemporaryDirectory() as folder:
+            return await _Run(plan, Path(folder), people).whole()
+
+    logging.disable(logging.CRITICAL)
+    try:
+        return virtualtime.run(whole())
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told with its seed
+        return Outcome(plan.seed, [f"defect: {''.join(traceback.format_exception(error)[-2:])}"], plan.as_json())
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+class _Run:
+    def __init__(self, plan: FaultPlan, folder: Path, people: Callable[[Simulation], Actors]) -> None:
+        self.plan = plan
+        self.sim = sim = Simulation(folder, SITES, **SETTINGS)
+        self.names = [f"operator-{n}" for n in range(plan.replicas)]
+        self.random = Random(f"run {plan.seed}")
+        self.people = people(sim)
+        self.servers = {HUB: sim.hub, **{name: c.server for name, c in sim.clusters.items()}}
+        self.troubles = [Trouble(plan, name, server, self.names) for name, server in self.servers.items()]
+        self.crashes = 0
+        self.away_s: dict[tuple[int, str], float] = {(c.write, c.moment): c.away_s for c in plan.crashes}
+        self.next_away_s = 1.0
+        sim.place_all = self._place
+        sim.dies = self._dies
+        for name, cluster in sim.clusters.items():
+            cluster.start_s = lambda: self.random.choice((0.05, 0.3, 1.0))
+            cluster.grace_s = lambda: self.random.choice((0.1, 1.0, 8.0))
+            cluster.clock.off_ms = plan.clocks_off_ms[name]
+
+    async def whole(self) -> Outcome:
+        sim, loop = self.sim, asyncio.get_running_loop()
+        keepers = [asyncio.ensure_future(self._keep(name)) for name in self.names]
+        troubles = asyncio.gather(*(trouble.run() for trouble in self.troubles))
+        await self.people.act()
+        await troubles
+        calm_s = loop.time()
+        await self._until_settled()
+        settled_s = loop.time()
+        await asyncio.sleep(CALM_S)
+        quiet_s = loop.time()
+        await asyncio.sleep(QUIET_S)
+        for keeper in keepers:
+            keeper.cancel()
+        await asyncio.gather(*keepers, return_exceptions=True)
+        await sim.end()
+        return self._judged(calm_s, settled_s, quiet_s)
+
+    async def _keep(self, name: str) -> None:
+        """A replica that ends, by a crash or because it lost the lead, is begun anew, as a Deployment does."""
+        while True:
+            process = self.sim.start(name, elect=True)
+            await process.life.over.wait()
+            await self.sim.kill(name)
+            away_s, self.next_away_s = self.next_away_s, 1.0
+            await asyncio.sleep(away_s)
+
+    def _place(self, waiting: Sequence[WaitingJob], sites: Sequence[SiteView], *args: Any, **kwargs: Any) -> Plan:
+        """Anywhere, so that a new attempt is seldom where the last one was."""
+        return place_first(waiting, self.random.sample(sites, len(sites)), *args, **kwargs)
+
+    def _dies(self, number: int, moment: str) -> bool:
+        away_s = self.away_s.pop((number, moment), None)
+        if away_s is None:
+            return False
+        self.crashes += 1
+        self.next_away_s = away_s
+        return True
+
+    async def _until_settled(self) -> None:
+        with suppress(AssertionError):
+            await self.sim.until(self._settled, REST_S, every=1.0)
+
+    def _settled(self) -> bool:
+        return not self.sim.member_objects() and all(finished(job) for job in self.sim.jobs().values())
+
+    def _judged(self, calm_s: float, settled_s: float, quiet_s: float) -> Outcome:
+        sim = self.sim
+        members = {name: c.server for name, c in sim.clusters.items()}
+        evidence = Evidence(sim.hub, members, calm_s, settled_s, quiet_s, sim.ledger(), MOST_SETTLING_S)
+        found = violations(evidence)
+        met: Counter[str] = Counter()
+        for trouble in self.troubles:
+            met.update({str(fault): count for fault, count in trouble.met.items()})
+        requests = [r for server in self.servers.values() for r in server.requests]
+        leases = [
+            c.after["spec"]["holderIdentity"] for c in sim.hub.store.history if c.resource == "leases" and c.after
+        ]
+        return Outcome(
+            seed=self.plan.seed,
+            violations=found,
+            plan=self.plan.as_json(),
+            settled_s=round(settled_s - calm_s, 1),
+            met=dict(met),
+            jobs=len(evidence.jobs),
+            containers=len(evidence.containers),
+            writes=sum(r.verb != "GET" for r in requests),
+            writes_at_work=sum(r.verb != "GET" and r.sent_s < settled_s for r in requests),
+            crashes=self.crashes,
+            leaders=len(set(leases) - {""}),
+            timeline=[
+                line for uid in evidence.jobs if any(uid in text for text in found) for line in timeline(evidence, uid)
+            ],
+            digest=self._digest(),
+        )
+
+    def _digest(self) -> str:
+        found = hashlib.sha256()
+        for server in self.servers.values():
+            for moment_s, change in zip(server.moments_s, server.store.history, strict=True):
+                raw = change.after or change.before or {}
+                found.update(f"{moment_s} {change.version} {change.resource} {raw['metadata']['uid']}".encode())
+        return found.hexdigest()[:16]

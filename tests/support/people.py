@@ -1,0 +1,165 @@
+"""What users and administrators do to a federation, at random, drawn from a seed."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Any
+
+from apistore import Refusal
+from builders import a_job
+from simulation import JOBS, Simulation
+from suanli.base.conditions import readable
+
+NONSENSE = (
+    {"assignment": None},
+    {"assignment": {"site": None}},
+    {"assignment": {"epoch": "two"}},
+    {
+        "conditions": ["?", {"type": 7}, {"type": "Finished", "status": "Maybe"}],
+        "failures": "many",
+        "usage": {"pods": -1},
+    },
+)
+
+
+class Routine:
+    """What users do in a fixed order: work that ends, fails, is suspended and goes on, is deleted, and of two tasks."""
+
+    LASTS_S = 12.0
+
+    def __init__(self, simulation: Simulation) -> None:
+        self.sim = simulation
+
+    async def act(self) -> None:
+        """All of it."""
+        work = {"image": "busybox", "command": ["sleep", "2"]}
+        wanted: dict[str, dict[str, Any]] = {
+            "ends": {},
+            "fails": {"template": {"image": "busybox", "command": ["fail", "1"]}, "limits": {"retries": 1}},
+            "waits": {},
+            "goes": {"template": {"image": "busybox", "command": ["sleep", "8"]}},
+            "pair": {"tasks": 2},
+        }
+        for name, spec in wanted.items():
+            self.sim.put(a_job(name, **{"template": work, **spec}))
+        await asyncio.sleep(1.5)
+        self.sim.edit("waits", desiredState="Suspended")
+        await asyncio.sleep(1.0)
+        self.sim.delete("goes")
+        await asyncio.sleep(2.0)
+        self.sim.edit("waits", desiredState="Running")
+        await asyncio.sleep(self.LASTS_S - 4.5)
+
+
+class People:
+    """Who applies, edits, suspends and deletes jobs, damages a status, or removes what is on a member."""
+
+    def __init__(self, simulation: Simulation, random: Random, lasts_s: float) -> None:
+        self.sim = simulation
+        self.random = random
+        self._lasts_s = lasts_s
+        self._names = 0
+
+    async def act(self) -> None:
+        """For so long; afterwards nothing is kept suspended."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._lasts_s
+        for _ in range(3):
+            self._new_job()
+        while loop.time() < end:
+            await asyncio.sleep(self.random.expovariate(2.0))
+            await self.random.choices(*zip(*self._acts(), strict=True))[0]()
+        for name, job in self.sim.jobs().items():
+            if job["spec"].get("desiredState") == "Suspended":
+                self.sim.edit(name, desiredState="Running")
+
+    # --- what can happen
+
+    def _acts(self) -> list[tuple[Callable[[], Awaitable[None]], float]]:
+        return [
+            (self._apply, 1.0),
+            (self._suspend_or_resume, 5.0),
+            (self._delete, 0.5),
+            (self._recreate, 0.5),
+            (self._touch, 1.0),
+            (self._edit, 0.5),
+            (self._damage, 0.7),
+            (self._delete_behind_our_back, 0.5),
+            (self._jump, 0.5),
+        ]
+
+    def _new_job(self) -> None:
+        self._names += 1
+        tasks = self.random.choice((1, 1, 2))
+        command = [self.random.choices(("sleep", "fail"), (5, 1))[0], self.random.choice(("1", "9", "30"))]
+        limits = {"retries": self.random.choice((0, 2))}
+        template = {"image": "busybox", "command": command}
+        self.sim.put(a_job(f"job-{self._names}", tasks=tasks, template=template, limits=limits))
+
+    async def _apply(self) -> None:
+        self._new_job()
+
+    async def _suspend_or_resume(self) -> None:
+        if name := self._any_job():
+            now = self.sim.job(name)["spec"].get("desiredState", "Running")
+            self.sim.edit(name, desiredState="Running" if now == "Suspended" else "Suspended")
+
+    async def _delete(self) -> None:
+        if name := self._any_job():
+            self.sim.delete(name)
+
+    async def _recreate(self) -> None:
+        """Another job of the same name, at once."""
+        if name := self._any_job():
+            spec = self.sim.job(name)["spec"]
+            self.sim.delete(name)
+            self.sim.put(a_job(name, **{**spec, "desiredState": "Running"}))
+
+    async def _touch(self) -> None:
+        """Somebody labels a job: what was read of it is old now."""
+        if name := self._any_job():
+            raw = self.sim.job(name)
+            labels = {"touched": str(self.random.random())}
+            self.sim.hub.put({**raw, "metadata": {**raw["metadata"], "labels": labels}})
+
+    async def _edit(self) -> None:
+        if name := self._any_job():
+            self.sim.edit(name, priority=self.random.randrange(100))
+
+    async def _damage(self) -> None:
+        """Somebody edits a status into nonsense, and mends it or not."""
+        if not (name := self._any_job()):
+            return
+        status = self.sim.job(name).get("status") or {}
+        if not status.get("assignment") or finished(self.sim.job(name)):
+            return
+        uid = self.sim.job(name)["metadata"]["uid"]
+        self.sim.edit_status(name, self.random.choice(NONSENSE))
+        await asyncio.sleep(self.random.choice((0.5, 3.0)))
+        with contextlib.suppress(Refusal):
+            now = self.sim.job(name)
+            mendable = now["metadata"]["uid"] == uid and now["status"].get("epoch") == status.get("epoch")
+            if mendable and now["status"].get("assignment") != status["assignment"]:
+                self.sim.edit_status(name, {"assignment": status["assignment"]})
+
+    async def _delete_behind_our_back(self) -> None:
+        cluster = self.random.choice(list(self.sim.clusters.values()))
+        jobs = cluster.server.items(JOBS)
+        if jobs:
+            metadata = self.random.choice(jobs)["metadata"]
+            cluster.server.delete(f"/apis/batch/v1/namespaces/{metadata['namespace']}/jobs/{metadata['name']}")
+
+    async def _jump(self) -> None:
+        """The hub's clock is set."""
+        self.sim.clock.off_ms = self.random.choice((-3_600_000, 0, 3_600_000))
+
+    def _any_job(self) -> str:
+        names = sorted(self.sim.jobs())
+        return self.random.choice(names) if names else ""
+
+
+def finished(job: dict[str, Any]) -> bool:
+    """Whether a ComputeJob has ended for good."""
+    conditions = (job.get("status") or {}).get("conditions")
+    return any(c["type"] == "Finished" and c["status"] == "True" for c in readable(conditions))
