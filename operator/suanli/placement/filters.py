@@ -302,13 +302,24 @@ FILTERS: tuple[Filter, ...] = (
     free_units,
     free_nodes,
 )
-# A job whose sites fall to these only may be placed later as it is.
+# A job that has lost a site to one of these may be placed later as it is; the first of them that it met is its own reason.
 MENDED_BY_WAITING = (
     Reason.WAITING_FOR_CAPACITY,
     Reason.CAPACITY_FRAGMENTED,
     Reason.SITE_BACKOFF,
     Reason.SITE_NOT_READY,
     Reason.QUOTA_EXCEEDED,
+)
+# What may be otherwise at another hour: a job that may be put off is not kept from a site by these.
+CHANGES_WITH_TIME = frozenset(
+    {
+        Reason.COST_LIMIT_EXCEEDED,
+        Reason.DEADLINE_UNREACHABLE,
+        Reason.WAITING_FOR_CAPACITY,
+        Reason.CAPACITY_FRAGMENTED,
+        Reason.SITE_BACKOFF,
+        Reason.QUOTA_EXCEEDED,
+    }
 )
 
 

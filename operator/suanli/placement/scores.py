@@ -24,18 +24,21 @@ Score = Callable[[Batch], Floats]
 
 @dataclass(frozen=True)
 class Costs:
-    """All scores of a batch. Shapes: (R, P) each; micro-yuan."""
+    """All scores of a batch, by the names of SCORES.
+
+    Shapes: each of `lines` (R, P). Units: micro-yuan.
+    """
 
     lines: Mapping[str, Floats]
 
     @property
     def paid_rp(self) -> Floats:
-        """What the expected run is to be paid: everything but what policy adds on paper."""
-        return self.lines["run"] + self.lines["energy"] + self.lines["transfer"]
+        """What the expected run is to be paid: everything but what policy adds on paper. Shape (R, P). Units: micro-yuan."""
+        return np.asarray(sum(self.lines[name] for name in PAID))
 
     @property
     def total_rp(self) -> Floats:
-        """What the plan makes small."""
+        """What the plan makes small: the sum of all lines. Shape (R, P). Units: micro-yuan."""
         return np.asarray(sum(self.lines.values()))
 
 
@@ -111,6 +114,8 @@ SCORES: Mapping[str, Score] = {
     "carbon": carbon_cost,
     "policy": policy_weight,
 }
+# What somebody is to pay; the others are compared only.
+PAID = ("run", "energy", "transfer")
 
 
 def score(b: Batch) -> Costs:
