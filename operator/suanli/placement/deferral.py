@@ -73,14 +73,14 @@ def may_wait(job: WaitingJob, now_ms: int) -> bool:
 
 
 def patience_ms(job: WaitingJob) -> int:
-    """Until when `deferrable` lets the job wait; when it came, for one that is not deferrable."""
+    """Until when `deferrable` lets the job wait; when it came, for one that is not deferrable. Units: ms since the epoch."""
     timing = job.job.spec.timing
     since = max(job.submitted_ms, parse_time_ms(timing.not_before) if timing.not_before else 0)
     return since + (min(MOST, duration_ms(timing.deferrable)) if timing.deferrable else 0)
 
 
 def work_of(b: Batch) -> Asked:
-    """The batch for the horizon; equal jobs whose patience ends in the same half hour share a row."""
+    """The batch for the horizon; equal jobs whose patience ends in the same half hour share a row (W of them)."""
     costs = score(b)
     jobs, row_w, patience_w = [], [], []
     for r, row in enumerate(b.rows):
