@@ -7,6 +7,7 @@ import yaml
 
 import planned
 from planned import BAD_INPUT, DONE, HERE, REFUSED, SOME_WAIT, Put, a_job, a_site
+from suanli.placement.chain import STEPS
 from worlds import raw
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "national"
@@ -38,7 +39,7 @@ def test_a_placed_job(put: Put) -> None:
         "two gpu 24.00 0.00 0.00 0.00 0.00 24.00 chosen",
         "one gpu 8.00 0.00 0.00 0.00 0.00 8.00 needed by other jobs",
         "",
-        "Sites that cannot run it; the step is that of the 15 filters it fell to",
+        f"Sites that cannot run it; the step is that of the {STEPS} filters it fell to",
         "SITE STEP REASON WHY",
         "off 8 SiteInactive has spec.desiredState Drain, not Active",
         "full 9 TaskFitsNoNode has no node of gpu for a task of 8 cards, 1 core, 1Gi; the largest has 1 card",

@@ -10,13 +10,28 @@ import pytest
 from census import KINDS, census
 from checker import violations
 from checker.judge import QUESTIONS
+from checker.words import SAYS
 from suanli.api.job import Estimate
 from suanli.placement import accept, filters, scores
 from suanli.placement.batch import Batch, Floats
 from suanli.placement.filters import Filter, Verdicts
 from suanli.placement.scores import Costs
 from suanli.placement.snapshot import Country, Decision, SiteView, WaitingJob
-from worlds import Raw, World, a_class, a_country, a_job, a_link, a_node, a_policy, a_region, a_site, a_world
+from worlds import (
+    Raw,
+    World,
+    a_class,
+    a_country,
+    a_job,
+    a_link,
+    a_node,
+    a_policy,
+    a_region,
+    a_site,
+    a_tenancy,
+    a_world,
+    an_account,
+)
 
 CHECKED = 400  # here; `hack/bench/check` takes 10,000 and more
 
@@ -110,6 +125,13 @@ WRONG: dict[str, tuple[World, str]] = {
     "a site that drains": (pair(a_job(), bad={"desiredState": "Drain"}), "SiteInactive"),
     "a site that is not ready": (pair(a_job(), bad={"ready": False}), "SiteNotReady"),
     "a site nowhere": (pair(a_job(), bad={"region": "atlantis"}), "SiteNotReady"),
+    "a quota": (
+        replace(
+            pair(a_job(classes=["gpu", "npu"]), bad={"rooms": {"npu": [a_node()]}, "resources": [a_class("npu", listPrice="0.5")]}),
+            tenancy=a_tenancy(an_account("team", quotas=[{"class": "npu", "nominal": 0}])),
+        ),
+        "QuotaExceeded",
+    ),
     "a site that failed": (pair(a_job(backoff={"bad": "it failed"})), "SiteBackoff"),
     "a node too small": (pair(a_job(cards=8), bad={"rooms": {"gpu": [a_node(2, cards=4)]}}), "TaskFitsNoNode"),
     "a site too small for the gang": (pair(a_job(cards=8, tasks=1, cores="8"), bad={"rooms": {"gpu": []}}), "TaskFitsNoNode"),
@@ -134,16 +156,16 @@ WRONG: dict[str, tuple[World, str]] = {
 def test_a_job_that_is_where_a_rule_forbids_it_is_found(rule: str) -> None:
     world, reason = WRONG[rule]
     plan = world.plan()
-    assert violations(*world.question, plan) == []
+    assert violations(*world.question, plan, world.tenancy) == []
     assert plan.decisions["job"].site == "good", plan.decisions["job"].message
     class_ = world.sites[1].site.spec.resources[0].class_
     moved = replace(plan.decisions["job"], site="bad", class_=class_)
-    found = violations(*world.question, replace(plan, decisions={"job": moved}))
+    found = violations(*world.question, replace(plan, decisions={"job": moved}), world.tenancy)
     assert f"job: is at bad, which falls to {reason}" in found
 
 
 def test_every_reason_why_a_site_falls_is_broken_once() -> None:
-    assert {reason for _, reason in WRONG.values()} == set(QUESTIONS)
+    assert {reason for _, reason in WRONG.values()} == set(QUESTIONS) == set(SAYS)
 
 
 # --- one wrong number by every kind of rule that only weighs

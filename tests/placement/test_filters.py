@@ -1,12 +1,13 @@
 """Every reason why a site falls, by one case each, in its words and numbers."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from suanli.base.reasons import Reason
 from suanli.placement.batch import make_batch
-from suanli.placement.filters import FILTERS, MENDED_BY_WAITING, sift
+from suanli.placement.filters import CHANGES_WITH_TIME, FILTERS, MENDED_BY_WAITING, sift
 from suanli.placement.scores import score
 from suanli.placement.snapshot import Country, FreeNodes
 from worlds import World, a_class, a_country, a_job, a_link, a_node, a_policy, a_region, a_site, a_world
@@ -158,6 +159,11 @@ CASES: dict[str, tuple[World, Reason, str]] = {
         Reason.SITE_BACKOFF,
         "one an attempt there ended badly",
     ),
+    "out of quota": (
+        a_world([replace(a_job(), denied={"gpu": "team may hold 4 cards"})], [a_site()]),
+        Reason.QUOTA_EXCEEDED,
+        "one is out of quota: team may hold 4 cards",
+    ),
     "cards are taken": (
         a_world([a_job(cards=8)], [a_site(rooms={"gpu": [a_node(cards=7)]}, empty={"gpu": [a_node()]})]),
         Reason.WAITING_FOR_CAPACITY,
@@ -199,6 +205,7 @@ def test_every_filter_has_its_case() -> None:
     assert {reason for _, reason, _ in CASES.values()} == set(reasons)
     assert len(set(reasons)) == len(reasons)
     assert set(MENDED_BY_WAITING) < set(reasons)
+    assert set(reasons) > CHANGES_WITH_TIME
 
 
 @pytest.mark.parametrize(

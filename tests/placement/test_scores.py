@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from suanli.api.job import CostLines
 from suanli.placement.batch import make_batch
-from suanli.placement.scores import SCORES, score
+from suanli.placement.scores import PAID, SCORES, score
 from worlds import NOW_MS, World, a_class, a_country, a_job, a_link, a_policy, a_region, a_site, a_world
 
 HOUR = 3_600_000
@@ -27,9 +28,12 @@ def energy(at_ms: int, duration: str, *bands: dict[str, Any], **more: Any) -> in
 
 
 def test_every_line_is_shown() -> None:
-    assert (
-        set(lines(a_world([a_job()], [a_site()]))) == set(SCORES) == {"run", "energy", "transfer", "carbon", "policy"}
-    )
+    assert list(lines(a_world([a_job()], [a_site()]))) == list(SCORES)
+    assert [*SCORES, "total"] == list(CostLines.model_fields)
+
+
+def test_what_is_paid_are_lines() -> None:
+    assert set(PAID) < set(SCORES)
 
 
 # --- run

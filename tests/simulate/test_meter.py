@@ -3,6 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from suanli.placement.scores import SCORES
 from suanli.placement.solve import place
 from suanli.simulate.engine import Simulation
 from suanli.simulate.land import Land
@@ -32,7 +33,7 @@ def test_a_bill_is_what_placement_expected_where_it_knew_the_time(land: Land, sp
         p = land.pool_index[decision.site or "", decision.class_ or ""]
         assert meter.expected_p(n, moment)[p] == pytest.approx(int(lines.total), abs=3)
         if p == ran.pool_n[n]:
-            for line in ("run", "energy", "transfer", "carbon", "policy"):
+            for line in SCORES:
                 assert getattr(bill, line)[n] == pytest.approx(int(getattr(lines, line)), abs=1)
     assert bill.paid.sum() == pytest.approx(bill.run.sum() + bill.energy.sum() + bill.transfer.sum())
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from checker import Judge, violations
+from checker.judge import QUESTIONS
 from checker.moving import least_ms
 from checker.room import Undecided
 from checker.rules import is_about
@@ -16,12 +17,6 @@ from worlds import Taste, World, a_random_tenancy, a_random_world
 EFFECTS = ("Require", "Prefer", "Avoid")
 MATCHES = ("categories", "origin_sides", "compute_types", "tiers")
 PLACES = ("sides", "hubs", "site_selector")
-# What a site falls to.
-FALLS = (
-    "AccountNotAllowed", "ClassNotOffered", "ResidencyForbids", "PolicyForbids", "LatencyBoundExceeded", "CostLimitExceeded",
-    "DeadlineUnreachable", "SiteInactive", "TaskFitsNoNode", "InsufficientCapacity", "SiteNotReady", "SiteBackoff",
-    "WaitingForCapacity", "CapacityFragmented", "QuotaExceeded",
-)  # fmt: skip
 REFUSALS = ("UnknownRegion", "UnknownTier", "UnknownSite", "UnknownClass", "NoSites", "Suspended", "NotBefore")
 DATA = ("allowed_regions", "allowed_sites", "domain", "inputs", "outputs")
 ASKED = (
@@ -47,7 +42,7 @@ AROUND = (
 KINDS = (
     *(f"{effect} by {match}" for effect in EFFECTS for match in MATCHES),
     *(f"{effect} of {place}" for effect in EFFECTS for place in PLACES),
-    *(f"falls to {reason}" for reason in FALLS),
+    *(f"falls to {reason}" for reason in QUESTIONS),
     *(f"refused for {reason}" for reason in REFUSALS),
     *(f"data with {part}" for part in DATA),
     *ASKED,

@@ -17,10 +17,11 @@ from suanli.cli.start import begin_changed
 from suanli.placement.accept import WRONG
 from suanli.placement.advice import Advice, advise
 from suanli.placement.chain import STEPS, Chain, Way, chain
+from suanli.placement.scores import SCORES
 from suanli.placement.snapshot import Decision, Plan
 
 NEXT = 3  # ways beside the chosen one
-LINES = ("run", "energy", "transfer", "carbon", "policy", "total")
+LINES = (*SCORES, "total")
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,10 @@ Kind = Callable[[Trial], Iterator[Advice]]
 
 
 def advise(question: Question, uid: str, plan: Plan) -> tuple[Advice, ...]:
-    """All changes of one kind each that help, the cheapest first. `plan` is the answer to the question as it is."""
+    """All changes of one kind each that help, the cheapest first. `plan` is the answer to the question as it is.
+
+    Raises: KeyError where no job of the question has that UID.
+    """
     trial = Trial(question, question.job(uid), plan)
     found = [advice for kind in KINDS for advice in kind(trial)]
     return tuple(sorted(found, key=lambda a: (a.paid, a.change.field, a.change.after)))

@@ -52,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Pool:
-    """One class of compute at one site."""
+    """One class of compute at one site; `site` is its number in `Batch.sites`."""
 
     site: int
     resource: SiteResource
@@ -196,7 +196,7 @@ class Batch:
         return self.slots_rp([nodes_of(pool.room.empty) for pool in self.pools])
 
     def slots_rp(self, nodes_p: Sequence[Nodes]) -> Ints:
-        """Tasks of each row that each pool's nodes take. Rows of one shape are counted once."""
+        """Tasks of each row that each pool's nodes take. Rows of one shape are counted once. Shape (R, P)."""
         shapes, index_r = np.unique(self.need_rk, axis=0, return_inverse=True)
         wanted: list[Shape] = [(int(c), int(m), int(k), int(o)) for c, m, k, o in shapes]
         slots_hp = np.array([[slots(nodes, shape) for nodes in nodes_p] for shape in wanted], dtype=np.int64)
@@ -227,7 +227,7 @@ class Batch:
 
     @cached_property
     def paths_us(self) -> list[list[Path]]:
-        """The way from every named region to every site, [u][s]."""
+        """The way from every named region to every site, [u][s]: U lists of S."""
         network = self.country.network
         places = [(view.site.metadata.name, view.site.spec.region) for view in self.sites]
         return [[network.path(name, site, region) for site, region in places] for name in self.region_index]

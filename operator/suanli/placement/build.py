@@ -37,7 +37,7 @@ class Jobs:
 
 
 def in_turn(market: Market, key_rp: Floats) -> Jobs:
-    """All jobs in the order of the queue."""
+    """All jobs in the order of the queue, each where `key_rp` (R, P) is least of what has room; the others wait."""
     rows = np.array([row for row, _ in market.queue], dtype=np.int64)
     counts = np.array([jobs for _, jobs in market.queue], dtype=np.int64)
     nearest = _nearest(market, key_rp, np.flatnonzero(market.count_r > 0))

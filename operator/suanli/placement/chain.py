@@ -29,7 +29,7 @@ class Way:
 
     @property
     def total(self) -> int:
-        """What the plan compares: all lines."""
+        """What the plan compares: all lines. Units: micro-yuan."""
         return self.lines["total"]
 
 

@@ -16,9 +16,9 @@ from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.units import decimal_text, duration_ms
 from suanli.placement.batch import MOST, Batch, Bools, Floats, Pool, make_batch
-from suanli.placement.filters import FILTERS
+from suanli.placement.filters import CHANGES_WITH_TIME, FILTERS
 from suanli.placement.horizon import HORIZON_MS, SLOT_MS, SLOTS, Start, Work, first_slot_ms, schedule
-from suanli.placement.scores import Costs, score, units_rp, watts_rp
+from suanli.placement.scores import PAID, Costs, score, units_rp, watts_rp
 from suanli.placement.snapshot import Country, Decision, FreeNodes, SiteView, WaitingJob
 from suanli.placement.tariff import LOOKED_AHEAD_MS, Curve, price_curve
 from suanli.placement.transfer import least_ms_rs
@@ -26,17 +26,6 @@ from suanli.placement.transfer import least_ms_rs
 # A job with a deadline is called so long before its last moment: placing and dispatching takes a while.
 LEEWAY_MS = 60_000
 LEAST_SAVING = 1.0  # micro-yuan: costs are whole, and nobody waits for less
-# What may be otherwise at another hour.
-CHANGES_WITH_TIME = frozenset(
-    {
-        Reason.COST_LIMIT_EXCEEDED,
-        Reason.DEADLINE_UNREACHABLE,
-        Reason.WAITING_FOR_CAPACITY,
-        Reason.CAPACITY_FRAGMENTED,
-        Reason.SITE_BACKOFF,
-        Reason.QUOTA_EXCEEDED,
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -84,14 +73,14 @@ def may_wait(job: WaitingJob, now_ms: int) -> bool:
 
 
 def patience_ms(job: WaitingJob) -> int:
-    """Until when `deferrable` lets the job wait; when it came, for one that is not deferrable."""
+    """Until when `deferrable` lets the job wait; when it came, for one that is not deferrable. Units: ms since the epoch."""
     timing = job.job.spec.timing
     since = max(job.submitted_ms, parse_time_ms(timing.not_before) if timing.not_before else 0)
     return since + (min(MOST, duration_ms(timing.deferrable)) if timing.deferrable else 0)
 
 
 def work_of(b: Batch) -> Asked:
-    """The batch for the horizon; equal jobs whose patience ends in the same half hour share a row."""
+    """The batch for the horizon; equal jobs whose patience ends in the same half hour share a row (W of them)."""
     costs = score(b)
     jobs, row_w, patience_w = [], [], []
     for r, row in enumerate(b.rows):
@@ -117,7 +106,7 @@ def work_of(b: Batch) -> Asked:
         latest_ms_wp=latest_wp,
         fixed_wp=sum((lines[name] for name in lines if name != "energy"), np.zeros(last_rp.shape))[own],
         kilowatts_wp=watts_rp(b)[own] / 1_000,
-        energy_limit_wp=(b.max_cost_r[:, None] - lines["run"] - lines["transfer"])[own],
+        energy_limit_wp=(b.max_cost_r[:, None] - (costs.paid_rp - lines["energy"]))[own],
         allowed_wp=allowed_wp,
     )
     return Asked(b, costs, work, tuple(jobs), tuple(row_w))
@@ -181,7 +170,7 @@ def _told(asked: Asked, start: Start) -> Decision:
         Reason.DEFERRED,
         f"starts at {at} at {site} ({pool.resource.class_}): {gain}; it can wait until {until} there",
         Placement(cost=CostLines(**{name: str(line) for name, line in lines.items()}, total=str(total))),
-        Estimate(cost=str(lines["run"] + lines["energy"] + lines["transfer"]), start=at),
+        Estimate(cost=str(sum(lines[name] for name in PAID)), start=at),
     )
 
 

@@ -38,7 +38,7 @@ class Draft:
 
     @classmethod
     def of(cls, market: Market, wanted_rp: Ints) -> Self:
-        """As many of the wanted jobs as each pool's nodes take, the largest shapes first."""
+        """As many of the wanted jobs, `wanted_rp` (R, P), as each pool's nodes take, the largest shapes first."""
         draft = cls(market)
         for pool in np.flatnonzero(wanted_rp.any(axis=0)).tolist():
             loads: dict[Shape, list[int]] = {}
@@ -70,7 +70,7 @@ class Draft:
 
     @property
     def amounts(self) -> int:
-        """The same with what policy takes off counted as if it put it on."""
+        """The same with what policy takes off counted as if it put it on. Units: micro-yuan."""
         return sum(count * abs(cost) for count, cost in self._costs())
 
     def _costs(self) -> Iterator[tuple[int, int]]:

@@ -31,7 +31,10 @@ def refused(said: Refusal) -> Decision:
 
 @dataclass(frozen=True)
 class Ways:
-    """The cheapest way to run a row at each site that could take it, the cheapest first, and what it costs."""
+    """The cheapest way to run a row at each site that could take it, the cheapest first, and what it costs.
+
+    `sites` are numbers in `Batch.sites`. Units: `totals` micro-yuan, one a site.
+    """
 
     sites: list[int]
     totals: list[float]

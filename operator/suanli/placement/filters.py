@@ -40,7 +40,7 @@ Filter = Callable[[Batch, Costs], Verdicts]
 
 
 def allowed_account(b: Batch, costs: Costs) -> Verdicts:
-    """Sites that are open to all, or to the job's account."""
+    """Sites that are open to all, or to the job's account. Shape (R, S)."""
     accounts = [row.account for row in b.rows]
     open_s = [set(view.site.spec.allowed_accounts) for view in b.sites]
     known = {name: i for i, name in enumerate(sorted(set(accounts)))}
@@ -73,7 +73,7 @@ def latency_bound(b: Batch, costs: Costs) -> Verdicts:
 
 
 def residency(b: Batch, costs: Costs) -> Verdicts:
-    """Sites where the job's data may go: by region, by site, by data domain."""
+    """Sites where the job's data may go: by region, by site, by data domain. Shape (R, S)."""
     regions = [view.site.spec.region for view in b.sites]
     names = [view.site.metadata.name for view in b.sites]
     domains = [set(view.site.spec.data_domains) for view in b.sites]
@@ -102,7 +102,7 @@ def residency(b: Batch, costs: Costs) -> Verdicts:
 
 
 def policy_rules(b: Batch, costs: Costs) -> Verdicts:
-    """Pools that no Require rule of the policy forbids."""
+    """Pools that no Require rule of the policy forbids. Shape (R, P)."""
     allowed_rp = np.ones((len(b.rows), len(b.pools)), dtype=bool)
     rule_rp = np.full(allowed_rp.shape, -1)
     rules = b.country.policy.spec.placement_rules if b.country.policy else []
@@ -137,7 +137,7 @@ def _short_of_green(b: Batch, r: int, p: int) -> str:
 
 
 def offered_class(b: Batch, costs: Costs) -> Verdicts:
-    """Pools of a class that the job accepts, counted in what it asks for: cards or cores."""
+    """Pools of a class that the job accepts, counted in what it asks for: cards or cores. Shape (R, P)."""
     wished_rp = b.wish_rp < NO_WISH
     asks_cards_r = b.need_rk[:, 2] > 0
 
@@ -154,7 +154,7 @@ def offered_class(b: Batch, costs: Costs) -> Verdicts:
 
 
 def cost_limit(b: Batch, costs: Costs) -> Verdicts:
-    """Pools where the expected run costs no more than the job allows."""
+    """Pools where the expected run costs no more than the job allows, in what is paid. Shape (R, P)."""
     paid_rp = costs.paid_rp
 
     def why(r: int, p: int) -> str:
@@ -167,7 +167,10 @@ def cost_limit(b: Batch, costs: Costs) -> Verdicts:
 
 
 def deadline(b: Batch, costs: Costs) -> Verdicts:
-    """Pools where the expected run ends in time, begun now, at the earliest once the inputs have come over links of their own."""
+    """Pools where the expected run ends in time, begun now, at the earliest once the inputs have come over links of their own.
+
+    Shape (R, P).
+    """
     moving_rp = least_ms_rs(b)[:, b.site_p]
     late_ms_rp = b.now_ms + b.duration_ms_rp - b.deadline_ms_r[:, None] + moving_rp
 
@@ -180,7 +183,7 @@ def deadline(b: Batch, costs: Costs) -> Verdicts:
 
 
 def node_size(b: Batch, costs: Costs) -> Verdicts:
-    """Pools with a node that takes one task when it is empty; a pool whose nodes are not known yet is not judged."""
+    """Pools with a node that takes one task when it is empty; a pool whose nodes are not known yet is not judged. Shape (R, P)."""
     slots_rp = b.empty_slots_rp
     known_p = np.array([b.sites[pool.site].ready for pool in b.pools], dtype=bool)
 
@@ -195,7 +198,7 @@ def node_size(b: Batch, costs: Costs) -> Verdicts:
 
 
 def site_size(b: Batch, costs: Costs) -> Verdicts:
-    """Pools that take the whole gang when they are empty."""
+    """Pools that take the whole gang when they are empty. Shape (R, P)."""
     slots_rp = b.empty_slots_rp
     known_p = np.array([b.sites[pool.site].ready for pool in b.pools], dtype=bool)
 
@@ -209,7 +212,7 @@ def site_size(b: Batch, costs: Costs) -> Verdicts:
 
 
 def active_site(b: Batch, costs: Costs) -> Verdicts:
-    """Sites that take new work."""
+    """Sites that take new work. Shape (R, S)."""
     states = [view.site.spec.desired_state for view in b.sites]
     allowed_s = np.array([state is SiteState.ACTIVE for state in states], dtype=bool)
     return Verdicts(
@@ -218,7 +221,7 @@ def active_site(b: Batch, costs: Costs) -> Verdicts:
 
 
 def ready_site(b: Batch, costs: Costs) -> Verdicts:
-    """Sites that are ready and stand somewhere."""
+    """Sites that are ready and stand somewhere. Shape (R, S)."""
     known = b.country.regions
     allowed_s = np.array([view.ready and view.site.spec.region in known for view in b.sites], dtype=bool)
 
@@ -229,7 +232,7 @@ def ready_site(b: Batch, costs: Costs) -> Verdicts:
 
 
 def backoff(b: Batch, costs: Costs) -> Verdicts:
-    """Sites where no attempt of this job ended badly a moment ago."""
+    """Sites where no attempt of this job ended badly a moment ago. Shape (R, S)."""
     column = {view.site.metadata.name: s for s, view in enumerate(b.sites)}
     allowed_rs = np.ones((len(b.rows), len(b.sites)), dtype=bool)
     for r, row in enumerate(b.rows):
@@ -240,7 +243,7 @@ def backoff(b: Batch, costs: Costs) -> Verdicts:
 
 
 def quota(b: Batch, costs: Costs) -> Verdicts:
-    """Pools of classes of which the job's account may hold as much as it asks for, as `queue.py` found."""
+    """Pools of classes of which the job's account may hold as much as it asks for, as `queue.py` found. Shape (R, P)."""
     allowed_rp = np.ones((len(b.rows), len(b.pools)), dtype=bool)
     for r, row in enumerate(b.rows):
         denied = row.jobs[0].denied
@@ -254,7 +257,7 @@ def quota(b: Batch, costs: Costs) -> Verdicts:
 
 
 def free_units(b: Batch, costs: Costs) -> Verdicts:
-    """Pools with as many free units as the whole gang needs, on whatever nodes."""
+    """Pools with as many free units as the whole gang needs, on whatever nodes. Shape (R, P)."""
     free_p = [_free_units(pool.room.free) for pool in b.pools]
     free_pk = np.array([[min(MOST, f) for f in free] for free in free_p], dtype=np.int64).reshape(len(b.pools), 3)
     tasks_r1, need_rk = b.tasks_r[:, None], b.need_rk[:, :3]
@@ -274,7 +277,7 @@ def free_units(b: Batch, costs: Costs) -> Verdicts:
 
 
 def free_nodes(b: Batch, costs: Costs) -> Verdicts:
-    """Pools whose nodes, as free as they are now, take every task of the gang."""
+    """Pools whose nodes, as free as they are now, take every task of the gang. Shape (R, P)."""
     slots_rp = b.slots_rp([nodes_of(pool.room.free) for pool in b.pools])
 
     def why(r: int, p: int) -> str:
@@ -302,13 +305,24 @@ FILTERS: tuple[Filter, ...] = (
     free_units,
     free_nodes,
 )
-# A job whose sites fall to these only may be placed later as it is.
+# A job that has lost a site to one of these may be placed later as it is; the first of them that it met is its own reason.
 MENDED_BY_WAITING = (
     Reason.WAITING_FOR_CAPACITY,
     Reason.CAPACITY_FRAGMENTED,
     Reason.SITE_BACKOFF,
     Reason.SITE_NOT_READY,
     Reason.QUOTA_EXCEEDED,
+)
+# What may be otherwise at another hour: a job that may be put off is not kept from a site by these.
+CHANGES_WITH_TIME = frozenset(
+    {
+        Reason.COST_LIMIT_EXCEEDED,
+        Reason.DEADLINE_UNREACHABLE,
+        Reason.WAITING_FOR_CAPACITY,
+        Reason.CAPACITY_FRAGMENTED,
+        Reason.SITE_BACKOFF,
+        Reason.QUOTA_EXCEEDED,
+    }
 )
 
 

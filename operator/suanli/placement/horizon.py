@@ -74,7 +74,7 @@ class Start:
 
     @property
     def saving(self) -> float:
-        """What waiting saves."""
+        """What waiting saves. Units: micro-yuan."""
         return self.at_once - self.cost
 
 

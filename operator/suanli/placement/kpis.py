@@ -1,7 +1,7 @@
 """The figures that a regulator reads, each with what it was made from: one pure function a row of KPIS.
 
 All is exact: integers and fractions. FLOPS of two precisions never meet: what counts FLOPS gives one figure for each
-precision. Source: the national documents named in docs/national-network.md; their targets are data of the policy.
+precision. Source: the national documents named in examples/national/policy.yaml; their targets are data of the policy.
 """
 
 from collections import Counter, defaultdict
@@ -149,7 +149,10 @@ def east_to_west_share(facts: Facts) -> Iterator[Figure]:
 
 
 def enclave_partner_share(facts: Facts) -> Iterator[Figure]:
-    """Work of the partner over all work at the sites of enclaves. Units: card-hours, core-hours."""
+    """Work of the partner over all work at the sites of enclaves. Units: card-hours, core-hours.
+
+    Source: implementation opinions of 2023-12 name enclaves, without a figure for them.
+    """
     of_site = {
         name: [pairing for pairing in enclaves(facts.country) if has_site(pairing, site, facts.country)]
         for name, site in facts.sites.items()
@@ -165,7 +168,10 @@ def enclave_partner_share(facts: Facts) -> Iterator[Figure]:
 
 
 def tier_compliance(facts: Facts) -> Iterator[Figure]:
-    """Pairs of origin and site within the bound of the tier, over all pairs that work of a tier joins. Unit: pairs."""
+    """Pairs of origin and site within the bound of the tier, over all pairs that work of a tier joins. Unit: pairs.
+
+    Source: implementation opinions of 2023-12: 1, 5 and 20 ms; the bounds are data of the policy.
+    """
     pairs = sorted({(w.tier, w.origin, w.site) for w in facts.work if w.tier != ANY_TIER and w.site in facts.sites})
     within, of_tier = Counter[str](), Counter[str]()
     for tier, origin, site in pairs:

@@ -77,7 +77,7 @@ class Search:
         self.restore(jobs.pool_j)
 
     def restore(self, pool_j: Ints) -> None:
-        """Be at that plan."""
+        """Be at that plan. Shape: `pool_j` (J,)."""
         self.pool_j = pool_j.copy()
         self._takes_j = self._demand(np.arange(len(pool_j)), pool_j)
         self.left_pk = np.vstack([self._capacity_pk, np.full((1, self._capacity_pk.shape[1]), np.inf)])
@@ -92,7 +92,7 @@ class Search:
 
     @property
     def cost(self) -> float:
-        """What it costs, jobs that wait included."""
+        """What it costs, jobs that wait included. Units: micro-yuan."""
         return self._held_cost + float(self._cost_rp[self.row_j, self.pool_j].sum())
 
     def better(self, bound: int, effort: Effort, rng: np.random.Generator) -> None:

@@ -33,12 +33,12 @@ class Market:
 
     @cached_property
     def demand_rpk(self) -> Floats:
-        """What one job takes, as `need_rpk` of all its tasks. Shape (R, P or 1, 4)."""
+        """What one job takes, as `need_rpk` of all its tasks. Shape (R, P or 1, 4). Units: millicores, bytes, cards, pods."""
         return self.need_rpk.astype(float) * self.tasks_r[:, None, None]
 
     @cached_property
     def capacity_pk(self) -> Floats:
-        """What all nodes of a pool can still take. Shape (P, 4)."""
+        """What all nodes of a pool can still take. Shape (P, 4). Units: those of `demand_rpk`."""
         if self.usable_pk is not None:
             return self.usable_pk
         sums = [[sum(count * node[k] for count, node in nodes) for k in range(4)] for nodes in self.nodes]
@@ -51,7 +51,7 @@ class Market:
 
     @cached_property
     def open_cost_rp(self) -> Floats:
-        """What a job costs where it is allowed, infinite elsewhere. Shape (R, P)."""
+        """What a job costs where it is allowed, infinite elsewhere. Shape (R, P). Units: micro-yuan."""
         return np.where(self.allowed_rp, self.cost_rp.astype(float), np.inf)
 
     def demand(self, rows: Ints, pools: Ints) -> Floats:
@@ -65,7 +65,7 @@ class Market:
         return taken
 
     def shape(self, row: int, pool: int) -> Shape:
-        """What one task of a row takes in a pool."""
+        """What one task of a row takes in a pool. Units: millicores, bytes, cards, pods."""
         cpu, memory, cards, pods = self.need_rpk[row, pool if self.need_rpk.shape[1] > 1 else 0].tolist()
         return cpu, memory, cards, pods
 
@@ -74,7 +74,7 @@ class Market:
         return self.shape(row, pool), int(self.tasks_r[row]) * jobs
 
     def preference(self, row: int, key_p: Floats) -> list[int]:
-        """The row's pools, the one with the smallest key first, then by wish."""
+        """The row's pools, the one with the smallest key first, then by wish. Shape: `key_p` (P,)."""
         order = np.lexsort((self.wish_rp[row], key_p))
         return [p for p in order.tolist() if self.allowed_rp[row, p]]
 

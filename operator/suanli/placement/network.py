@@ -37,7 +37,7 @@ NOWHERE = Path(1 << 60, measured=False)  # to a region that does not exist
 
 @dataclass(frozen=True)
 class Wire:
-    """A link in numbers, as Path counts them."""
+    """A link in numbers. Units: `us` µs one way, `price` micro-yuan per GiB, `bps` bit/s; None where it names none."""
 
     name: str
     ends: tuple[str, str]
@@ -48,7 +48,7 @@ class Wire:
 
 @dataclass(frozen=True)
 class Tree:
-    """What links reach from an origin: each place's least time, and the places before it on its fastest ways."""
+    """What links reach from an origin: each place's least time, and the places before it on its fastest ways. Units: `us` µs."""
 
     us: Mapping[str, float]
     before: Mapping[str, Sequence[str]]
@@ -94,13 +94,13 @@ class Network:
         return known[1] if known else ()
 
     def distance_km(self, one: str, other: str) -> float:
-        """Great-circle distance of two regions (haversine)."""
+        """Great-circle distance of two regions (haversine). Units: km. Raises: KeyError for a region that is not in the network."""
         (lat1, lon1), (lat2, lon2) = (tuple(map(math.radians, self._at[name])) for name in (one, other))
         h = math.sin((lat2 - lat1) / 2) ** 2 + math.cos(lat1) * math.cos(lat2) * math.sin((lon2 - lon1) / 2) ** 2
         return 2 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(1.0, h)))
 
     def estimated_us(self, one: str, other: str) -> int:
-        """The one-way time that distance alone suggests, rounded up."""
+        """The one-way time that distance alone suggests, rounded up. Units: µs. Raises: KeyError as `distance_km`."""
         return math.ceil(self.distance_km(one, other) * FIBRE_US_PER_KM * ROUTING_FACTOR)
 
     def kept(self, now: Mapping[str, Wire]) -> dict[str, Tree]:

@@ -78,7 +78,7 @@ class _Point:
 def ascend(market: Market, count_r: Ints, waiting_r: Floats, start_pk: Floats | None = None) -> Ascent:
     """Raise the bound on running `count_r` jobs of each row, or letting them wait at `waiting_r` (R,) each.
 
-    `start_pk` are prices that were good before.
+    Shapes: `count_r` (R,), `start_pk` (P, 4), prices that were good before.
     """
     rows = np.flatnonzero((count_r > 0) & market.able_r)
     scarce_pk = scarce(market, count_r)
@@ -106,12 +106,15 @@ def ascend(market: Market, count_r: Ints, waiting_r: Floats, start_pk: Floats | 
 
 
 def priced(market: Market, price_pk: Floats) -> Floats:
-    """Cost with the price of what a job takes; infinite where it is not allowed. Shapes: (P, 4) -> (R, P)."""
+    """Cost with the price of what a job takes; infinite where it is not allowed. Shapes: (P, 4) -> (R, P). Units: micro-yuan."""
     return _with_prices(market.open_cost_rp, market.demand_rpk, price_pk)
 
 
 def proven_bound(market: Market, count_r: Ints, price_pk: Floats, waiting_r: Floats | None = None) -> int:
-    """No plan that runs `count_r` jobs of each row costs less; with `waiting_r` none that lets some wait at that cost."""
+    """No plan that runs `count_r` jobs of each row costs less; with `waiting_r` none that lets some wait at that cost.
+
+    Shapes: `count_r`, `waiting_r` (R,), `price_pk` (P, 4). Units: micro-yuan. Source: weak duality (Fisher 1981).
+    """
     rows = np.flatnonzero((count_r > 0) & market.able_r)
     count, cost_rp = count_r[rows].astype(float), market.open_cost_rp[rows]
     least = _with_prices(cost_rp, market.demand_rpk[rows], price_pk).min(axis=1, initial=np.inf)
@@ -123,7 +126,7 @@ def proven_bound(market: Market, count_r: Ints, price_pk: Floats, waiting_r: Flo
 
 
 def scarce(market: Market, count_r: Ints) -> Bools:
-    """Of which resources a pool has less than all that may come to it together. Shape (P, 4)."""
+    """Of which resources a pool has less than all that may come to it together. Shapes: (R,) -> (P, 4)."""
     rows = np.flatnonzero((count_r > 0) & market.able_r)
     if market.need_rpk.shape[1] == 1:
         wanted_pk = market.allowed_rp[rows].T.astype(float) @ (count_r[rows, None] * market.demand_rpk[rows, 0])

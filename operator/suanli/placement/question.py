@@ -10,7 +10,7 @@ from suanli.placement.solve import place
 
 
 class Question(NamedTuple):
-    """All that `place` is asked."""
+    """All that `place` is asked. Units: `now_ms` since the epoch."""
 
     waiting: Sequence[WaitingJob]
     sites: Sequence[SiteView]

@@ -3,8 +3,9 @@
 A quota bounds what an account and all accounts below it hold of a class, or of all classes of a type: nominal, and up to
 `borrowingLimit` more of what accounts of the same parent leave of their nominal. Both are sums that must stay below a bound:
 
-    held(a) <= nominal(a) + borrowingLimit(a)          sum over siblings with such a quota of held <= sum of their nominal
+    use(a) <= nominal(a) + borrowingLimit(a)           sum over siblings with such a quota of use <= sum of their nominal
 
+The use of an account is what its jobs and those of all accounts below it hold, this plan's counted in.
 The second says that what some hold above nominal is no more than what others leave below it. Jobs get their part in the order of
 the queue: one that could run now takes it of every class that it may still use, wherever the plan then puts it, so that no plan
 can exceed a bound. What it does not use after all is free again in the next cycle. A job that could not run now takes nothing.
@@ -35,7 +36,9 @@ MOST_CHARS = 900  # of a condition's message
 
 @dataclass(frozen=True)
 class Bound:
-    """One quota of one account, as a number in the sums: its own, and that of all accounts of its parent if it may borrow."""
+    """One quota of one account, as a number in the sums: its own, and that of all accounts of its parent if it may borrow. `own`
+    and `siblings` number these sums.
+    """
 
     account: str
     quota: Quota
@@ -103,7 +106,7 @@ class Quotas:
         return next((bound for bound in self.bounds(account, class_) if self.short(bound, milli) > 0), None)
 
     def short(self, bound: Bound, milli: int) -> int:
-        """How much too much it would be; below zero, how much would still be left."""
+        """How much too much it would be; below zero, how much would still be left. Units: thousandths."""
         own, siblings = self._over(bound.own), bound.siblings
         return milli + (own if siblings is None else max(own, self._over(siblings)))
 
@@ -120,12 +123,12 @@ class Quotas:
             sums[i] += milli
 
     def used(self, account: str) -> Iterator[tuple[Quota, int]]:
-        """What is held of each quota of a declared account."""
+        """What is held of each quota of a declared account. Units: thousandths."""
         for quota in self._accounts.by_name[account].spec.quotas:
             yield quota, self._held[self._bounds[account, quota.class_ or str(quota.type)].own]
 
     def borrowable(self, bound: Bound) -> int:
-        """How much above nominal it may hold at most as things are."""
+        """How much above nominal it may hold at most as things are. Units: thousandths."""
         if bound.siblings is None:
             return 0
         own = self._held[bound.own] + self._ahead[bound.own] - 1_000 * bound.quota.nominal
@@ -133,7 +136,7 @@ class Quotas:
         return min(1_000 * bound.quota.borrowing_limit, max(0, own) + left)
 
     def lent(self, bound: Bound) -> int:
-        """How much of its nominal is not there for it now, because others hold it."""
+        """How much of its nominal is not there for it now, because others hold it. Units: thousandths."""
         unused = 1_000 * bound.quota.nominal - self._held[bound.own] - self._ahead[bound.own]
         return 0 if bound.siblings is None else max(0, unused - self._left_of_siblings(bound))
 

@@ -30,7 +30,10 @@ class Budget:
 
 
 def fill_rest(draft: Draft, key_rp: Floats) -> None:
-    """Who waits yet, in the order of the queue; who finds no place has room made for it by moving others, never by dropping one."""
+    """Who waits yet, in the order of the queue; who finds no place has room made for it by moving others, never by dropping one.
+
+    Shape: `key_rp` (R, P), by which a row's pools are tried, the least first.
+    """
     market, budget = draft.market, Budget(REPAIRS)
     waiting_r = (market.count_r - draft.placed_rp.sum(axis=1)).tolist()
     hopeless: set[int] = set()

@@ -84,7 +84,10 @@ def has_origin(pairing: Pairing, origin: str, country: Country) -> bool:
 
 
 def pairing_rs(pairing: Pairing, b: Batch) -> Bools:
-    """Rows of the one hub at the pairing's sites of the other. Shape (R, S)."""
+    """Rows of the one hub at the pairing's sites of the other. Shape (R, S).
+
+    Source: 发改数据〔2023〕1779号 (对口联建, 飞地).
+    """
     sites_s = np.array([has_site(pairing, view.site, b.country) for view in b.sites], dtype=bool)
     return np.asarray((b.hub_r == pairing.source)[:, None] & sites_s[None, :])
 

@@ -24,23 +24,26 @@ Score = Callable[[Batch], Floats]
 
 @dataclass(frozen=True)
 class Costs:
-    """All scores of a batch. Shapes: (R, P) each; micro-yuan."""
+    """All scores of a batch, by the names of SCORES.
+
+    Shapes: each of `lines` (R, P). Units: micro-yuan.
+    """
 
     lines: Mapping[str, Floats]
 
     @property
     def paid_rp(self) -> Floats:
-        """What the expected run is to be paid: everything but what policy adds on paper."""
-        return self.lines["run"] + self.lines["energy"] + self.lines["transfer"]
+        """What the expected run is to be paid: everything but what policy adds on paper. Shape (R, P). Units: micro-yuan."""
+        return np.asarray(sum(self.lines[name] for name in PAID))
 
     @property
     def total_rp(self) -> Floats:
-        """What the plan makes small."""
+        """What the plan makes small: the sum of all lines. Shape (R, P). Units: micro-yuan."""
         return np.asarray(sum(self.lines.values()))
 
 
 def run_cost(b: Batch) -> Floats:
-    """List price of the units: cards, or cores to the millicore."""
+    """List price of the units: cards, or cores to the millicore. Shape (R, P). Units: micro-yuan."""
     price_p = np.array([float(micro(pool.resource.list_price)) for pool in b.pools])
     return np.asarray(_hours_rp(b) * units_rp(b) * price_p)
 
@@ -48,7 +51,7 @@ def run_cost(b: Batch) -> Floats:
 def energy_cost(b: Batch) -> Floats:
     """Electricity of the units at rated power x PUE, at the prices of the hours in which a run from now on is expected.
 
-    Source: PUE is total over IT energy (GB/T 32910.3).
+    Shape (R, P). Units: micro-yuan. Source: PUE is total over IT energy (GB/T 32910.3).
     """
     mean_rp = np.zeros((len(b.rows), len(b.pools)))
     for s, view in enumerate(b.sites):
@@ -62,7 +65,7 @@ def transfer_cost(b: Batch) -> Floats:
     """Moving inputs to the site and outputs from it, per GiB and link of the path.
 
     A link that names no price, and a path that is estimated, costs the policy's transferPricePerGib. A dataset of which a
-    copy lies at the site is not moved.
+    copy lies at the site is not moved. Shape (R, P). Units: micro-yuan.
     """
     price_us = _transfer_price_us(b)
     cost_rs = np.zeros((len(b.rows), len(b.sites)))
@@ -74,7 +77,10 @@ def transfer_cost(b: Batch) -> Floats:
 
 
 def carbon_cost(b: Batch) -> Floats:
-    """Carbon of what is not green, by the grid's factor, at the policy's price per tonne (location-based)."""
+    """Carbon of what is not green, by the grid's factor, at the policy's price per tonne (location-based).
+
+    Shape (R, P). Units: micro-yuan.
+    """
     policy = b.country.policy
     per_tonne = float(micro(policy.spec.carbon_price_per_tonne)) if policy else 0.0
     per_kwh_p = np.array(
@@ -87,7 +93,7 @@ def carbon_cost(b: Batch) -> Floats:
 
 
 def policy_weight(b: Batch) -> Floats:
-    """Prefer rules and pairings take their weight off, Avoid rules put it on, per task and hour."""
+    """Prefer rules and pairings take their weight off, Avoid rules put it on, per task and hour. Shape (R, P). Units: micro-yuan."""
     weight_rp = np.zeros((len(b.rows), len(b.pools)))
     task_hours_rp = _hours_rp(b) * b.tasks_r[:, None]
     if b.country.policy is None:
@@ -111,10 +117,12 @@ SCORES: Mapping[str, Score] = {
     "carbon": carbon_cost,
     "policy": policy_weight,
 }
+# What somebody is to pay; the others are compared only.
+PAID = ("run", "energy", "transfer")
 
 
 def score(b: Batch) -> Costs:
-    """Every line, in whole micro-yuan."""
+    """Every line, in whole micro-yuan, cut where it is beyond any money."""
     return Costs({name: np.rint(np.clip(s(b), -MOST_MICRO_YUAN, MOST_MICRO_YUAN)) for name, s in SCORES.items()})
 
 

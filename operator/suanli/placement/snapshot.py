@@ -42,7 +42,7 @@ class ClassRoom:
 
 @dataclass(frozen=True)
 class Release:
-    """Cards, or cores, of a class that a running job is expected to give back."""
+    """What a running job is expected to give back of a class. Units: `units` cards, or cores; `at_ms` since the epoch."""
 
     class_: str
     at_ms: int

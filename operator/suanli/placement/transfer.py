@@ -55,7 +55,7 @@ def moved(b: Batch, r: int, s: int) -> dict[str, int]:
 
 
 def least_ms_rs(b: Batch) -> Ints:
-    """Time below which the inputs of a job with a deadline cannot have come, had it every link for itself. Shape (R, S).
+    """Time below which the inputs of a job with a deadline cannot have come, had it every link for itself. Shape (R, S). Units: ms.
 
     What comes from one region shares the narrowest link of its path. A bandwidth that is not known counts as no time, so it
     rules nothing out; jobs without a deadline are not looked at.
@@ -101,7 +101,7 @@ class Traffic:
                     self._bytes[wire.name] += int(placed_rp[r, p]) * size
 
     def ms(self, r: int, s: int) -> int | None:
-        """Time to move the inputs of a job of a row that the plan places at a site; None where a bandwidth is not known."""
+        """Time to move the inputs of a job of a row that the plan places at a site; None where a bandwidth is not known. Units: ms."""
         b, slowest = self._batch, 0
         for region in moved(b, r, s):
             wires = b.country.network.wires(region, *self._place(s))

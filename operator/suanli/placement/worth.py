@@ -55,7 +55,10 @@ class Worth:
 
 @dataclass(frozen=True)
 class Hour:
-    """Prices at one hour; places where nothing is scarce are missing."""
+    """Prices at one hour; places where nothing is scarce are missing.
+
+    `running` and `waiting` count the jobs of that hour's plan. Units: `at_ms` since the epoch.
+    """
 
     at_ms: int
     worth: Mapping[Place, Worth]

@@ -25,7 +25,7 @@ def is_true(judge: Judge, job: WaitingJob, reason: str, example: str) -> bool:
     if not places:
         return text == "offers no class" or reason == "AccountNotAllowed"
     fallen = [place for place in places if judge.first_no(job, place) == reason]
-    return any(_SAYS[reason](judge, job, place, text) for place in fallen)
+    return any(SAYS[reason](judge, job, place, text) for place in fallen)
 
 
 def is_time(text: str, us: int) -> bool:
@@ -211,7 +211,7 @@ def _names(listed: list[str]) -> str:
     return ", ".join(listed[:5]) + more
 
 
-_SAYS: Mapping[str, Callable[[Judge, WaitingJob, Place, str], bool]] = {
+SAYS: Mapping[str, Callable[[Judge, WaitingJob, Place, str], bool]] = {
     "AccountNotAllowed": _account,
     "ClassNotOffered": _class,
     "ResidencyForbids": _residency,
