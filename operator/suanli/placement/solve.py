@@ -17,7 +17,6 @@ from suanli.placement.exact import MOST_JOBS, search, value
 from suanli.placement.filters import Sieve, sift
 from suanli.placement.local import Search
 from suanli.placement.market import Market, load_pk, merged
-from suanli.placement.packing import nodes_of
 from suanli.placement.prices import Ascent, ascend, priced, proven_bound
 from suanli.placement.repair import fill_rest, improve
 from suanli.placement.scores import MOST_MICRO_YUAN, Costs, score
@@ -112,7 +111,7 @@ def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:
         tasks_r=batch.tasks_r,
         priority_r=rank_r,
         need_rpk=batch.need_rk[:, None, :],
-        nodes=tuple(nodes_of(pool.room.free) for pool in batch.pools),
+        nodes=tuple(pool.room.free_nodes for pool in batch.pools),
         queue=merged(row_j[np.argsort(-rank_r[row_j], kind="stable")].tolist()),
     )
 
