@@ -71,8 +71,10 @@ def repaired(b: Batch, sieve: Sieve, cost_rp: Ints, placed_rp: Ints, rounds: int
 
 
 def _contests(b: Batch, sieve: Sieve, cost_rp: Ints, placed_rp: Ints) -> Iterator[_Contest]:
-    mine_rp = partner_rp(b)
     waits_r = placed_rp.sum(axis=1) < np.array([len(row.jobs) for row in b.rows])
+    if not waits_r.any():
+        return
+    mine_rp = partner_rp(b)
     if not (mine_rp & sieve.allowed_rp)[waits_r].any():
         return
     at, waits = _places(b, cost_rp, placed_rp)

@@ -326,6 +326,8 @@ def sift(b: Batch, costs: Costs) -> Sieve:
     for i, filter_ in enumerate(FILTERS):
         verdict = filter_(b, costs)
         verdicts.append(verdict)
+        if verdict.allowed.all():
+            continue
         left_rp = allowed_rp & (verdict.allowed if verdict.by_pool else verdict.allowed[:, b.site_p])
         left_rs = standing_rs & (b.over_sites(left_rp) if verdict.by_pool else verdict.allowed)
         fell_rs[standing_rs & ~left_rs] = i

@@ -5,6 +5,7 @@ Every score has shape (R, P) and the unit micro-yuan for the job's whole expecte
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -25,12 +26,12 @@ class Costs:
 
     lines: Mapping[str, Floats]
 
-    @property
+    @cached_property
     def paid_rp(self) -> Floats:
         """What the expected run is to be paid: everything but what policy adds on paper."""
         return self.lines["run"] + self.lines["energy"] + self.lines["transfer"]
 
-    @property
+    @cached_property
     def total_rp(self) -> Floats:
         """What the plan makes small."""
         return np.asarray(sum(self.lines.values()))

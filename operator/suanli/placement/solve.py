@@ -257,7 +257,9 @@ def _explained(batch: Batch, explainer: explain.Explainer, draft: Draft) -> dict
 
 def _start(batch: Batch, warm: Prices | None) -> Floats:
     none = (0.0,) * RESOURCES
-    known = warm.by_pool if warm else {}
+    if warm is None or not warm.by_pool:
+        return np.zeros((len(batch.pools), RESOURCES))
+    known = warm.by_pool
     prices = [known.get((batch.sites[p.site].site.metadata.name, p.resource.class_), none) for p in batch.pools]
     start_pk = np.array(prices, dtype=float).reshape(len(batch.pools), RESOURCES)
     return np.asarray(np.nan_to_num(start_pk, posinf=0.0, neginf=0.0).clip(0.0, MOST_MICRO_YUAN))
