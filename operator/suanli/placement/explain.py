@@ -50,7 +50,7 @@ class Explainer:
         self._ways: dict[int, Ways] = {}
         self._fell: dict[int, list[Rejection]] = {}
         self._placed: dict[tuple[int, int], Decision] = {}
-        self._fallen: dict[int, tuple[Reason, str, list[Rejection]]] = {}
+        self._fallen: dict[int, tuple[Reason, str, Placement]] = {}
 
     def placed(self, r: int, p: int) -> Decision:
         """A job of row r that runs in pool p."""
@@ -62,9 +62,10 @@ class Explainer:
         """A job of row r that found no place."""
         if r not in self._fallen:
             self._fallen[r] = self._why(r)
-        reason, message, rejections = self._fallen[r]
-        queue = Queue(position=ahead + 1, ahead=ahead) if reason in MENDED_BY_WAITING else None
-        return Decision(None, None, reason, message, Placement(rejections=rejections), queue=queue)
+        reason, message, placement = self._fallen[r]
+        may = reason in MENDED_BY_WAITING
+        queue = Queue.model_construct(None, position=ahead + 1, ahead=ahead) if may else None
+        return Decision(None, None, reason, message, placement, queue=queue)
 
     def _describe(self, r: int, p: int) -> Decision:
         b, site = self._batch, int(self._batch.site_p[p])
@@ -128,7 +129,7 @@ class Explainer:
             found.append(Rejection(reason=str(reason), count=count, example=text))
         return found
 
-    def _why(self, r: int) -> tuple[Reason, str, list[Rejection]]:
+    def _why(self, r: int) -> tuple[Reason, str, Placement]:
         b, rejections = self._batch, self._rejections(r)
         taken = [s for s in range(len(b.sites)) if self._sieve.fell_rs[r, s] < 0]
         if taken:
@@ -141,7 +142,11 @@ class Explainer:
         reason = next((x for x in MENDED_BY_WAITING if x in reasons), Reason.NO_FEASIBLE_SITE)
         told = [f"{x.count} {x.reason} ({x.example})" for x in rejections[:TOLD]]
         told += [f"{x.count} {x.reason}" for x in rejections[TOLD:]]
-        return reason, f"none of {len(b.sites)} sites: {'; '.join(told)}"[:MESSAGE_CHARS], rejections
+        return (
+            reason,
+            f"none of {len(b.sites)} sites: {'; '.join(told)}"[:MESSAGE_CHARS],
+            Placement(rejections=rejections),
+        )
 
 
 def _praise(name: str, site: int, total: int, ways: Ways, others: list[RunnerUp]) -> str:

@@ -323,10 +323,11 @@ def sift(b: Batch, costs: Costs) -> Sieve:
     fell_rs = np.full(standing_rs.shape, -1, dtype=np.int64)
     fell_rp = np.full(allowed_rp.shape, -1, dtype=np.int64)
     verdicts = []
+    all_have_pools = len(b.ground.first_pools) == len(b.sites)
     for i, filter_ in enumerate(FILTERS):
         verdict = filter_(b, costs)
         verdicts.append(verdict)
-        if verdict.allowed.all():
+        if verdict.allowed.all() and (not verdict.by_pool or all_have_pools):
             continue
         left_rp = allowed_rp & (verdict.allowed if verdict.by_pool else verdict.allowed[:, b.site_p])
         left_rs = standing_rs & (b.over_sites(left_rp) if verdict.by_pool else verdict.allowed)
