@@ -8,7 +8,7 @@ import pytest
 
 from suanli.api.site import Energy
 from suanli.base.clock import parse_time_ms
-from suanli.placement.tariff import price_curve
+from suanli.placement.tariff import Tariffs, price_curve
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -107,7 +107,19 @@ def test_an_hour_after_the_last_is_expected_between_the_day_before_and_the_media
     assert paid(short, "2026-01-02T06:00:00Z", 24) == pytest.approx(18 * 10_000 + 6 * (20_000 + 15_000) / 2)
 
 
-def test_a_run_that_outlasts_the_curve_costs_the_mean_of_what_is_known() -> None:
-    energy = Energy.model_validate(scheduled("UTC", band("00:00", "12:00", "1"), band("12:00", "24:00", "3")))
-    curve = price_curve(energy, 0, DAY)
-    assert curve.mean(0, np.array([6 * HOUR, DAY, 1 << 60])).tolist() == [1_000_000, 2_000_000, 2_000_000]
+def test_runs_at_several_places_cost_what_each_curve_says() -> None:
+    half = scheduled("UTC", band("00:00", "12:00", "1"), band("12:00", "24:00", "3"))
+    third = scheduled("Asia/Shanghai", band("00:00", "08:00", "0.6"), band("08:00", "24:00", "0.9"))
+    tariffs = Tariffs([Energy.model_validate(half), Energy.model_validate(third)])
+    start_ms = parse_time_ms("2026-01-01T10:00:00Z")
+    lasting = np.array([[HOUR] * 3, [4 * HOUR, 8 * HOUR, 1], [1 << 60] * 3])
+    mean_lp = tariffs.mean(np.array([0, 1, 0]), start_ms, lasting)
+    assert mean_lp[0].tolist() == [1_000_000, 900_000, 1_000_000]
+    assert mean_lp[1] == pytest.approx([2_000_000, (6 * 900_000 + 2 * 600_000) / 8, 1_000_000])
+    assert mean_lp[2] == pytest.approx([2_000_000, 800_000, 2_000_000])
+    next_day = tariffs.mean(np.array([0]), start_ms + DAY, np.array([[3 * HOUR]]))
+    assert next_day == pytest.approx(np.array([[5_000_000 / 3]]))
+
+
+def test_no_place_has_no_price() -> None:
+    assert Tariffs([]).mean(np.zeros(0, dtype=np.int64), 0, np.zeros((2, 0), dtype=np.int64)).shape == (2, 0)

@@ -14,7 +14,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -48,7 +48,10 @@ GOALS = {(10_000, 100): 0.5, (100_000, 50): 5.0}  # seconds
 
 @dataclass(frozen=True)
 class Result:
-    """What one batch came to. Units: seconds of wall and processor time, MiB of the process's peak."""
+    """What one batch came to. Units: seconds of wall and processor time, MiB of the process's peak.
+
+    `changed` is the plan after that, when one job of a hundred is another; `changed_ratio` its processor time over the first plan's.
+    """
 
     jobs: int
     sites: int
@@ -56,6 +59,9 @@ class Result:
     seconds: float
     cpu_seconds: float
     warm_seconds: float
+    changed_seconds: float
+    changed_cpu_seconds: float
+    changed_ratio: float
     floor_seconds: float
     peak_mib: int
     gap_percent: float
@@ -120,7 +126,7 @@ def _measured(args: argparse.Namespace, peers: Asked | None) -> int:
 
 
 def measure(jobs: int, sites: int, classes: int, load: float, seed: int, scarce: str = CARDS) -> Result:
-    """Place one batch cold, and again with its own prices."""
+    """Place one batch cold, again with its own prices, and with these when one job of a hundred is another."""
     waiting, views, country = ground(jobs, sites, classes, load, seed, scarce)
     floor = _floor(waiting)
     began, cpu = time.perf_counter(), time.process_time()
@@ -129,6 +135,10 @@ def measure(jobs: int, sites: int, classes: int, load: float, seed: int, scarce:
     began = time.perf_counter()
     place(waiting, views, country, NOW_MS, warm=plan.prices)
     warm = time.perf_counter() - began
+    others = _others(waiting, seed)
+    began, changed_cpu = time.perf_counter(), time.process_time()
+    place(others, views, country, NOW_MS, warm=plan.prices)
+    changed, changed_cpu = time.perf_counter() - began, time.process_time() - changed_cpu
     placed = [d for d in plan.decisions.values() if d.site]
     totals = [(d.placement.cost, d.placement.runners_up) for d in placed]
     cost = sum(int(c.total) for c, _ in totals if c)
@@ -140,6 +150,9 @@ def measure(jobs: int, sites: int, classes: int, load: float, seed: int, scarce:
         seconds=round(took, 3),
         cpu_seconds=round(cpu, 3),
         warm_seconds=round(warm, 3),
+        changed_seconds=round(changed, 3),
+        changed_cpu_seconds=round(changed_cpu, 3),
+        changed_ratio=round(changed_cpu / cpu, 3) if cpu else 1.0,
         floor_seconds=round(floor, 3),
         peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
         gap_percent=plan.gap_ppm / 10_000,
@@ -291,6 +304,16 @@ def _kilometres(at_r: np.typing.NDArray[np.float64]) -> np.typing.NDArray[np.flo
     return np.asarray(6_371.0 * np.arccos(np.clip(cosine, -1, 1)))
 
 
+def _others(waiting: Sequence[WaitingJob], seed: int) -> list[WaitingJob]:
+    """One job of a hundred has gone, and as many like them have come."""
+    gone: list[int] = (
+        np.random.default_rng([1, seed]).choice(len(waiting), -(-len(waiting) // 100), replace=False).tolist()
+    )
+    went = set(gone)
+    left = [job for i, job in enumerate(waiting) if i not in went]
+    return left + [replace(waiting[i], uid=f"new-{waiting[i].uid}", submitted_ms=NOW_MS) for i in gone]
+
+
 def _floor(waiting: Sequence[WaitingJob]) -> float:
     """What it takes in the same process to touch every job once and make one object for it."""
     began = time.perf_counter()
@@ -307,7 +330,7 @@ def growth(results: Sequence[Result]) -> float | None:
 
 
 HEAD = (
-    f"{'jobs':>7} {'sites':>5} {'classes':>7} {'s':>8} {'cpu s':>8} {'warm s':>8} {'floor s':>8} {'goal s':>7} "
+    f"{'jobs':>7} {'sites':>5} {'classes':>7} {'s':>8} {'cpu s':>8} {'warm s':>8} {'changed s':>9} {'of full':>7} {'floor s':>8} {'goal s':>7} "
     f"{'MiB':>6} {'gap %':>8} {'unplaced':>8} {'x cheapest':>10}"
 )
 
@@ -316,7 +339,7 @@ def _shown(r: Result) -> str:
     goal = GOALS.get((r.jobs, r.sites))
     line = (
         f"{r.jobs:>7} {r.sites:>5} {r.classes:>7} {r.seconds:>8.3f} {r.cpu_seconds:>8.3f} {r.warm_seconds:>8.3f} "
-        f"{r.floor_seconds:>8.3f} {goal or '-':>7} {r.peak_mib:>6} {r.gap_percent:>8.4f} {r.unplaced:>8} "
+        f"{r.changed_cpu_seconds:>9.3f} {r.changed_ratio:>7.3f} {r.floor_seconds:>8.3f} {goal or '-':>7} {r.peak_mib:>6} {r.gap_percent:>8.4f} {r.unplaced:>8} "
         f"{r.cost_over_cheapest:>10.4f}"
     )
     if not isinstance(r, Compared):

@@ -31,6 +31,7 @@ _SUFFIX = {
 }
 
 
+@lru_cache(maxsize=KEPT)
 def duration_us(text: str) -> int:
     """A Go-style duration ("3.2ms", "1h30m", "0") in whole microseconds, rounded up.
 
@@ -64,11 +65,13 @@ def quantity(text: str | int) -> Decimal:
     return Decimal(number) * _SUFFIX[suffix]
 
 
+@lru_cache(maxsize=KEPT)
 def cpu_milli(text: str | int) -> int:
     """A quantity of cores in millicores, rounded up."""
     return _ceil(quantity(text) * 1_000)
 
 
+@lru_cache(maxsize=KEPT)
 def whole(text: str | int) -> int:
     """A quantity of bytes, cards or bit/s as an integer, rounded up."""
     return _ceil(quantity(text))

@@ -14,13 +14,13 @@ import numpy.typing as npt
 
 from suanli.api.job import ComputeJobSpec
 from suanli.api.policy import Side
-from suanli.api.site import ComputeUnit, SiteResource
+from suanli.api.site import SiteResource
 from suanli.base.clock import parse_time_ms
 from suanli.base.units import cpu_milli, duration_ms, duration_us, whole
+from suanli.placement.ground import Ground, Sort, Ways, ground_of
 from suanli.placement.network import Path
-from suanli.placement.packing import Nodes, Shape, nodes_of, slots
+from suanli.placement.packing import Rows, Shape, slots_hp
 from suanli.placement.snapshot import ClassRoom, Country, SiteView, WaitingJob
-from suanli.placement.speed import durations_ms_rp
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -74,6 +74,11 @@ class Batch:
     claims: frozenset[str] = frozenset()
     closed: frozenset[int] = frozenset()
 
+    @cached_property
+    def ground(self) -> Ground:
+        """What does not change with the jobs."""
+        return ground_of(self.country, [view.site for view in self.sites])
+
     # --- rows
 
     @cached_property
@@ -100,8 +105,29 @@ class Batch:
     @cached_property
     def duration_ms_rp(self) -> Ints:
         """Expected run in each pool, by the speed of its class. Shape (R, P). Units: ms."""
-        wishes = [row.spec.resources.class_ for row in self.rows]
-        return durations_ms_rp(self.duration_ms_r, wishes, [pool.resource for pool in self.pools])
+        return self.duration_ms_lp[self.length_r]
+
+    @cached_property
+    def length_r(self) -> Ints:
+        """The number of each row's expected run: those of one number take as long as each other everywhere. Shape (R,)."""
+        return _ints(self._lengths[length] for length in self._length_r)
+
+    @cached_property
+    def duration_ms_lp(self) -> Ints:
+        """Every expected run in each pool. Shape (L, P). Units: ms."""
+        found = [self.ground.speeds.durations_ms_p(ms, wishes) for ms, wishes in self._lengths]
+        return np.array(found, dtype=np.int64).reshape(len(found), len(self.pools))
+
+    @cached_property
+    def _length_r(self) -> list[tuple[int, tuple[str, ...]]]:
+        """How long each row runs, and on what, if it wishes several classes."""
+        wishes_r = (tuple(row.spec.resources.class_) for row in self.rows)
+        return [(ms, w if len(w) > 1 else ()) for ms, w in zip(self.duration_ms_r.tolist(), wishes_r, strict=True)]
+
+    @cached_property
+    def _lengths(self) -> Mapping[tuple[int, tuple[str, ...]], int]:
+        """All different ones, numbered."""
+        return {length: number for number, length in enumerate(dict.fromkeys(self._length_r))}
 
     @cached_property
     def priority_r(self) -> Ints:
@@ -154,62 +180,77 @@ class Batch:
             dtype=bool,
         )
 
+    @cached_property
+    def sort_r(self) -> Ints:
+        """The number of what the policy asks of each row, in `sorts`. Shape (R,)."""
+        return _ints(self.sorts[sort] for sort in self._sort_r)
+
+    @cached_property
+    def sorts(self) -> Mapping[Sort, int]:
+        """All that the policy asks of some row, numbered."""
+        return {sort: number for number, sort in enumerate(dict.fromkeys(self._sort_r))}
+
+    @cached_property
+    def _sort_r(self) -> list[Sort]:
+        side = self.country.side
+        return [
+            Sort(row.spec.category, hub, side(row.spec.origin), tier, green)
+            for row, hub, tier, green in zip(
+                self.rows, self.hub_r.tolist(), self.tier_r, self.green_r.tolist(), strict=True
+            )
+        ]
+
     # --- sites and pools
 
-    @cached_property
+    @property
     def site_p(self) -> Ints:
         """The site of each pool, in ascending order. Shape (P,)."""
-        return _ints(pool.site for pool in self.pools)
+        return self.ground.site_p
 
-    @cached_property
+    @property
     def is_card_p(self) -> Bools:
         """Whether the pool is counted in cards. Shape (P,)."""
-        return np.array([pool.resource.unit is ComputeUnit.CARD for pool in self.pools], dtype=bool)
+        return self.ground.is_card_p
 
     @cached_property
     def wish_rp(self) -> Ints:
         """The place of the pool's class in the row's list of classes, NO_WISH where it is not in it. Shape (R, P)."""
-        names = sorted({pool.resource.class_ for pool in self.pools})
-        column = {name: c for c, name in enumerate(names)}
-        wish_rc = np.full((len(self.rows), len(names)), NO_WISH, dtype=np.int64)
+        column = self.ground.classes
+        wish_rc = np.full((len(self.rows), len(column)), NO_WISH, dtype=np.int64)
         for r, row in enumerate(self.rows):
             for place, name in enumerate(row.spec.resources.class_):
                 if name in column:
                     wish_rc[r, column[name]] = place
-        return wish_rc[:, _ints(column[pool.resource.class_] for pool in self.pools)]
+        return wish_rc[:, self.ground.class_p]
 
     def over_sites(self, any_rp: Bools) -> Bools:
         """Whether any pool of the site holds. Shapes: (R, P) -> (R, S)."""
         found = np.zeros((len(self.rows), len(self.sites)), dtype=bool)
         if len(self.pools):
-            found[:, self.site_p[self._firsts]] = np.logical_or.reduceat(any_rp, self._firsts, axis=1)
+            firsts = self.ground.first_pools
+            found[:, self.site_p[firsts]] = np.logical_or.reduceat(any_rp, firsts, axis=1)
         return found
-
-    @cached_property
-    def _firsts(self) -> Ints:
-        """The first pool of each site that has one."""
-        return np.flatnonzero(np.diff(self.site_p, prepend=-1))
 
     @cached_property
     def empty_slots_rp(self) -> Ints:
         """Tasks of each row that each pool's nodes take when nothing runs there. Shape (R, P)."""
-        return self.slots_rp([nodes_of(pool.room.empty) for pool in self.pools])
-
-    def slots_rp(self, nodes_p: Sequence[Nodes]) -> Ints:
-        """Tasks of each row that each pool's nodes take. Rows of one shape are counted once. Shape (R, P)."""
-        shapes, index_r = np.unique(self.need_rk, axis=0, return_inverse=True)
-        wanted: list[Shape] = [(int(c), int(m), int(k), int(o)) for c, m, k, o in shapes]
-        slots_hp = np.array([[slots(nodes, shape) for nodes in nodes_p] for shape in wanted], dtype=np.int64)
-        return np.asarray(slots_hp.reshape(len(wanted), len(nodes_p))[index_r.reshape(-1)])
+        return self._slots_rp([pool.room.empty_rows for pool in self.pools])
 
     @cached_property
+    def free_slots_rp(self) -> Ints:
+        """Tasks of each row that each pool's nodes take now. Shape (R, P)."""
+        return self._slots_rp([pool.room.free_rows for pool in self.pools])
+
+    def _slots_rp(self, rows_p: Sequence[Rows]) -> Ints:
+        """Rows of one shape are counted once."""
+        needs = [tuple(need) for need in self.need_rk.tolist()]
+        shapes: dict[Shape, int] = {need: h for h, need in enumerate(dict.fromkeys(needs))}
+        return np.asarray(slots_hp(rows_p, list(shapes))[[shapes[need] for need in needs]])
+
+    @property
     def holders(self) -> Mapping[str, Bools]:
         """Of every dataset that lies at some site, the sites with a copy. Shape (S,) each."""
-        found: dict[str, Bools] = {}
-        for s, view in enumerate(self.sites):
-            for name in view.site.spec.cached_datasets:
-                found.setdefault(name, np.zeros(len(self.sites), dtype=bool))[s] = True
-        return found
+        return self.ground.holders
 
     # --- the network
 
@@ -226,11 +267,14 @@ class Batch:
         return names
 
     @cached_property
-    def paths_us(self) -> list[list[Path]]:
-        """The way from every named region to every site, [u][s]: U lists of S."""
-        network = self.country.network
-        places = [(view.site.metadata.name, view.site.spec.region) for view in self.sites]
-        return [[network.path(name, site, region) for site, region in places] for name in self.region_index]
+    def ways_u(self) -> list[Ways]:
+        """The ways from every named region. Shape (U,)."""
+        return [self.ground.ways(name) for name in self.region_index]
+
+    @cached_property
+    def paths_us(self) -> list[Sequence[Path]]:
+        """The way from every named region to every site, [u][s]."""
+        return [ways.paths for ways in self.ways_u]
 
     @cached_property
     def origin_r(self) -> Ints:
@@ -240,9 +284,8 @@ class Batch:
     @cached_property
     def one_way_us_us(self) -> Ints:
         """One-way time. Shape (U, S). Units: µs."""
-        return np.array([[min(MOST, p.one_way_us) for p in ways] for ways in self.paths_us], dtype=np.int64).reshape(
-            len(self.region_index), len(self.sites)
-        )
+        times = [ways.one_way_us_s for ways in self.ways_u]
+        return np.array(times, dtype=np.int64).reshape(len(times), len(self.sites))
 
 
 def make_batch(waiting: Sequence[WaitingJob], sites: Sequence[SiteView], country: Country, now_ms: int) -> Batch:

@@ -10,14 +10,13 @@ Shapley 1962), with the solver as it is in the place of one proposal.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 
 import numpy as np
 
 from suanli.placement.batch import Batch, Bools, Ints, group, queue_order
 from suanli.placement.filters import Sieve
-from suanli.placement.packing import Load, Nodes, Shape, nodes_of, pack, take
-from suanli.placement.rules import enclaves, pairing_rs
+from suanli.placement.packing import Load, Nodes, Shape, pack, take
+from suanli.placement.rules import enclaves
 from suanli.placement.snapshot import WaitingJob
 
 ROUNDS = 4  # plans with claims; whatever is contested then is closed to others
@@ -35,8 +34,9 @@ class _Contest:
 
 def partner_rp(b: Batch) -> Bools:
     """Rows at the pools of their own hub's enclaves. Shape (R, P)."""
-    none = np.zeros((len(b.rows), len(b.sites)), dtype=bool)
-    found_rs = reduce(np.logical_or, (pairing_rs(pairing, b) for pairing in enclaves(b.country)), none)
+    found_rs = np.zeros((len(b.rows), len(b.sites)), dtype=bool)
+    for pairing in enclaves(b.country):
+        found_rs |= (b.hub_r == pairing.source)[:, None] & b.ground.partner_s(pairing)[None, :]
     return np.asarray(found_rs[:, b.site_p])
 
 
@@ -71,15 +71,17 @@ def repaired(b: Batch, sieve: Sieve, cost_rp: Ints, placed_rp: Ints, rounds: int
 
 
 def _contests(b: Batch, sieve: Sieve, cost_rp: Ints, placed_rp: Ints) -> Iterator[_Contest]:
-    mine_rp = partner_rp(b)
     waits_r = placed_rp.sum(axis=1) < np.array([len(row.jobs) for row in b.rows])
+    if not waits_r.any():
+        return
+    mine_rp = partner_rp(b)
     if not (mine_rp & sieve.allowed_rp)[waits_r].any():
         return
     at, waits = _places(b, cost_rp, placed_rp)
     for pool in np.flatnonzero((mine_rp.any(axis=0)) & ((placed_rp > 0) & ~mine_rp).any(axis=0)).tolist():
         able = set(np.flatnonzero(mine_rp[:, pool] & sieve.allowed_rp[:, pool]).tolist())
         inside = [(r, job) for r, job in at.get(pool, ()) if mine_rp[r, pool]]
-        nodes, loads = nodes_of(b.pools[pool].room.free), [_load(b, r) for r, _ in inside]
+        nodes, loads = b.pools[pool].room.free_nodes, [_load(b, r) for r, _ in inside]
         fitting = _fitting(b, nodes, loads, [(r, job) for r, job in waits if r in able])
         if fitting:
             yield _Contest(pool, fitting, tuple(job for _, job in inside))

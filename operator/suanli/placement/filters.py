@@ -8,17 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from suanli.api.policy import Effect
-from suanli.api.site import ComputeUnit, SiteState
+from suanli.api.site import ComputeUnit
 from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.units import bytes_text, decimal_text, duration_text, milli_text
 from suanli.placement.batch import MOST, NO_WISH, Batch, Bools, Ints
 from suanli.placement.network import NOWHERE
-from suanli.placement.packing import Node, nodes_of
-from suanli.placement.rules import green_sites, matches_rp, names_rs
+from suanli.placement.packing import Node
+from suanli.placement.rules import green_sites
 from suanli.placement.scores import Costs
-from suanli.placement.snapshot import FreeNodes
 from suanli.placement.transfer import least_ms_rs
 
 
@@ -42,15 +40,14 @@ Filter = Callable[[Batch, Costs], Verdicts]
 def allowed_account(b: Batch, costs: Costs) -> Verdicts:
     """Sites that are open to all, or to the job's account. Shape (R, S)."""
     accounts = [row.account for row in b.rows]
-    open_s = [set(view.site.spec.allowed_accounts) for view in b.sites]
-    known = {name: i for i, name in enumerate(sorted(set(accounts)))}
-    allowed_as = np.array([[not names or a in names for names in open_s] for a in known], dtype=bool)
-    allowed_as = allowed_as.reshape(len(known), len(b.sites))
+    allowed_rs = np.ones((len(b.rows), len(b.sites)), dtype=bool)
+    for s, names in b.ground.closed.items():
+        allowed_rs[:, s] = [account in names for account in accounts]
 
     def why(r: int, s: int) -> str:
         return f"is for other accounts than {accounts[r]}"
 
-    return Verdicts(Reason.ACCOUNT_NOT_ALLOWED, allowed_as[[known[a] for a in accounts]], why)
+    return Verdicts(Reason.ACCOUNT_NOT_ALLOWED, allowed_rs, why)
 
 
 def latency_bound(b: Batch, costs: Costs) -> Verdicts:
@@ -74,9 +71,7 @@ def latency_bound(b: Batch, costs: Costs) -> Verdicts:
 
 def residency(b: Batch, costs: Costs) -> Verdicts:
     """Sites where the job's data may go: by region, by site, by data domain. Shape (R, S)."""
-    regions = [view.site.spec.region for view in b.sites]
-    names = [view.site.metadata.name for view in b.sites]
-    domains = [set(view.site.spec.data_domains) for view in b.sites]
+    regions, names, domains = b.ground.region_s, b.ground.name_s, b.ground.domains_s
     allowed_rs = np.ones((len(b.rows), len(b.sites)), dtype=bool)
     for r, row in enumerate(b.rows):
         data = row.spec.data
@@ -103,14 +98,9 @@ def residency(b: Batch, costs: Costs) -> Verdicts:
 
 def policy_rules(b: Batch, costs: Costs) -> Verdicts:
     """Pools that no Require rule of the policy forbids. Shape (R, P)."""
-    allowed_rp = np.ones((len(b.rows), len(b.pools)), dtype=bool)
-    rule_rp = np.full(allowed_rp.shape, -1)
+    rule_op = np.array([b.ground.stance(sort).forbids_p for sort in b.sorts], dtype=np.int64)
+    rule_rp = rule_op.reshape(len(b.sorts), len(b.pools))[b.sort_r]
     rules = b.country.policy.spec.placement_rules if b.country.policy else []
-    for i, rule in enumerate(rules):
-        if rule.effect is Effect.REQUIRE:
-            broken_rp = matches_rp(rule, b) & ~names_rs(rule, b)[:, b.site_p]
-            rule_rp[broken_rp & allowed_rp] = i
-            allowed_rp &= ~broken_rp
 
     def why(r: int, p: int) -> str:
         rule = rules[int(rule_rp[r, p])]
@@ -121,7 +111,7 @@ def policy_rules(b: Batch, costs: Costs) -> Verdicts:
         short = _short_of_green(b, r, p) if rule.sides and hub is None else ""
         return f"is {place}{short}; rule {rule.name} requires {_list(wanted)}"
 
-    return Verdicts(Reason.POLICY_FORBIDS, allowed_rp, why, by_pool=True)
+    return Verdicts(Reason.POLICY_FORBIDS, rule_rp < 0, why, by_pool=True)
 
 
 def _short_of_green(b: Batch, r: int, p: int) -> str:
@@ -189,7 +179,7 @@ def node_size(b: Batch, costs: Costs) -> Verdicts:
 
     def why(r: int, p: int) -> str:
         resource = b.pools[p].resource
-        nodes = [node for _, node in nodes_of(b.pools[p].room.empty)]
+        nodes = [node for _, node in b.pools[p].room.empty_nodes]
         if not nodes:
             return f"has no node of {resource.class_}"
         return f"has no node of {resource.class_} for a task of {_task(b, r)}; the largest has {_largest(nodes, resource.unit)}"
@@ -213,17 +203,16 @@ def site_size(b: Batch, costs: Costs) -> Verdicts:
 
 def active_site(b: Batch, costs: Costs) -> Verdicts:
     """Sites that take new work. Shape (R, S)."""
-    states = [view.site.spec.desired_state for view in b.sites]
-    allowed_s = np.array([state is SiteState.ACTIVE for state in states], dtype=bool)
-    return Verdicts(
-        Reason.SITE_INACTIVE, _all_rows(b, allowed_s), lambda r, s: f"has spec.desiredState {states[s]}, not Active"
-    )
+
+    def why(r: int, s: int) -> str:
+        return f"has spec.desiredState {b.sites[s].site.spec.desired_state}, not Active"
+
+    return Verdicts(Reason.SITE_INACTIVE, _all_rows(b, b.ground.active_s), why)
 
 
 def ready_site(b: Batch, costs: Costs) -> Verdicts:
-    """Sites that are ready and stand somewhere. Shape (R, S)."""
-    known = b.country.regions
-    allowed_s = np.array([view.ready and view.site.spec.region in known for view in b.sites], dtype=bool)
+    """Sites that are ready and stand somewhere."""
+    allowed_s = np.array([view.ready for view in b.sites], dtype=bool) & b.ground.stands_s
 
     def why(r: int, s: int) -> str:
         return _nowhere(b, s) if b.sites[s].ready else b.sites[s].not_ready or "is not ready"
@@ -258,7 +247,7 @@ def quota(b: Batch, costs: Costs) -> Verdicts:
 
 def free_units(b: Batch, costs: Costs) -> Verdicts:
     """Pools with as many free units as the whole gang needs, on whatever nodes. Shape (R, P)."""
-    free_p = [_free_units(pool.room.free) for pool in b.pools]
+    free_p = [pool.room.units for pool in b.pools]
     free_pk = np.array([[min(MOST, f) for f in free] for free in free_p], dtype=np.int64).reshape(len(b.pools), 3)
     tasks_r1, need_rk = b.tasks_r[:, None], b.need_rk[:, :3]
     needed_rk = np.where(need_rk > MOST // tasks_r1, MOST, tasks_r1 * np.minimum(need_rk, MOST // tasks_r1))
@@ -278,7 +267,7 @@ def free_units(b: Batch, costs: Costs) -> Verdicts:
 
 def free_nodes(b: Batch, costs: Costs) -> Verdicts:
     """Pools whose nodes, as free as they are now, take every task of the gang. Shape (R, P)."""
-    slots_rp = b.slots_rp([nodes_of(pool.room.free) for pool in b.pools])
+    slots_rp = b.free_slots_rp
 
     def why(r: int, p: int) -> str:
         class_ = b.pools[p].resource.class_
@@ -364,23 +353,18 @@ def sift(b: Batch, costs: Costs) -> Sieve:
     fell_rs = np.full(standing_rs.shape, -1, dtype=np.int64)
     fell_rp = np.full(allowed_rp.shape, -1, dtype=np.int64)
     verdicts = []
+    all_have_pools = len(b.ground.first_pools) == len(b.sites)
     for i, filter_ in enumerate(FILTERS):
         verdict = filter_(b, costs)
         verdicts.append(verdict)
+        if verdict.allowed.all() and (not verdict.by_pool or all_have_pools):
+            continue
         left_rp = allowed_rp & (verdict.allowed if verdict.by_pool else verdict.allowed[:, b.site_p])
         left_rs = standing_rs & (b.over_sites(left_rp) if verdict.by_pool else verdict.allowed)
         fell_rs[standing_rs & ~left_rs] = i
         fell_rp[allowed_rp & ~left_rp] = i
         standing_rs, allowed_rp = left_rs, left_rp
     return Sieve(allowed_rp, fell_rs, fell_rp, tuple(verdicts))
-
-
-def _free_units(groups: Iterable[FreeNodes]) -> tuple[int, int, int]:
-    """Millicores, bytes and cards of all nodes together."""
-    cpu = memory = cards = 0
-    for g in groups:
-        cpu, memory, cards = cpu + g.count * g.cpu_milli, memory + g.count * g.memory_bytes, cards + g.count * g.cards
-    return cpu, memory, cards
 
 
 def _all_rows(b: Batch, allowed_s: Bools) -> Bools:

@@ -41,8 +41,7 @@ class Market:
         """What all nodes of a pool can still take. Shape (P, 4). Units: those of `demand_rpk`."""
         if self.usable_pk is not None:
             return self.usable_pk
-        sums = [[sum(count * node[k] for count, node in nodes) for k in range(4)] for nodes in self.nodes]
-        return np.array(sums, dtype=float).reshape(len(self.nodes), 4)
+        return np.array([_sums(nodes) for nodes in self.nodes], dtype=float).reshape(len(self.nodes), 4)
 
     @cached_property
     def able_r(self) -> Bools:
@@ -77,6 +76,16 @@ class Market:
         """The row's pools, the one with the smallest key first, then by wish. Shape: `key_p` (P,)."""
         order = np.lexsort((self.wish_rp[row], key_p))
         return [p for p in order.tolist() if self.allowed_rp[row, p]]
+
+
+def _sums(nodes: Nodes) -> Shape:
+    cpu = memory = cards = pods = 0
+    for count, node in nodes:
+        cpu += count * node[0]
+        memory += count * node[1]
+        cards += count * node[2]
+        pods += count * node[3]
+    return cpu, memory, cards, pods
 
 
 def load_pk(jobs_rp: Floats | Ints, demand_rpk: Floats) -> Floats:

@@ -2,42 +2,21 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from suanli.api.common import LabelSelector
 from suanli.api.policy import GreenSites, Pairing, PairingKind, PlacementRule, Side
 from suanli.api.site import ComputeSite
 from suanli.base.units import micro
-from suanli.placement.batch import Batch, Bools
 from suanli.placement.snapshot import OUTSIDE, Country
 
 
-def matches_rp(rule: PlacementRule, b: Batch) -> Bools:
-    """Rows, and pools of the compute type, that the rule is about: all given lists must match. Shape (R, P)."""
-    match, country = rule.match, b.country
-    rows_r = np.array(
-        [
-            (not match.categories or row.spec.category in match.categories)
-            and (not match.origin_sides or country.side(row.spec.origin) in match.origin_sides)
-            and (not match.tiers or tier in match.tiers)
-            for row, tier in zip(b.rows, b.tier_r, strict=True)
-        ],
-        dtype=bool,
+def matches(rule: PlacementRule, category: str, side: str, tier: str) -> bool:
+    """Whether the rule is about such jobs, whatever the type of compute: all given lists must match. `side` is the origin's."""
+    match = rule.match
+    return (
+        (not match.categories or category in match.categories)
+        and (not match.origin_sides or side in match.origin_sides)
+        and (not match.tiers or tier in match.tiers)
     )
-    types_p = np.array(
-        [not match.compute_types or pool.resource.type in match.compute_types for pool in b.pools], dtype=bool
-    )
-    return np.asarray(rows_r[:, None] & types_p[None, :])
-
-
-def names_rs(rule: PlacementRule, b: Batch) -> Bools:
-    """Sites that the rule names, for each row: a green site outside the hubs may count as one of the West. Shape (R, S)."""
-    country, sites = b.country, [view.site for view in b.sites]
-    named_s = np.array([names(rule, site, country) for site in sites], dtype=bool)
-    named_green_s = np.array([names(rule, site, country, green=True) for site in sites], dtype=bool)
-    if (named_s == named_green_s).all():
-        return np.asarray(np.broadcast_to(named_s, (len(b.rows), len(b.sites))))
-    return np.asarray(np.where(b.green_r[:, None], named_green_s[None, :], named_s[None, :]))
 
 
 def names(rule: PlacementRule, site: ComputeSite, country: Country, *, green: bool = False) -> bool:
@@ -81,15 +60,6 @@ def has_origin(pairing: Pairing, origin: str, country: Country) -> bool:
     """Whether jobs from there are those of the hub that brings the demand."""
     hub = country.hub_by_region.get(origin)
     return hub is not None and hub.name == pairing.source
-
-
-def pairing_rs(pairing: Pairing, b: Batch) -> Bools:
-    """Rows of the one hub at the pairing's sites of the other. Shape (R, S).
-
-    Source: 发改数据〔2023〕1779号 (对口联建, 飞地).
-    """
-    sites_s = np.array([has_site(pairing, view.site, b.country) for view in b.sites], dtype=bool)
-    return np.asarray((b.hub_r == pairing.source)[:, None] & sites_s[None, :])
 
 
 def enclaves(country: Country) -> tuple[Pairing, ...]:

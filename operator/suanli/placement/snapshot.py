@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from suanli.api.job import ComputeJob, Estimate, Placement, Queue
 from suanli.api.link import ComputeLink
@@ -12,6 +13,10 @@ from suanli.api.site import ComputeSite
 from suanli.base.conditions import Condition
 from suanli.base.reasons import Reason
 from suanli.placement.network import Network
+from suanli.placement.packing import Nodes, Rows, nodes_of, rows_of, units_of
+
+if TYPE_CHECKING:
+    from suanli.placement.ground import Ground
 
 OUTSIDE = "Outside"
 
@@ -38,6 +43,31 @@ class ClassRoom:
 
     free: tuple[FreeNodes, ...]
     empty: tuple[FreeNodes, ...]
+
+    @cached_property
+    def free_nodes(self) -> Nodes:
+        """What is free, alike nodes once."""
+        return nodes_of(self.free)
+
+    @cached_property
+    def empty_nodes(self) -> Nodes:
+        """What there is, alike nodes once."""
+        return nodes_of(self.empty)
+
+    @cached_property
+    def free_rows(self) -> Rows:
+        """What is free as an array."""
+        return rows_of(self.free_nodes)
+
+    @cached_property
+    def empty_rows(self) -> Rows:
+        """What there is as an array."""
+        return rows_of(self.empty_nodes)
+
+    @cached_property
+    def units(self) -> tuple[int, int, int]:
+        """Millicores, bytes and cards that are free on all nodes together."""
+        return units_of(self.free_nodes)
 
 
 @dataclass(frozen=True)
@@ -106,6 +136,11 @@ class Country:
     def tiers(self) -> Mapping[str, LatencyTier]:
         """The policy's latency tiers by name."""
         return {t.name: t for t in self.policy.spec.latency_tiers} if self.policy else {}
+
+    @cached_property
+    def grounds(self) -> "list[Ground]":
+        """What `ground_of` keeps."""
+        return []
 
     def side(self, region: str) -> str:
         """East, West or Outside."""

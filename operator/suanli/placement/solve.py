@@ -18,7 +18,6 @@ from suanli.placement.exact import MOST_JOBS, search, value
 from suanli.placement.filters import Sieve, sift
 from suanli.placement.local import Search
 from suanli.placement.market import Market, load_pk, merged
-from suanli.placement.packing import nodes_of
 from suanli.placement.prices import Ascent, ascend, priced, proven_bound
 from suanli.placement.queue import Quotas
 from suanli.placement.repair import fill_rest, improve
@@ -134,7 +133,7 @@ def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:
         tasks_r=batch.tasks_r,
         priority_r=rank_r,
         need_rpk=batch.need_rk[:, None, :],
-        nodes=tuple(nodes_of(pool.room.free) for pool in batch.pools),
+        nodes=tuple(pool.room.free_nodes for pool in batch.pools),
         queue=merged(row_j[np.argsort(-rank_r[row_j], kind="stable")].tolist()),
     )
 
@@ -280,7 +279,9 @@ def _explained(batch: Batch, explainer: explain.Explainer, draft: Draft) -> dict
 
 def _start(batch: Batch, warm: Prices | None) -> Floats:
     none = (0.0,) * RESOURCES
-    known = warm.by_pool if warm else {}
+    if warm is None or not warm.by_pool:
+        return np.zeros((len(batch.pools), RESOURCES))
+    known = warm.by_pool
     prices = [known.get((batch.sites[p.site].site.metadata.name, p.resource.class_), none) for p in batch.pools]
     start_pk = np.array(prices, dtype=float).reshape(len(batch.pools), RESOURCES)
     return np.asarray(np.nan_to_num(start_pk, posinf=0.0, neginf=0.0).clip(0.0, MOST_MICRO_YUAN))

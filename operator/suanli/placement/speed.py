@@ -13,41 +13,31 @@ Ints = npt.NDArray[np.int64]
 LONGEST_MS = 1 << 60  # sums with times stay within 64 bits
 
 
-def durations_ms_rp(duration_ms_r: Ints, wishes_r: Sequence[Sequence[str]], offers_p: Sequence[SiteResource]) -> Ints:
-    """Expected runs in every pool: the duration times the first wish's petaflops over the pool's, rounded up.
+class Speeds:
+    """How fast the classes of pools are. Where sites differ about the petaflops of one class, a first wish means the fastest."""
 
-    Where sites differ about the petaflops of the first wish, the fastest is meant. A pool of the first wish itself, of another
-    precision than it, or with a speed that nobody knows, takes as long as the duration says.
-    Shapes: duration_ms_r (R,), classes wished by each row, the class of each pool -> (R, P). Units: ms.
-    """
-    found = np.broadcast_to(duration_ms_r[:, None], (len(wishes_r), len(offers_p)))
-    several = [r for r, wishes in enumerate(wishes_r) if len(wishes) > 1]
-    if not several or not any(offer.petaflops for offer in offers_p):
-        return found
-    found, fastest = found.copy(), _fastest(offers_p)
-    known: dict[tuple[int, tuple[str, ...]], list[int]] = {}
-    for r in several:
-        key = int(duration_ms_r[r]), tuple(wishes_r[r])
-        if key not in known:
-            known[key] = [_lasts_ms(*key, offer, fastest) for offer in offers_p]
-        found[r] = known[key]
-    return found
+    def __init__(self, offers_p: Sequence[SiteResource]) -> None:
+        alike: dict[tuple[str, Precision, str | None], int] = {}
+        kinds = [alike.setdefault((o.class_, o.precision, o.petaflops), len(alike)) for o in offers_p]
+        self._kind_p = np.array(kinds, dtype=np.int64)
+        self._kinds = [(class_, precision, micro(flops) if flops else 0) for class_, precision, flops in alike]
+        self._fastest: dict[tuple[str, Precision], int] = {}
+        for class_, precision, speed in self._kinds:
+            self._fastest[class_, precision] = max(speed, self._fastest.get((class_, precision), 0))
 
+    def durations_ms_p(self, lasts_ms: int, wishes: Sequence[str]) -> Ints:
+        """Expected run in every pool: the duration times the first wish's petaflops over the pool's, rounded up.
 
-def _fastest(offers: Sequence[SiteResource]) -> dict[tuple[str, Precision], int]:
-    """The speed of each class at each precision. Units: petaflops x 10^-6."""
-    found: dict[tuple[str, Precision], int] = {}
-    for offer in offers:
-        if offer.petaflops:
-            key = offer.class_, offer.precision
-            found[key] = max(micro(offer.petaflops), found.get(key, 0))
-    return found
+        A pool of the first wish itself, of another precision than it, or with a speed that nobody knows, takes as long as the
+        duration says. Shape (P,). Units: ms.
+        """
+        if len(wishes) < 2:
+            return np.full(len(self._kind_p), lasts_ms, dtype=np.int64)
+        found = [self._lasts_ms(lasts_ms, wishes, *kind) for kind in self._kinds]
+        return np.array(found, dtype=np.int64)[self._kind_p]
 
-
-def _lasts_ms(
-    lasts_ms: int, wishes: tuple[str, ...], offer: SiteResource, fastest: dict[tuple[str, Precision], int]
-) -> int:
-    wished = fastest.get((wishes[0], offer.precision))
-    if offer.class_ not in wishes[1:] or not offer.petaflops or not wished:
-        return lasts_ms
-    return min(LONGEST_MS, -(-lasts_ms * wished // micro(offer.petaflops)))
+    def _lasts_ms(self, lasts_ms: int, wishes: Sequence[str], class_: str, precision: Precision, speed: int) -> int:
+        wished = self._fastest.get((wishes[0], precision))
+        if class_ not in wishes[1:] or not speed or not wished:
+            return lasts_ms
+        return min(LONGEST_MS, -(-lasts_ms * wished // speed))

@@ -47,15 +47,6 @@ class Curve:
         first = self.edges_ms[0]
         return np.asarray(np.interp(at_ms - first, self.edges_ms - first, self._paid_e))
 
-    def mean(self, start_ms: int, duration_ms: Ints) -> Floats:
-        """Mean price over runs from one moment. Any shape. Units: micro-yuan per kWh.
-
-        Of a run that outlasts the curve, the mean of what the curve knows.
-        """
-        known_ms = np.minimum(duration_ms, self.edges_ms[-1] - start_ms)
-        paid = self.paid(start_ms + known_ms) - self.paid(np.array(start_ms))
-        return np.asarray(paid / (known_ms / MS_PER_HOUR))
-
 
 @dataclass(frozen=True, eq=False)
 class _Same:
@@ -70,15 +61,59 @@ class _Same:
         return id(self.energy)
 
 
-def mean_price(energy: Energy, start_ms: int, duration_ms: Ints) -> Floats:
-    """Mean price over runs from one moment. Any shape. Units: micro-yuan per kWh.
+class Tariffs:
+    """The prices of several places, asked together.
 
-    The curve of whole days is kept: cycle after cycle asks for the same ones, and making one costs far more than asking it.
+    Curves of whole days are kept for the day that was asked about last: cycle after cycle asks for the same ones, and making one
+    costs far more than asking it.
     """
-    known_ms = np.clip(duration_ms, 1, LOOKED_AHEAD_MS)
-    first = start_ms // MS_PER_DAY
-    days = int(known_ms.max(initial=1)) // MS_PER_DAY + 2
-    return _days(_Same(energy), first, 1 << (days - 1).bit_length()).mean(start_ms, known_ms)
+
+    def __init__(self, energies: Sequence[Energy]) -> None:
+        self._energies = tuple(energies)
+        self._first = 0
+        self._by_days: dict[int, _Together] = {}
+
+    def mean(self, place_p: Ints, start_ms: int, duration_ms_lp: Ints) -> Floats:
+        """Mean price over runs from one moment. Shapes: (P,), (L, P) -> (L, P). Units: micro-yuan per kWh."""
+        known_ms = np.clip(duration_ms_lp, 1, LOOKED_AHEAD_MS)
+        together = self._of_days(start_ms // MS_PER_DAY, int(known_ms.max(initial=1)) // MS_PER_DAY + 2)
+        paid_p = together.paid(place_p, np.full(place_p.shape, start_ms))
+        return np.asarray((together.paid(place_p, start_ms + known_ms) - paid_p) / (known_ms / MS_PER_HOUR))
+
+    def _of_days(self, first: int, days: int) -> "_Together":
+        days = 1 << (days - 1).bit_length()
+        if first != self._first:
+            self._first, self._by_days = first, {}
+        if days not in self._by_days:
+            self._by_days[days] = _together([_days(_Same(energy), first, days) for energy in self._energies])
+        return self._by_days[days]
+
+
+@dataclass(frozen=True)
+class _Together:
+    """Curves with the same edges. Shapes: `edges_ms` (E + 1,), `price_qe` (Q, E), `paid_qe` (Q, E + 1) up to each edge."""
+
+    edges_ms: Ints
+    price_qe: Floats
+    paid_qe: Floats
+
+    def paid(self, place_p: Ints, at_ms: Ints) -> Floats:
+        """What one kW has cost at each place from the first edge to each moment. Shapes: (P,), (..., P) -> (..., P)."""
+        edge = np.clip(np.searchsorted(self.edges_ms, at_ms, side="right") - 1, 0, self.price_qe.shape[1] - 1)
+        hours = (at_ms - self.edges_ms[edge]) / MS_PER_HOUR
+        return np.asarray(self.paid_qe[place_p, edge] + self.price_qe[place_p, edge] * hours)
+
+
+def _together(curves: Sequence[Curve]) -> _Together:
+    edges_ms = (
+        np.unique(np.concatenate([curve.edges_ms for curve in curves])) if curves else np.zeros(2, dtype=np.int64)
+    )
+    steps = [np.searchsorted(curve.edges_ms, edges_ms[:-1], side="right") - 1 for curve in curves]
+    price_qe = np.array([curve.price_e[step] for curve, step in zip(curves, steps, strict=True)])
+    price_qe = price_qe.reshape(len(curves), len(edges_ms) - 1)
+    hours_e = np.diff(edges_ms) / MS_PER_HOUR
+    paid_qe = np.column_stack([np.zeros(len(curves)), np.cumsum(price_qe * hours_e, axis=1)])
+    return _Together(edges_ms, price_qe, paid_qe)
 
 
 @lru_cache(maxsize=1_024)

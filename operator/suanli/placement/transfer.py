@@ -61,8 +61,6 @@ def least_ms_rs(b: Batch) -> Ints:
     rules nothing out; jobs without a deadline are not looked at.
     """
     least_rs = np.zeros((len(b.rows), len(b.sites)), dtype=np.int64)
-    bps_us = [np.array([path.bandwidth_bps or 0 for path in ways], dtype=np.int64) for ways in b.paths_us]
-    kinds_u = [np.unique(bps_s, return_inverse=True) for bps_s in bps_us]
     for r, row in enumerate(b.rows):
         if row.spec.timing.deadline is None:
             continue
@@ -70,7 +68,7 @@ def least_ms_rs(b: Batch) -> Ints:
         for piece in inputs_of(b, r):
             from_[piece.region].append(piece)
         for region, pieces in from_.items():
-            kinds, kind_s = kinds_u[b.region_index[region]]
+            kinds, kind_s = b.ground.ways(region).bps_s
             all_ = sum(piece.size for piece in pieces)
             least_s = np.array([_ms(all_, bps) for bps in kinds.tolist()], dtype=np.int64)[kind_s]
             for s in np.flatnonzero(sum(lies_at_s(b, piece) for piece in pieces)).tolist():
