@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from suanli.placement import enclaves, explain
+from suanli.placement import enclaves, explain, knapsacks
 from suanli.placement.accept import refusals
 from suanli.placement.batch import Batch, Floats, make_batch, queue_order
 from suanli.placement.build import Jobs, by_fractions, by_regret, in_turn
@@ -28,6 +28,7 @@ PPM = 1_000_000
 RESOURCES = 4
 EFFORT_MS = 100
 SOME_JOBS = 5_000  # up to which building by regret is tried as well
+FIRST_EXCHANGES = 0.2  # of the effort, before knapsacks are tried
 FEW_JOBS = 500  # up to which single moves on nodes are worth their time
 
 
@@ -124,7 +125,7 @@ def solve(market: Market, start_pk: Floats, effort: Effort, seed: int = 0) -> So
     waiting_r = _waiting_cost(market)
     guide = ascend(market, market.count_r, waiting_r, start_pk)
     key_rp = priced(market, guide.price_pk)
-    draft = _drafted(market, guide, key_rp, waiting_r, effort, seed)
+    draft, least = _drafted(market, guide, key_rp, waiting_r, effort, seed)
     if int(market.count_r.sum()) <= FEW_JOBS:
         improve(draft)
         if not _all_placed(market, draft):
@@ -137,7 +138,7 @@ def solve(market: Market, start_pk: Floats, effort: Effort, seed: int = 0) -> So
     placed_r = draft.placed_rp.sum(axis=1)
     bound = max(proven_bound(market, placed_r, guide.price_pk), _least_cost(market, placed_r))
     if _all_placed(market, draft):
-        return Solution(draft, gap_ppm(draft, bound), guide.price_pk)
+        return Solution(draft, gap_ppm(draft, max(bound, least)), guide.price_pk)
     proof = ascend(market, placed_r, waiting_r, guide.price_pk)
     bound = max(bound, proven_bound(market, placed_r, proof.price_pk))
     return Solution(draft, gap_ppm(draft, bound), proof.price_pk)
@@ -157,33 +158,49 @@ def _at_cheapest(market: Market) -> Draft | None:
     return draft if _all_placed(market, draft) else None
 
 
-def _drafted(market: Market, guide: Ascent, key_rp: Floats, waiting_r: Floats, effort: Effort, seed: int) -> Draft:
-    """Built from the fractions or by regret; if not all find a place, in the order of the queue, and the better one is taken."""
+def _drafted(
+    market: Market, guide: Ascent, key_rp: Floats, waiting_r: Floats, effort: Effort, seed: int
+) -> tuple[Draft, int]:
+    """Built from the fractions or by regret; if not all find a place, in the order of the queue, and the better one is taken.
+
+    And what every plan that places all costs at least.
+    """
     total = int(market.count_r.sum())
     starts = [by_regret(market, key_rp)] if total <= SOME_JOBS else []
     if total > FEW_JOBS:
         starts.append(by_fractions(market, key_rp, guide))
-    draft = _built(market, starts, key_rp, waiting_r, guide.bound, effort, seed)
+    draft, least = _built(market, starts, key_rp, waiting_r, guide.bound, effort, seed)
     if not _all_placed(market, draft):
         fill_rest(draft, key_rp)
     if _all_placed(market, draft):
-        return draft
-    other = _built(market, [in_turn(market, key_rp)], key_rp, waiting_r, guide.bound, effort, seed)
+        return draft, least
+    other, _ = _built(market, [in_turn(market, key_rp)], key_rp, waiting_r, guide.bound, effort, seed)
     fill_rest(other, key_rp)
-    return min(draft, other, key=lambda d: value(market, d))
+    return min(draft, other, key=lambda d: value(market, d)), least
 
 
 def _built(
     market: Market, starts: list[Jobs], key_rp: Floats, waiting_r: Floats, bound: int, effort: Effort, seed: int
-) -> Draft:
-    """The start that leads to the best plan by exchanges that pay, bettered as long as effort is left, on nodes."""
+) -> tuple[Draft, int]:
+    """The start that leads to the best plan by exchanges that pay, bettered as long as effort is left, on nodes.
+
+    And what every plan that places all costs at least.
+    """
     searches = [Search(market, jobs, key_rp, waiting_r) for jobs in starts]
     for search_ in searches if len(searches) > 1 else []:
         search_.descend(effort)
     best = min(searches, key=lambda search_: search_.cost)
+    rng = np.random.default_rng(seed)
     if len(best.row_j) > MOST_JOBS:  # fewer are searched whole
-        best.better(bound, effort, np.random.default_rng(seed))
-    return Draft.of(market, Jobs(best.row_j, best.pool_j).placed_rp(market))
+        best.better(bound, effort.part(FIRST_EXCHANGES), rng)
+        plan = Jobs(best.row_j, best.pool_j)
+        if bound < best.cost and knapsacks.is_for(market, plan, effort):
+            exact = knapsacks.KnapsackSearch(market, plan, key_rp, bound)
+            exact.better(effort)
+            best.restore(exact.pool_j)
+            bound = exact.bound
+        best.better(bound, effort, rng)
+    return Draft.of(market, Jobs(best.row_j, best.pool_j).placed_rp(market)), bound
 
 
 def gap_ppm(draft: Draft, bound: int) -> int:
