@@ -41,8 +41,10 @@ class _Manner:
     settled: float
 
 
-THOROUGH, BOLD = _Manner(16, 0.15, 0.0), _Manner(4, 0.3, 0.1)
-FIRST_NODES = 64  # of a tree; more when all targets have been tried
+THOROUGH = _Manner(16, 0.15, 0.0)
+BOLD = (_Manner(4, 0.3, 0.25), _Manner(4, 0.15, 0.15))
+FIRST_NODES = 48  # of a tree; more when all targets have been tried
+FARTHEST = 4  # times that, before the nearest is tried again with more nodes
 AHEAD = 0.25  # of a usual difference: how far above the bound the first bold target is
 
 
@@ -250,23 +252,28 @@ class _Tree:
     `unit` is a usual difference of costs, `heavy` more than any multiplier: it holds a job in its only column.
     """
 
-    def __init__(self, columns: Columns, target: float, unit: float, heavy: float, manner: _Manner) -> None:
+    def __init__(
+        self, columns: Columns, multiplier_j: Floats, target: float, unit: float, heavy: float, manner: _Manner
+    ) -> None:
         self.columns, self.target, self.unit, self.heavy, self.manner = columns, target, unit, heavy, manner
         self.taken: Bools | None = None
+        self._multiplier_j = multiplier_j
+        self._nodes: _Nodes | None = None
 
-    def search(self, multiplier_j: Floats, most_nodes: int, effort: Effort) -> bool:
-        """Whether it came to an end: found (`taken` (C,) says what), or all looked through."""
-        every = np.ones((1, len(self.columns.job)), dtype=bool)
-        nodes = self._climbed(multiplier_j[None, :], every, FIRST_STEPS, effort)
-        while len(nodes.bound_b) and self.taken is None:
+    def search(self, most_nodes: int, effort: Effort) -> bool:
+        """Look at so many nodes more. Whether it came to an end: found (`taken` (C,) says what), or all looked through."""
+        if self._nodes is None:
+            every = np.ones((1, len(self.columns.job)), dtype=bool)
+            self._nodes = self._climbed(self._multiplier_j[None, :], every, FIRST_STEPS, effort)
+        while len(self._nodes.bound_b) and self.taken is None:
             if most_nodes <= 0 or effort.is_spent:
                 return False
-            settled = (self.columns.of_job(nodes.open_bc) == 1).sum(axis=1)
-            order = np.lexsort((nodes.bound_b, -settled))
-            now, later = nodes[order[: self.manner.nodes]], nodes[order[self.manner.nodes :]]
+            settled = (self.columns.of_job(self._nodes.open_bc) == 1).sum(axis=1)
+            order = np.lexsort((self._nodes.bound_b, -settled))
+            now, later = self._nodes[order[: self.manner.nodes]], self._nodes[order[self.manner.nodes :]]
             most_nodes -= len(now.bound_b)
             multiplier_bj, open_bc = self._branched(now)
-            nodes = later + self._climbed(multiplier_bj, open_bc, STEPS, effort)
+            self._nodes = later + self._climbed(multiplier_bj, open_bc, STEPS, effort)
         return True
 
     def _branched(self, nodes: _Nodes) -> tuple[Floats, Bools]:
@@ -327,6 +334,15 @@ def _directions(along_bj: Floats) -> Floats:
     return np.asarray(along_bj / np.maximum(np.linalg.norm(along_bj, axis=1, keepdims=True), 1e-9))
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """Where jobs have to be (J,), which of them are open, and the tree of these; no `pool_j` where nothing can be found."""
+
+    pool_j: Ints | None
+    jobs: Ints
+    tree: _Tree | None
+
+
 class KnapsackSearch:
     """Narrows the space between a plan that places every job and what is proven, from both sides.
 
@@ -358,21 +374,24 @@ class KnapsackSearch:
 
         Thoroughly just above the bound, as long as that raises it; boldly further above, until something is found.
         """
-        multiplier_j, nodes, idle = self._root(effort), FIRST_NODES, 0
+        multiplier_j, nodes, idle, proof = self._root(effort), FIRST_NODES, 0, None
         least = ahead = max(1, int(self._unit * AHEAD))
         while self.bound < self.cost and idle < effort.patience and not effort.is_spent:
-            while self.bound < self.cost and self._attempt(multiplier_j, self.bound, nodes, THOROUGH, effort):
-                self.bound = min(self.bound + 1, int(self.cost))
+            proof = proof or self._attempt(multiplier_j, self.bound, THOROUGH)
+            if self._ends(proof, nodes, effort):
+                self.bound, proof = min(self.bound + 1, int(self.cost)), None
+                continue
             before, last = self.cost, min(int(self.cost) - 1, self._highest)
-            while ahead and not effort.is_spent and self.bound < self.cost:
-                target = min(self.bound + ahead, last)
-                self._attempt(multiplier_j, target, nodes, BOLD, effort)
-                if self.cost < before or target == last:
-                    break
-                ahead *= 2
-            found = self.cost < before
-            ahead = max(least, int(self.cost - self.bound) // 2) if found else least
-            nodes, idle = (nodes, 0) if found else (2 * nodes, idle + 1)
+            target = min(self.bound + ahead, last)
+            for manner in BOLD:
+                if self.cost == before:
+                    self._ends(self._attempt(multiplier_j, target, manner), nodes, effort)
+            if self.cost < before:
+                ahead, idle = max(least, int(self.cost - self.bound) // 2), 0
+            elif target < last and ahead < FARTHEST * least:
+                ahead, idle = 2 * ahead, idle + 1
+            else:
+                ahead, idle, nodes = least, idle + 1, 2 * nodes
 
     def _root(self, effort: Effort) -> Floats:
         """Multipliers by steps along the slope, each shorter than the one before; raises the bound. Shape (J,)."""
@@ -392,33 +411,41 @@ class KnapsackSearch:
         self.bound = max(self.bound, min(math.ceil(best - self._rounding), self._highest + 1, int(self.cost)))
         return np.asarray(best_bj[0])
 
-    def _attempt(self, multiplier_j: Floats, target: int, nodes: int, manner: _Manner, effort: Effort) -> bool:
-        """Whether a search for a plan of at most `target` came to an end; a plan that it found is taken over."""
-        if target > self._highest or target >= self.cost:
-            return False
-        columns = self._columns(self._open_jp)
+    def _attempt(self, multiplier_j: Floats, target: int, manner: _Manner) -> "_Attempt":
+        """A search for a plan of at most `target`, over the columns that such a plan may use."""
+        columns, nobody, effort = self._columns(self._open_jp), np.empty(0, dtype=np.int64), Effort(0)
         every, limit = np.ones((1, len(columns.job)), dtype=bool), target + self._rounding
         (bound,), open_bc = columns.narrowed(multiplier_j[None, :], every, limit, effort)
         open_jp = np.zeros(self._open_jp.shape, dtype=bool)
         open_jp[columns.job[open_bc[0]], columns.pool[open_bc[0]]] = True
         rest = self._settled(open_jp) if bound <= limit else None
         if rest is None:
-            return True
+            return _Attempt(None, nobody, None)
         open_jp, room_p = rest
-        only = open_jp.sum(axis=1) == 1
-        pool_j = open_jp.argmax(axis=1)
-        if not only.all():
-            jobs = np.flatnonzero(~only)
-            some = _columns_of(open_jp[jobs], self._cost_rp[self._row_j[jobs]], self._size_jp[jobs], room_p)
-            settled = float(self._cost_rp[self._row_j[only], pool_j[only]].sum())
-            tree = _Tree(some, limit - settled, self._unit, self._heavy, manner)
-            ended = tree.search(multiplier_j[jobs], nodes, effort)
+        only, pool_j = open_jp.sum(axis=1) == 1, open_jp.argmax(axis=1)
+        jobs = np.flatnonzero(~only)
+        if not len(jobs):
+            return _Attempt(pool_j, nobody, None)
+        some = _columns_of(open_jp[jobs], self._cost_rp[self._row_j[jobs]], self._size_jp[jobs], room_p)
+        settled = float(self._cost_rp[self._row_j[only], pool_j[only]].sum())
+        tree = _Tree(some, multiplier_j[jobs], limit - settled, self._unit, self._heavy, manner)
+        return _Attempt(pool_j, jobs, tree)
+
+    def _ends(self, attempt: "_Attempt", nodes: int, effort: Effort) -> bool:
+        """Go on with it for so many nodes; whether it came to an end. A plan that it finds is taken over."""
+        pool_j, tree = attempt.pool_j, attempt.tree
+        if pool_j is None:
+            return True
+        if tree is not None:
+            if not tree.search(nodes, effort):
+                return False
             if tree.taken is None:
-                return ended
-            pool_j[jobs[some.job[tree.taken]]] = some.pool[tree.taken]
+                return True
+            pool_j = pool_j.copy()
+            pool_j[attempt.jobs[tree.columns.job[tree.taken]]] = tree.columns.pool[tree.taken]
         if self._cost_of(pool_j) < self.cost:
             self.pool_j, self.cost = pool_j, self._cost_of(pool_j)
-        return False
+        return True
 
     def _settled(self, open_jp: Bools) -> tuple[Bools, Ints] | None:
         """Without the columns that jobs with one place left leave no room for, and the room they leave; None if that fails."""

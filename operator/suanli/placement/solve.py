@@ -28,7 +28,7 @@ PPM = 1_000_000
 RESOURCES = 4
 EFFORT_MS = 100
 SOME_JOBS = 5_000  # up to which building by regret is tried as well
-FIRST_EXCHANGES = 0.2  # of the effort, before knapsacks are tried
+FIRST_EXCHANGES = 0.15  # of the effort, before knapsacks are tried
 FEW_JOBS = 500  # up to which single moves on nodes are worth their time
 
 
