@@ -43,7 +43,8 @@ class _Manner:
 
 THOROUGH = _Manner(16, 0.15, 0.0)
 BOLD = (_Manner(4, 0.3, 0.25), _Manner(4, 0.15, 0.15))
-FIRST_NODES = 48  # of a tree; more when all targets have been tried
+FIRST_NODES = 64  # of a bold tree; more when all targets have been tried
+PROOF_NODES = 2  # times as many in the tree of the nearest target, which goes on where it was left
 FARTHEST = 4  # times that, before the nearest is tried again with more nodes
 AHEAD = 0.25  # of a usual difference: how far above the bound the first bold target is
 
@@ -338,6 +339,7 @@ def _directions(along_bj: Floats) -> Floats:
 class _Attempt:
     """Where jobs have to be (J,), which of them are open, and the tree of these; no `pool_j` where nothing can be found."""
 
+    target: int
     pool_j: Ints | None
     jobs: Ints
     tree: _Tree | None
@@ -375,17 +377,20 @@ class KnapsackSearch:
         Thoroughly just above the bound, as long as that raises it; boldly further above, until something is found.
         """
         multiplier_j, nodes, idle, proof = self._root(effort), FIRST_NODES, 0, None
-        least = ahead = max(1, int(self._unit * AHEAD))
-        while self.bound < self.cost and idle < effort.patience and not effort.is_spent:
-            proof = proof or self._attempt(multiplier_j, self.bound, THOROUGH)
-            if self._ends(proof, nodes, effort):
-                self.bound, proof = min(self.bound + 1, int(self.cost)), None
+        least = ahead = span = max(1, int(self._unit * AHEAD))
+        while self.bound < self.cost and idle < effort.patience and not effort.is_spent and self.bound <= self._highest:
+            target = min(self.bound + span - 1, int(self.cost) - 1, self._highest)
+            proof = proof or self._attempt(multiplier_j, target, THOROUGH, effort)
+            if self._ends(proof, PROOF_NODES * nodes, effort):
+                found = self.cost <= proof.target
+                self.bound = self.bound if found else proof.target + 1
+                span, proof = max(1, span // 2) if found else span if least == 1 else 2 * span, None
                 continue
             before, last = self.cost, min(int(self.cost) - 1, self._highest)
             target = min(self.bound + ahead, last)
             for manner in BOLD:
                 if self.cost == before:
-                    self._ends(self._attempt(multiplier_j, target, manner), nodes, effort)
+                    self._ends(self._attempt(multiplier_j, target, manner, effort), nodes, effort)
             if self.cost < before:
                 ahead, idle = max(least, int(self.cost - self.bound) // 2), 0
             elif target < last and ahead < FARTHEST * least:
@@ -411,25 +416,25 @@ class KnapsackSearch:
         self.bound = max(self.bound, min(math.ceil(best - self._rounding), self._highest + 1, int(self.cost)))
         return np.asarray(best_bj[0])
 
-    def _attempt(self, multiplier_j: Floats, target: int, manner: _Manner) -> "_Attempt":
+    def _attempt(self, multiplier_j: Floats, target: int, manner: _Manner, effort: Effort) -> "_Attempt":
         """A search for a plan of at most `target`, over the columns that such a plan may use."""
-        columns, nobody, effort = self._columns(self._open_jp), np.empty(0, dtype=np.int64), Effort(0)
+        columns, nobody = self._columns(self._open_jp), np.empty(0, dtype=np.int64)
         every, limit = np.ones((1, len(columns.job)), dtype=bool), target + self._rounding
         (bound,), open_bc = columns.narrowed(multiplier_j[None, :], every, limit, effort)
         open_jp = np.zeros(self._open_jp.shape, dtype=bool)
         open_jp[columns.job[open_bc[0]], columns.pool[open_bc[0]]] = True
         rest = self._settled(open_jp) if bound <= limit else None
         if rest is None:
-            return _Attempt(None, nobody, None)
+            return _Attempt(target, None, nobody, None)
         open_jp, room_p = rest
         only, pool_j = open_jp.sum(axis=1) == 1, open_jp.argmax(axis=1)
         jobs = np.flatnonzero(~only)
         if not len(jobs):
-            return _Attempt(pool_j, nobody, None)
+            return _Attempt(target, pool_j, nobody, None)
         some = _columns_of(open_jp[jobs], self._cost_rp[self._row_j[jobs]], self._size_jp[jobs], room_p)
         settled = float(self._cost_rp[self._row_j[only], pool_j[only]].sum())
         tree = _Tree(some, multiplier_j[jobs], limit - settled, self._unit, self._heavy, manner)
-        return _Attempt(pool_j, jobs, tree)
+        return _Attempt(target, pool_j, jobs, tree)
 
     def _ends(self, attempt: "_Attempt", nodes: int, effort: Effort) -> bool:
         """Go on with it for so many nodes; whether it came to an end. A plan that it finds is taken over."""
