@@ -25,6 +25,7 @@ MOST_COLUMNS = 12  # a job, on average
 NEVER = -1e30  # the profit of a column that may not be taken
 CORE, WIDE_CORE = 16, 40  # columns of a knapsack that are not decided by ratio alone; where losses are asked for
 ROOT_STEPS = 150
+WHOLE = 4  # times the root's work: with less effort the trees would not come to anything
 COOLING, NODE_COOLING = 0.01, 0.2  # the last step as a share of the first
 INERTIA, NODE_INERTIA = 0.8, 0.7  # how much of its direction a step keeps
 BACK_AFTER = 8  # steps without gain after which the best multipliers are taken up again
@@ -479,7 +480,7 @@ def _columns_of(open_jp: Bools, cost_jp: Floats, size_jp: Ints, room_p: Ints) ->
 def is_for(market: Market, plan: Jobs, effort: Effort) -> bool:
     """Whether one resource alone is scarce, in numbers a knapsack may count, everybody has a place, and effort allows it."""
     kinds = np.flatnonzero(scarce(market, market.count_r).any(axis=0))
-    work = ROOT_STEPS * (WORK_PER_STEP + WORK_PER_COLUMN * MOST_COLUMNS * len(plan.row_j))
+    work = WHOLE * ROOT_STEPS * (WORK_PER_STEP + WORK_PER_COLUMN * MOST_COLUMNS * len(plan.row_j))
     return (
         effort.affords(work)
         and len(kinds) == 1
