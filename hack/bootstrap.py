@@ -1,4 +1,4 @@
-"""Make the locked virtual environment outside the tree, once, and print its Python.
+"""Make a locked virtual environment outside the tree, once, and print its Python: the project's, or the one that is named.
 
 Run by any Python >= 3.11; needs nothing but the standard library.
 """
@@ -12,7 +12,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCK = ROOT / "requirements.lock"
+LOCKS = {
+    "venv": "requirements.lock",
+    "peers": "requirements-peers.lock",  # solvers that benchmarks compare with; never needed to run or to test
+}
 NEEDED_BYTES = 1 << 30
 
 
@@ -27,14 +30,17 @@ def fail(sentence: str) -> None:
     sys.exit(f"suanli: {sentence}")
 
 
-def main() -> None:
-    """Print the path of a Python that has every locked dependency."""
-    tag = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    venv = cache_dir() / f"venv-{tag}"
+def main(name: str = "venv") -> None:
+    """Print the path of a Python that has every dependency of the named lock."""
+    if name not in LOCKS:
+        fail(f'there is no environment "{name}"; there are: {", ".join(LOCKS)}')
+    lock = ROOT / LOCKS[name]
+    tag = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    venv = cache_dir() / f"{name}-{tag}"
     done = venv / ".complete"
     try:
         venv.parent.mkdir(parents=True, exist_ok=True)
-        guard = (venv.parent / f"venv-{tag}.lock").open("w")
+        guard = (venv.parent / f"{venv.name}.lock").open("w")
     except OSError as error:
         fail(
             f"cannot write to the cache {venv.parent} ({error.strerror}); set SUANLI_CACHE to a folder that can be written"
@@ -48,7 +54,7 @@ def main() -> None:
                     f"{venv.parent} has {free >> 20} MiB free and the environment needs 1024; free some or set SUANLI_CACHE"
                 )
             shutil.rmtree(venv, ignore_errors=True)
-            print("suanli: installing the locked Python packages (once, about a minute)", file=sys.stderr, flush=True)
+            print(f"suanli: installing the packages of {lock.name} (once, about a minute)", file=sys.stderr, flush=True)
             made = subprocess.run(
                 [sys.executable, "-m", "venv", str(venv)], capture_output=True, text=True, check=False
             )
@@ -65,15 +71,15 @@ def main() -> None:
                 "--no-input",
                 "--disable-pip-version-check",
             ]
-            got = subprocess.run([*pip, "-r", str(LOCK)], capture_output=True, text=True, check=False)
+            got = subprocess.run([*pip, "-r", str(lock)], capture_output=True, text=True, check=False)
             if got.returncode:
                 print(got.stderr.strip()[-2000:], file=sys.stderr)
                 fail(
-                    "pip could not install requirements.lock; check that a Python package index can be reached, then run again"
+                    f"pip could not install {lock.name}; check that a Python package index can be reached, then run again"
                 )
             done.touch()
     print(venv / "bin/python")
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:2])

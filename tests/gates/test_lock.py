@@ -40,6 +40,15 @@ def test_what_is_missing_wrong_or_too_much_is_told() -> None:
     assert lock.compare(pins, roots)[-1] == "requirements.lock pins numpy, and nothing needs it"
 
 
+def test_what_both_locks_pin_has_one_version() -> None:
+    pins, wrong = lock.read_pins("numpy==2\nnumpy==2\nrich==15\n", lock.PEERS)
+    assert wrong == ["requirements-peers.lock:2: numpy is there twice"]
+    assert lock.differing(pins, pins) == []
+    assert lock.differing({"numpy": Version("1"), "attrs": Version("3")}, pins) == [
+        "requirements-peers.lock pins numpy 2, and requirements.lock 1"
+    ]
+
+
 def test_an_extra_pulls_in_what_it_names() -> None:
     bare = lock.needed([Requirement("networkx")], anywhere=False)
     assert set(bare) == {"networkx"}

@@ -1,7 +1,7 @@
 import numpy as np
 
 from markets import a_market
-from suanli.placement.build import Jobs, by_fractions, by_regret, in_turn
+from suanli.placement.build import Jobs, by_fractions, in_turn, thinned
 from suanli.placement.market import Market
 from suanli.placement.prices import ascend
 
@@ -12,24 +12,14 @@ def places(market: Market, jobs: Jobs) -> list[list[int]]:
     return [[int(n) for n in row] for row in jobs.placed_rp(market)]
 
 
-def test_who_would_lose_most_by_the_second_choice_goes_first() -> None:
-    market = a_market([[1, 2], [1, 9]], cards=[8, 8], room=[8, 8], count=[1, 1])
-    assert places(market, by_regret(market, market.open_cost_rp)) == [[0, 1], [1, 0]]
-
-
-def test_of_those_who_would_lose_as_much_the_largest_goes_first() -> None:
-    market = a_market([[1, 2], [1, 2]], cards=[1, 8], room=[8, 8], count=[1, 1])
-    assert places(market, by_regret(market, market.open_cost_rp)) == [[0, 1], [1, 0]]
-
-
 def test_a_row_goes_over_into_its_next_choice() -> None:
     market = a_market([[1, 2, 3]], cards=[2], room=[4, 3, 8], count=[5])
-    assert places(market, by_regret(market, market.open_cost_rp)) == [[2, 1, 2]]
+    assert places(market, in_turn(market, market.open_cost_rp)) == [[2, 1, 2]]
 
 
 def test_who_finds_no_room_waits() -> None:
     market = a_market([[1, 2]], cards=[4], room=[8, 4], count=[5])
-    jobs = by_regret(market, market.open_cost_rp)
+    jobs = in_turn(market, market.open_cost_rp)
     assert places(market, jobs) == [[2, 1]]
     assert sorted(jobs.pool_j.tolist()) == [0, 0, 1, 2, 2]
 
@@ -49,7 +39,7 @@ def test_pools_beyond_the_nearest_are_looked_at_last() -> None:
 def test_fractions_become_whole_jobs_and_keep_their_sums() -> None:
     market = a_market([[0, 10], [0, 11]], cards=[1, 1], room=[30, 99], count=[40, 20])
     proof = ascend(market, market.count_r, DEAR[:2])
-    jobs = by_fractions(market, market.open_cost_rp, proof)
+    jobs = by_fractions(market, proof)
     placed = jobs.placed_rp(market)
     assert 58 <= placed.sum() <= 60
     assert 28 <= int(placed[:, 0].sum()) <= 30
@@ -58,6 +48,16 @@ def test_fractions_become_whole_jobs_and_keep_their_sums() -> None:
 def test_who_is_too_many_waits() -> None:
     market = a_market([[0, 10]], cards=[3], room=[10, 3], count=[5])
     proof = ascend(market, market.count_r, DEAR[:1])
-    placed = by_fractions(market, market.open_cost_rp, proof).placed_rp(market)[0]
+    placed = by_fractions(market, proof).placed_rp(market)[0]
     assert placed[0] <= 3
     assert placed[1] <= 1
+
+
+def test_of_alike_jobs_in_one_pool_some_may_move_and_all_that_wait() -> None:
+    market = a_market([[0, 10], [1, 11]], cards=[1, 1], room=[30, 99], count=[40, 20])
+    jobs = in_turn(market, market.open_cost_rp)
+    waits = Jobs(np.append(jobs.row_j, [1] * 7), np.append(jobs.pool_j, [2] * 7))
+    few = thinned(market, waits, most=9)
+    movable = [int((few.pool_j == p).sum()) for p in range(3)]
+    assert movable == [2, 4, 7] or movable == [2, 2, 7]
+    assert few.placed_rp(market).tolist() == jobs.placed_rp(market).tolist()

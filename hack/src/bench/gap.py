@@ -2,6 +2,8 @@
 
 An agent is a pool of one node, an item a job of one task whose need differs from pool to pool. Format of the instances
 (OR-Library): `m n`, m rows of n costs, m rows of n weights, m capacities; minimise.
+
+With `--peers` HiGHS (whole numbers, 1 thread) and CP-SAT (2 workers) get the same instances, with their own time.
 """
 
 import argparse
@@ -15,10 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.peers.answer import Answer
+from bench.peers.ask import Asked, NoPeers, add_arguments, installed, model_of, seconds
+from suanli.placement.batch import Ints
 from suanli.placement.effort import Effort
 from suanli.placement.market import Market
 from suanli.placement.solve import RESOURCES, solve
 
+PEERS = (("HiGHS MIP", "mip"), ("CP-SAT", "cpsat"))
 BEST_KNOWN = "best_known.csv"
 LEEWAY_MS = 200  # what comes after the search: packing and the proof
 MOST_NUMBERS = 20_000_000
@@ -42,14 +48,43 @@ class Line:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What a peer made of an instance: the best plan it found, counted again, and what it proved that none is below."""
+
+    peer: str
+    status: str
+    value: int | None
+    bound: float | None
+    seconds: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class Compared(Line):
+    """An instance with its peers, and whether ours is a whole plan that none of theirs betters. `cpu_seconds` are ours."""
+
+    cpu_seconds: float
+    peers: tuple[Beside, ...]
+    at_least_as_good: bool
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark; 0 measured, 2 a wrong argument or no instance that can be read."""
+    """Run the benchmark; 0 measured, 2 a wrong argument, no instance that can be read or no peers to be had."""
     args = _arguments(argv)
     if not args.folder.is_dir():
         print(f"gap: {args.folder} is not a folder; name one with instances", file=sys.stderr)
         return 2
+    try:
+        return _measured(args, installed(args.peer_seconds) if args.peers else None)
+    except NoPeers as error:
+        print(f"gap: {error}", file=sys.stderr)
+        return 2
+
+
+def _measured(args: argparse.Namespace, peers: Asked | None) -> int:
     known = best_known(args.folder / BEST_KNOWN)
-    lines = []
+    lines: list[Line] = []
     if args.output == "table":
         print(HEAD)
     for path in sorted(args.folder.rglob("*")):
@@ -60,14 +95,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         except ValueError as error:
             print(f"gap: {path.name}: {error}", file=sys.stderr)
             continue
+        cpu = time.process_time()
         line = measure(path.name, market, args.seconds, args.seed, known.get(path.name))
-        lines.append(line)
+        cpu = time.process_time() - cpu
+        lines.append(compare(line, cpu, market, peers) if peers else line)
         if args.output == "table":
-            print(_shown(line), flush=True)
+            print(_shown(lines[-1]), flush=True)
     if args.output == "json":
         print(
             json.dumps({"seconds": args.seconds, "seed": args.seed, "instances": [asdict(x) for x in lines]}, indent=2)
         )
+    elif peers:
+        good = sum(line.at_least_as_good for line in lines if isinstance(line, Compared))
+        print(f"at least as good as the better of {' and '.join(n for n, _ in PEERS)}: {good} of {len(lines)}")
     if not lines:
         print(f"gap: {args.folder} holds no instance; its files are to be named without a suffix", file=sys.stderr)
         return 2
@@ -84,6 +124,11 @@ def read(path: Path) -> Market:
     except (ValueError, OverflowError):
         odd = next(word for word in words if not word.lstrip("-").isdigit() or len(word) > 15)
         raise ValueError(f'"{odd[:40]}" is not a whole number') from None
+    return market(numbers)
+
+
+def market(numbers: Ints) -> Market:
+    """The numbers of an instance as rows and pools. Raises: ValueError with what is wrong."""
     agents, items = (int(x) for x in numbers[:2]) if len(numbers) >= 2 else (0, 0)
     wanted = 2 + 2 * agents * items + agents
     if agents < 1 or items < 1 or len(numbers) != wanted:
@@ -134,6 +179,26 @@ def measure(name: str, market: Market, seconds: float, seed: int, known: int | N
     )
 
 
+def compare(line: Line, cpu_seconds: float, market: Market, peers: Asked) -> Compared:
+    """The same instance given to the peers, who place every item or nothing."""
+    model = model_of(market, market.count_r)
+    beside = []
+    for name, program in PEERS:
+        answer = peers.ask(program, model) if market.able_r.all() else Answer("infeasible: an item fits nowhere")
+        value = None if answer.value is None else int(answer.value)
+        beside.append(
+            Beside(name, answer.status, value, answer.bound, round(answer.seconds, 2), round(answer.cpu_seconds, 2))
+        )
+    good = at_least_as_good(line, beside)
+    return Compared(**vars(line), cpu_seconds=round(cpu_seconds, 2), peers=tuple(beside), at_least_as_good=good)
+
+
+def at_least_as_good(line: Line, beside: Sequence[Beside]) -> bool:
+    """Whether ours places every item and no peer found a cheaper way to do so."""
+    values = [peer.value for peer in beside if peer.value is not None]
+    return not line.unplaced and line.value <= min(values, default=line.value)
+
+
 def best_known(path: Path) -> dict[str, int]:
     """The best values known by instance, of a table with columns Path and Best known solution value."""
     if not path.is_file():
@@ -150,33 +215,37 @@ HEAD = f"{'instance':<12} {'agents':>6} {'items':>6} {'value':>12} {'bound':>12}
 def _shown(line: Line) -> str:
     known = "-" if line.best_known is None else str(line.best_known)
     above = "-" if line.above_percent is None else f"{line.above_percent:.4f}"
-    return (
+    shown = (
         f"{line.instance:<12} {line.agents:>6} {line.items:>6} {line.value:>12} {line.bound:>12} {line.gap_percent:>8.4f} "
         f"{known:>12} {above:>8} {line.unplaced:>8} {line.seconds:>6.2f}"
     )
+    if not isinstance(line, Compared):
+        return shown
+    told = [f"{'':<12} {_told(peer)}" for peer in line.peers]
+    verdict = "at least as good as" if line.at_least_as_good else "worse than"
+    return "\n".join(
+        [shown, *told, f"{'':<12} ours, with {line.cpu_seconds:.2f} s of processor, is {verdict} the better of both"]
+    )
+
+
+def _told(peer: Beside) -> str:
+    value = "no value" if peer.value is None else f"value {peer.value}"
+    bound = "" if peer.bound is None else f", bound {peer.bound:.1f}"
+    return f"{peer.peer}: {value}{bound}, {peer.status} in {peer.seconds:.2f} s, {peer.cpu_seconds:.2f} s of processor"
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="hack/bench/gap",
         description="Instances of generalised assignment through the production solver: value, proven bound, best known value.",
-        epilog="Exit code: 0 measured, 2 a wrong argument or no instance.",
+        epilog="Exit code: 0 measured, 2 a wrong argument, no instance or no peers.",
     )
     parser.add_argument("folder", type=Path, help="folder of instances in the format of the OR-Library")
-    parser.add_argument("--seconds", type=_seconds, default=6.0, help="time for one instance (6)")
+    parser.add_argument("--seconds", type=seconds, default=6.0, help="time for one instance (6)")
     parser.add_argument("--seed", type=int, default=0, help="decides which costs are shaken (0)")
     parser.add_argument("--output", choices=("table", "json"), default="table", help="table or json (table)")
+    add_arguments(parser)
     return parser.parse_args(argv)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0.1 <= value <= 3_600:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0.1 to 3600")
-    return value
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """`./hack/bench/placement`: whole plans of large batches, from jobs as the operator holds them to one decision each.
 
-Regions and sites lie at random; every site has nodes of eight cards, and cores and memory for them. Jobs come in
-classes, as templates are used again and again. A hidden plan that keeps latency says how large each site is, so that all
-jobs fit at the wanted load.
+Regions and sites lie at random; every site has nodes of eight cards, and more than enough cores and memory for them, or, with `--scarce each`,
+nodes that run short of cards at some sites, of cores or of memory at others. Jobs come in classes, as templates are used again and again. A
+hidden plan that keeps latency says how large each site is, so that all jobs fit at the wanted load.
+
+With `--peers` the market that the solver gets is also given to HiGHS, as its linear relaxation, and to a min-cost flow that knows
+only the tightest resource: no plan of these jobs costs less than either.
 """
 
 import argparse
@@ -15,17 +18,29 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from bench.peers.ask import Asked, NoPeers, add_arguments, installed, model_of
 from suanli.api.job import ComputeJob
 from suanli.api.region import ComputeRegion
 from suanli.api.site import ComputeSite
 from suanli.base.names import API_VERSION
+from suanli.placement.batch import make_batch
+from suanli.placement.effort import Effort
+from suanli.placement.filters import sift
+from suanli.placement.scores import score
 from suanli.placement.snapshot import ClassRoom, Country, FreeNodes, SiteView, WaitingJob
-from suanli.placement.solve import place
+from suanli.placement.solve import EFFORT_MS, RESOURCES, market_of, place, solve
 
 NOW_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 SIZES = ((1_000, 20), (10_000, 20), (10_000, 100), (100_000, 20), (100_000, 50))
 REGIONS = 30
 GIB = 1 << 30
+CARDS, EACH = "cards", "each"
+Kind = tuple[tuple[int, ...], tuple[int, ...], int]  # cores, GiB and cards that the nodes of a site may have
+NODES: dict[str, tuple[Kind, ...]] = {  # by what runs short: the kinds of sites
+    CARDS: (((96, 128), (1024, 2048), 8),),
+    EACH: (((96, 128), (1024, 2048), 8), ((96,), (2048,), 16), ((192,), (1024,), 24)),
+}
+RESOURCE_NAMES = ("millicores", "bytes", "cards", "pods")
 GOALS = {(10_000, 100): 0.5, (100_000, 50): 5.0}  # seconds
 
 
@@ -46,14 +61,52 @@ class Result:
     cost_over_cheapest: float
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What a peer made of the same market: a cost that no plan of these jobs is below.
+
+    `value_ratio` is our cost over its value, `time_ratio` our processor time from the market to the plan over its own: other work on the
+    machine tells less there than in wall time. Units: seconds of wall and processor time.
+    """
+
+    peer: str
+    solves: str
+    status: str
+    seconds: float
+    cpu_seconds: float
+    value: float | None
+    value_ratio: float | None
+    time_ratio: float | None
+
+
+@dataclass(frozen=True)
+class Compared(Result):
+    """A batch with its peers. `cost` is micro-yuan of all that was placed; `solve_seconds` lead from the market to the plan."""
+
+    cost: int
+    solve_seconds: float
+    solve_cpu_seconds: float
+    peers: tuple[Beside, ...]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark; 0 measured."""
+    """Run the benchmark; 0 measured, 2 no peers to be had."""
     args = _arguments(argv)
+    try:
+        return _measured(args, installed(args.peer_seconds) if args.peers else None)
+    except NoPeers as error:
+        print(f"placement: {error}", file=sys.stderr)
+        return 2
+
+
+def _measured(args: argparse.Namespace, peers: Asked | None) -> int:
     results = []
     if args.output == "table":
         print(HEAD)
     for jobs, sites in [tuple(size) for size in args.size] or SIZES:
-        results.append(measure(jobs, sites, args.classes or max(50, jobs // 20), args.load, args.seed))
+        drawn = (jobs, sites, args.classes or max(50, jobs // 20), args.load, args.seed, args.scarce)
+        result = measure(*drawn)
+        results.append(compare(result, *drawn, peers) if peers else result)
         if args.output == "table":
             print(_shown(results[-1]), flush=True)
     exponent = growth(results)
@@ -64,9 +117,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(jobs: int, sites: int, classes: int, load: float, seed: int) -> Result:
+def measure(jobs: int, sites: int, classes: int, load: float, seed: int, scarce: str = CARDS) -> Result:
     """Place one batch cold, and again with its own prices."""
-    waiting, views, country = ground(jobs, sites, classes, load, seed)
+    waiting, views, country = ground(jobs, sites, classes, load, seed, scarce)
     floor = _floor(waiting)
     began, cpu = time.perf_counter(), time.process_time()
     plan = place(waiting, views, country, NOW_MS)
@@ -93,8 +146,48 @@ def measure(jobs: int, sites: int, classes: int, load: float, seed: int) -> Resu
     )
 
 
+def compare(
+    result: Result, jobs: int, sites: int, classes: int, load: float, seed: int, scarce: str, peers: Asked
+) -> Compared:
+    """The same batch once more as a bare market, ours and theirs. The relaxations are of the jobs that ours placed."""
+    batch = make_batch(*ground(jobs, sites, classes, load, seed, scarce), NOW_MS)
+    costs = score(batch)
+    market = market_of(batch, costs, sift(batch, costs))
+    began, cpu = time.perf_counter(), time.process_time()
+    draft = solve(market, np.zeros((len(market.nodes), RESOURCES)), Effort(EFFORT_MS)).draft
+    took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    model = model_of(market, draft.placed_rp.sum(axis=1))
+    asked = [("HiGHS LP", "lp", "jobs in fractions, a pool's nodes as one, 1 thread")]
+    if len(model.resource_k):  # else every job has its cheapest pool, and there is nothing to flow
+        resource = RESOURCE_NAMES[model.resource_k[model.tightest()]]
+        asked.append(("min-cost flow", "flow", f"only {resource} count, jobs in single units of them, 1 thread"))
+    beside = []
+    for peer, program, solves in asked:
+        answer = peers.ask(program, model)
+        found = answer.value is not None
+        beside.append(
+            Beside(
+                peer=peer,
+                solves=solves,
+                status=answer.status,
+                seconds=round(answer.seconds, 3),
+                cpu_seconds=round(answer.cpu_seconds, 3),
+                value=answer.value,
+                value_ratio=round(draft.cost / answer.value, 6) if answer.value else None,
+                time_ratio=round(cpu / answer.cpu_seconds, 2) if found and answer.cpu_seconds else None,
+            )
+        )
+    return Compared(
+        **vars(result),
+        cost=draft.cost,
+        solve_seconds=round(took, 3),
+        solve_cpu_seconds=round(cpu, 3),
+        peers=tuple(beside),
+    )
+
+
 def ground(
-    jobs: int, sites: int, classes: int, load: float, seed: int
+    jobs: int, sites: int, classes: int, load: float, seed: int, scarce: str = CARDS
 ) -> tuple[list[WaitingJob], list[SiteView], Country]:
     """A country and a batch that fits it at the load."""
     rng = np.random.default_rng(seed)
@@ -122,7 +215,9 @@ def ground(
             np.array([cores, gib, cards], dtype=float) * tasks
         )
         need.append(tasks)
-    views = [_site(s, int(at_s[s]), used_sk[s] / load, rng) for s in range(sites)]
+    views = [
+        _site(s, int(at_s[s]), used_sk[s] / load, NODES[scarce][s % len(NODES[scarce])], rng) for s in range(sites)
+    ]
     order = rng.permutation(np.repeat(np.arange(classes), count_c))
     waiting = [WaitingJob(f"job-{i}", models[c], "team", NOW_MS - len(order) + i) for i, c in enumerate(order.tolist())]
     return waiting, views, country
@@ -149,8 +244,11 @@ def _job(
     return ComputeJob.model_validate(_object("ComputeJob", f"job-{index}", spec))
 
 
-def _site(index: int, region: int, room: np.typing.NDArray[np.float64], rng: np.random.Generator) -> SiteView:
-    node = np.array([rng.choice([96, 128]), rng.choice([1024, 2048]), 8])
+def _site(
+    index: int, region: int, room: np.typing.NDArray[np.float64], kind: Kind, rng: np.random.Generator
+) -> SiteView:
+    cores, gib, cards = kind
+    node = np.array([rng.choice(cores), rng.choice(gib), cards])
     nodes = int(max(4, np.ceil((room / node).max())))
     spec = {
         "region": f"r{region}",
@@ -172,7 +270,7 @@ def _site(index: int, region: int, room: np.typing.NDArray[np.float64], rng: np.
             "priceSchedule": [{"from": "00:00", "to": "24:00", "pricePerKwh": f"{rng.uniform(0.2, 1.0):.3f}"}],
         },
     }
-    free = (FreeNodes(nodes, int(node[0]) * 1_000, int(node[1]) * GIB, 8),)
+    free = (FreeNodes(nodes, int(node[0]) * 1_000, int(node[1]) * GIB, cards),)
     return SiteView(
         ComputeSite.model_validate(_object("ComputeSite", f"site-{index}", spec)),
         ready=True,
@@ -214,11 +312,26 @@ HEAD = (
 
 def _shown(r: Result) -> str:
     goal = GOALS.get((r.jobs, r.sites))
-    return (
+    line = (
         f"{r.jobs:>7} {r.sites:>5} {r.classes:>7} {r.seconds:>8.3f} {r.cpu_seconds:>8.3f} {r.warm_seconds:>8.3f} "
         f"{r.floor_seconds:>8.3f} {goal or '-':>7} {r.peak_mib:>6} {r.gap_percent:>8.4f} {r.unplaced:>8} "
         f"{r.cost_over_cheapest:>10.4f}"
     )
+    if not isinstance(r, Compared):
+        return line
+    ours = (
+        f"from the market to the plan {r.solve_seconds:.3f} s, {r.solve_cpu_seconds:.3f} s of processor; cost {r.cost}"
+    )
+    return "\n".join([line, f"{'':>7} {ours}", *(f"{'':>7} {_told(peer)}" for peer in r.peers)])
+
+
+def _told(b: Beside) -> str:
+    said = f"{b.peer}, {b.solves}: {b.status} in {b.seconds:.3f} s, {b.cpu_seconds:.3f} s of processor"
+    if b.value is None:
+        return f"{said}; no value"
+    value = "" if b.value_ratio is None else f"; ours / its value {b.value_ratio:.6f}"
+    times = "" if b.time_ratio is None else f", ours / its processor time {b.time_ratio:g}"
+    return f"{said}; value {b.value:.0f}{value}{times}"
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -231,8 +344,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--classes", type=_count, help="different jobs in a batch (a twentieth of them)")
     parser.add_argument("--load", type=float, default=0.9, help="share of each site that the hidden plan uses (0.9)")
+    parser.add_argument(
+        "--scarce",
+        choices=tuple(NODES),
+        default=CARDS,
+        help="what runs short: cards everywhere, or each of cards, cores and memory at a third of the sites (cards)",
+    )
     parser.add_argument("--seed", type=int, default=1, help="decides all that is drawn (1)")
     parser.add_argument("--output", choices=("table", "json"), default="table", help="table or json (table)")
+    add_arguments(parser)
     args = parser.parse_args(argv)
     if not 0.05 <= args.load <= 1.0:
         parser.error(f"--load: {args.load} is not between 0.05 and 1")

@@ -1,4 +1,7 @@
-"""requirements.lock and pyproject.toml say the same: all that is needed, pinned, and nothing else."""
+"""requirements.lock and pyproject.toml say the same: all that is needed, pinned, and nothing else.
+
+requirements-peers.lock, of solvers that benchmarks compare with, is pinned too, and agrees with it.
+"""
 
 import re
 import tomllib
@@ -14,22 +17,25 @@ from gates.failure import refuse
 from gates.tree import ROOT
 
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9.!+]+)$")
+LOCK = "requirements.lock"
+PEERS = "requirements-peers.lock"
 REMEDY = (
     "Make requirements.lock fit: install what pyproject.toml names (with [dev]) into a fresh environment and put down "
-    "`pip freeze --exclude suanli`."
+    "`pip freeze --exclude suanli`; for requirements-peers.lock the same with highspy, ortools and the versions of requirements.lock as "
+    "constraints."
 )
 
 
-def read_pins(text: str) -> tuple[dict[str, Version], list[str]]:
+def read_pins(text: str, lock: str = LOCK) -> tuple[dict[str, Version], list[str]]:
     """The pinned versions by canonical name, and what is wrong with the lines."""
     pins: dict[str, Version] = {}
     wrong = []
     for number, line in enumerate(text.splitlines(), 1):
         found = _PIN.match(line)
         if not found:
-            wrong.append(f"requirements.lock:{number}: {line!r} is not name==version and nothing else")
+            wrong.append(f"{lock}:{number}: {line!r} is not name==version and nothing else")
         elif canonicalize_name(found[1]) in pins:
-            wrong.append(f"requirements.lock:{number}: {found[1]} is there twice")
+            wrong.append(f"{lock}:{number}: {found[1]} is there twice")
         else:
             pins[canonicalize_name(found[1])] = Version(found[2])
     return pins, wrong
@@ -93,8 +99,15 @@ def compare(pins: Mapping[str, Version], roots: Iterable[Requirement]) -> list[s
     return wrong + [f"requirements.lock pins {name}, and nothing needs it" for name in extra]
 
 
+def differing(pins: Mapping[str, Version], peers: Mapping[str, Version]) -> list[str]:
+    """What both locks pin, and not at the same version."""
+    both = sorted(pins.keys() & peers.keys())
+    return [f"{PEERS} pins {name} {peers[name]}, and {LOCK} {pins[name]}" for name in both if pins[name] != peers[name]]
+
+
 def check(root: Path = ROOT) -> None:
-    """Compare the two files."""
-    pins, wrong = read_pins((root / "requirements.lock").read_text(encoding="utf-8"))
+    """Compare the files."""
+    pins, wrong = read_pins((root / LOCK).read_text(encoding="utf-8"))
+    peers, wrong_too = read_pins((root / PEERS).read_text(encoding="utf-8"), PEERS)
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    refuse([*wrong, *compare(pins, direct(project))], REMEDY)
+    refuse([*wrong, *wrong_too, *compare(pins, direct(project)), *differing(pins, peers)], REMEDY)

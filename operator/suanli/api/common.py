@@ -1,6 +1,6 @@
 """Field types that the resources share; each carries its own limits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Self
@@ -21,6 +21,13 @@ class Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
     rules: ClassVar[tuple[Rule, ...]] = ()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with other fields; what was derived from the old ones is not copied."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in copied.__dict__.keys() - type(copied).model_fields:
+            del copied.__dict__[name]
+        return copied
 
     def _checked(self) -> Self:
         errors = broken(self.rules, self, lambda: self.model_dump(mode="json", by_alias=True, exclude_none=True))

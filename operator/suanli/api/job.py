@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -31,6 +32,7 @@ from suanli.api.rule import Rule, Shape, unchanging
 from suanli.base.units import duration_us
 
 MOST_TEXT = 131_072
+_ASKED = {"category", "origin", "latency", "tasks", "resources", "data", "timing", "priority", "limits"}
 
 
 class Category(StrEnum):
@@ -406,6 +408,11 @@ class ComputeJobSpec(Model):
             "May be changed."
         ),
     ] = JobState.RUNNING
+
+    @cached_property
+    def question(self) -> str:
+        """What decides where it can run and what that costs: equal for jobs that placement cannot tell apart."""
+        return self.model_dump_json(include=_ASKED)
 
 
 class Assignment(Model):

@@ -110,9 +110,13 @@ def refusals(
         frozenset(r.class_ for view in sites for r in view.site.spec.resources),
         now_ms,
     )
+    said: dict[tuple[str, JobState], Refusal | None] = {}
     found = {}
     for job in waiting:
-        first = next((said for check in CHECKS if (said := check(job.job.spec, known))), None)
-        if first:
-            found[job.uid] = first
+        spec = job.job.spec
+        key = spec.question, spec.desired_state
+        if key not in said:
+            said[key] = next((refusal for check in CHECKS if (refusal := check(spec, known))), None)
+        if refusal := said[key]:
+            found[job.uid] = refusal
     return found

@@ -31,8 +31,6 @@ MOST = 1 << 60  # times and capacities are cut here: sums of arrays stay within 
 NO_WISH = 1 << 16
 NO_ROOM = ClassRoom((), ())
 ANY_TIER = "any"
-# What of a spec decides where it can run and what it costs there.
-_TELLING = {"category", "origin", "latency", "tasks", "resources", "data", "timing", "priority", "limits"}
 
 
 @dataclass(frozen=True)
@@ -262,8 +260,8 @@ def group(waiting: Sequence[WaitingJob], claims: Container[str] = ()) -> tuple[R
     """Rows in the order of the queue: higher priority, then older, then UID. Jobs with a claim are not like others."""
     alike: dict[tuple[str, str, tuple[tuple[str, str], ...], bool], list[WaitingJob]] = defaultdict(list)
     for job in sorted(waiting, key=queue_order):
-        spec = job.job.spec.model_dump_json(include=_TELLING)
-        alike[job.account, spec, tuple(sorted(job.backoff.items())), job.uid in claims].append(job)
+        backoff = tuple(sorted(job.backoff.items())) if job.backoff else ()
+        alike[job.account, job.job.spec.question, backoff, job.uid in claims].append(job)
     return tuple(Row(tuple(jobs)) for jobs in alike.values())
 
 

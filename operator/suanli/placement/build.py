@@ -1,8 +1,7 @@
 """Jobs into pools, many at a time, by what all nodes of a pool have together.
 
-By regret under prices: those who would lose most by their second choice go first, of the others the largest, so that the small
-ones fill the gaps (Martello and Toth 1981, with Lagrangian prices in the costs). In the order of the queue. Or out of a plan in
-fractions of jobs, rounded so that sums stay (systematic sampling; Madow 1949).
+Out of a plan in fractions of jobs, made whole so that sums stay; or in the order of the queue, each job where it is cheapest of
+what has room.
 """
 
 from dataclasses import dataclass
@@ -10,44 +9,31 @@ from dataclasses import dataclass
 import numpy as np
 
 from suanli.placement.batch import Floats, Ints
-from suanli.placement.market import Market
-from suanli.placement.prices import Ascent
+from suanli.placement.market import Market, load_pk
+from suanli.placement.prices import Ascent, priced
+from suanli.placement.rounding import rounded
 
 COLUMNS = 12  # a row's nearest pools, which are looked at first
 BLOCK = 256  # jobs that are placed at a time
-GOLDEN = 0.6180339887498949  # its multiples are spread evenly
-CERTAINTIES = (0.1, 0.5, 2.0)  # of the usual regret: where the classes of certainty part
 
 
 @dataclass(frozen=True)
 class Jobs:
     """Every job by itself, and where it is.
 
-    Shapes: `row_j`, `pool_j` (J,); the pool after the last one is to wait.
+    Shapes: `row_j`, `pool_j` (J,); the pool after the last one is to wait. `held_rp` (R, P): further jobs, which stay.
     """
 
     row_j: Ints
     pool_j: Ints
+    held_rp: Ints | None = None
 
     def placed_rp(self, market: Market) -> Ints:
         """How many of each row are where. Shape (R, P)."""
         rows, pools = market.cost_rp.shape
         counts = np.bincount(self.row_j * (pools + 1) + self.pool_j, minlength=rows * (pools + 1))
-        return counts.reshape(rows, pools + 1)[:, :pools]
-
-
-def by_regret(market: Market, key_rp: Floats) -> Jobs:
-    """All jobs, the most certain first. Shapes: key_rp (R, P) cost with prices."""
-    nearest = _nearest(market, key_rp, np.flatnonzero(market.count_r > 0))
-    second = nearest.key_rc[:, 1] if nearest.key_rc.shape[1] > 1 else np.full(len(nearest.row_i), np.inf)
-    regret = np.where(np.isfinite(nearest.key_rc[:, 0]), second, np.inf) - np.where(
-        np.isfinite(nearest.key_rc[:, 0]), nearest.key_rc[:, 0], 0.0
-    )
-    usual = float(np.median(regret[np.isfinite(regret)])) if np.isfinite(regret).any() else 0.0
-    certainty = np.digitize(regret, [usual * c for c in CERTAINTIES]) if usual > 0 else np.zeros(len(regret), dtype=int)
-    share_pk = market.demand_rpk.mean(axis=1)[nearest.row_i] / np.maximum(market.capacity_pk.mean(axis=0), 1.0)
-    order = np.lexsort((-share_pk.max(axis=1, initial=0.0), -certainty, -market.priority_r[nearest.row_i]))
-    return _fill(market, key_rp, nearest, np.repeat(order, market.count_r[nearest.row_i[order]]))
+        placed_rp = counts.reshape(rows, pools + 1)[:, :pools]
+        return placed_rp if self.held_rp is None else placed_rp + self.held_rp
 
 
 def in_turn(market: Market, key_rp: Floats) -> Jobs:
@@ -60,44 +46,56 @@ def in_turn(market: Market, key_rp: Floats) -> Jobs:
     return _fill(market, key_rp, nearest, np.repeat(place_r[rows], counts))
 
 
-def by_fractions(market: Market, key_rp: Floats, fractions: Ascent) -> Jobs:
+def by_fractions(market: Market, fractions: Ascent) -> Jobs:
     """All jobs as the fractions say; who is too many in a pool waits."""
-    order_rc = np.argsort(-fractions.jobs_rc, axis=1, kind="stable")
-    pool_rc = np.take_along_axis(fractions.pool_rc, order_rc, axis=1)
-    jobs_rc = np.take_along_axis(fractions.jobs_rc, order_rc, axis=1)
-    second = pool_rc[:, min(1, pool_rc.shape[1] - 1)]
-    size = (market.demand_rpk.mean(axis=1) / np.maximum(market.capacity_pk.mean(axis=0), 1.0)).max(axis=1, initial=0.0)
-    rows = np.lexsort((-size, second, pool_rc[:, 0]))
-    row_j = np.repeat(rows, market.count_r[rows])
-    share_rc = np.cumsum(jobs_rc, axis=1) / np.maximum(jobs_rc.sum(axis=1, keepdims=True), 1e-300)
-    draw_j = (np.arange(len(row_j)) * GOLDEN + 0.5) % 1.0
-    choice = np.minimum((share_rc[row_j] < draw_j[:, None]).sum(axis=1), pool_rc.shape[1] - 1)
-    pool_j = pool_rc[row_j, choice]
-    pool_j[~market.allowed_rp[row_j, np.minimum(pool_j, len(market.nodes) - 1)]] = len(market.nodes)
-    return Jobs(row_j, _within_capacity(market, key_rp, row_j, pool_j))
+    rows, pools = market.cost_rp.shape
+    jobs_rp = np.zeros((rows, pools + 1))
+    np.put_along_axis(jobs_rp, fractions.pool_rc, fractions.jobs_rc, axis=1)
+    kinds = np.flatnonzero((fractions.price_pk > 0).any(axis=0))
+    demand_rpk = market.demand_rpk[:, :, kinds]
+    left_pk = market.capacity_pk[:, kinds] - load_pk(jobs_rp[:, :pools], demand_rpk)
+    whole_rp = rounded(jobs_rp, demand_rpk, left_pk)
+    _keep_capacity(market, fractions.price_pk, whole_rp)
+    row_j, pool_j = (np.repeat(index, whole_rp[whole_rp > 0]) for index in np.nonzero(whole_rp))
+    return Jobs(row_j, pool_j)
 
 
-def _within_capacity(market: Market, key_rp: Floats, row_j: Ints, pool_j: Ints) -> Ints:
-    """Let wait who has the nearest second choice for what it takes of the too full."""
+def _keep_capacity(market: Market, price_pk: Floats, whole_rp: Ints) -> None:
+    """Let wait of the too full pools who loses least by the next choice and leaves least of scarce room unused."""
     pools = len(market.nodes)
-    left_pk = market.capacity_pk.copy()
-    inside = np.flatnonzero(pool_j < pools)
-    np.subtract.at(left_pk, pool_j[inside], market.demand(row_j[inside], pool_j[inside]))
+    key_rp = priced(market, price_pk)
+    left_pk = market.capacity_pk - load_pk(whole_rp[:, :pools], market.demand_rpk)
     for pool in np.flatnonzero((left_pk < 0).any(axis=1)).tolist():
-        jobs = np.flatnonzero(pool_j == pool)
-        elsewhere = key_rp[row_j[jobs]].copy()
+        rows = np.flatnonzero(whole_rp[:, pool])
+        takes = market.demand(rows, np.full(len(rows), pool))
+        elsewhere = key_rp[rows].copy()
         elsewhere[:, pool] = np.inf
-        regret = elsewhere.min(axis=1) - key_rp[row_j[jobs], pool]
-        takes = market.demand(row_j[jobs], pool_j[jobs])
-        over = np.maximum(-left_pk[pool], 0.0)
-        helps = (np.minimum(takes, over) / np.maximum(market.capacity_pk[pool], 1.0)).sum(axis=1)
-        for i in np.argsort(regret / np.maximum(helps, 1e-12), kind="stable").tolist():
-            if not (left_pk[pool] < 0).any():
-                break
-            if (takes[i] * (left_pk[pool] < 0)).any():
-                pool_j[jobs[i]] = pools
-                left_pk[pool] += takes[i]
-    return pool_j
+        regret = elsewhere.min(axis=1) - key_rp[rows, pool]
+        while len(rows) and (left_pk[pool] < 0).any():
+            over = np.maximum(-left_pk[pool], 0.0)
+            helps = (np.minimum(takes, over) / np.maximum(market.capacity_pk[pool], 1.0)).sum(axis=1)
+            unused = np.maximum(takes - over, 0.0) @ price_pk[pool]
+            loss = np.where(helps > 0, (regret + unused) / np.maximum(helps, 1e-12), np.inf)
+            i = int(loss.argmin())
+            whole_rp[rows[i], pool] -= 1
+            whole_rp[rows[i], pools] += 1
+            left_pk[pool] += takes[i]
+            if not whole_rp[rows[i], pool]:
+                rows, takes, regret = np.delete(rows, i), np.delete(takes, i, axis=0), np.delete(regret, i)
+
+
+def thinned(market: Market, jobs: Jobs, most: int) -> Jobs:
+    """Of alike jobs that share a pool only some may move, so that about so many may in all; who waits may."""
+    pools = len(market.nodes)
+    code_j = jobs.row_j * (pools + 1) + jobs.pool_j
+    order = np.argsort(code_j, kind="stable")
+    begins = np.flatnonzero(np.diff(code_j[order], prepend=-1))
+    place = np.arange(len(order)) - np.repeat(begins, np.diff(begins, append=len(order)))
+    moves = np.zeros(len(order), dtype=bool)
+    moves[order] = place < max(1, most // max(1, len(begins)))
+    moves |= jobs.pool_j == pools
+    held = Jobs(jobs.row_j[~moves], jobs.pool_j[~moves])
+    return Jobs(jobs.row_j[moves], jobs.pool_j[moves], held.placed_rp(market))
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def starts_of(asked: Asked) -> list[Start]:
 
 def may_wait(job: WaitingJob, now_ms: int) -> bool:
     """Whether its time to be put off is not over yet."""
-    return patience_ms(job) > now_ms
+    return job.job.spec.timing.deferrable is not None and patience_ms(job) > now_ms
 
 
 def patience_ms(job: WaitingJob) -> int:

@@ -2,19 +2,27 @@
 
 from collections.abc import Callable
 
-WORK_PER_MS = 20_000  # looks at a possible move that a usual core makes in a millisecond
+WORK_PER_MS = 4_000  # looks at a possible move that a usual core makes in a millisecond
 PATIENCE = 8  # shakes in vain after which a search ends
+TOLERANCE = 1e-4  # of the bound: a plan that is so near to it is good enough
 
 
 class Effort:
-    """A budget in milliseconds, and how many attempts in vain end a search.
+    """A budget in milliseconds, how many attempts in vain end a search, and how near to the bound is good enough.
 
     Without `elapsed_ms` only work is counted, and the plan depends on the question alone; with it the search also ends when
     so much time has gone by.
     """
 
-    def __init__(self, budget_ms: int, elapsed_ms: Callable[[], float] | None = None, patience: int = PATIENCE) -> None:
+    def __init__(
+        self,
+        budget_ms: int,
+        elapsed_ms: Callable[[], float] | None = None,
+        patience: int = PATIENCE,
+        tolerance: float = TOLERANCE,
+    ) -> None:
         self.patience = patience
+        self.tolerance = tolerance
         self._left = budget_ms * WORK_PER_MS
         self._budget_ms: float = budget_ms
         self._elapsed_ms = elapsed_ms
@@ -29,7 +37,7 @@ class Effort:
     def part(self, share: float) -> "Effort":
         """An effort of its own that may use so much of what is left of this one."""
         elapsed_ms = self._elapsed_ms() if self._elapsed_ms is not None else 0.0
-        part = Effort(0, self._elapsed_ms, self.patience)
+        part = Effort(0, self._elapsed_ms, self.patience, self.tolerance)
         part._left = int(max(0, self._left) * share)
         part._budget_ms = elapsed_ms + (self._budget_ms - elapsed_ms) * share
         part._whole = self

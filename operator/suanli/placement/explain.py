@@ -1,5 +1,6 @@
 """Decisions in words and numbers; it only formats what filters, scores and the solver found."""
 
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.units import duration_text
 from suanli.placement.accept import Refusal
-from suanli.placement.batch import Batch, Floats, Ints
+from suanli.placement.batch import Batch, Ints
 from suanli.placement.filters import MENDED_BY_WAITING, Sieve
 from suanli.placement.scores import Costs
 from suanli.placement.snapshot import Decision
@@ -28,11 +29,12 @@ def refused(said: Refusal) -> Decision:
 
 
 @dataclass(frozen=True)
-class Others:
-    """Where else a job could run: the best few, and what it would cost at each, the cheapest first. Shape total_n (N,)."""
+class Ways:
+    """The cheapest way to run a row at each site that could take it, the cheapest first, and what it costs."""
 
-    best: list[RunnerUp]
-    total_n: Floats
+    sites: list[int]
+    totals: list[float]
+    best: list[RunnerUp]  # one more than is told: one of them may be where it runs
 
 
 class Explainer:
@@ -45,7 +47,7 @@ class Explainer:
         self._costs = costs
         self._total_rp = costs.total_rp
         self._paid_rp = costs.paid_rp
-        self._ways: dict[int, tuple[Ints, list[RunnerUp]]] = {}
+        self._ways: dict[int, Ways] = {}
         self._fell: dict[int, list[Rejection]] = {}
         self._placed: dict[tuple[int, int], Decision] = {}
         self._fallen: dict[int, tuple[Reason, str, list[Rejection]]] = {}
@@ -67,7 +69,8 @@ class Explainer:
     def _describe(self, r: int, p: int) -> Decision:
         b, site = self._batch, int(self._batch.site_p[p])
         name = b.sites[site].site.metadata.name
-        others = self._others(r, site)
+        ways = self._ways_of(r)
+        others = [way for way in ways.best if way.site != name][:RUNNERS_UP]
         total = int(self._total_rp[r, p])
         path = b.paths_us[int(b.origin_r[r])][site]
         lines = {line: str(int(cost[r, p])) for line, cost in self._costs.lines.items()}
@@ -77,7 +80,7 @@ class Explainer:
             cost=CostLines.model_construct(None, **lines, total=str(total)),
             latency=duration_text(path.one_way_us),
             latency_source="Measured" if path.measured else "Estimated",
-            runners_up=others.best,
+            runners_up=others,
             rejections=self._rejections(r),
         )
         estimate = Estimate.model_construct(
@@ -85,18 +88,15 @@ class Explainer:
             transfer_time=duration_text(moved * 1_000) if moved else None,
         )
         resource = b.pools[p].resource
-        message = self._praise(name, total, others) + _told_of_copies(copies_at(b, r, site))
+        message = _praise(name, site, total, ways, others) + _told_of_copies(copies_at(b, r, site))
         return Decision(name, resource.class_, Reason.PLACED, message, placement, estimate)
 
-    def _others(self, r: int, site: int) -> Others:
-        """The cheapest way to run it at each other site that could take it, the cheapest site first."""
+    def _ways_of(self, r: int) -> Ways:
         if r not in self._ways:
-            ways = self._cheapest_ways(r)
-            self._ways[r] = ways, [self._runner_up(r, p) for p in ways[: RUNNERS_UP + 1].tolist()]
-        ways, near = self._ways[r]
-        name = self._batch.sites[site].site.metadata.name
-        ways = ways[self._batch.site_p[ways] != site]
-        return Others([way for way in near if way.site != name][:RUNNERS_UP], self._total_rp[r, ways])
+            pools = self._cheapest_ways(r)
+            best = [self._runner_up(r, p) for p in pools[: RUNNERS_UP + 1].tolist()]
+            self._ways[r] = Ways(self._batch.site_p[pools].tolist(), self._total_rp[r, pools].tolist(), best)
+        return self._ways[r]
 
     def _runner_up(self, r: int, p: int) -> RunnerUp:
         return RunnerUp(
@@ -112,16 +112,6 @@ class Explainer:
         first = np.sort(np.unique(self._batch.site_p[pools], return_index=True)[1])
         return np.asarray(pools[first])
 
-    def _praise(self, name: str, total: int, others: Others) -> str:
-        cost = f"{yuan_text(total)} CNY with policy weights"
-        if not others.best:
-            return f"{name}: {cost}; the only site that can take it now"
-        next_ = f"{others.best[0].site} {yuan_text(int(others.best[0].total))} CNY"
-        sites, cheaper = len(others.total_n) + 1, int((others.total_n < total).sum())
-        if not cheaper:
-            return f"{name}: {cost}, the cheapest of {sites} sites; next {next_}"
-        return f"{name}: {cost}; {cheaper} of {sites} sites are cheaper but needed by other jobs, such as {next_}"
-
     def _rejections(self, r: int) -> list[Rejection]:
         if r not in self._fell:
             self._fell[r] = self._rejected(r)
@@ -130,12 +120,11 @@ class Explainer:
     def _rejected(self, r: int) -> list[Rejection]:
         """How many sites fell to each reason, most first, each with one of them in numbers."""
         sieve = self._sieve
-        fell = [s for s in range(len(self._batch.sites)) if sieve.fell_rs[r, s] >= 0]
-        counts = Counter(sieve.reason(r, s) for s in fell)
+        fell = np.flatnonzero(sieve.fell_rs[r] >= 0).tolist()
+        reasons = [sieve.reason(r, s) for s in fell]
         found = []
-        for reason, count in counts.most_common():
-            first = next(s for s in fell if sieve.reason(r, s) is reason)
-            text = sieve.why(self._batch, r, first)[:EXAMPLE_CHARS]
+        for reason, count in Counter(reasons).most_common():
+            text = sieve.why(self._batch, r, fell[reasons.index(reason)])[:EXAMPLE_CHARS]
             found.append(Rejection(reason=str(reason), count=count, example=text))
         return found
 
@@ -153,6 +142,18 @@ class Explainer:
         told = [f"{x.count} {x.reason} ({x.example})" for x in rejections[:TOLD]]
         told += [f"{x.count} {x.reason}" for x in rejections[TOLD:]]
         return reason, f"none of {len(b.sites)} sites: {'; '.join(told)}"[:MESSAGE_CHARS], rejections
+
+
+def _praise(name: str, site: int, total: int, ways: Ways, others: list[RunnerUp]) -> str:
+    cost = f"{yuan_text(total)} CNY with policy weights"
+    if not others:
+        return f"{name}: {cost}; the only site that can take it now"
+    next_ = f"{others[0].site} {yuan_text(int(others[0].total))} CNY"
+    sites = len(ways.sites)
+    cheaper = bisect_left(ways.totals, total) - (ways.totals[ways.sites.index(site)] < total)
+    if not cheaper:
+        return f"{name}: {cost}, the cheapest of {sites} sites; next {next_}"
+    return f"{name}: {cost}; {cheaper} of {sites} sites are cheaper but needed by other jobs, such as {next_}"
 
 
 def _told_of_copies(datasets: list[str]) -> str:

@@ -479,6 +479,8 @@ def _columns_of(open_jp: Bools, cost_jp: Floats, size_jp: Ints, room_p: Ints) ->
 
 def is_for(market: Market, plan: Jobs, effort: Effort) -> bool:
     """Whether one resource alone is scarce, in numbers a knapsack may count, everybody has a place, and effort allows it."""
+    if plan.held_rp is not None and plan.held_rp.any():
+        return False
     kinds = np.flatnonzero(scarce(market, market.count_r).any(axis=0))
     work = WHOLE * ROOT_STEPS * (WORK_PER_STEP + WORK_PER_COLUMN * MOST_COLUMNS * len(plan.row_j))
     return (

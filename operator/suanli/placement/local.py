@@ -14,14 +14,14 @@ import numpy as np
 from suanli.placement.batch import Bools, Floats, Ints
 from suanli.placement.build import Jobs
 from suanli.placement.effort import Effort
-from suanli.placement.market import Market
+from suanli.placement.market import Market, load_pk
 from suanli.placement.prices import scarce
 
 NEAREST = 5  # pools of a job that moves go to
 MOST_MOVES = 60_000  # with more, fewer of the nearest are looked at
 ROOMY = 0.95  # a pool that is used less has much room
 MOST_WAITING = 500  # who wait may go to every pool, so many of them at a time
-MOST_PAIRS = 300_000  # of each kind that one sweep looks at
+MOST_PAIRS = 50_000  # of each kind that one sweep looks at
 MOST_APPLIED = 1_000  # of each kind that one sweep applies
 SWEEPS_SHAKEN, SWEEPS = 3, 60
 SHAKES = (0.2, 2.0)  # of the usual difference between a job's two nearest pools
@@ -51,11 +51,15 @@ class Search:
     """
 
     def __init__(self, market: Market, jobs: Jobs, key_rp: Floats, waiting_r: Floats) -> None:
-        self.row_j = jobs.row_j
+        self.row_j, self._held_rp, self._held_cost = jobs.row_j, jobs.held_rp, 0.0
         self._pools = len(market.nodes)
         kinds = np.flatnonzero(scarce(market, market.count_r).any(axis=0))
         self._demand_rpk = market.demand_rpk[:, :, kinds]
         self._capacity_pk = market.capacity_pk[:, kinds]
+        if jobs.held_rp is not None:
+            self._capacity_pk = self._capacity_pk - load_pk(jobs.held_rp, self._demand_rpk)
+            held = np.nonzero(jobs.held_rp)
+            self._held_cost = float((market.cost_rp[held] * jobs.held_rp[held]).sum())
         self._cost_rp = np.column_stack([market.open_cost_rp, waiting_r])
         nearest = max(1, min(NEAREST, self._pools, MOST_MOVES // max(1, len(jobs.row_j))))
         near_rc = (
@@ -82,15 +86,21 @@ class Search:
         self._cost_j = self._cost_rp[self.row_j, pool_j]
 
     @property
+    def jobs(self) -> Jobs:
+        """The plan as it is."""
+        return Jobs(self.row_j, self.pool_j, self._held_rp)
+
+    @property
     def cost(self) -> float:
         """What it costs, jobs that wait included."""
-        return float(self._cost_rp[self.row_j, self.pool_j].sum())
+        return self._held_cost + float(self._cost_rp[self.row_j, self.pool_j].sum())
 
     def better(self, bound: int, effort: Effort, rng: np.random.Generator) -> None:
-        """Descend, then shake again and again: until it is as good as `bound` proves possible, idle for long, or out of effort."""
-        self.descend(effort)
+        """Descend, then shake again and again: until it is as near to `bound` as the effort asks, idle for long, or out of effort."""
+        enough = bound + abs(bound) * effort.tolerance
+        self.descend(effort, enough)
         best_j, best, idle = self.pool_j.copy(), self.cost, 0
-        while idle < effort.patience and not effort.is_spent and best > bound and self._usual > 0:
+        while idle < effort.patience and not effort.is_spent and best > enough and self._usual > 0:
             self._shake(rng, effort)
             if self.cost <= best:
                 idle = 0 if self.cost < best else idle + 1
@@ -100,9 +110,11 @@ class Search:
                 self.restore(best_j)
         self.restore(best_j)
 
-    def descend(self, effort: Effort) -> None:
-        """Make all exchanges that pay by themselves."""
-        self._descend(SWEEPS, effort)
+    def descend(self, effort: Effort, enough: float = -np.inf) -> None:
+        """Make all exchanges that pay by themselves, until it costs no more than is `enough`."""
+        sweeps = SWEEPS
+        while sweeps and self.cost > enough and not effort.is_spent and self._sweep(effort):
+            sweeps -= 1
 
     def _descend(self, sweeps: int, effort: Effort) -> None:
         """Sweep while something is gained."""

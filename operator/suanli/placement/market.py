@@ -17,6 +17,7 @@ class Market:
     Shapes: `cost_rp` (R, P) whole micro-yuan of one job; `allowed_rp` (R, P): one job fits there alone; `wish_rp` (R, P) breaks
     ties of cost; `count_r`, `tasks_r`, `priority_r` (R,). `need_rpk` (R, P, 4) or, where a task needs the same everywhere,
     (R, 1, 4): millicores, bytes, cards and pods of one task. `queue` lists (row, jobs) by priority, then age: who goes first.
+    `usable_pk` (P, 4) is how much of each pool's sums its nodes have been found to take; None for all.
     """
 
     cost_rp: Ints
@@ -28,6 +29,7 @@ class Market:
     need_rpk: Ints
     nodes: tuple[Nodes, ...]
     queue: tuple[tuple[int, int], ...]
+    usable_pk: Floats | None = None
 
     @cached_property
     def demand_rpk(self) -> Floats:
@@ -37,6 +39,8 @@ class Market:
     @cached_property
     def capacity_pk(self) -> Floats:
         """What all nodes of a pool can still take. Shape (P, 4)."""
+        if self.usable_pk is not None:
+            return self.usable_pk
         sums = [[sum(count * node[k] for count, node in nodes) for k in range(4)] for nodes in self.nodes]
         return np.array(sums, dtype=float).reshape(len(self.nodes), 4)
 
@@ -73,6 +77,13 @@ class Market:
         """The row's pools, the one with the smallest key first, then by wish."""
         order = np.lexsort((self.wish_rp[row], key_p))
         return [p for p in order.tolist() if self.allowed_rp[row, p]]
+
+
+def load_pk(jobs_rp: Floats | Ints, demand_rpk: Floats) -> Floats:
+    """What jobs take of each pool. Shapes: (R, P), (R, P or 1, K) -> (P, K)."""
+    if demand_rpk.shape[1] == 1:
+        return np.asarray(jobs_rp.T.astype(float) @ demand_rpk[:, 0])
+    return np.asarray(np.einsum("rp,rpk->pk", jobs_rp.astype(float), demand_rpk))
 
 
 def merged(queue: Sequence[int]) -> tuple[tuple[int, int], ...]:

@@ -17,11 +17,12 @@ import numpy as np
 from suanli.placement.batch import Bools, Floats, Ints
 from suanli.placement.market import Market
 
-# Temperatures, as shares of a typical difference of costs, and the steps at each. MELT is where loads still settle.
+# Temperatures, as shares of a typical difference of costs, and the steps at each. At the end of COLD loads have settled.
 COARSE = ((1.0, 4), (0.3, 4), (0.1, 4), (0.03, 4))
-MELT = ((0.03, 2), (0.02, 2), (0.02, 2))
-FINE = ((0.008, 2), (0.004, 2))
-FINEST = ((0.001, 6), (3e-4, 6), (3e-5, 6))
+MELT = ((0.03, 2), (0.01, 3), (0.003, 4))
+COLD = ((0.001, 4), (5e-4, 10))
+FINE = ((3e-4, 3),)
+FINEST = ((1e-4, 6), (3e-5, 6))
 SMALL = 20_000  # rows x pools up to which the finest temperatures are worth their time
 COARSE_SAMPLE, SAMPLE = 1_500, 20_000  # rows that the coarse start and the curvature are taken from
 COLUMNS = 14  # pools of a row that take part after the coarse start
@@ -94,9 +95,9 @@ def ascend(market: Market, count_r: Ints, waiting_r: Floats, start_pk: Floats | 
             scarce_pk[:, kinds],
         )
         start = np.zeros(whole.capacity_pk.shape) if start_pk is None else start_pk[:, kinds] / unit
-        best_pk, melt, spread_rc = _climbed(whole, np.where(whole.scarce_pk, start, 0.0))
+        best_pk, cold, spread_rc = _climbed(whole, np.where(whole.scarce_pk, start, 0.0))
         price_pk[:, kinds] = best_pk * unit
-        columns = melt.columns_rc
+        columns = cold.columns_rc
         if columns is None:
             columns = np.broadcast_to(np.arange(pools + 1), spread_rc.shape)
         pool_rc, jobs_rc = np.full((rows_, columns.shape[1]), pools), np.zeros((rows_, columns.shape[1]))
@@ -142,21 +143,21 @@ def _typical_difference(cost_rp: Floats, waiting_r: Floats, count_r: Ints) -> fl
 
 
 def _climbed(whole: _Climb, start_pk: Floats) -> tuple[Floats, _Climb, Floats]:
-    """The best prices found; the columns of the melt and how the rows spread over them."""
+    """The best prices found; the columns that were left in the cold and how the rows spread over them."""
     best_pk, best = np.zeros(start_pk.shape), _corner_bound(whole, np.zeros(start_pk.shape))
     warm = start_pk.any() and _corner_bound(whole, start_pk) > best
     price_pk = start_pk if warm else _coarse(whole)
     small = whole.cost_rp.size <= SMALL
-    melt, spread_rc = whole, np.zeros(whole.cost_rp.shape)
-    for temperature, steps in MELT + FINE + FINEST if small else MELT + FINE:
+    cold, spread_rc = whole, np.zeros(whole.cost_rp.shape)
+    for temperature, steps in (() if warm else MELT) + COLD + FINE + (FINEST if small else ()):
         part = _sifted(whole, price_pk)
         price_pk = _ascent(part, price_pk, temperature, steps)
         reached = _corner_bound(whole, price_pk)
         if reached > best:
             best_pk, best = price_pk, reached
-        if temperature == MELT[-1][0]:
-            melt, spread_rc = part, _point(part, price_pk, temperature).spread_rc
-    return best_pk, melt, spread_rc
+        if temperature == COLD[-1][0]:
+            cold, spread_rc = part, _point(part, price_pk, temperature).spread_rc
+    return best_pk, cold, spread_rc
 
 
 def _coarse(whole: _Climb) -> Floats:

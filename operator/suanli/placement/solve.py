@@ -2,21 +2,21 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from suanli.placement import enclaves, explain, knapsacks
 from suanli.placement.accept import refusals
-from suanli.placement.batch import Batch, Floats, make_batch, queue_order
-from suanli.placement.build import Jobs, by_fractions, by_regret, in_turn
+from suanli.placement.batch import Batch, Bools, Floats, Ints, make_batch, queue_order
+from suanli.placement.build import Jobs, by_fractions, in_turn, thinned
 from suanli.placement.deferral import defer
 from suanli.placement.draft import Draft
 from suanli.placement.effort import Effort
 from suanli.placement.exact import MOST_JOBS, search, value
 from suanli.placement.filters import Sieve, sift
 from suanli.placement.local import Search
-from suanli.placement.market import Market, merged
+from suanli.placement.market import Market, load_pk, merged
 from suanli.placement.packing import nodes_of
 from suanli.placement.prices import Ascent, ascend, priced, proven_bound
 from suanli.placement.repair import fill_rest, improve
@@ -26,9 +26,12 @@ from suanli.placement.transfer import Traffic
 
 PPM = 1_000_000
 RESOURCES = 4
-EFFORT_MS = 100
-SOME_JOBS = 5_000  # up to which building by regret is tried as well
+EFFORT_MS = 300
+ROUNDS = 4  # times that a plan is made with what nodes have been found to take
+FEW_LOST = 1e-3  # of the jobs: so few are found room for one by one
 FIRST_EXCHANGES = 0.15  # of the effort, before knapsacks are tried
+FULL = 0.97  # of a pool's capacity: a resource that is wanted so much is what ran short
+MOVABLE = 2_000  # jobs that exchanges are looked for, about, where many are alike
 FEW_JOBS = 500  # up to which single moves on nodes are worth their time
 
 
@@ -100,7 +103,8 @@ def _made(batch: Batch, start_pk: Floats, effort: Effort | None, seed: int) -> M
 def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:
     """The batch in bare numbers."""
     rank_r = enclaves.rank_r(batch)
-    order = sorted((-int(rank_r[r]), queue_order(job), r) for r, row in enumerate(batch.rows) for job in row.jobs)
+    jobs = sorted((queue_order(job), r) for r, row in enumerate(batch.rows) for job in row.jobs)
+    row_j = np.array([r for _, r in jobs], dtype=np.int64)
     return Market(
         cost_rp=costs.total_rp.astype(np.int64),
         allowed_rp=sieve.allowed_rp & enclaves.admits_rp(batch),
@@ -110,7 +114,7 @@ def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:
         priority_r=rank_r,
         need_rpk=batch.need_rk[:, None, :],
         nodes=tuple(nodes_of(pool.room.free) for pool in batch.pools),
-        queue=merged([r for _, _, r in order]),
+        queue=merged(row_j[np.argsort(-rank_r[row_j], kind="stable")].tolist()),
     )
 
 
@@ -125,7 +129,7 @@ def solve(market: Market, start_pk: Floats, effort: Effort, seed: int = 0) -> So
     waiting_r = _waiting_cost(market)
     guide = ascend(market, market.count_r, waiting_r, start_pk)
     key_rp = priced(market, guide.price_pk)
-    draft, least = _drafted(market, guide, key_rp, waiting_r, effort, seed)
+    draft, least = _drafted(market, guide, waiting_r, effort, seed)
     if int(market.count_r.sum()) <= FEW_JOBS:
         improve(draft)
         if not _all_placed(market, draft):
@@ -158,49 +162,63 @@ def _at_cheapest(market: Market) -> Draft | None:
     return draft if _all_placed(market, draft) else None
 
 
-def _drafted(
-    market: Market, guide: Ascent, key_rp: Floats, waiting_r: Floats, effort: Effort, seed: int
-) -> tuple[Draft, int]:
-    """Built from the fractions or by regret; if not all find a place, in the order of the queue, and the better one is taken.
+def _drafted(market: Market, guide: Ascent, waiting_r: Floats, effort: Effort, seed: int) -> tuple[Draft, int]:
+    """Built from the fractions, and again with less in the pools whose nodes took less than their sums promised.
 
-    And what every plan that places all costs at least.
+    If some find no place, in the order of the queue as well, and the better of both. And what every plan that places all
+    costs at least.
     """
-    total = int(market.count_r.sum())
-    starts = [by_regret(market, key_rp)] if total <= SOME_JOBS else []
-    if total > FEW_JOBS:
-        starts.append(by_fractions(market, key_rp, guide))
-    draft, least = _built(market, starts, key_rp, waiting_r, guide.bound, effort, seed)
+    usable, prices, drafts, least = market, guide, list[tuple[Draft, Floats]](), guide.bound
+    for _ in range(ROUNDS):
+        key_rp = priced(usable, prices.price_pk)
+        start = by_fractions(usable, prices)
+        wanted_rp, bound = _bettered(usable, start, key_rp, waiting_r, prices.bound, effort, seed)
+        least = bound if usable is market else least  # with less room plans cost more
+        draft = Draft.of(market, wanted_rp)
+        drafts.append((draft, key_rp))
+        usable_pk = _usable(usable.capacity_pk, draft, wanted_rp)
+        if usable_pk is None:
+            break
+        usable = replace(market, usable_pk=usable_pk)
+        prices = ascend(usable, market.count_r, waiting_r, prices.price_pk)
+    draft, key_rp = min(drafts, key=lambda made: value(market, made[0]))
     if not _all_placed(market, draft):
         fill_rest(draft, key_rp)
     if _all_placed(market, draft):
         return draft, least
-    other, _ = _built(market, [in_turn(market, key_rp)], key_rp, waiting_r, guide.bound, effort, seed)
+    key_rp = priced(market, guide.price_pk)
+    wanted_rp, _ = _bettered(market, in_turn(market, key_rp), key_rp, waiting_r, guide.bound, effort, seed)
+    other = Draft.of(market, wanted_rp)
     fill_rest(other, key_rp)
-    return min(draft, other, key=lambda d: value(market, d)), least
+    return min(draft, other, key=lambda draft: value(market, draft)), least
 
 
-def _built(
-    market: Market, starts: list[Jobs], key_rp: Floats, waiting_r: Floats, bound: int, effort: Effort, seed: int
-) -> tuple[Draft, int]:
-    """The start that leads to the best plan by exchanges that pay, bettered as long as effort is left, on nodes.
-
-    And what every plan that places all costs at least.
-    """
-    searches = [Search(market, jobs, key_rp, waiting_r) for jobs in starts]
-    for search_ in searches if len(searches) > 1 else []:
-        search_.descend(effort)
-    best = min(searches, key=lambda search_: search_.cost)
-    rng = np.random.default_rng(seed)
-    if len(best.row_j) > MOST_JOBS:  # fewer are searched whole
-        best.better(bound, effort.part(FIRST_EXCHANGES), rng)
-        plan = Jobs(best.row_j, best.pool_j)
-        if bound < best.cost and knapsacks.is_for(market, plan, effort):
-            exact = knapsacks.KnapsackSearch(market, plan, key_rp, bound)
+def _bettered(
+    market: Market, start: Jobs, key_rp: Floats, waiting_r: Floats, bound: int, effort: Effort, seed: int
+) -> tuple[Ints, int]:
+    """The start bettered by sums as long as effort is left, and what every plan that places all costs at least. Shape (R, P)."""
+    search_ = Search(market, thinned(market, start, MOVABLE), key_rp, waiting_r)
+    if len(start.row_j) > MOST_JOBS:  # fewer are searched whole
+        rng = np.random.default_rng(seed)
+        search_.better(bound, effort.part(FIRST_EXCHANGES), rng)
+        if bound < search_.cost and knapsacks.is_for(market, search_.jobs, effort):
+            exact = knapsacks.KnapsackSearch(market, search_.jobs, key_rp, bound)
             exact.better(effort)
-            best.restore(exact.pool_j)
+            search_.restore(exact.pool_j)
             bound = exact.bound
-        best.better(bound, effort, rng)
-    return Draft.of(market, Jobs(best.row_j, best.pool_j).placed_rp(market)), bound
+        search_.better(bound, effort, rng)
+    return search_.jobs.placed_rp(market), bound
+
+
+def _usable(capacity_pk: Floats, draft: Draft, wanted_rp: Ints) -> Floats | None:
+    """Capacities with what was taken, where nodes had no room for jobs that the sums had room for; None if these were few."""
+    short_p: Bools = np.any(wanted_rp > draft.placed_rp, axis=0)
+    if int((wanted_rp - draft.placed_rp).sum()) <= FEW_LOST * int(wanted_rp.sum()):
+        return None
+    wanted_pk = load_pk(wanted_rp, draft.market.demand_rpk)
+    taken_pk = load_pk(draft.placed_rp, draft.market.demand_rpk)
+    full_pk = short_p[:, None] & (wanted_pk >= FULL * capacity_pk)
+    return np.where(full_pk, np.minimum(capacity_pk, taken_pk), capacity_pk)
 
 
 def gap_ppm(draft: Draft, bound: int) -> int:
