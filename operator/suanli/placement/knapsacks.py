@@ -25,7 +25,7 @@ MOST_COLUMNS = 12  # a job, on average
 NEVER = -1e30  # the profit of a column that may not be taken
 CORE, WIDE_CORE = 16, 40  # columns of a knapsack that are not decided by ratio alone; where losses are asked for
 ROOT_STEPS = 150
-WHOLE = 4  # times the root's work: with less effort the trees would not come to anything
+WHOLE = 3  # times the root's work: with less effort the trees would not come to anything
 COOLING, NODE_COOLING = 0.01, 0.2  # the last step as a share of the first
 INERTIA, NODE_INERTIA = 0.8, 0.7  # how much of its direction a step keeps
 BACK_AFTER = 8  # steps without gain after which the best multipliers are taken up again
@@ -43,11 +43,11 @@ class _Manner:
 
 
 THOROUGH = _Manner(16, 0.15, 0.0)
-BOLD = (_Manner(4, 0.3, 0.25), _Manner(4, 0.15, 0.15))
-FIRST_NODES = 64  # of a bold tree; more when all targets have been tried
-PROOF_NODES = 2  # times as many in the tree of the nearest target, which goes on where it was left
-FARTHEST = 4  # times that, before the nearest is tried again with more nodes
-AHEAD = 0.25  # of a usual difference: how far above the bound the first bold target is
+BOLD = (_Manner(4, 0.15, 0.5), _Manner(4, 0.3, 0.8), _Manner(4, 0.3, 0.5))  # in turn
+NODES = 64  # of a tree, before another one is looked at
+FAR, CLOSE = 6.0, 2.0  # usual differences above the bound: a first bold target; what a plan costs when proofs begin
+AHEAD = (1.0, 2.0, 0.5, 4.0)  # bold targets in turn, times the first
+TRIES = 4  # in vain before a proof is tried, and trees get more nodes
 
 
 @dataclass(frozen=True)
@@ -368,7 +368,8 @@ class KnapsackSearch:
         some = np.sort(regret_jp, axis=None)[: MOST_COLUMNS * len(plan.row_j)]
         self._reach = min(float(some[np.isfinite(some)].max()), self.cost - bound + 1.0)
         self._open_jp = regret_jp <= self._reach
-        self._highest = math.floor(bound - 1 + self._reach)  # columns left out cost more than any plan up to here
+        whole = (self._open_jp == np.isfinite(regret_jp)).all()
+        self._highest = int(self.cost) if whole else math.floor(bound - 1 + self._reach)  # columns left out cost more
         self._heavy = 1e3 * (1.0 + float(np.ptp(self._cost_rp[np.isfinite(self._cost_rp)])))
         self._rounding = 1e-6 + 1e-12 * self._heavy * len(plan.row_j)
 
@@ -377,27 +378,25 @@ class KnapsackSearch:
 
         Thoroughly just above the bound, as long as that raises it; boldly further above, until something is found.
         """
-        multiplier_j, nodes, idle, proof = self._root(effort), FIRST_NODES, 0, None
-        least = ahead = span = max(1, int(self._unit * AHEAD))
-        while self.bound < self.cost and idle < effort.patience and not effort.is_spent and self.bound <= self._highest:
-            target = min(self.bound + span - 1, int(self.cost) - 1, self._highest)
-            proof = proof or self._attempt(multiplier_j, target, THOROUGH, effort)
-            if self._ends(proof, PROOF_NODES * nodes, effort):
-                found = self.cost <= proof.target
-                self.bound = self.bound if found else proof.target + 1
-                span, proof = max(1, span // 2) if found else span if least == 1 else 2 * span, None
-                continue
-            before, last = self.cost, min(int(self.cost) - 1, self._highest)
-            target = min(self.bound + ahead, last)
-            for manner in BOLD:
-                if self.cost == before:
-                    self._ends(self._attempt(multiplier_j, target, manner, effort), nodes, effort)
-            if self.cost < before:
-                ahead, idle = max(least, int(self.cost - self.bound) // 2), 0
-            elif target < last and ahead < FARTHEST * least:
-                ahead, idle = 2 * ahead, idle + 1
-            else:
-                ahead, idle, nodes = least, idle + 1, 2 * nodes
+        multiplier_j, proof, vain = self._root(effort), None, 0
+        while self.bound < self.cost and vain < 4 * effort.patience and not effort.is_spent:
+            before, gap = self.cost, int(self.cost - self.bound)
+            ahead = int(min(FAR * self._unit, gap / 2) * AHEAD[vain % len(AHEAD)])
+            target = self.bound + min(max(1, ahead), gap - 1)
+            nodes = NODES * (1 + vain // TRIES)
+            self._ends(self._attempt(multiplier_j, target, BOLD[vain % len(BOLD)], effort), nodes, effort)
+            vain = vain + 1 if self.cost == before else 0
+            if self.cost - self.bound <= CLOSE * self._unit or vain and vain % TRIES == 0:
+                proof = self._proven(proof, multiplier_j, nodes, effort)
+
+    def _proven(self, proof: "_Attempt | None", multiplier_j: Floats, nodes: int, effort: Effort) -> "_Attempt | None":
+        """Look thoroughly for plans at the bound: without any it rises. The attempt that is not at its end."""
+        while self.bound < self.cost and self.bound <= self._highest and not effort.is_spent:
+            proof = proof or self._attempt(multiplier_j, min(self.bound, int(self.cost) - 1), THOROUGH, effort)
+            if not self._ends(proof, nodes, effort):
+                return proof
+            self.bound, proof = self.bound if self.cost <= proof.target else proof.target + 1, None
+        return None
 
     def _root(self, effort: Effort) -> Floats:
         """Multipliers by steps along the slope, each shorter than the one before; raises the bound. Shape (J,)."""
