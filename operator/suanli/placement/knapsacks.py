@@ -47,6 +47,7 @@ BOLD = (_Manner(4, 0.15, 0.5), _Manner(4, 0.3, 0.8), _Manner(4, 0.3, 0.5))  # in
 NODES = 64  # of a tree, before another one is looked at
 FAR, CLOSE = 6.0, 2.0  # usual differences above the bound: a first bold target; what a plan costs when proofs begin
 AHEAD = (1.0, 2.0, 0.5, 4.0)  # bold targets in turn, times the first
+TRIAL = 0.5  # of the effort may be spent before anything is found
 TRIES = 4  # in vain before a proof is tried, and trees get more nodes
 
 
@@ -347,14 +348,14 @@ class _Attempt:
 
 
 class KnapsackSearch:
-    """Narrows the space between a plan that places every job and what is proven, from both sides.
+    """Narrows the space between a plan and what is proven of all that place every job, from both sides.
 
-    `pool_j` (J,) is the best plan so far, `cost` what it costs, `bound` what every plan that places all costs at least.
+    `pool_j` (J,) is the best plan so far, the pool after the last is to wait at `waiting_r` (R,); `cost` is what it costs, `bound` what every plan that places all costs at least.
     """
 
-    def __init__(self, market: Market, plan: Jobs, key_rp: Floats, bound: int) -> None:
+    def __init__(self, market: Market, plan: Jobs, key_rp: Floats, waiting_r: Floats, bound: int) -> None:
         self.pool_j, self.bound = plan.pool_j.copy(), bound
-        self._row_j, self._cost_rp = plan.row_j, market.open_cost_rp
+        self._row_j, self._cost_rp = plan.row_j, np.column_stack([market.open_cost_rp, waiting_r])
         self.cost = self._cost_of(self.pool_j)
         kind = int(np.flatnonzero(scarce(market, market.count_r).any(axis=0))[0])
         size_jp = np.broadcast_to(market.demand_rpk[:, :, kind], key_rp.shape)[plan.row_j].astype(np.int64)
@@ -370,24 +371,27 @@ class KnapsackSearch:
         self._open_jp = regret_jp <= self._reach
         whole = (self._open_jp == np.isfinite(regret_jp)).all()
         self._highest = int(self.cost) if whole else math.floor(bound - 1 + self._reach)  # columns left out cost more
-        self._heavy = 1e3 * (1.0 + float(np.ptp(self._cost_rp[np.isfinite(self._cost_rp)])))
+        self._heavy = 1e3 * (1.0 + float(np.ptp(market.open_cost_rp[market.allowed_rp])))
         self._rounding = 1e-6 + 1e-12 * self._heavy * len(plan.row_j)
 
     def better(self, effort: Effort) -> None:
         """Try targets above the bound until the plan and the bound meet, for long nothing is found, or the effort is spent.
 
-        Thoroughly just above the bound, as long as that raises it; boldly further above, until something is found.
+        Boldly, until something is found; when the plan is close to the bound or little is found, thoroughly at the bound, which
+        raises it. As long as nothing is found at all, so much of the effort as is `TRIAL`.
         """
-        multiplier_j, proof, vain = self._root(effort), None, 0
-        while self.bound < self.cost and vain < 4 * effort.patience and not effort.is_spent:
+        started, left = self.cost, effort.part(TRIAL)
+        multiplier_j, proof, vain = self._root(left), None, 0
+        while self.bound < self.cost and self.bound <= self._highest and vain < TRIES * effort.patience and not left.is_spent:
             before, gap = self.cost, int(self.cost - self.bound)
             ahead = int(min(FAR * self._unit, gap / 2) * AHEAD[vain % len(AHEAD)])
             target = self.bound + min(max(1, ahead), gap - 1)
             nodes = NODES * (1 + vain // TRIES)
-            self._ends(self._attempt(multiplier_j, target, BOLD[vain % len(BOLD)], effort), nodes, effort)
+            self._ends(self._attempt(multiplier_j, target, BOLD[vain % len(BOLD)], left), nodes, left)
             vain = vain + 1 if self.cost == before else 0
+            left = effort if self.cost < started else left
             if self.cost - self.bound <= CLOSE * self._unit or vain and vain % TRIES == 0:
-                proof = self._proven(proof, multiplier_j, nodes, effort)
+                proof = self._proven(proof, multiplier_j, nodes, left)
 
     def _proven(self, proof: "_Attempt | None", multiplier_j: Floats, nodes: int, effort: Effort) -> "_Attempt | None":
         """Look thoroughly for plans at the bound: without any it rises. The attempt that is not at its end."""
@@ -477,7 +481,7 @@ def _columns_of(open_jp: Bools, cost_jp: Floats, size_jp: Ints, room_p: Ints) ->
 
 
 def is_for(market: Market, plan: Jobs, effort: Effort) -> bool:
-    """Whether one resource alone is scarce, in numbers a knapsack may count, everybody has a place, and effort allows it."""
+    """Whether one resource alone is scarce, in numbers a knapsack may count, every job has a pool that takes it, and effort allows it."""
     if plan.held_rp is not None and plan.held_rp.any():
         return False
     kinds = np.flatnonzero(scarce(market, market.count_r).any(axis=0))
@@ -487,7 +491,7 @@ def is_for(market: Market, plan: Jobs, effort: Effort) -> bool:
         and len(kinds) == 1
         and len(market.nodes) > 1
         and len(plan.row_j) * len(market.nodes) <= MOST_PLACES
-        and bool((plan.pool_j < len(market.nodes)).all())
+        and bool(market.able_r[plan.row_j].all())
         and float((market.capacity_pk[:, kinds[0]] / _grain(market, int(kinds[0]))).max()) <= MOST_ROOM
     )
 

@@ -202,7 +202,7 @@ def _bettered(
         rng = np.random.default_rng(seed)
         search_.better(bound, effort.part(FIRST_EXCHANGES), rng)
         if bound < search_.cost and knapsacks.is_for(market, search_.jobs, effort):
-            exact = knapsacks.KnapsackSearch(market, search_.jobs, key_rp, bound)
+            exact = knapsacks.KnapsackSearch(market, search_.jobs, key_rp, waiting_r, bound)
             exact.better(effort)
             search_.restore(exact.pool_j)
             bound = exact.bound
