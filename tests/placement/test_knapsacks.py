@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from markets import a_market
-from suanli.placement.build import Jobs, by_regret
+from suanli.placement.build import Jobs
 from suanli.placement.effort import Effort
 from suanli.placement.knapsacks import Columns, KnapsackSearch, is_for, knapsacks, losses
 from suanli.placement.market import Market
 from suanli.placement.prices import ascend, priced
+from suanli.placement.solve import solve
 
 ENOUGH_MS = 100_000
 
@@ -39,14 +40,19 @@ def a_tight_market(seed: int, jobs: int, pools: int) -> Market:
     return a_market(costs, cards=cards.tolist(), room=room.tolist(), count=[1] * jobs)
 
 
-def bettered(market: Market, plan: Jobs | None = None) -> tuple[KnapsackSearch, float]:
-    guide = ascend(market, market.count_r, np.full(len(market.count_r), 1e3))
-    key_rp = priced(market, guide.price_pk)
-    plan = plan or by_regret(market, key_rp)
-    search = KnapsackSearch(market, plan, key_rp, guide.bound)
+def searched(market: Market, plan: Jobs) -> tuple[KnapsackSearch, float]:
+    """The search at its end, and what the plan had cost."""
+    waiting_r = np.full(len(market.count_r), 1e3)
+    guide = ascend(market, market.count_r, waiting_r)
+    search = KnapsackSearch(market, plan, priced(market, guide.price_pk), waiting_r, guide.bound)
     before = search.cost
     search.better(Effort(ENOUGH_MS))
     return search, before
+
+
+def nobody_placed(market: Market) -> Jobs:
+    jobs, pools = market.cost_rp.shape
+    return Jobs(np.arange(jobs), np.full(jobs, pools))
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -91,38 +97,65 @@ def test_what_is_narrowed_away_is_in_no_plan_of_the_target() -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_small_plans_are_proven_best(seed: int) -> None:
+def test_small_plans_are_best_and_never_below_what_is_proven(seed: int) -> None:
     market = a_tight_market(seed, jobs=7, pools=3)
-    everybody = range(3)
     costs, cards, room = market.cost_rp, market.demand_rpk[:, 0, 2], market.capacity_pk[:, 2]
-    plans = [p for p in itertools.product(everybody, repeat=7) if (np.bincount(p, cards, minlength=3) <= room).all()]
-    best = min(plans, key=lambda p: sum(int(costs[j, i]) for j, i in enumerate(p)))
-    worst = max(plans, key=lambda p: sum(int(costs[j, i]) for j, i in enumerate(p)))
-    search, _ = bettered(market, Jobs(np.arange(7), np.array(worst)))
-    assert search.cost == sum(int(costs[j, i]) for j, i in enumerate(best))
-    assert search.bound == search.cost
+    plans = [p for p in itertools.product(range(3), repeat=7) if (np.bincount(p, cards, minlength=3) <= room).all()]
+    least = min(sum(int(costs[j, i]) for j, i in enumerate(plan)) for plan in plans)
+    worst = max(plans, key=lambda plan: sum(int(costs[j, i]) for j, i in enumerate(plan)))
+    for start in (Jobs(np.arange(7), np.array(worst)), nobody_placed(market)):
+        search, _ = searched(market, start)
+        assert (search.cost, search.bound) == (least, least)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_at_every_step_what_is_proven_is_no_more_than_the_best_plan_costs(seed: int) -> None:
+    market = a_tight_market(seed + 100, jobs=6, pools=3)
+    costs, cards, room = market.cost_rp, market.demand_rpk[:, 0, 2], market.capacity_pk[:, 2]
+    plans = [p for p in itertools.product(range(3), repeat=6) if (np.bincount(p, cards, minlength=3) <= room).all()]
+    least = min(sum(int(costs[j, i]) for j, i in enumerate(plan)) for plan in plans)
+    waiting_r = np.full(6, 1e3)
+    guide = ascend(market, market.count_r, waiting_r)
+    key_rp = priced(market, guide.price_pk)
+    for budget_ms in (1, 3, 10, 30, 100):
+        search = KnapsackSearch(market, nobody_placed(market), key_rp, waiting_r, guide.bound)
+        search.better(Effort(budget_ms))
+        assert search.bound <= least <= search.cost
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_plans_keep_capacities_and_equal_searches_are_equal(seed: int) -> None:
     market = a_tight_market(seed, jobs=40, pools=5)
-    guide = ascend(market, market.count_r, np.full(40, 1e3))
-    plan = by_regret(market, priced(market, guide.price_pk))
-    if not is_for(market, plan, Effort(ENOUGH_MS)):
-        pytest.skip("the first plan lets somebody wait")
-    search, before = bettered(market)
-    again, _ = bettered(market)
+    search, before = searched(market, nobody_placed(market))
+    again, _ = searched(market, nobody_placed(market))
     assert search.pool_j.tolist() == again.pool_j.tolist()
-    assert search.bound <= search.cost <= before
+    assert search.bound <= search.cost < before
+    assert (search.pool_j < 5).all()
     load = np.bincount(search.pool_j, weights=market.demand_rpk[:, 0, 2], minlength=5)
     assert (load <= market.capacity_pk[:, 2]).all()
 
 
-def test_it_is_for_one_scarce_resource_whole_plans_and_enough_effort() -> None:
+def test_where_not_all_can_be_placed_the_plan_stays() -> None:
+    market = a_market([[1, 2], [1, 2], [3, 4]], cards=[3, 3, 3], room=[4, 4], count=[1, 1, 1])
+    plan = Jobs(np.arange(3), np.array([0, 1, 2]))
+    search, before = searched(market, plan)
+    assert search.cost == before == 1_003.0
+    assert search.pool_j.tolist() == [0, 1, 2]
+
+
+def test_it_is_for_one_scarce_resource_and_enough_effort() -> None:
     market = a_market([[1, 2], [1, 2]], cards=[3, 3], room=[4, 4], count=[1, 1])
-    whole, waits = Jobs(np.arange(2), np.array([0, 1])), Jobs(np.arange(2), np.array([0, 2]))
-    assert is_for(market, whole, Effort(ENOUGH_MS))
-    assert not is_for(market, waits, Effort(ENOUGH_MS))
-    assert not is_for(market, whole, Effort(1))
+    plan = Jobs(np.arange(2), np.array([0, 1]))
+    assert is_for(market, plan, Effort(ENOUGH_MS))
+    assert not is_for(market, plan, Effort(1))
+    assert not is_for(market, Jobs(plan.row_j[:1], plan.pool_j[:1], np.array([[0, 0], [0, 1]])), Effort(ENOUGH_MS))
     roomy = a_market([[1, 2], [1, 2]], cards=[3, 3], room=[9, 9], count=[1, 1])
-    assert not is_for(roomy, whole, Effort(ENOUGH_MS))
+    assert not is_for(roomy, plan, Effort(ENOUGH_MS))
+
+
+def test_the_solver_says_what_knapsacks_have_proven() -> None:
+    market = a_tight_market(3, jobs=12, pools=3)
+    start_pk = np.zeros((3, 4))
+    little, much = solve(market, start_pk, Effort(1)), solve(market, start_pk, Effort(ENOUGH_MS, tolerance=0.0))
+    assert much.gap_ppm == 0 < little.gap_ppm
+    assert much.draft.cost <= little.draft.cost

@@ -382,7 +382,12 @@ class KnapsackSearch:
         """
         started, left = self.cost, effort.part(TRIAL)
         multiplier_j, proof, vain = self._root(left), None, 0
-        while self.bound < self.cost and self.bound <= self._highest and vain < TRIES * effort.patience and not left.is_spent:
+        while (
+            self.bound < self.cost
+            and self.bound <= self._highest
+            and vain < TRIES * effort.patience
+            and not left.is_spent
+        ):
             before, gap = self.cost, int(self.cost - self.bound)
             ahead = int(min(FAR * self._unit, gap / 2) * AHEAD[vain % len(AHEAD)])
             target = self.bound + min(max(1, ahead), gap - 1)
@@ -390,7 +395,7 @@ class KnapsackSearch:
             self._ends(self._attempt(multiplier_j, target, BOLD[vain % len(BOLD)], left), nodes, left)
             vain = vain + 1 if self.cost == before else 0
             left = effort if self.cost < started else left
-            if self.cost - self.bound <= CLOSE * self._unit or vain and vain % TRIES == 0:
+            if self.cost - self.bound <= CLOSE * self._unit or (vain and vain % TRIES == 0):
                 proof = self._proven(proof, multiplier_j, nodes, left)
 
     def _proven(self, proof: "_Attempt | None", multiplier_j: Floats, nodes: int, effort: Effort) -> "_Attempt | None":
