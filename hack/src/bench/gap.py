@@ -161,7 +161,7 @@ def measure(name: str, market: Market, seconds: float, seed: int, known: int | N
     def elapsed_ms() -> float:
         return late_ms + 1_000 * (time.perf_counter() - began)
 
-    effort = Effort(NEVER, elapsed_ms, patience=NEVER)
+    effort = Effort(NEVER, elapsed_ms, patience=NEVER, tolerance=0.0)
     solution = solve(market, np.zeros((len(market.nodes), RESOURCES)), effort, seed)
     took = time.perf_counter() - began
     value = solution.draft.cost

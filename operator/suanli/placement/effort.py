@@ -24,12 +24,29 @@ class Effort:
         self.patience = patience
         self.tolerance = tolerance
         self._left = budget_ms * WORK_PER_MS
-        self._budget_ms = budget_ms
+        self._budget_ms: float = budget_ms
         self._elapsed_ms = elapsed_ms
+        self._whole: Effort | None = None
 
     def spend(self, work: int) -> None:
         """So many looks were made."""
         self._left -= work
+        if self._whole is not None:
+            self._whole.spend(work)
+
+    def part(self, share: float) -> "Effort":
+        """An effort of its own that may use so much of what is left of this one."""
+        elapsed_ms = self._elapsed_ms() if self._elapsed_ms is not None else 0.0
+        part = Effort(0, self._elapsed_ms, self.patience, self.tolerance)
+        part._left = int(max(0, self._left) * share)
+        part._budget_ms = elapsed_ms + (self._budget_ms - elapsed_ms) * share
+        part._whole = self
+        return part
+
+    def affords(self, work: int) -> bool:
+        """Whether so many looks are still left, as far as is known."""
+        ms = work / WORK_PER_MS
+        return self._left >= work and (self._elapsed_ms is None or self._budget_ms - self._elapsed_ms() >= ms)
 
     @property
     def is_spent(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from suanli.placement import enclaves, explain, queue
+from suanli.placement import enclaves, explain, knapsacks, queue
 from suanli.placement.accept import refusals
 from suanli.placement.accounts import NOBODY, Tenancy
 from suanli.placement.batch import Batch, Bools, Floats, Ints, make_batch, queue_order
@@ -30,6 +30,7 @@ RESOURCES = 4
 EFFORT_MS = 300
 ROUNDS = 4  # times that a plan is made with what nodes have been found to take
 FEW_LOST = 1e-3  # of the jobs: so few are found room for one by one
+FIRST_EXCHANGES = 0.05  # of the effort, before knapsacks are tried
 FULL = 0.97  # of a pool's capacity: a resource that is wanted so much is what ran short
 MOVABLE = 2_000  # jobs that exchanges are looked for, about, where many are alike
 FEW_JOBS = 500  # up to which single moves on nodes are worth their time
@@ -149,7 +150,7 @@ def solve(market: Market, start_pk: Floats, effort: Effort, seed: int = 0) -> So
     waiting_r = _waiting_cost(market)
     guide = ascend(market, market.count_r, waiting_r, start_pk)
     key_rp = priced(market, guide.price_pk)
-    draft = _drafted(market, guide, waiting_r, effort, seed)
+    draft, least = _drafted(market, guide, waiting_r, effort, seed)
     if int(market.count_r.sum()) <= FEW_JOBS:
         improve(draft)
         if not _all_placed(market, draft):
@@ -162,7 +163,7 @@ def solve(market: Market, start_pk: Floats, effort: Effort, seed: int = 0) -> So
     placed_r = draft.placed_rp.sum(axis=1)
     bound = max(proven_bound(market, placed_r, guide.price_pk), _least_cost(market, placed_r))
     if _all_placed(market, draft):
-        return Solution(draft, gap_ppm(draft, bound), guide.price_pk)
+        return Solution(draft, gap_ppm(draft, max(bound, least)), guide.price_pk)
     proof = ascend(market, placed_r, waiting_r, guide.price_pk)
     bound = max(bound, proven_bound(market, placed_r, proof.price_pk))
     return Solution(draft, gap_ppm(draft, bound), proof.price_pk)
@@ -182,15 +183,18 @@ def _at_cheapest(market: Market) -> Draft | None:
     return draft if _all_placed(market, draft) else None
 
 
-def _drafted(market: Market, guide: Ascent, waiting_r: Floats, effort: Effort, seed: int) -> Draft:
+def _drafted(market: Market, guide: Ascent, waiting_r: Floats, effort: Effort, seed: int) -> tuple[Draft, int]:
     """Built from the fractions, and again with less in the pools whose nodes took less than their sums promised.
 
-    If some find no place, in the order of the queue as well, and the better of both.
+    If some find no place, in the order of the queue as well, and the better of both. And what every plan that places all
+    costs at least.
     """
-    usable, prices, drafts = market, guide, list[tuple[Draft, Floats]]()
+    usable, prices, drafts, least = market, guide, list[tuple[Draft, Floats]](), guide.bound
     for _ in range(ROUNDS):
         key_rp = priced(usable, prices.price_pk)
-        wanted_rp = _bettered(usable, by_fractions(usable, prices), key_rp, waiting_r, prices.bound, effort, seed)
+        start = by_fractions(usable, prices)
+        wanted_rp, bound = _bettered(usable, start, key_rp, waiting_r, prices.bound, effort, seed)
+        least = bound if usable is market else least  # with less room plans cost more
         draft = Draft.of(market, wanted_rp)
         drafts.append((draft, key_rp))
         usable_pk = _usable(usable.capacity_pk, draft, wanted_rp)
@@ -202,22 +206,29 @@ def _drafted(market: Market, guide: Ascent, waiting_r: Floats, effort: Effort, s
     if not _all_placed(market, draft):
         fill_rest(draft, key_rp)
     if _all_placed(market, draft):
-        return draft
+        return draft, least
     key_rp = priced(market, guide.price_pk)
-    start = in_turn(market, key_rp)
-    other = Draft.of(market, _bettered(market, start, key_rp, waiting_r, guide.bound, effort, seed))
+    wanted_rp, _ = _bettered(market, in_turn(market, key_rp), key_rp, waiting_r, guide.bound, effort, seed)
+    other = Draft.of(market, wanted_rp)
     fill_rest(other, key_rp)
-    return min(draft, other, key=lambda draft: value(market, draft))
+    return min(draft, other, key=lambda draft: value(market, draft)), least
 
 
 def _bettered(
     market: Market, start: Jobs, key_rp: Floats, waiting_r: Floats, bound: int, effort: Effort, seed: int
-) -> Ints:
-    """The start bettered by exchanges as long as effort is left, by sums. Shape (R, P)."""
+) -> tuple[Ints, int]:
+    """The start bettered by sums as long as effort is left, and what every plan that places all costs at least. Shape (R, P)."""
     search_ = Search(market, thinned(market, start, MOVABLE), key_rp, waiting_r)
     if len(start.row_j) > MOST_JOBS:  # fewer are searched whole
-        search_.better(bound, effort, np.random.default_rng(seed))
-    return search_.jobs.placed_rp(market)
+        rng = np.random.default_rng(seed)
+        search_.better(bound, effort.part(FIRST_EXCHANGES), rng)
+        if bound < search_.cost and knapsacks.is_for(market, search_.jobs, effort):
+            exact = knapsacks.KnapsackSearch(market, search_.jobs, key_rp, waiting_r, bound)
+            exact.better(effort)
+            search_.restore(exact.pool_j)
+            bound = exact.bound
+        search_.better(bound, effort, rng)
+    return search_.jobs.placed_rp(market), bound
 
 
 def _usable(capacity_pk: Floats, draft: Draft, wanted_rp: Ints) -> Floats | None:
