@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,7 @@ CARDS = {
 CORES = {"class": "general", "type": "General", "resourceName": "cpu", "unit": "Core"}
 AT_ONCE = 16
 LEAST = 300
+UNTYPED = "failed to create typed patch object"  # an API server's 500 for what does not fit the schema
 
 
 @dataclass
@@ -79,22 +80,13 @@ async def _ground(hub: Hub) -> AsyncIterator[ApiClient]:
         for space in spaces:
             await client.post("/api/v1/namespaces", space)
         await client.post(_path(), a_job(STANDING))
-        account = f"/api/v1/namespaces/{spaces[-1]['metadata']['name']}/serviceaccounts/default"
-        async with asyncio.timeout(30):
-            while not await _is_there(client, account):
-                await asyncio.sleep(0.1)
+        accounts = f"/api/v1/namespaces/{spaces[-1]['metadata']['name']}/serviceaccounts"
+        query = {"fieldSelector": "metadata.name=default"}
+        async with aclosing(client.watch(accounts, query, silence_s=30, longest_s=30)) as events:
+            await anext(events)  # a namespace takes pods from when it has its account
         yield client
         for space in spaces:
             await client.delete(f"/api/v1/namespaces/{space['metadata']['name']}")
-
-
-async def _is_there(client: ApiClient, path: str) -> bool:
-    try:
-        await client.get(path)
-    except ApiError as error:
-        assert error.status == 404, error
-        return False
-    return True
 
 
 def _path(name: str = "") -> str:
@@ -111,7 +103,7 @@ async def _try(client: ApiClient, attack: Attack, found: Outcome) -> None:
         fate, said = Fate.HARMLESS, "taken"
         await _follow(client, attack, taken, found)
     found.fates[fate] += 1
-    if fate is not attack.fate:
+    if fate is not attack.fate or (said.startswith("5") and UNTYPED not in said):
         found.surprises.append(f"{attack.way}: {attack.name}: {fate}, not {attack.fate}: {said}")
 
 
@@ -188,7 +180,7 @@ def test_nothing_harmful_reaches_a_member(outcome: Outcome) -> None:
 
 
 def test_every_attack_has_the_fate_that_it_must_have(outcome: Outcome) -> None:
-    assert outcome.surprises == []
+    assert not outcome.surprises, "\n".join(outcome.surprises)
 
 
 def test_what_the_api_server_takes_the_operator_can_read(outcome: Outcome) -> None:

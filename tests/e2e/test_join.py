@@ -506,7 +506,7 @@ TEMPLATES: list[Json] = [
     {"command": ["sh", "-c", "mount -o remount,rw / && nsenter -t 1 -m -- id"], "args": ["$(HOST)", "$$(X)", "$"]},
     {"env": [{"name": "LD_PRELOAD", "value": "/host/lib.so"}, {"name": "A", "value": "$(KUBERNETES_SERVICE_HOST)"}]},
     {"env": [{"name": f"V{n}", "value": "\u4e2d\U0001f600 \n\t\"'`"} for n in range(128)]},
-    {"workingDir": "/proc/self/root/../../etc", "scratch": {"size": "1Gi", "mountPath": "/var/run/secrets"}},
+    {"workingDir": "/var/run/secrets", "scratch": {"size": "1Gi", "mountPath": "/var/run/secrets"}},
     {"scratch": {"size": "10Gi", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}},
     {"image": "registry.example:5000/a/b/c@sha256:" + "a" * 64, "args": ["x" * 4_096] * 30},
 ]

@@ -152,8 +152,8 @@ _DEEP: Mapping[str, object] = {
 
 def _smuggled() -> Iterator[Attack]:
     """What the template has no field for: a careful client is told, for any other one it is dropped."""
-    fields = {f"spec.template.{field}": value for field, value in (_OF_A_POD | _OF_A_CONTAINER).items()} | _ELSEWHERE
-    for path, value in fields.items():
+    fields = {f"spec.template.{field}": value for field, value in {**_OF_A_POD, **_OF_A_CONTAINER}.items()}
+    for path, value in {**fields, **_ELSEWHERE}.items():
         whole, name = _with(path, value), path.removeprefix("spec.")
         patch = {"spec": {"priority": 7, **_patched(path, value)["spec"]}}
         yield Attack(name, Way.CREATE, whole, Fate.REFUSED)
@@ -249,10 +249,10 @@ _RIGHT: Mapping[str, tuple[object, ...]] = {
         ["sh", "-c", "mount -o remount,rw / && nsenter -t 1 -m -- id"], ["$(KUBERNETES_SERVICE_HOST)"], ["--privileged"], ["\u0000"],
         ["}}", "---", "{{ .Values }}", "%s"], [""],
     ),
-    "spec.template.args": (["$(A)", "$$(A)", "$"] * 80, [LONG[1:]] * 31, ["\ud7ff\uffff🚄"]),
+    "spec.template.args": (["$(A)", "$$(A)", "$"] * 80, [LONG[1:]] * 31, ["\ud7ff\ufffd🚄"]),
     "spec.template.scratch.size": ("1Pi", "1Mi", "1048576"),
     f"{_TASK}.cpu": ("1m", "1M", "999999.999", "000000000000001"),
-    f"{_TASK}.memory": ("1Pi", "1048576", "1125899906842624"),
+    f"{_TASK}.memory": ("1Pi", "1048576", "999999999999999"),
     f"{_TASK}.cards": (0, 1_024),
     "spec.tasks": (1, 10_000, 1_000.0),
     "spec.data.allowedSites": (["kube-system", "suanli-system"],),
@@ -273,7 +273,7 @@ def _values() -> Iterator[Attack]:
             yield Attack(name, Way.CREATE, whole, Fate.HARMLESS)
             yield Attack(name, Way.APPLY, whole, Fate.HARMLESS)
             # What is set cannot be changed, not even to what is right.
-            yield Attack(name, Way.PATCH, _under(path, value), Fate.HARMLESS if "activeDeadline" in path else Fate.REFUSED)
+            yield Attack(name, Way.PATCH, _under(path, value), Fate.REFUSED)
 
 
 def _is_absent(path: str, value: object) -> bool:
@@ -309,8 +309,43 @@ _ANNOTATIONS: Mapping[str, str] = {
     "kubernetes.io/psp": "privileged",
     "note": "\u202e\u001b[2J\u0000",
 }
+_WRONG_OBJECTS: Mapping[str, object] = {
+    "kind": "Pod",
+    "apiVersion": "v1",
+    "metadata.name": None,
+    "spec": None,
+    "spec.template": [],
+}
+_OTHER_OBJECTS: Mapping[str, object] = {
+    "metadata.name": "another",
+    "metadata.namespace": "kube-system",
+    "metadata.uid": "0",
+    "kind": "Pod",
+}
 _OWNER = {"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "00000000-0000-0000-0000-000000000000"}
-_NAMES_REFUSED = ("a.b", "kube-root-ca.crt", "x" * 64, "x" * 63 + ".y", "", "..", ".", "a/b", "../a", "A", "a_b", "a b", "a\n", "ａ", "算力", "-a", "a-", "x" * 254, "a%2fb", "a;b", "a\x00")
+_NAMES_REFUSED = (
+    "a.b",
+    "kube-root-ca.crt",
+    "x" * 64,
+    "x" * 63 + ".y",
+    "",
+    "..",
+    ".",
+    "a/b",
+    "../a",
+    "A",
+    "a_b",
+    "a b",
+    "a\n",
+    "ａ",
+    "算力",
+    "-a",
+    "a-",
+    "x" * 254,
+    "a%2fb",
+    "a;b",
+    "a\x00",
+)
 _NAMES_TAKEN = ("0", "j-0f9f6c1e-0b0c-4c3a-9c7e-3b8f1f2a4d55-1", "kube-system", "x" * 63, "a--b", "null", "true", "1e3")
 
 
@@ -322,7 +357,9 @@ def _metadata() -> Iterator[Attack]:
             yield Attack(f"{field} {key}", Way.APPLY, whole, Fate.HARMLESS)
             yield Attack(f"{field} {key}", Way.PATCH, {"metadata": {field: {key: value}}}, Fate.HARMLESS)
     for name in _NAMES_REFUSED:
-        yield Attack(f"name {name[:20]!r} ({len(name)})", Way.CREATE, changed(a_job(), "metadata.name", name), Fate.REFUSED)
+        yield Attack(
+            f"name {name[:20]!r} ({len(name)})", Way.CREATE, changed(a_job(), "metadata.name", name), Fate.REFUSED
+        )
     for name in _NAMES_TAKEN:
         whole = changed(a_job(), "metadata.name", name)
         yield Attack(f"name {name[:20]!r} ({len(name)})", Way.CREATE, whole, Fate.HARMLESS)
@@ -335,14 +372,14 @@ def _metadata() -> Iterator[Attack]:
         "namespace": ("kube-system", Fate.REFUSED),
         "deletionTimestamp": ("2000-01-01T00:00:00Z", Fate.HARMLESS),
         "selfLink": ("/api/v1/namespaces/kube-system/pods/x", Fate.HARMLESS),
-        "generateName": ("../", Fate.HARMLESS),
+        "generateName": ("../", Fate.REFUSED),
     }
-    for field, (value, fate) in odd.items():
-        yield Attack(f"metadata {field}", Way.CREATE, changed(a_job(), f"metadata.{field}", value), fate)
-    for path, value in {"kind": "Pod", "apiVersion": "v1", "metadata.name": None, "spec": None, "spec.template": []}.items():
-        yield Attack(f"object {path}", Way.CREATE, changed(a_job(), path, value), Fate.REFUSED)
-    for path, value in {"metadata.name": "another", "metadata.namespace": "kube-system", "metadata.uid": "0", "kind": "Pod"}.items():
-        yield Attack(f"object {path}", Way.PATCH, _under(path, value), Fate.REFUSED)
+    for field, (strange, fate) in odd.items():
+        yield Attack(f"metadata {field}", Way.CREATE, changed(a_job(), f"metadata.{field}", strange), fate)
+    for path, wrong in _WRONG_OBJECTS.items():
+        yield Attack(f"object {path}", Way.CREATE, changed(a_job(), path, wrong), Fate.REFUSED)
+    for path, wrong in _OTHER_OBJECTS.items():
+        yield Attack(f"object {path}", Way.PATCH, _under(path, wrong), Fate.REFUSED)
 
 
 # --- statuses, by somebody who may write them
