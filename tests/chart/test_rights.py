@@ -108,7 +108,9 @@ def member(asked: Asked) -> bool:
     may = {
         ("", "nodes"): ("list", "watch"),
         ("", "pods"): ("list", "watch", "patch"),
-        ("", "namespaces"): ("create",),
+        ("", "namespaces"): ("create", "list", "patch"),
+        ("", "resourcequotas"): ("create", "list", "patch"),
+        ("networking.k8s.io", "networkpolicies"): ("create", "list", "patch"),
         ("batch", "jobs"): (*READ, "create", "delete"),
     }
     return asked.verb in may.get((asked.group, asked.resource), ())

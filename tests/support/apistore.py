@@ -19,6 +19,8 @@ KINDS = {
     "configmaps": "ConfigMap",
     "events": "Event",
     "leases": "Lease",
+    "networkpolicies": "NetworkPolicy",
+    "resourcequotas": "ResourceQuota",
     "computeregions": "ComputeRegion",
     "computelinks": "ComputeLink",
     "hubpolicies": "HubPolicy",
@@ -30,7 +32,8 @@ KINDS = {
     "validatingadmissionpolicybindings": "ValidatingAdmissionPolicyBinding",
 }
 APIS = {
-    "v1": ("namespaces", "nodes", "pods", "secrets", "serviceaccounts", "configmaps", "events"),
+    "v1": ("namespaces", "nodes", "pods", "secrets", "serviceaccounts", "configmaps", "events", "resourcequotas"),
+    "networking.k8s.io/v1": ("networkpolicies",),
     "batch/v1": ("jobs",),
     "coordination.k8s.io/v1": ("leases",),
     "events.k8s.io/v1": ("events",),
@@ -38,7 +41,8 @@ APIS = {
     "admissionregistration.k8s.io/v1": ("validatingadmissionpolicies", "validatingadmissionpolicybindings"),
     "suanli.io/v1alpha1": ("computeregions", "computelinks", "hubpolicies", "computesites", "computejobs"),
 }
-NAMESPACED = ("pods", "secrets", "serviceaccounts", "configmaps", "events", "jobs", "leases", "computejobs")
+NAMESPACED = ("pods", "secrets", "serviceaccounts", "configmaps", "events", "jobs", "leases", "computejobs",
+              "networkpolicies", "resourcequotas")  # fmt: skip
 PLURALS = {kind: plural for plural, kind in KINDS.items()}
 
 
