@@ -105,7 +105,7 @@ class Store:
         self._objects: dict[tuple[str, str], dict[tuple[str, str], Json]] = {}
         self._version = 100
         self._listeners: list[Callable[[Change], None]] = []
-        self._snapshots: dict[str, list[Json]] = {}
+        self._snapshots: dict[str, tuple[int, list[Json]]] = {}  # of lists that are read in pages: as of when, the rest
         self._tokens = itertools.count(1)
 
     @property
@@ -128,16 +128,17 @@ class Store:
     def list(self, path: Path, query: dict[str, str]) -> Json:
         """A list, or the rest of one that was begun before."""
         if token := query.get("continue"):
-            found = self._snapshots.get(token)
-            if found is None:
+            if token not in self._snapshots:
                 raise Refusal(410, "Expired", "The provided continue parameter is too old")
+            version, found = self._snapshots[token]
         else:
+            version = self._version
             found = [copy.deepcopy(o) for _, o in sorted(self._of(path).items()) if selected(o, path, query)]
         limit = int(query.get("limit") or 0) or len(found)
-        metadata: Json = {"resourceVersion": str(self._version)}
+        metadata: Json = {"resourceVersion": str(version)}
         if found[limit:]:
             metadata["continue"] = f"token-{next(self._tokens)}"
-            self._snapshots[metadata["continue"]] = found[limit:]
+            self._snapshots[metadata["continue"]] = version, found[limit:]
         return {
             "apiVersion": path.api,
             "kind": f"{path.kind}List",
