@@ -244,7 +244,7 @@ _RIGHT: Mapping[str, tuple[object, ...]] = {
         [{"name": f"A{n}", "value": "x"} for n in range(128)],
     ),
     _MOUNT: ("/var/run/secrets/kubernetes.io/serviceaccount", "/etc", "/process", "/usr/bin", "/a/dev", "/data/..x"),
-    _FOLDER: ("/", "/root", "/var/run/secrets", "/a/proc"),
+    _FOLDER: ("/", "/srv", "/var/run/secrets", "/a/proc"),
     "spec.template.command": (
         ["sh", "-c", "mount -o remount,rw / && nsenter -t 1 -m -- id"], ["$(KUBERNETES_SERVICE_HOST)"], ["--privileged"], ["\u0000"],
         ["}}", "---", "{{ .Values }}", "%s"], [""],
