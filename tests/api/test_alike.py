@@ -86,12 +86,17 @@ FIELDS: Mapping[str, tuple[Callable[[], Manifest], str, Sequence[str]]] = {
          "2026-01-31T08:00:00.1234567Z", "2026-01-31T08:00:00,5Z", "2026-01-31T08:00:00x5Z", "2026-01-31T08:00:00+14:59",
          "2026-01-31T08:00:00+15:00", "2026-01-31T08:00:00+08", "2026-01-31", "20260131T080000Z", "2026-01-31T08:60:00Z"),
     ),
+    "folder": (a_job, "spec.template.workingDir", ("/", "/a", "a", "/proc/self/fd/8", "/a/../proc", "//dev", "/./sys", "/processes")),
     "path": (
         a_job, "spec.template.scratch.mountPath",
-        ("/", "/a", "a", "/a/../b", "/..", "/../a", "/...", "/a..", "/proc", "/proc/x", "/processes", "/sys", "/dev/shm", "/a/dev", "/a b", "//"),
+        ("/", "/a", "a", "/a/../b", "/..", "/../a", "/...", "/a..", "/proc", "/proc/x", "/processes", "/sys", "/dev/shm", "/a/dev", "/a b", "//", "//proc", "/./proc", "/a/./b", "/a/.", "/a/", "/a/.b"),
     ),
     "image": (a_job, "spec.template.image", ("a", "a:1", "A/b@sha256:0", "-a", "a b", "a\n", "x" * 512, "x" * 513)),
-    "variable": (a_job, "spec.template.env.0.name", ("A", "_", "1A", "A-B", "A.B", "Ａ", "x" * 128, "x" * 129)),
+    "variable": (
+        a_job, "spec.template.env.0.name",
+        ("A", "_", "1A", "A-B", "A.B", "Ａ", "x" * 128, "x" * 129, "NVIDIA_VISIBLE_DEVICES",
+         "CUDA_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES", "X9_VISIBLE_DEVICES", "_VISIBLE_DEVICES", "ASCEND_RUNTIME_MOUNTS"),
+    ),
 }  # fmt: skip
 
 

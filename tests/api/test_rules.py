@@ -291,6 +291,10 @@ CASES: Mapping[str, Case] = {
     ),
     "job-works-in-a-relative-folder": Case(a_job, "spec.template.workingDir", "work", "/work", 'begin with "/"'),
     "job-scratch-of-a-byte": Case(a_job, "spec.template.scratch.size", "1", "1Gi", "between 1Mi and 1Pi"),
+    "job-chooses-its-cards": Case(
+        a_job, "spec.template.env.0.name", "NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "ask for cards in resources.perTask"
+    ),
+    "job-works-in-the-kernel": Case(a_job, "spec.template.workingDir", "/proc/self/fd/8", "/process", 'such as "/scratch"'),
     "job-scratch-over-the-kernel": Case(a_job, "spec.template.scratch.mountPath", "/proc/1", "/process", 'such as "/scratch"'),
     "job-scratch-outside": Case(a_job, "spec.template.scratch.mountPath", "/data/../etc", "/data/..etc", 'such as "/scratch"'),
     "job-input-of-no-size": Case(a_job, "spec.data.inputs.0.size", "0Ti", "1Ti", "one byte"),

@@ -9,6 +9,7 @@ import yaml
 
 from gates import chart
 from harness.shell import Kubectl, run
+from installing import upgrade
 from localfed import ClusterSpec, Provider, provider_from_env
 
 Objects = dict[tuple[str, str], dict[str, Any]]
@@ -46,3 +47,10 @@ def provider() -> Iterator[Provider]:
 def hub(provider: Provider) -> Kubectl:
     cluster = provider.up([ClusterSpec("hub")])["hub"]
     return Kubectl(provider.binary("kubectl"), cluster.kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def installed(hub: Kubectl, helm: str) -> Kubectl:
+    """The hub with the chart, its operator not running."""
+    upgrade(hub, helm, "operator.replicas=0")
+    return hub

@@ -5,52 +5,13 @@ from typing import Any
 
 import pytest
 
-from gates import chart
 from harness.shell import Kubectl, run, wait_for
+from installing import NAMESPACE, upgrade
+from rights import Question, answers
 
-NAMESPACE = "suanli-system"
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:suanli"
 KINDS = ("computeregions", "hubpolicies", "computelinks", "computesites", "computeaccounts", "computejobs")
 GROUP = "suanli.io"
-Question = tuple[str, str, str, str, str]  # verb, group, resource[/subresource], namespace, name
-
-
-@pytest.fixture(scope="module")
-def installed(hub: Kubectl, helm: str) -> Kubectl:
-    upgrade(hub, helm, "operator.replicas=0")
-    return hub
-
-
-def upgrade(hub: Kubectl, helm: str, *values: str) -> str:
-    sets = [word for value in values for word in ("--set", value)]
-    where = ["--kubeconfig", str(hub.kubeconfig), "--namespace", NAMESPACE, "--create-namespace"]
-    return run([helm, "upgrade", "--install", "suanli", chart.CHART, *where, *sets])
-
-
-def answers(hub: Kubectl, user: str, questions: list[Question]) -> dict[Question, bool]:
-    """What the API server says that the user may do; one request for all questions."""
-    items = []
-    for verb, group, resource, namespace, name in questions:
-        plural, _, sub = resource.partition("/")
-        attributes = {
-            "verb": verb, "group": group, "resource": plural, "subresource": sub, "namespace": namespace, "name": name,
-        }  # fmt: skip
-        items.append(
-            {
-                "apiVersion": "authorization.k8s.io/v1",
-                "kind": "SubjectAccessReview",
-                "spec": {"user": user, "groups": ["system:authenticated"], "resourceAttributes": attributes},
-            }
-        )
-    text = hub("create", "-f", "-", "-o", "json", stdin="\n---\n".join(json.dumps(item) for item in items))
-    decoder, rest = json.JSONDecoder(), text.strip()
-    found: list[dict[str, Any]] = []
-    while rest:
-        answer, end = decoder.raw_decode(rest)
-        found += answer["items"] if answer["kind"] == "List" else [answer]
-        rest = rest[end:].strip()
-    assert len(found) == len(questions)
-    return {question: bool(answer["status"]["allowed"]) for question, answer in zip(questions, found, strict=True)}
 
 
 def operator_may() -> list[Question]:

@@ -96,8 +96,10 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
         made = Federation(provider, folder, SITES)
         made.install_chart()
         made.hub("apply", "-f", HERE / "country.yaml")
+        commands = folder / "commands"
+        commands.mkdir()
         for name in made.sites:
-            made.join(name)
+            (commands / f"join-{name}.log").write_text(made.join(name), encoding="utf-8")
         yield made
 
 

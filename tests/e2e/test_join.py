@@ -23,8 +23,9 @@ from suanli.base.names import FENCE, FINALIZER_METERING, LABEL_HUB, member_accou
 from suanli.cli.site import site_app
 from suanli.federation.credentials import parse_kubeconfig
 from suanli.federation.facts import OwnPod
-from suanli.federation.member import FENCE_LEASE, Member
+from suanli.federation.member import FENCE_LEASE, GUARDS, Member
 from suanli.federation.render import job_manifest, namespace_manifest
+from suanli.federation.tenancy import Bounds
 from suanli.kube.client import ApiClient, ApiError, Json, Target
 from suanli.kube.local import load_target
 
@@ -36,6 +37,7 @@ GENERAL = {"class": "general", "type": "General", "resourceName": "cpu", "unit":
 SPEC = {"region": "shanghai", "resources": [GENERAL]}
 UID = "0f9f6c1e-0b0c-4c3a-9c7e-3b8f1f2a4d55"
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+MENDED = ("namespaces", "resourcequotas", "networkpolicies.networking.k8s.io")
 # What Kubernetes itself grants to whoever has an account.
 OF_EVERYBODY = {
     ("selfsubjectaccessreviews.authorization.k8s.io", "create"),
@@ -203,6 +205,7 @@ async def following(clusters: Clusters) -> AsyncIterator[tuple[Member, Until]]:
         probe_s=1.0,
         unreachable_after_s=30.0,
         full_compare_s=300.0,
+        bounds=Bounds("Tenant", (), 1_000),
         on_job=lambda uid: told.happened(),
         on_site=lambda site: told.happened(),
     )
@@ -274,7 +277,7 @@ def test_the_account_may_do_what_the_hub_does_there_and_nothing_else(joined: Clu
         ("pods", "list"),
         ("pods", "watch"),
         ("pods", "patch"),
-        ("namespaces", "create"),
+        *((r, v) for r in MENDED for v in ("create", "list", "patch")),
         ("jobs.batch", "get"),
         ("jobs.batch", "list"),
         ("jobs.batch", "watch"),
@@ -363,6 +366,80 @@ def test_the_fence_forbids_namespaces_that_are_not_the_hubs_own(joined: Clusters
             await hub.post("/api/v1/namespaces", right, {"dryRun": "All"})
 
     run(try_all())
+
+
+def test_the_fence_lets_namespaces_be_put_right_and_nothing_else(joined: Clusters) -> None:
+    """A Member with the hub's token mends what an administrator of the member changed, and is quiet when nothing is wrong."""
+    space = namespace_manifest(joined.hub_id, "mended")
+    name = space["metadata"]["name"]
+    path, policies, quotas = (f"/api/v1/namespaces/{name}", *(p.format(f"/namespaces/{name}") for p in GUARDS.values()))
+    enforce = "pod-security.kubernetes.io/enforce"
+    wrong: list[Json] = [
+        {"metadata": {"labels": {enforce: "privileged"}}},
+        {"metadata": {"labels": {"team": "another"}}},
+        {"metadata": {"labels": {"cost-centre": None}}},
+        {"metadata": {"labels": {LABEL_HUB: "another"}}},
+        {"metadata": {"annotations": {"a": "b"}}},
+        {"metadata": {"finalizers": ["theirs.example/hold"]}},
+    ]
+
+    async def play() -> None:
+        async with joined.administrator() as admin, ApiClient(joined.granted, name=SITE) as hub:
+            async with following(joined) as (member, _):
+                await member.create_job(
+                    space,
+                    a_job(joined.hub_id, "mended")
+                    | {"metadata": {**a_job(joined.hub_id, "m")["metadata"], "namespace": name}},
+                )
+                assert await member.mend_namespaces() == []
+                right = [await admin.get(each) for each in (path, f"{policies}/suanli", f"{quotas}/suanli")]
+                await admin.patch(path, {"metadata": {"labels": {enforce: "baseline", "cost-centre": "7"}}})
+                await admin.patch(
+                    f"{policies}/suanli", {"spec": {"ingress": [{}], "podSelector": {"matchLabels": {"a": "b"}}}}
+                )
+                await admin.patch(
+                    f"{quotas}/suanli", {"spec": {"hard": {"pods": "9", "services": None, "secrets": "1"}}}
+                )
+                assert len(await member.mend_namespaces()) == 3
+                await admin.delete(f"{policies}/suanli")
+                await admin.patch(f"{quotas}/suanli", {"metadata": {"labels": None}})
+                assert len(await member.mend_namespaces()) == 2
+                assert await member.mend_namespaces() == []
+            now = [await admin.get(each) for each in (path, f"{policies}/suanli", f"{quotas}/suanli")]
+            assert [each.get("spec") for each in now] == [each.get("spec") for each in right]
+            labels = {**right[0]["metadata"]["labels"], "cost-centre": "7"}
+            assert [each["metadata"]["labels"] for each in now] == [
+                labels,
+                *(e["metadata"]["labels"] for e in right[1:]),
+            ]
+            for change in wrong:
+                assert NO_NAMESPACE in await refused(hub.patch(path, change)), change
+            theirs = {"metadata": {"name": "theirs"}, "spec": {"podSelector": {}}}
+            assert "only the NetworkPolicy" in await refused(
+                hub.post(policies, {"kind": "NetworkPolicy", "apiVersion": "networking.k8s.io/v1", **theirs})
+            )
+            assert "cannot delete resource" in await refused(hub.delete(f"{policies}/suanli"))
+            default = policies.replace(name, "default")
+            own = {"metadata": {"name": "suanli"}, "spec": {"podSelector": {}}}
+            assert NOT_OURS in await refused(
+                hub.post(default, {"kind": "NetworkPolicy", "apiVersion": "networking.k8s.io/v1", **own})
+            )
+            await hub.delete(
+                f"/apis/batch/v1/namespaces/{name}/jobs/{a_job(joined.hub_id, 'm')['metadata']['name']}",
+                {"propagationPolicy": "Background"},
+            )
+            await _let_go(admin, name)
+            await admin.delete(path)
+
+    run(play())
+
+
+async def _let_go(admin: ApiClient, namespace: str) -> None:
+    """Take the finalizers off the pods there, so that the namespace can go."""
+    for pod in (await admin.list_all(f"/api/v1/namespaces/{namespace}/pods"))["items"]:
+        await admin.patch(
+            f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}", {"metadata": {"finalizers": None}}
+        )
 
 
 async def refused(work: Coroutine[Any, Any, Json]) -> str:
@@ -569,7 +646,7 @@ TEMPLATES: list[Json] = [
     {"command": ["sh", "-c", "mount -o remount,rw / && nsenter -t 1 -m -- id"], "args": ["$(HOST)", "$$(X)", "$"]},
     {"env": [{"name": "LD_PRELOAD", "value": "/host/lib.so"}, {"name": "A", "value": "$(KUBERNETES_SERVICE_HOST)"}]},
     {"env": [{"name": f"V{n}", "value": "\u4e2d\U0001f600 \n\t\"'`"} for n in range(128)]},
-    {"workingDir": "/proc/self/root/../../etc", "scratch": {"size": "1Gi", "mountPath": "/var/run/secrets"}},
+    {"workingDir": "/var/run/secrets", "scratch": {"size": "1Gi", "mountPath": "/var/run/secrets"}},
     {"scratch": {"size": "10Gi", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}},
     {"image": "registry.example:5000/a/b/c@sha256:" + "a" * 64, "args": ["x" * 4_096] * 30},
 ]

@@ -10,6 +10,7 @@ from suanli.kube.client import Json
 
 HUB = "7c1f3d0e-58a1-4a5e-8a43-2c9a1d2f4b60"
 NAME = member_account(HUB)
+MENDED = (("", "namespaces"), ("", "resourcequotas"), ("networking.k8s.io", "networkpolicies"))
 
 
 def of(kind: str) -> Json:
@@ -32,7 +33,7 @@ def test_the_rights_are_those_that_are_used_and_no_more() -> None:
         ("", "pods", "watch", ()),
         ("", "pods", "patch", ()),
         ("coordination.k8s.io", "leases", "patch", ("suanli-fence",)),
-        ("", "namespaces", "create", ()),
+        *((group, resource, verb, ()) for group, resource in MENDED for verb in ("create", "list", "patch")),
         ("", "namespaces", "get", ("kube-system",)),
         ("batch", "jobs", "get", ()),
         ("batch", "jobs", "list", ()),

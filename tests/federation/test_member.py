@@ -21,6 +21,7 @@ from suanli.federation.capacity import Demand
 from suanli.federation.facts import OwnPod
 from suanli.federation.member import Member
 from suanli.federation.render import job_manifest, namespace_manifest
+from suanli.federation.tenancy import Bounds, guards
 from suanli.kube import watch
 from suanli.kube.client import ApiError, Unreachable
 
@@ -29,6 +30,7 @@ UID = "0f9f6c1e-0b0c-4c3a-9c7e-3b8f1f2a4d55"
 OTHER = "1a2b3c4d-0b0c-4c3a-9c7e-3b8f1f2a4d55"
 GENERAL = SiteResource.model_validate({"class": "general", "type": "General", "resourceName": "cpu", "unit": "Core"})
 SPACE = namespace_manifest(HUB, "team-a")
+BOUNDS = Bounds("Tenant", ("10.8.0.0/16",), 1_000)
 NAMESPACE = SPACE["metadata"]["name"]
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
@@ -78,6 +80,7 @@ async def following(
         probe_s=0.02,
         unreachable_after_s=silence_s,
         full_compare_s=300.0,
+        bounds=BOUNDS,
         on_job=told.job,
         on_site=told.site,
         cluster_id=cluster_id,
@@ -258,6 +261,8 @@ async def test_a_job_is_created_with_its_namespace_and_known_at_once() -> None:
 async def test_creating_again_changes_nothing() -> None:
     async with FakeApiServer() as server:
         put_job(server)
+        for guard in guards(HUB, NAMESPACE, BOUNDS):
+            server.put(guard)
         version = server.store.version
         async with following(server) as (member, _):
             for _ in range(3):
@@ -312,6 +317,72 @@ async def test_a_namespace_that_was_removed_is_made_anew() -> None:
         assert caught.value.status == 404
         await member.create_job(SPACE, a_job())
         assert UID in member.jobs
+
+
+POLICY = f"/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/networkpolicies/suanli"
+QUOTA = f"/api/v1/namespaces/{NAMESPACE}/resourcequotas/suanli"
+
+
+async def test_a_tenants_namespace_is_bounded_before_its_first_job() -> None:
+    async with FakeApiServer() as server, following(server) as (member, _):
+        await member.create_job(SPACE, a_job())
+        made = [request.path for request in server.asked("POST *")]
+        assert made == ["/api/v1/namespaces", POLICY.removesuffix("/suanli"), QUOTA.removesuffix("/suanli"), JOBS]
+        assert server.get(POLICY)["spec"]["policyTypes"] == ["Ingress", "Egress"]
+        assert server.get(QUOTA)["spec"]["hard"]["pods"] == "1000"
+
+
+async def test_no_job_is_created_where_its_bounds_are_refused() -> None:
+    async with FakeApiServer() as server, following(server) as (member, _):
+        server.refuse("POST *networkpolicies", 403, message='User "x" cannot create resource "networkpolicies"')
+        with pytest.raises(ApiError, match='cannot create resource "networkpolicies"; join the site again'):
+            await member.create_job(SPACE, a_job())
+        assert server.asked(f"POST {JOBS}") == []
+        server.heal()
+        await member.create_job(SPACE, a_job())
+        assert UID in member.jobs
+
+
+async def test_what_somebody_changed_of_a_namespace_is_put_right_and_else_nothing_is_written() -> None:
+    async with FakeApiServer() as server, following(server) as (member, _):
+        assert await member.mend_namespaces() == []
+        await member.create_job(SPACE, a_job())
+        server.put(namespace_manifest("another", "team-a"))
+        system = {"name": "suanli-system", "labels": SPACE["metadata"]["labels"]}
+        server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": system})
+        right, version = [server.get(path) for path in (POLICY, QUOTA)], server.store.version
+        assert await member.mend_namespaces() == []
+        assert server.store.version == version
+        space = server.get(f"/api/v1/namespaces/{NAMESPACE}")
+        lax = {**space["metadata"]["labels"], "pod-security.kubernetes.io/enforce": "privileged", "team": "a"}
+        server.put({**space, "metadata": {**space["metadata"], "labels": lax}})
+        server.put({**right[0], "spec": {**right[0]["spec"], "egress": [{}]}})
+        server.delete(QUOTA)
+        told = await member.mend_namespaces()
+        assert told == [
+            f"Namespace {NAMESPACE}",
+            f"NetworkPolicy {NAMESPACE}/suanli",
+            f"ResourceQuota {NAMESPACE}/suanli",
+        ]
+        assert [server.get(path)["spec"] for path in (POLICY, QUOTA)] == [each["spec"] for each in right]
+        assert server.get(f"/api/v1/namespaces/{NAMESPACE}")["metadata"]["labels"] == {
+            **SPACE["metadata"]["labels"],
+            "team": "a",
+        }
+        bare = {k: v for k, v in right[0]["metadata"].items() if k != "labels"}
+        server.put({**right[0], "metadata": bare, "spec": {"podSelector": {}}})
+        assert await member.mend_namespaces() == [f"NetworkPolicy {NAMESPACE}/suanli"]
+        assert server.get(POLICY)["spec"] == right[0]["spec"]
+        assert await member.mend_namespaces() == []
+
+
+async def test_a_member_that_cannot_be_put_right_in_time_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(member_module, "MENDING_S", 0.05)
+    async with FakeApiServer() as server, following(server) as (member, _):
+        hold = server.hold("GET */networkpolicies")
+        with pytest.raises(Unreachable, match="takes longer than"):
+            await member.mend_namespaces()
+        hold.release()
 
 
 @pytest.mark.parametrize("status", [400, 403, 413, 422, 429, 500])

@@ -23,6 +23,8 @@ KINDS = {
     "leases": "Lease",
     "deployments": "Deployment",
     "replicasets": "ReplicaSet",
+    "networkpolicies": "NetworkPolicy",
+    "resourcequotas": "ResourceQuota",
     "computeregions": "ComputeRegion",
     "computelinks": "ComputeLink",
     "hubpolicies": "HubPolicy",
@@ -35,7 +37,8 @@ KINDS = {
     "validatingadmissionpolicybindings": "ValidatingAdmissionPolicyBinding",
 }
 APIS = {
-    "v1": ("namespaces", "nodes", "pods", "secrets", "serviceaccounts", "configmaps", "events"),
+    "v1": ("namespaces", "nodes", "pods", "secrets", "serviceaccounts", "configmaps", "events", "resourcequotas"),
+    "networking.k8s.io/v1": ("networkpolicies",),
     "batch/v1": ("jobs",),
     "coordination.k8s.io/v1": ("leases",),
     "apps/v1": ("deployments", "replicasets"),
@@ -62,6 +65,8 @@ NAMESPACED = (
     "deployments",
     "replicasets",
     "computejobs",
+    "networkpolicies",
+    "resourcequotas",
 )
 PLURALS = {kind: plural for plural, kind in KINDS.items()}
 
@@ -126,7 +131,7 @@ class Store:
         self._objects: dict[tuple[str, str], dict[tuple[str, str], Json]] = {}
         self._version = 100
         self._listeners: list[Callable[[Change], None]] = []
-        self._snapshots: dict[str, list[Json]] = {}
+        self._snapshots: dict[str, tuple[int, list[Json]]] = {}  # of lists that are read in pages: as of when, the rest
         self._tokens = itertools.count(1)
 
     @property
@@ -154,16 +159,17 @@ class Store:
     def list(self, path: Path, query: dict[str, str], at: int | None = None) -> Json:
         """A list, or the rest of one that was begun before; `at`: as it was at that version. Raises: Refusal."""
         if token := query.get("continue"):
-            found = self._snapshots.get(token)
-            if found is None:
+            if token not in self._snapshots:
                 raise Refusal(410, "Expired", "The provided continue parameter is too old")
+            version, found = self._snapshots[token]
         else:
+            version = self._version if at is None else at
             found = [copied(o) for _, o in sorted(self._as_of(path, at).items()) if selected(o, path, query)]
         limit = int(query.get("limit") or 0) or len(found)
-        metadata: Json = {"resourceVersion": str(self._version if at is None else at)}
+        metadata: Json = {"resourceVersion": str(version)}
         if found[limit:]:
             metadata["continue"] = f"token-{next(self._tokens)}"
-            self._snapshots[metadata["continue"]] = found[limit:]
+            self._snapshots[metadata["continue"]] = version, found[limit:]
         return {
             "apiVersion": path.api,
             "kind": f"{path.kind}List",

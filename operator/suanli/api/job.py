@@ -1,5 +1,7 @@
 """ComputeJob: what users apply."""
 
+import json
+import re
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -130,16 +132,32 @@ class JobResources(Model):
     per_task: Annotated[PerTask, Field(description="What one task gets; it fits on one node.")]
 
 
+_VARIABLE = Shape(
+    r"^[A-Za-z_][A-Za-z0-9_]*$",
+    'is not the name of a variable; use letters, digits and "_", and begin with no digit',
+)
+# The libraries inside a container choose by these among the cards that it has.
+_CHOOSES_AMONG_OWN = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+_OF_THE_RUNTIME = (
+    "^([A-Z0-9]+_VISIBLE_DEVICES|NVIDIA_MIG_(CONFIG|MONITOR)_DEVICES|NVIDIA_IMEX_CHANNELS"
+    "|ASCEND_(RUNTIME_OPTIONS|RUNTIME_MOUNTS|VNPU_SPECS))$"
+)
+_NO_DEVICES = Rule(
+    _VARIABLE.then(f"self in {json.dumps(_CHOOSES_AMONG_OWN)} || !self.matches(r'{_OF_THE_RUNTIME}')"),
+    lambda name: name in _CHOOSES_AMONG_OWN or re.search(_OF_THE_RUNTIME, name) is None,
+    "tells a container runtime which cards and folders of the node to hand out; leave it out and ask for cards in "
+    "resources.perTask",
+)
+
+
 class EnvVar(Model):
     """A plain environment variable."""
 
     name: Annotated[
         str,
         Field(min_length=1, max_length=128),
-        Shape(
-            r"^[A-Za-z_][A-Za-z0-9_]*$",
-            'is not the name of a variable; use letters, digits and "_", and begin with no digit',
-        ),
+        _VARIABLE,
+        _NO_DEVICES,
         Field(description="Its name."),
     ]
     value: Annotated[
@@ -147,17 +165,13 @@ class EnvVar(Model):
     ] = ""
 
 
-def _is_apart(path: str) -> bool:
-    """A path that does not climb and is no folder of the kernel."""
-    parts = path.split("/")
-    return ".." not in parts and (len(parts) < 2 or parts[1] not in ("dev", "proc", "sys"))
-
-
 _PATH = Shape(r"^/[A-Za-z0-9._/-]*$", 'is not a path; begin with "/" and use letters, digits, "-", "_", "." and "/"')
+_LEADS_AWAY = r"(^/(dev|proc|sys)(/|$))|//|(/\.\.?(/|$))"
+# Container runtimes have been led out of the container by a working directory, and past their own checks by a mount, there.
 _APART = Rule(
-    _PATH.then(r"!self.matches(r'(^/(dev|proc|sys)(/|$))|(/\.\.(/|$))')"),
-    _is_apart,
-    'leads out of the task or into the kernel\'s folders; use a folder of its own without "..", such as "/scratch"',
+    _PATH.then(f"!self.matches(r'{_LEADS_AWAY}')"),
+    lambda path: re.search(_LEADS_AWAY, path) is None,
+    'leads out of the task or into the kernel\'s folders; use a folder of its own without "//", "." and "..", such as "/scratch"',
 )
 
 
@@ -208,7 +222,7 @@ class Template(Model):
     args: Annotated[Words, Field(max_length=256, description="Arguments, taken as they are.")] = []
     env: Annotated[list[EnvVar], keyed("name"), Field(max_length=128, description="Environment variables.")] = []
     working_dir: Annotated[
-        Annotated[str, Field(min_length=1, max_length=256), _PATH] | None,
+        Annotated[str, Field(min_length=1, max_length=256), _PATH, _APART] | None,
         Field(description="Working directory; absent: the image's."),
     ] = None
     scratch: Annotated[Scratch | None, Field(description="Local scratch space, one for each task.")] = None

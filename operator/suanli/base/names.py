@@ -24,6 +24,7 @@ CONTAINER = "task"  # the one container of our pods; a member may inject others 
 MEMBER_NAMESPACE_PREFIX = "suanli-t-"
 MEMBER_SYSTEM_NAMESPACE = "suanli-system"
 FENCE = "suanli-fence"  # in the system namespace of a member: the fence, and the Lease that the hub renews
+GUARD = "suanli"  # in a tenant's namespace on a member: the NetworkPolicy and the ResourceQuota
 SECRET_KEY = "kubeconfig"  # noqa: S105 - a key's name
 OLDEST_MINOR = 31  # of Kubernetes 1.x on hub and members
 

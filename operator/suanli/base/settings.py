@@ -1,11 +1,22 @@
 """The operator's settings, read once from SUANLI_* variables."""
 
 from collections.abc import Mapping
+from ipaddress import ip_network
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "SUANLI_"
+
+
+def networks(text: str) -> tuple[str, ...]:
+    """The networks of a list such as "10.8.0.0/16,2001:db8::/32". Raises: ValueError."""
+    return tuple(str(ip_network(part.strip())) for part in text.split(",")) if text.strip() else ()
+
+
+def _list_of_networks(text: str) -> str:
+    networks(text)
+    return text
 
 
 class Settings(BaseModel):
@@ -100,6 +111,33 @@ class Settings(BaseModel):
     ] = 120
     kpi_s: Annotated[
         int, Field(ge=1, le=86_400, description="Least time between two computations of the policy's figures.")
+    ] = 60
+    tenant_network: Annotated[
+        str,
+        Field(
+            pattern="^(Isolated|Tenant|Open)$",
+            description="What tasks may reach on a member. Isolated: nothing. Tenant: the tenant's other tasks there, DNS, and "
+            "what SUANLI_TENANT_EGRESS names. Open: everything.",
+        ),
+    ] = "Tenant"
+    tenant_egress: Annotated[
+        str,
+        AfterValidator(_list_of_networks),
+        Field(
+            max_length=4_096,
+            description='Networks outside that tasks may reach, such as "10.8.0.0/16,203.0.113.7/32"; empty: none.',
+        ),
+    ] = ""
+    tenant_pods: Annotated[
+        int, Field(ge=1, le=150_000, description="Most pods of one tenant on one member at a time.")
+    ] = 50_000
+    tenant_mend_s: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=3_600,
+            description="Time between two looks at the tenants' namespaces on the members; what somebody changed is put right.",
+        ),
     ] = 60
     lease_s: Annotated[
         int, Field(ge=3, le=300, description="A leader that has not renewed its Lease for so long is replaced.")

@@ -10,6 +10,7 @@ from suanli.base.names import (
     ANNOTATION_SITE,
     FENCE,
     FINALIZER_METERING,
+    GUARD,
     LABEL_HUB,
     LABEL_MANAGED,
     MANAGER,
@@ -22,13 +23,15 @@ Json = dict[str, Any]
 ANNOTATION_MADE = "suanli.io/made-by-join"  # the system namespace was not there before, so leaving may remove it
 FENCE_PODS = {"app.kubernetes.io/name": FENCE}
 FENCED = "the hub may create only namespaces"
+ENFORCE = "pod-security.kubernetes.io/enforce"
 
 _RULES: list[Json] = [
     {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch", "patch"]},
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "watch", "create", "delete"]},
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [FENCE], "verbs": ["patch"]},
-    {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["create"]},
+    {"apiGroups": [""], "resources": ["namespaces", "resourcequotas"], "verbs": ["create", "list", "patch"]},
+    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["create", "list", "patch"]},
     {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]},
     {"nonResourceURLs": ["/version"], "verbs": ["get"]},
 ]
@@ -57,6 +60,11 @@ _ONLY_OUR_FINALIZER = (
     " && object.metadata.?ownerReferences == oldObject.metadata.?ownerReferences"
     " && object.metadata.?finalizers.orValue([])"
     f" == oldObject.metadata.?finalizers.orValue([]).filter(f, f != '{FINALIZER_METERING}'))"
+)
+
+_ONLY_OUR_GUARDS = (
+    "!(request.resource.resource in ['networkpolicies', 'resourcequotas'])"
+    f" || (object != null && object.metadata.name == '{GUARD}')"
 )
 
 
@@ -200,7 +208,13 @@ def _fence(hub_id: str, user: str) -> Json:
             },
             {
                 "expression": _makes_our_namespace(hub_id),
-                "message": f"{FENCED} named {MEMBER_NAMESPACE_PREFIX}* that are its own and enforce Pod Security restricted",
+                "message": f"{FENCED} named {MEMBER_NAMESPACE_PREFIX}* that are its own and enforce Pod Security restricted,"
+                " and change nothing of them but put these labels right",
+                "reason": "Forbidden",
+            },
+            {
+                "expression": _ONLY_OUR_GUARDS,
+                "message": f"the hub may write only the NetworkPolicy and the ResourceQuota named {GUARD}",
                 "reason": "Forbidden",
             },
             {
@@ -222,18 +236,26 @@ def _in_our_namespaces(hub_id: str) -> str:
 
 
 def _makes_our_namespace(hub_id: str) -> str:
+    ours = [LABEL_HUB, LABEL_MANAGED, ENFORCE, f"{ENFORCE}-version"]
+    old, new = (f"{which}.metadata.?labels.orValue({{}})" for which in ("oldObject", "object"))
+    mended = (
+        f"{_label('oldObject', LABEL_HUB)} == '{hub_id}' && object.spec == oldObject.spec"
+        " && object.metadata.?annotations == oldObject.metadata.?annotations"
+        " && object.metadata.?ownerReferences == oldObject.metadata.?ownerReferences"
+        " && object.metadata.?finalizers == oldObject.metadata.?finalizers"
+        f" && {new}.all(k, k in {ours} || {old}[?k] == optional.of({new}[k])) && {old}.all(k, k in {ours} || k in {new})"
+    )
     return (
         "request.resource.resource != 'namespaces' || ("
-        "request.operation == 'CREATE' && !has(request.subResource)"
+        f"(request.operation == 'CREATE' || (request.operation == 'UPDATE' && {mended})) && !has(request.subResource)"
         f" && object.metadata.name.startsWith('{MEMBER_NAMESPACE_PREFIX}')"
         f" && {_label('object', LABEL_HUB)} == '{hub_id}' && {_restricted('object')})"
     )
 
 
 def _restricted(namespace: str) -> str:
-    enforce = "pod-security.kubernetes.io/enforce"
     return (
-        f"{_label(namespace, enforce)} == 'restricted' && {_label(namespace, f'{enforce}-version')} in ['', 'latest']"
+        f"{_label(namespace, ENFORCE)} == 'restricted' && {_label(namespace, f'{ENFORCE}-version')} in ['', 'latest']"
     )
 
 

@@ -13,7 +13,11 @@ from suanli.base.clock import Clock
 from suanli.base.names import (
     ANNOTATION_FENCE_SEEN,
     FENCE,
+    GUARD,
     LABEL_HUB,
+    LABEL_MANAGED,
+    MANAGER,
+    MEMBER_NAMESPACE_PREFIX,
     MEMBER_SYSTEM_NAMESPACE,
     OLDEST_MINOR,
     member_job_name,
@@ -23,14 +27,21 @@ from suanli.base.reasons import Reason
 from suanli.base.untrusted import mapping, text
 from suanli.federation import capacity, facts, render
 from suanli.federation.facts import NodeFacts, OwnJob, OwnPod, PodLoad
-from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
+from suanli.federation.tenancy import Bounds, guards, mending
+from suanli.kube.client import ApiClient, ApiError, Json, Unreachable, name_of
 from suanli.kube.watch import Reflector
 
 JOBS = "/apis/batch/v1/namespaces/{namespace}/jobs"
 FENCE_LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{MEMBER_SYSTEM_NAMESPACE}/leases/{FENCE}"
+NAMESPACES = "/api/v1/namespaces"
+GUARDS = {
+    "NetworkPolicy": "/apis/networking.k8s.io/v1{}/networkpolicies",
+    "ResourceQuota": "/api/v1{}/resourcequotas",
+}
 MOST_NODES, MOST_PODS = 20_000, 200_000  # Kubernetes itself promises 5,000 and 150,000
 MOST_PODS_OF_JOB = 20_000  # a job has at most 10,000 tasks, and each runs once
 PATIENCE_S = 3.0
+MENDING_S = 30.0
 TELL_S = 0.05
 
 
@@ -58,6 +69,7 @@ class Member:
         probe_s: float,
         unreachable_after_s: float,
         full_compare_s: float,
+        bounds: Bounds,
         on_job: Callable[[str], None],
         on_site: Callable[[str], None],
         cluster_id: str = "",
@@ -71,6 +83,7 @@ class Member:
         self.pods: dict[str, dict[str, OwnPod]] = {}  # by job UID, by pod UID
         self._client = client
         self._hub_id = hub_id
+        self._bounds = bounds
         self._clock = clock
         self._probe_s = probe_s
         self._silence_s = unreachable_after_s
@@ -198,12 +211,72 @@ class Member:
         self._own_jobs.learn(answer)
 
     async def _ensure_namespace(self, namespace: Json) -> None:
+        name = namespace["metadata"]["name"]
+        await self._ensure(NAMESPACES, namespace)
+        for guard in guards(self._hub_id, name, self._bounds):
+            try:
+                await self._ensure(_guards(guard["kind"], name), guard)
+            except ApiError as error:
+                if "cannot create resource" not in error.message:
+                    raise
+                raise ApiError(error.status, error.reason, f"{error.message}; join the site again") from error
+        self._namespaces.add(name)
+
+    async def _ensure(self, path: str, manifest: Json) -> bool:
+        """Whether it was not there and is now. Raises: ApiError, Unreachable."""
         try:
-            await self._client.post("/api/v1/namespaces", namespace)
+            await self._client.post(path, manifest)
         except ApiError as error:
             if error.status != 409:
                 raise
-        self._namespaces.add(namespace["metadata"]["name"])
+            return False
+        return True
+
+    async def mend_namespaces(self) -> list[str]:
+        """Put right what somebody changed of the tenants' namespaces and of what bounds them; what was put right.
+
+        It reads three lists; it writes nothing where nothing is wrong. Raises: ApiError, Unreachable.
+        """
+        try:
+            async with asyncio.timeout(MENDING_S):
+                return await self._mend_all()
+        except TimeoutError as error:
+            raise Unreachable(f"{self._client.server} takes longer than {MENDING_S:g} s to be put right") from error
+
+    async def _mend_all(self) -> list[str]:
+        ours = {"labelSelector": f"{LABEL_HUB}={self._hub_id},{LABEL_MANAGED}={MANAGER}"}
+        found = (await self._client.list_all(NAMESPACES, ours))["items"]
+        standing = {
+            (kind, text(raw["metadata"].get("namespace"))): raw
+            for kind in GUARDS
+            for raw in (await self._client.list_all(_guards(kind), ours))["items"]
+            if name_of(raw) == GUARD
+        }
+        mended = []
+        for namespace in found:
+            name = name_of(namespace)
+            if not name.startswith(MEMBER_NAMESPACE_PREFIX) or "deletionTimestamp" in namespace["metadata"]:
+                continue
+            if await self._mend(f"{NAMESPACES}/{name}", namespace, render.own_namespace(self._hub_id, name)):
+                mended.append(f"Namespace {name}")
+            for guard in guards(self._hub_id, name, self._bounds):
+                kind = guard["kind"]
+                if await self._mend_guard(guard, standing.get((kind, name))):
+                    mended.append(f"{kind} {name}/{GUARD}")
+        return mended
+
+    async def _mend_guard(self, guard: Json, seen: Json | None) -> bool:
+        path = _guards(guard["kind"], guard["metadata"]["namespace"])
+        if seen is None and await self._ensure(path, guard):
+            return True
+        # There, but without its labels: that is why it was not listed.
+        return await self._mend(f"{path}/{GUARD}", seen or {}, guard)
+
+    async def _mend(self, path: str, seen: Json, wanted: Json) -> bool:
+        patch = mending(seen, wanted)
+        if patch:
+            await self._client.patch(path, patch, kind="json")
+        return bool(patch)
 
     async def find_job(self, uid: str, epoch: int, namespace: str) -> bool:
         """Whether an attempt's Job is there though no watch told of it; it is known from then on.
@@ -426,6 +499,10 @@ class Member:
             f"{self._client.server} is cluster {cluster}, site {self.site} is cluster {self._cluster_id}; give it the"
             f" address of its own cluster, or let it leave and join again if it was replaced"
         )
+
+
+def _guards(kind: str, namespace: str = "") -> str:
+    return GUARDS[kind].format(f"/namespaces/{namespace}" if namespace else "")
 
 
 def _own_pod(raw: Json) -> OwnPod:

@@ -31,11 +31,16 @@ GRACE_S = 30
 
 def namespace_manifest(hub_id: str, namespace: str) -> Json:
     """The tenant's namespace on a member, under Pod Security "restricted"."""
+    return own_namespace(hub_id, member_namespace(hub_id, namespace))
+
+
+def own_namespace(hub_id: str, name: str) -> Json:
+    """The same by its name on the member."""
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
         "metadata": {
-            "name": member_namespace(hub_id, namespace),
+            "name": name,
             "labels": {
                 LABEL_HUB: hub_id,
                 LABEL_MANAGED: MANAGER,

@@ -3,25 +3,31 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from suanli.reconcile.line import Line
 
 
 @dataclass
 class _Lane:
-    line: Line = field(default_factory=Line)
+    line: Line
     busy: int = 0
 
 
 class Lanes:
     """Does `work(site, key)` for keys in line, at most `width` of a site at a time."""
 
-    def __init__(self, group: asyncio.TaskGroup, width: int, work: Callable[[str, str], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        group: asyncio.TaskGroup,
+        width: int,
+        work: Callable[[str, str], Awaitable[None]],
+        make_line: Callable[[], Line] = Line,
+    ) -> None:
         self._group = group
         self._width = width
         self._work = work
-        self._lanes: dict[str, _Lane] = defaultdict(_Lane)
+        self._lanes: dict[str, _Lane] = defaultdict(lambda: _Lane(make_line()))
 
     def add(self, site: str, key: str, *, urgent: bool = False) -> None:
         """Have it done when its turn has come."""

@@ -1,16 +1,27 @@
 """A line of keys that wait for their turn."""
 
-from collections import deque
+from collections import OrderedDict, deque
+from collections.abc import Callable
 
 TURNS = 8  # the last of so many is not for urgent keys, if others wait
 
 
-class Line:
-    """Keys in the order of their coming, each once. Urgent ones go first, but every eighth turn is the others'."""
+def _nobodys(_key: str) -> str:
+    """All keys are alike."""
+    return ""
 
-    def __init__(self) -> None:
-        self._urgent: deque[str] = deque()
-        self._other: deque[str] = deque()  # may name keys that have become urgent, or were taken since
+
+class Line:
+    """Keys, each once: those whose they are take turns, and of one the first to come is the first to go.
+
+    Urgent keys go before others, but every eighth turn is the others'.
+    """
+
+    def __init__(self, whose: Callable[[str], str] = _nobodys) -> None:
+        """`whose` names the tenant that a key is of: however many keys one has, the others' turns come as soon."""
+        self._whose = whose
+        self._urgent = _Turns()
+        self._other = _Turns()  # may name keys that have become urgent, or were taken since
         self._waiting: dict[str, bool] = {}  # whether it is urgent
         self._turn = 0
 
@@ -19,7 +30,7 @@ class Line:
         is_new = key not in self._waiting
         if is_new or (urgent and not self._waiting[key]):
             self._waiting[key] = urgent
-            (self._urgent if urgent else self._other).append(key)
+            (self._urgent if urgent else self._other).add(self._whose(key), key)
         return is_new
 
     def take(self) -> str:
@@ -27,9 +38,8 @@ class Line:
         self._turn += 1
         turn_of_others = self._turn % TURNS == 0
         for urgent in (False, True) if turn_of_others else (True, False):
-            line = self._urgent if urgent else self._other
-            while line:
-                key = line.popleft()
+            turns = self._urgent if urgent else self._other
+            while (key := turns.take()) is not None:
                 if self._waiting.get(key) is urgent:
                     del self._waiting[key]
                     return key
@@ -37,3 +47,26 @@ class Line:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+
+class _Turns:
+    """Keys by whose they are, in the order of turns."""
+
+    def __init__(self) -> None:
+        self._lines: OrderedDict[str, deque[str]] = OrderedDict()
+
+    def add(self, whose: str, key: str) -> None:
+        """At the end of the owner's own line."""
+        self._lines.setdefault(whose, deque()).append(key)
+
+    def take(self) -> str | None:
+        """The first key of the owner whose turn it is; the owner's next turn comes after all others'."""
+        if not self._lines:
+            return None
+        whose, line = next(iter(self._lines.items()))
+        key = line.popleft()
+        if line:
+            self._lines.move_to_end(whose)
+        else:
+            del self._lines[whose]
+        return key

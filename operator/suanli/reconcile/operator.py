@@ -23,6 +23,7 @@ from suanli.reconcile.maps import MapKeeper, key_of
 from suanli.reconcile.meter import Meter
 from suanli.reconcile.sites import Sites
 from suanli.reconcile.state import ACCOUNT, NATIONAL, SITE, JobEntry, Mirror
+from suanli.reconcile.tenancy import Tenancy
 from suanli.reconcile.worker import JobWorker
 from suanli.telemetry.metrics import Metrics
 
@@ -101,6 +102,7 @@ class Operator:
             on_unknown=lambda: self._comparison.soon(),
             warn=self._warn_job,
         )
+        self._tenancy = Tenancy(sites=self._sites, settings=settings)
         self._cycle = Cycle(
             mirror=self.mirror,
             sites=self._sites,
@@ -156,6 +158,7 @@ class Operator:
                 for uid in self.mirror.jobs:
                     self._worker.queue.add(uid)
                 self._indicators.wake()
+                group.create_task(self._tenancy.run())
                 loops = (self._maps, self._cycle, self._worker, self._recorder, self._comparison, self._indicators)
                 for loop in (*loops, self._fences):
                     group.create_task(loop.run())

@@ -15,8 +15,9 @@ MOST_DOUBLINGS = 10
 class WorkQueue:
     """Keys to be looked at. Adding a key that is being worked on makes it due again afterwards."""
 
-    def __init__(self) -> None:
-        self._ready = Line()
+    def __init__(self, line: Line | None = None) -> None:
+        """`line` is the order in which keys that are due have their turn."""
+        self._ready = line or Line()
         self._active: set[str] = set()
         self._again: dict[str, bool] = {}  # keys that were added while they were worked on; whether one is urgent
         self._due: dict[str, float] = {}

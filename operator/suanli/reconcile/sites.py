@@ -16,6 +16,7 @@ from suanli.base.settings import Settings
 from suanli.base.untrusted import mapping, text
 from suanli.federation.credentials import parse_kubeconfig
 from suanli.federation.member import Health, Member
+from suanli.federation.tenancy import Bounds
 from suanli.kube.client import ApiClient, Json, Target
 from suanli.kube.watch import Reflector
 from suanli.reconcile.state import Mirror
@@ -306,6 +307,7 @@ class Sites:
             probe_s=self._settings.probe_s,
             unreachable_after_s=self._settings.unreachable_after_s,
             full_compare_s=self._settings.full_compare_s,
+            bounds=Bounds.of(self._settings),
             on_job=self._on_job,
             on_site=self._member_told,
             cluster_id=cluster_id,

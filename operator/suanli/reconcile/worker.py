@@ -22,6 +22,7 @@ from suanli.reconcile import status
 from suanli.reconcile.attempts import Attempts, is_final
 from suanli.reconcile.fences import Fences
 from suanli.reconcile.lanes import Lanes
+from suanli.reconcile.line import Line
 from suanli.reconcile.meter import Meter
 from suanli.reconcile.pace import Pace
 from suanli.reconcile.queue import WorkQueue
@@ -60,7 +61,7 @@ class JobWorker:
         warn: Callable[[JobEntry, Reason, str], None],
     ) -> None:
         """`on_waiting` is told when a job is to be placed again, `on_unknown` when a member holds what nobody knows."""
-        self.queue = WorkQueue()
+        self.queue = WorkQueue(self._fair_line())
         self.decisions: dict[str, Decision] = {}  # why jobs wait, by UID
         self.backoff: dict[str, dict[str, tuple[int, str]]] = {}  # by job UID, by site: until when, and why
         self._hub = hub
@@ -86,9 +87,18 @@ class JobWorker:
         """Work until cancelled."""
         self._attempts.begin(asyncio.get_running_loop().time())
         async with asyncio.TaskGroup() as group:
-            self._lanes = Lanes(group, self._settings.member_concurrency, self._at_member)
+            self._lanes = Lanes(group, self._settings.member_concurrency, self._at_member, self._fair_line)
             for _ in range(self._settings.workers):
                 group.create_task(self._work())
+
+    def _fair_line(self) -> Line:
+        """One in which the namespaces of the hub take turns."""
+
+        def whose(uid: str) -> str:
+            entry = self._mirror.jobs.get(uid)
+            return entry.namespace if entry is not None else ""
+
+        return Line(whose)
 
     # --- what the cycle asks
 
