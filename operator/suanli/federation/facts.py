@@ -287,6 +287,8 @@ def _numbers(raw: Raw) -> Counter[str]:
     """A resource list as exact numbers; what cannot be read is left out."""
     found: Counter[str] = Counter()
     for name, value in _first(raw, MAX_RESOURCES):
+        if not isinstance(value, str | int):
+            continue
         try:
             found[text(name)] = min(MAX_AMOUNT, cpu_milli(value) if name == "cpu" else whole(value))
         except (ValueError, OverflowError):

@@ -82,7 +82,6 @@ class Member:
         self.jobs: dict[str, dict[str, OwnJob]] = {}  # by job UID, by namespace/name
         self.pods: dict[str, dict[str, OwnPod]] = {}  # by job UID, by pod UID
         self._client = client
-        self._hub_id = hub_id
         self._bounds = bounds
         self._clock = clock
         self._probe_s = probe_s
