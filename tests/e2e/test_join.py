@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,11 +19,11 @@ from harness import Federation, Kubectl, Site
 from localfed import NodeShape, provider_from_env
 from suanli.api.job import Assignment, ComputeJobSpec
 from suanli.api.site import SiteResource
-from suanli.base.names import FINALIZER_METERING, LABEL_HUB, member_account
+from suanli.base.names import FENCE, FINALIZER_METERING, LABEL_HUB, member_account
 from suanli.cli.site import site_app
 from suanli.federation.credentials import parse_kubeconfig
 from suanli.federation.facts import OwnPod
-from suanli.federation.member import Member
+from suanli.federation.member import FENCE_LEASE, Member
 from suanli.federation.render import job_manifest, namespace_manifest
 from suanli.kube.client import ApiClient, ApiError, Json, Target
 from suanli.kube.local import load_target
@@ -296,6 +297,9 @@ def test_the_account_may_do_what_the_hub_does_there_and_nothing_else(joined: Clu
             answers = await asyncio.gather(*(may(**_parts(r), verb=v) for r, v in asked))
             assert await may(resource="namespaces", name="kube-system", verb="get")
             assert not await may(resource="namespaces", name="default", verb="get")
+            leases = {"resource": "leases", "group": "coordination.k8s.io", "namespace": SYSTEM}
+            assert await may(**leases, name=FENCE, verb="patch")
+            assert not await may(**leases, name="suanli-operator", verb="patch")
             for verb in ("impersonate", "bind", "escalate"):
                 assert not await may(resource="clusterroles", group="rbac.authorization.k8s.io", verb=verb)
             return {what for what, yes in zip(asked, answers, strict=True) if yes}
@@ -402,6 +406,64 @@ def test_the_fence_forbids_jobs_outside_of_the_hubs_namespaces(joined: Clusters)
                 await admin.delete(f"/api/v1/namespaces/{name}")
 
     run(try_all())
+
+
+def test_the_members_own_fence_may_stop_the_hubs_work_and_nothing_else(joined: Clusters) -> None:
+    """A program of ours in the member; the hub may write its Lease, and no other."""
+    assert joined.site("join", SITE, "-f", joined.manifest, "--fence-image", "suanli:test")[-1].startswith("site")
+    own = namespace_manifest(joined.hub_id, "stopped")
+    space, manifest = own["metadata"]["name"], a_job(joined.hub_id, "stopped")
+    name = manifest["metadata"]["name"]
+    manifest["metadata"]["namespace"] = space
+    elsewhere = {**manifest, "metadata": {**manifest["metadata"], "namespace": "default"}}
+    stop = {"metadata": {"annotations": {"suanli.io/fenced": "now"}}, "spec": {"suspend": True}}
+    other_lease = FENCE_LEASE.replace(f"namespaces/{SYSTEM}", "namespaces/default")
+    limits = "the fence may suspend Jobs and delete pods in namespaces named suanli-t-*"
+
+    def jobs(namespace: str) -> str:
+        return f"/apis/batch/v1/namespaces/{namespace}/jobs"
+
+    async def pod_in(client: ApiClient, namespace: str) -> str:
+        """One that a Job has made, once it has."""
+        async with asyncio.timeout(40):
+            while True:
+                found = (await client.list_all(f"/api/v1/namespaces/{namespace}/pods"))["items"]
+                if found:
+                    return f"/api/v1/namespaces/{namespace}/pods/{found[0]['metadata']['name']}"
+                await asyncio.sleep(0.2)
+
+    async def try_all() -> None:
+        async with joined.administrator() as admin, ApiClient(joined.granted, name=SITE) as hub:
+            await hub.patch(
+                FENCE_LEASE, {"spec": {"leaseDurationSeconds": 60, "renewTime": "2026-03-01T12:00:00.000000Z"}}
+            )
+            lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": FENCE}}
+            await admin.post(other_lease.rpartition("/")[0], lease)
+            assert NOT_OURS in await refused(hub.patch(other_lease, {"spec": {"leaseDurationSeconds": 60}}))
+            await hub.post("/api/v1/namespaces", own)
+            await hub.post(jobs(space), manifest)
+            await admin.post(jobs("default"), elsewhere)
+            account = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/{FENCE}/token"
+            token = (await admin.post(account, {"spec": {"expirationSeconds": 600}}))["status"]["token"]
+            async with ApiClient(replace(joined.granted, token=token), name=SITE) as fence:
+                await fence.get(FENCE_LEASE)
+                await fence.patch(FENCE_LEASE, {"metadata": {"annotations": {"suanli.io/fence-seen": "x"}}})
+                mine, theirs = await pod_in(admin, space), await pod_in(admin, "default")
+                assert limits in await refused(fence.delete(theirs))
+                assert limits in await refused(fence.patch(f"{jobs('default')}/{name}", stop))
+                assert limits in await refused(fence.patch(f"{jobs(space)}/{name}", {"spec": {"parallelism": 0}}))
+                stopped = await fence.patch(f"{jobs(space)}/{name}", stop)
+                assert stopped["spec"]["suspend"]
+                await fence.delete(mine)
+                assert limits in await refused(fence.patch(f"{jobs(space)}/{name}", {"spec": {"suspend": False}}))
+            for namespace in (space, "default"):
+                await admin.delete(f"{jobs(namespace)}/{name}", {"propagationPolicy": "Background"})
+            await admin.delete(other_lease)
+
+    run(try_all())
+    told = joined.site("leave", SITE, "--force")
+    assert f"{SITE}: Deployment {FENCE} removed" in "\n".join(told).replace("member:", f"{SITE}:")
+    assert joined.join()
 
 
 def test_the_fence_lets_go_of_a_pod_and_changes_nothing_else_of_it(joined: Clusters) -> None:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from suanli.base.names import LABEL_HUB, LABEL_MANAGED, member_account
-from suanli.federation.grants import account_objects, forbidden_namespace, system_namespace, token_secret
+from suanli.federation.grants import account_objects, fence_objects, forbidden_namespace, system_namespace, token_secret
 from suanli.kube.client import Json
 
 HUB = "7c1f3d0e-58a1-4a5e-8a43-2c9a1d2f4b60"
@@ -31,6 +31,7 @@ def test_the_rights_are_those_that_are_used_and_no_more() -> None:
         ("", "pods", "list", ()),
         ("", "pods", "watch", ()),
         ("", "pods", "patch", ()),
+        ("coordination.k8s.io", "leases", "patch", ("suanli-fence",)),
         ("", "namespaces", "create", ()),
         ("", "namespaces", "get", ("kube-system",)),
         ("batch", "jobs", "get", ()),
@@ -87,3 +88,27 @@ def test_the_system_namespace_tells_whose_it_is(made: bool) -> None:
     annotations = system_namespace(HUB, "s", made=made)["metadata"]["annotations"]
     assert annotations["suanli.io/site"] == "s"
     assert ("suanli.io/made-by-join" in annotations) is made
+
+
+def test_the_members_fence_is_limited_before_it_runs_and_the_hub_can_rely_on_it_last() -> None:
+    made = fence_objects(HUB, "team/suanli:1")
+    assert [o["kind"] for o in made] == [
+        "ServiceAccount",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "Deployment",
+        "Lease",
+    ]
+    assert {o["metadata"]["name"] for o in made} == {"suanli-fence"}
+    (rights,) = [o["rules"] for o in made if o["kind"] == "ClusterRole"]
+    assert {(r["resources"][0], *r["verbs"]) for r in rights} == {
+        ("leases", "get", "patch"),
+        ("jobs", "list", "patch"),
+        ("pods", "list", "delete"),
+    }
+    (deployment,) = [o["spec"] for o in made if o["kind"] == "Deployment"]
+    (container,) = deployment["template"]["spec"]["containers"]
+    assert (container["image"], container["args"]) == ("team/suanli:1", ["fence"])
+    assert deployment["replicas"] == 2

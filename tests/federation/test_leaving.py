@@ -294,3 +294,12 @@ async def test_a_cluster_that_was_never_joined_is_not_taken_for_the_site() -> No
         reason, why = await _refused(hub, fresh)
         assert reason is Reason.WRONG_CLUSTER
         assert 'site "s" is cluster member-cluster, this member is fresh-cluster' in why
+
+
+async def test_the_members_fence_goes_too() -> None:
+    async with a_hub() as hub, a_member() as member, sides(hub, member) as both:
+        before = everything(member)
+        await both.join(fence_image="team/suanli:1")
+        told = await both.leave()
+        assert "member: Deployment suanli-fence removed" in told
+        assert everything(member) == before

@@ -387,3 +387,27 @@ async def test_a_member_that_answers_nonsense_is_one_sentence(body: Json) -> Non
 
 def test_a_joining_shows_no_secret() -> None:
     assert "secret" not in repr(membership.Joining("s", None, NAMESPACE, Target("https://a", None, "secret")))
+
+
+# --- the member's fence
+
+
+async def test_a_fence_is_installed_when_its_image_is_named_and_stays_when_it_is_not() -> None:
+    async with a_hub() as hub, a_member() as member, sides(hub, member) as both:
+        told = await both.join(fence_image="team/suanli:1")
+        made = [line for line in told if line.endswith(" suanli-fence created")]
+        assert len(made) == 7
+        before = everything(member)
+        assert [line for line in await both.join() if "changed" in line.split()] == []
+        assert everything(member) == before
+        assert "member: Deployment suanli-fence changed" in await both.join(fence_image="team/suanli:2")
+
+
+async def test_a_join_again_does_not_touch_what_the_lease_says() -> None:
+    async with a_hub() as hub, a_member() as member, sides(hub, member) as both:
+        await both.join(fence_image="team/suanli:1")
+        path = "/apis/coordination.k8s.io/v1/namespaces/suanli-system/leases/suanli-fence"
+        renewed = {"leaseDurationSeconds": 900, "renewTime": "2026-03-01T12:00:00.000000Z"}
+        member.put({**member.get(path), "spec": renewed})
+        assert "member: Lease suanli-fence unchanged" in await both.join(fence_image="team/suanli:1")
+        assert member.get(path)["spec"] == renewed

@@ -566,8 +566,97 @@ def test_use_that_came_late_is_put_right() -> None:
 # --- whatever is there
 
 
+# --- a silent site
+
+
+def silent(*, silent_s: float = 0.0, fenced_in_s: float | None = None) -> dict[str, AtSite]:
+    """Site east, of which nothing is known any more."""
+    return {"east": replace(UNREACHABLE, silent_s=silent_s, fenced_in_s=fenced_in_s)}
+
+
+AT_MOST_ONCE = {"failover": "AtMostOnce"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "site", "given_up"),
+    [
+        ("AtLeastOnce", {}, silent(silent_s=299), False),
+        ("AtLeastOnce", {}, silent(silent_s=300), True),
+        ("AtLeastOnce", AT_MOST_ONCE, silent(silent_s=300), True),
+        ("AtMostOnce", AT_MOST_ONCE, silent(silent_s=9e9), False),
+        ("AtMostOnce", AT_MOST_ONCE, silent(fenced_in_s=0.1), False),
+        ("AtMostOnce", AT_MOST_ONCE, silent(fenced_in_s=0.0), True),
+        ("AtMostOnce", {"failover": "AtLeastOnce"}, silent(fenced_in_s=0.0), False),
+        ("AtMostOnce", {}, silent(fenced_in_s=0.0), False),
+    ],
+)
+def test_an_attempt_at_a_silent_site_is_given_up_only_when_it_may_be(
+    spec: str, status: dict[str, Any], site: dict[str, AtSite], given_up: bool
+) -> None:
+    entry = assigned(DISPATCHED, RUNNING, epoch=3, status=status, failover=spec)
+    found = stages.next_step(a_view(entry, site))
+    assert isinstance(found, Write)
+    assert (found.leaves == "east") is given_up
+    assert ("assignment" not in found.status) is given_up
+    assert [lost["epoch"] for lost in found.status.get("lost", [])] == [3] * given_up
+
+
+def test_what_waits_for_the_end_of_a_silence_says_when_and_looks_again_then() -> None:
+    entry = assigned(DISPATCHED, RUNNING, failover="AtLeastOnce")
+    told = stages.next_step(a_view(entry, silent(silent_s=100)))
+    assert message(told, "Running").endswith("after 300 s of silence it is started elsewhere")
+    assert isinstance(told, Write)
+    again = an_entry(status=told.status, failover="AtLeastOnce")
+    assert stages.next_step(a_view(again, silent(silent_s=100))) == Wait(200.0)
+
+
+def test_what_was_given_up_keeps_the_next_attempt_waiting_only_where_it_can_be_removed() -> None:
+    lost = {"lost": [{"epoch": 1, "site": "east", "time": T0}], "epoch": 1}
+    entry = an_entry(status=lost)
+    entry.assumed = Assumption(
+        Assignment.model_validate({"site": "west", "epoch": 2, "class": "cpu", "time": T0}),
+        Decision("west", "cpu", Reason.PLACED, ""),
+        0,
+        NOW_MS,
+    )
+    pod = a_member_pod(state=running())
+    old = at(a_member_job(), pod)
+    assert stages.next_step(a_view(entry, {"east": replace(old, usable=False)})) == Commit()
+    found = stages.next_step(a_view(entry, {"east": old}))
+    assert isinstance(found, Delete), "the site is back: first the old copy goes"
+    strange = at(a_member_job(epoch=5), usable=False)
+    assert stages.next_step(a_view(entry, {"east": strange})) == Wait(), "nobody gave that one up"
+
+
+def test_a_suspended_job_is_not_given_up() -> None:
+    entry = assigned(DISPATCHED, RUNNING, failover="AtLeastOnce", desiredState="Suspended")
+    found = stages.next_step(a_view(entry, silent(silent_s=9e9)))
+    assert isinstance(found, Write)
+    assert not found.leaves
+
+
+@pytest.mark.parametrize("conditions", [{}, {"Failed": ("BackoffLimitExceeded", "")}])
+def test_an_attempt_that_the_fence_stopped_ends_without_blame(conditions: dict[str, Any]) -> None:
+    job = replace(a_member_job(**conditions), fenced=True)
+    assert written(step(assigned(DISPATCHED, RUNNING), job))["Dispatched"] == ("False", "Fenced")
+    ending = assigned(*taken_back("Fenced"))
+    requeued = step(ending)
+    assert written(requeued)["Placed"] == ("False", "Requeued")
+    assert isinstance(requeued, Write)
+    assert "failures" not in requeued.status
+
+
+def test_what_was_complete_before_the_fence_came_has_succeeded() -> None:
+    job = replace(a_member_job(Complete=True), fenced=True)
+    pod = a_member_pod(state=ended(), phase="Succeeded")
+    assert written(step(assigned(DISPATCHED, RUNNING), job, pod, recorded={pod.uid}))["Finished"] == (
+        "True",
+        "Succeeded",
+    )
+
+
 def test_every_stage_is_in_the_table_once() -> None:
-    assert len(set(stages.STAGES)) == len(stages.STAGES) == 14
+    assert len(set(stages.STAGES)) == len(stages.STAGES) == 15
 
 
 @pytest.mark.parametrize("usable", [True, False])

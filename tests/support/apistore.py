@@ -19,6 +19,8 @@ KINDS = {
     "configmaps": "ConfigMap",
     "events": "Event",
     "leases": "Lease",
+    "deployments": "Deployment",
+    "replicasets": "ReplicaSet",
     "computeregions": "ComputeRegion",
     "computelinks": "ComputeLink",
     "hubpolicies": "HubPolicy",
@@ -33,12 +35,24 @@ APIS = {
     "v1": ("namespaces", "nodes", "pods", "secrets", "serviceaccounts", "configmaps", "events"),
     "batch/v1": ("jobs",),
     "coordination.k8s.io/v1": ("leases",),
+    "apps/v1": ("deployments", "replicasets"),
     "events.k8s.io/v1": ("events",),
     "rbac.authorization.k8s.io/v1": ("clusterroles", "clusterrolebindings"),
     "admissionregistration.k8s.io/v1": ("validatingadmissionpolicies", "validatingadmissionpolicybindings"),
     "suanli.io/v1alpha1": ("computeregions", "computelinks", "hubpolicies", "computesites", "computejobs"),
 }
-NAMESPACED = ("pods", "secrets", "serviceaccounts", "configmaps", "events", "jobs", "leases", "computejobs")
+NAMESPACED = (
+    "pods",
+    "secrets",
+    "serviceaccounts",
+    "configmaps",
+    "events",
+    "jobs",
+    "leases",
+    "deployments",
+    "replicasets",
+    "computejobs",
+)
 PLURALS = {kind: plural for plural, kind in KINDS.items()}
 
 

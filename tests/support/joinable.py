@@ -84,11 +84,19 @@ class Sides:
         self.told.append(str(change))
 
     async def join(
-        self, site: str = "s", manifest: Json | None = None, *, namespace: str = NAMESPACE, server: str | None = None
+        self,
+        site: str = "s",
+        manifest: Json | None = None,
+        *,
+        namespace: str = NAMESPACE,
+        server: str | None = None,
+        fence_image: str | None = None,
     ) -> list[str]:
         """Join as `suanli site join` does; what it told."""
         self.told.clear()
-        await join(self.hub, self.member, Joining(site, manifest or a_site(site), namespace, self._target, server))
+        await join(
+            self.hub, self.member, Joining(site, manifest or a_site(site), namespace, self._target, server, fence_image)
+        )
         return list(self.told)
 
     async def leave(self, site: str = "s", *, force: bool = False) -> list[str]:

@@ -513,6 +513,14 @@ class Usage(Model):
     ] = "0.000000"
 
 
+class LostAttempt(Model):
+    """An attempt that was given up while its site was silent; what it ran is metered and not billed."""
+
+    epoch: Annotated[int, Field(ge=1, description="Number of the attempt.")]
+    site: Annotated[Name, Field(description="Where it ran, and may still run.")]
+    time: Annotated[Time, Field(description="When it was given up.")]
+
+
 class ComputeJobStatus(Model):
     """What the operator decided and observed."""
 
@@ -529,6 +537,17 @@ class ComputeJobStatus(Model):
     ] = None
     epoch: Annotated[int, Field(ge=0, description="Number of the last attempt.")] = 0
     assignment: Annotated[Assignment | None, Field(description="Where the current attempt runs.")] = None
+    failover: Annotated[
+        Failover | None,
+        Field(description="What spec.failover said when the attempt was committed; a site's fence goes by it."),
+    ] = None
+    lost: Annotated[
+        list[LostAttempt],
+        keyed("epoch"),
+        Field(
+            max_length=64, description="Attempts that were given up while their site was silent; usage leaves them out."
+        ),
+    ] = []
     placement: Annotated[Placement | None, Field(description="Why it runs there, or why it waits.")] = None
     queue: Annotated[Queue | None, Field(description="Where it stands while it waits.")] = None
     estimate: Annotated[Estimate | None, Field(description="What is to be expected.")] = None
@@ -537,7 +556,9 @@ class ComputeJobStatus(Model):
         Time | None, Field(description="When the first container of the current attempt started.")
     ] = None
     finished_at: Annotated[Time | None, Field(description="When the job ended.")] = None
-    usage: Annotated[Usage | None, Field(description="What its containers really ran.")] = None
+    usage: Annotated[
+        Usage | None, Field(description="What its containers really ran, without attempts that were given up.")
+    ] = None
 
 
 class ComputeJob(Resource):

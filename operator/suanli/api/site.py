@@ -368,11 +368,19 @@ class ClassCapacity(Model):
     allocated: Annotated[int, Field(ge=0, description="Units that this hub's jobs hold.")] = 0
 
 
+class SiteFence(Model):
+    """The member's fence, which stops AtMostOnce work when the hub has not renewed its lease."""
+
+    lease_seconds: Annotated[
+        int, Field(ge=1, description="The longest duration that a renewal of the hub may have given it.")
+    ]
+
+
 class ComputeSiteStatus(Model):
     """What the operator observes of the member."""
 
     conditions: Annotated[
-        Conditions, Field(max_length=16, description="Ready, Reachable, CredentialsValid, PolicyCompliant.")
+        Conditions, Field(max_length=16, description="Ready, Reachable, CredentialsValid, PolicyCompliant, Fenced.")
     ] = []
     hub: Annotated[Name | None, Field(description="Hub it belongs to.")] = None
     side: Annotated[str | None, Field(max_length=8, description="East, West or Outside.")] = None
@@ -388,6 +396,10 @@ class ComputeSiteStatus(Model):
     jobs: Annotated[int, Field(ge=0, description="Jobs assigned here that have not finished.")] = 0
     last_heard_from: Annotated[
         Time | None, Field(description="When the member last answered, written when it stops answering.")
+    ] = None
+    fence: Annotated[
+        SiteFence | None,
+        Field(description="The member's fence, once one has answered; condition Fenced says whether it does."),
     ] = None
     kubernetes_version: Annotated[str | None, Field(max_length=63, description="The member's version.")] = None
     cluster_id: Annotated[

@@ -51,6 +51,8 @@ class Reason(StrEnum):
     SITE_UNREACHABLE = "SiteUnreachable"
     DELETED_ON_MEMBER = "DeletedOnMember"
     DISRUPTED = "Disrupted"
+    FENCED = "Fenced"
+    SITE_LOST = "SiteLost"
     # how a job ended
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
@@ -76,6 +78,9 @@ class Reason(StrEnum):
     OUTSIDE_HUBS = "OutsideHubs"
     PUE_ABOVE_CEILING = "PueAboveCeiling"
     NOT_CONNECTED = "NotConnected"
+    FENCE_ANSWERS = "FenceAnswers"
+    FENCE_SILENT = "FenceSilent"
+    NO_FENCE = "NoFence"
     # policy and network
     CONSISTENT = "Consistent"
     CONTRADICTION = "Contradiction"

@@ -72,6 +72,32 @@ class Settings(BaseModel):
     site_status_s: Annotated[
         int, Field(ge=1, le=3_600, description="Least time between two updates of a site's figures.")
     ] = 5
+    dead_after_s: Annotated[
+        int,
+        Field(ge=15, le=604_800, description="Silence after which AtLeastOnce jobs of a site are started elsewhere."),
+    ] = 300
+    failovers_per_minute: Annotated[
+        int, Field(ge=1, le=100_000, description="Most attempts that are given up in a minute, over all silent sites.")
+    ] = 120
+    site_failovers_per_minute: Annotated[
+        int, Field(ge=1, le=100_000, description="Most attempts of one silent site that are given up in a minute.")
+    ] = 60
+    fence_lease_s: Annotated[
+        int,
+        Field(ge=60, le=604_800, description="A member's fence stops AtMostOnce work when not renewed for so long."),
+    ] = 900
+    fence_renew_s: Annotated[
+        int, Field(ge=1, le=20, description="Time between two renewals of a member's fence: one small write each.")
+    ] = 10
+    fence_margin_s: Annotated[
+        int,
+        Field(
+            ge=60,
+            le=3_600,
+            description="From the end of a fence's lease until what it stops has certainly stopped: 30 s of clocks that "
+            "differ, 30 s of pods' grace, the rest for the fence, its API server and the nodes.",
+        ),
+    ] = 120
     kpi_s: Annotated[
         int, Field(ge=1, le=86_400, description="Least time between two computations of the policy's figures.")
     ] = 60

@@ -7,6 +7,7 @@ import typer
 from suanli import __version__
 from suanli.cli.crds import crds
 from suanli.cli.explain import explain
+from suanli.cli.fence import fence
 from suanli.cli.plan import plan
 from suanli.cli.price import price
 from suanli.cli.simulate import simulate
@@ -25,6 +26,7 @@ app.command("what-if")(what_if)
 app.command("price")(price)
 app.command("simulate")(simulate)
 app.command("crds")(crds)
+app.command("fence")(fence)
 app.add_typer(site_app, name="site")
 
 

@@ -62,6 +62,14 @@ def join(
     server: Annotated[
         str | None, typer.Option(help="Address of the member's API server as the hub sees it, if it differs.")
     ] = None,
+    fence_image: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="suanli's image as the member can pull it: installs a fence there, which stops AtMostOnce jobs when the hub is "
+            "away for too long, so that they can be started elsewhere.",
+        ),
+    ] = None,
 ) -> None:
     """Join a member: an account with least rights there, its Secret and ComputeSite on the hub. Again: repairs."""
     with plain_errors():
@@ -70,7 +78,7 @@ def join(
             raise _bad("give either -f or --region, not both")
         manifest = _read(name, file) if file is not None else _made(name, region, racks, operated_by, offers or [])
         member = load_target(member_kubeconfig, member_context)
-        joining = Joining(name, manifest, namespace, member, server)
+        joining = Joining(name, manifest, namespace, member, server, fence_image)
         asyncio.run(_join(load_target(kubeconfig, context), joining))
     typer.echo(f'site "{name}" has joined; `kubectl get csite {name}` shows whether it is ready')
 

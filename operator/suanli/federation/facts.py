@@ -9,6 +9,7 @@ from typing import Any
 
 from suanli.base.names import (
     ANNOTATION_CLASS,
+    ANNOTATION_FENCED,
     CONTAINER,
     FINALIZER_METERING,
     LABEL_EPOCH,
@@ -97,6 +98,7 @@ class OwnJob:
     failed_reason: str
     failed_message: str
     ended_at: str
+    fenced: bool = False  # the member's fence stopped it
 
 
 def amounts(raw: Raw) -> Amounts:
@@ -190,6 +192,7 @@ def own_job(raw: Raw) -> OwnJob:
         failed_reason=text(failed.get("reason")) or ("Failed" if failed else ""),
         failed_message=text(failed.get("message")),
         ended_at=text(complete.get("lastTransitionTime") or failed.get("lastTransitionTime")),
+        fenced=bool(mapping(metadata.get("annotations")).get(ANNOTATION_FENCED)),
     )
 
 

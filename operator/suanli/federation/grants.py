@@ -8,6 +8,7 @@ from typing import Any
 
 from suanli.base.names import (
     ANNOTATION_SITE,
+    FENCE,
     FINALIZER_METERING,
     LABEL_HUB,
     LABEL_MANAGED,
@@ -19,16 +20,34 @@ from suanli.base.names import (
 
 Json = dict[str, Any]
 ANNOTATION_MADE = "suanli.io/made-by-join"  # the system namespace was not there before, so leaving may remove it
+FENCE_PODS = {"app.kubernetes.io/name": FENCE}
 FENCED = "the hub may create only namespaces"
 
 _RULES: list[Json] = [
     {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch", "patch"]},
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "watch", "create", "delete"]},
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [FENCE], "verbs": ["patch"]},
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["create"]},
     {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]},
     {"nonResourceURLs": ["/version"], "verbs": ["get"]},
 ]
+
+_FENCE_RULES: list[Json] = [
+    {
+        "apiGroups": ["coordination.k8s.io"],
+        "resources": ["leases"],
+        "resourceNames": [FENCE],
+        "verbs": ["get", "patch"],
+    },
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["list", "patch"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "delete"]},
+]
+
+_ON_THE_LEASE = (
+    "(request.resource.group == 'coordination.k8s.io' && request.resource.resource == 'leases'"
+    f" && request.operation == 'UPDATE' && request.namespace == '{MEMBER_SYSTEM_NAMESPACE}' && request.name == '{FENCE}')"
+)
 
 _ONLY_OUR_FINALIZER = (
     "request.resource.resource != 'pods' || ("
@@ -70,6 +89,85 @@ def account_objects(hub_id: str) -> list[Json]:
         _object("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", hub_id, roleRef=role, subjects=[subject]),
         token_secret(hub_id),
     ]
+
+
+def fence_objects(hub_id: str, image: str) -> list[Json]:
+    """The member's fence, in the order of creation: it can do nothing before its limits stand, and the hub relies on it last.
+
+    Its account may suspend the hub's own Jobs and delete their pods, and nothing else.
+    """
+    user = f"system:serviceaccount:{MEMBER_SYSTEM_NAMESPACE}:{FENCE}"
+    subject = {"kind": "ServiceAccount", "name": FENCE, "namespace": MEMBER_SYSTEM_NAMESPACE}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": FENCE}
+    admission, rbac = "admissionregistration.k8s.io/v1", "rbac.authorization.k8s.io/v1"
+    bound = {"policyName": FENCE, "validationActions": ["Deny"]}
+    return [
+        _object("v1", "ServiceAccount", hub_id, namespaced=True, name=FENCE, automountServiceAccountToken=False),
+        _object(admission, "ValidatingAdmissionPolicy", hub_id, name=FENCE, spec=_fence_limits(hub_id, user)),
+        _object(admission, "ValidatingAdmissionPolicyBinding", hub_id, name=FENCE, spec=bound),
+        _object(rbac, "ClusterRole", hub_id, name=FENCE, rules=_FENCE_RULES),
+        _object(rbac, "ClusterRoleBinding", hub_id, name=FENCE, roleRef=role, subjects=[subject]),
+        _object("apps/v1", "Deployment", hub_id, namespaced=True, name=FENCE, spec=_fence_deployment(image)),
+        _object("coordination.k8s.io/v1", "Lease", hub_id, namespaced=True, name=FENCE),
+    ]
+
+
+def _fence_limits(hub_id: str, user: str) -> Json:
+    ours = (
+        f"namespaceObject != null && namespaceObject.metadata.name.startsWith('{MEMBER_NAMESPACE_PREFIX}')"
+        f" && {_label('namespaceObject', LABEL_HUB)} == '{hub_id}' && !has(request.subResource)"
+    )
+    jobs = "request.resource.resource == 'jobs' && request.operation == 'UPDATE' && object.spec.?suspend.orValue(false)"
+    pods = "request.resource.resource == 'pods' && request.operation == 'DELETE'"
+    return {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "resourceRules": [
+                {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*/*"], "scope": "*"}
+            ]
+        },
+        "matchConditions": [{"name": "is-the-fence", "expression": f"request.userInfo.username == '{user}'"}],
+        "validations": [
+            {
+                "expression": f"{_ON_THE_LEASE} || ({ours} && (({jobs}) || ({pods})))",
+                "message": f"the fence may suspend Jobs and delete pods in namespaces named {MEMBER_NAMESPACE_PREFIX}* of its"
+                " hub, and nothing else",
+                "reason": "Forbidden",
+            }
+        ],
+    }
+
+
+def _fence_deployment(image: str) -> Json:
+    """Two replicas, on two nodes where there are two: each acts by itself, and stopping twice is stopping once."""
+    apart = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": FENCE_PODS}}
+    container: Json = {
+        "name": "fence",
+        "image": image,
+        "args": ["fence"],
+        "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+    }
+    pod = {
+        "serviceAccountName": FENCE,
+        "automountServiceAccountToken": True,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "affinity": {
+            "podAntiAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": apart}]
+            }
+        },
+        "containers": [container],
+    }
+    return {
+        "replicas": 2,
+        "selector": {"matchLabels": FENCE_PODS},
+        "template": {"metadata": {"labels": FENCE_PODS}, "spec": pod},
+    }
 
 
 def forbidden_namespace() -> Json:
@@ -116,7 +214,7 @@ def _fence(hub_id: str, user: str) -> Json:
 
 def _in_our_namespaces(hub_id: str) -> str:
     return (
-        "request.resource.resource == 'namespaces' || ("
+        f"request.resource.resource == 'namespaces' || {_ON_THE_LEASE} || ("
         f"namespaceObject != null && namespaceObject.metadata.name.startsWith('{MEMBER_NAMESPACE_PREFIX}')"
         f" && {_label('namespaceObject', LABEL_HUB)} == '{hub_id}'"
         f" && (request.operation != 'CREATE' || {_restricted('namespaceObject')}))"
@@ -147,8 +245,10 @@ def _labels(hub_id: str) -> dict[str, str]:
     return {LABEL_HUB: hub_id, LABEL_MANAGED: MANAGER}
 
 
-def _object(api_version: str, kind: str, hub_id: str, *, namespaced: bool = False, **body: object) -> Json:
-    metadata: Json = {"name": member_account(hub_id), "labels": _labels(hub_id)}
+def _object(
+    api_version: str, kind: str, hub_id: str, *, namespaced: bool = False, name: str = "", **body: object
+) -> Json:
+    metadata: Json = {"name": name or member_account(hub_id), "labels": _labels(hub_id)}
     if namespaced:
         metadata["namespace"] = MEMBER_SYSTEM_NAMESPACE
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **body}

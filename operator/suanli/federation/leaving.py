@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from suanli.base.errors import SuanliError
 from suanli.base.names import (
     ANNOTATION_SITE,
+    FENCE,
     FINALIZER_METERING,
     LABEL_HUB,
     LABEL_JOB_UID,
@@ -56,6 +57,7 @@ async def leave(hub: Administered, member: Administered | None, *, site: str, na
         ("ServiceAccount", MEMBER_SYSTEM_NAMESPACE),
     ):
         await member.remove(kind, name, place)
+    await _remove_fence(member)
     await _remove_namespaces(member, hub_id)
 
 
@@ -111,6 +113,30 @@ async def _check_unused(hub: Administered, member: Administered | None, hub_id: 
         )
 
 
+async def _remove_fence(member: Administered) -> None:
+    """The fence, if there is one; its pods have to be gone before anybody can tell who else uses the namespace."""
+    for kind, place in (
+        ("Lease", MEMBER_SYSTEM_NAMESPACE),
+        ("Deployment", MEMBER_SYSTEM_NAMESPACE),
+        ("ClusterRoleBinding", ""),
+        ("ClusterRole", ""),
+        ("ValidatingAdmissionPolicyBinding", ""),
+        ("ValidatingAdmissionPolicy", ""),
+        ("ServiceAccount", MEMBER_SYSTEM_NAMESPACE),
+    ):
+        if await member.find(kind, FENCE, place) is not None:
+            await member.remove(kind, FENCE, place)
+    pods = ",".join(f"{key}={value}" for key, value in grants.FENCE_PODS.items())
+
+    async def left() -> list[str]:
+        found: list[str] = []
+        for path in ("/apis/apps/v1/namespaces/{}/replicasets", "/api/v1/namespaces/{}/pods"):
+            found += [name_of(o) for o in await member.list_all(path.format(MEMBER_SYSTEM_NAMESPACE), pods)]
+        return found
+
+    await _until_gone("its fence's", left)
+
+
 async def _remove_namespaces(member: Administered, hub_id: str) -> None:
     """The tenants' namespaces with all that is in them, and our own; our finalizer must not hold them."""
     for namespace in await _tenants(member, hub_id):
@@ -125,10 +151,10 @@ async def _remove_namespaces(member: Administered, hub_id: str) -> None:
             found.append(MEMBER_SYSTEM_NAMESPACE)
         return found
 
-    await _until_gone(left)
+    await _until_gone("namespace", left)
 
 
-async def _until_gone(look: Callable[[], Awaitable[list[str]]]) -> None:
+async def _until_gone(what: str, look: Callable[[], Awaitable[list[str]]]) -> None:
     """Look until nothing is left. Raises: SuanliError after a while."""
     for _ in range(int(GONE_WAIT_S / LOOK_EVERY_S)):
         left = await look()
@@ -137,7 +163,7 @@ async def _until_gone(look: Callable[[], Awaitable[list[str]]]) -> None:
         await asyncio.sleep(LOOK_EVERY_S)
     raise SuanliError(
         Reason.REFUSED,
-        f"the member has not removed namespace {left[0]} in {GONE_WAIT_S:.0f} s; see what holds it, then leave again",
+        f"the member has not removed {what} {left[0]} in {GONE_WAIT_S:.0f} s; see what holds it, then leave again",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from suanli.api.site import SiteResource
 from suanli.base.clock import Clock
-from suanli.base.names import LABEL_HUB, OLDEST_MINOR
+from suanli.base.names import ANNOTATION_FENCE_SEEN, FENCE, LABEL_HUB, MEMBER_SYSTEM_NAMESPACE, OLDEST_MINOR
 from suanli.base.reasons import Reason
 from suanli.base.untrusted import mapping, text
 from suanli.federation import capacity, facts, render
@@ -18,6 +18,7 @@ from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
 from suanli.kube.watch import Reflector
 
 JOBS = "/apis/batch/v1/namespaces/{namespace}/jobs"
+FENCE_LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{MEMBER_SYSTEM_NAMESPACE}/leases/{FENCE}"
 MOST_NODES, MOST_PODS = 20_000, 200_000  # Kubernetes itself promises 5,000 and 150,000
 MOST_PODS_OF_JOB = 20_000  # a job has at most 10,000 tasks, and each runs once
 PATIENCE_S = 3.0
@@ -58,6 +59,7 @@ class Member:
         self.jobs: dict[str, dict[str, OwnJob]] = {}  # by job UID, by namespace/name
         self.pods: dict[str, dict[str, OwnPod]] = {}  # by job UID, by pod UID
         self._client = client
+        self._hub_id = hub_id
         self._clock = clock
         self._probe_s = probe_s
         self._silence_s = unreachable_after_s
@@ -211,6 +213,16 @@ class Member:
             except ApiError as error:
                 if error.status != 404:
                     raise
+
+    async def renew_fence(self, stamp: str, lease_s: int) -> str:
+        """Renew the lease of the member's fence; the stamp of the renewal that the fence has seen last, or nothing.
+
+        Raises: ApiError, 404 when the member has none; Unreachable, and then it may come true later.
+        """
+        spec = {"holderIdentity": self._hub_id, "leaseDurationSeconds": lease_s, "renewTime": stamp}
+        async with self._patience():
+            answer = await self._client.patch(FENCE_LEASE, {"spec": spec})
+        return text(mapping(mapping(answer.get("metadata")).get("annotations")).get(ANNOTATION_FENCE_SEEN), 63)
 
     @asynccontextmanager
     async def _patience(self) -> AsyncIterator[None]:

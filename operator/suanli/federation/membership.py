@@ -44,6 +44,7 @@ class Joining:
     namespace: str  # of the operator on the hub
     member: Target  # the administrator's; its address and authority go into the hub's kubeconfig
     server: str | None = None  # the address as the hub sees it, if it differs
+    fence_image: str | None = None  # of the member's fence; None: no fence is installed, and one that is there stays
 
 
 async def join(hub: Administered, member: Administered, joining: Joining) -> None:
@@ -64,6 +65,9 @@ async def join(hub: Administered, member: Administered, joining: Joining) -> Non
     kubeconfig = write_kubeconfig(replace(account, server=server), name=joining.site)
     parse_kubeconfig(kubeconfig, allow_loopback=True)  # the operator reads it just so
     await _prove(account, member_id)
+    if joining.fence_image is not None:
+        for manifest in grants.fence_objects(hub_id, joining.fence_image):
+            await member.apply(manifest)
     await hub.apply(_secret(joining, kubeconfig, member_id))
     connection = {"kubeconfigSecretRef": {"name": site_secret(joining.site)}}
     if joining.manifest is None:

@@ -6,7 +6,7 @@ Source: Kubernetes Pod Security Standards, profile "restricted".
 
 from collections.abc import Sequence
 
-from suanli.api.job import Assignment, ComputeJobSpec
+from suanli.api.job import Assignment, ComputeJobSpec, Failover
 from suanli.api.site import ComputeUnit, SiteResource
 from suanli.base.names import (
     ANNOTATION_CLASS,
@@ -14,6 +14,7 @@ from suanli.base.names import (
     CONTAINER,
     FINALIZER_METERING,
     LABEL_EPOCH,
+    LABEL_FAILOVER,
     LABEL_HUB,
     LABEL_JOB_UID,
     LABEL_MANAGED,
@@ -54,13 +55,18 @@ def job_manifest(
     spec: ComputeJobSpec,
     assignment: Assignment,
     resource: SiteResource,
+    failover: Failover | None = None,
 ) -> Json:
-    """The member Job of one attempt; the same input always gives the same object, so a second create is a no-op."""
+    """The member Job of one attempt; the same input always gives the same object, so a second create is a no-op.
+
+    `failover` is what the attempt began with: it tells the member's fence whether it may stop it.
+    """
     labels = {
         LABEL_HUB: hub_id,
         LABEL_JOB_UID: uid,
         LABEL_EPOCH: str(assignment.epoch),
         LABEL_MANAGED: MANAGER,
+        **({LABEL_FAILOVER: str(failover)} if failover is not None else {}),
     }
     annotations = {ANNOTATION_JOB: f"{namespace}/{name}", ANNOTATION_CLASS: assignment.class_}
     job: Json = {

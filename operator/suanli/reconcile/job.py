@@ -6,13 +6,14 @@ stage look. No stage remembers anything: after a crash the same table goes on fr
 
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from suanli.api.job import Assignment, Usage
+from suanli.api.job import Assignment, Failover, Usage
 from suanli.base.clock import time_or_zero, time_text
 from suanli.base.conditions import Condition
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
+from suanli.base.untrusted import items
 from suanli.federation.facts import OwnJob, OwnPod
 from suanli.kube.client import Json
 from suanli.placement.snapshot import Decision
@@ -21,6 +22,7 @@ from suanli.reconcile.state import JobEntry
 
 SUSPENDED = "spec.desiredState is Suspended; set it to Running to go on"
 LEAVING_S = 60.0  # twice the grace that our pods have
+MOST_LOST = 64  # attempts of one job that are given up at silent sites
 POD_NEWS_S = 30.0  # a Job may be known to be complete before the last of its pods is known
 
 
@@ -32,6 +34,8 @@ class AtSite:
     silence: str = ""
     jobs: tuple[OwnJob, ...] = ()
     pods: tuple[OwnPod, ...] = ()
+    silent_s: float = 0.0  # since it was found silent
+    fenced_in_s: float | None = None  # until its fence has certainly stopped AtMostOnce work; None: no fence is known
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ class Write:
     warning: Reason | None = None
     text: str = ""
     backs_off: bool = False  # the site is not tried again for a while
+    leaves: str = ""  # the silent site that it leaves; that is paced
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,7 @@ MemberStep = Create | Delete | Release
 Step = Write | Commit | Record | Wait | MemberStep
 # An attempt that is being taken back for one of these reasons; the reason stands in condition Dispatched.
 WISHED = frozenset({Reason.SUSPENDED, Reason.SPEC_CHANGED})  # nobody is warned, and the site is not to blame
-UNCOUNTED = WISHED | {Reason.GANG_TIMEOUT, Reason.DISRUPTED, Reason.CLASS_NOT_OFFERED}
+UNCOUNTED = WISHED | {Reason.GANG_TIMEOUT, Reason.DISRUPTED, Reason.CLASS_NOT_OFFERED, Reason.FENCED}
 ENDING = UNCOUNTED | {Reason.IMAGE_PULL_FAILED, Reason.FAILED, Reason.DELETED_ON_MEMBER}
 
 
@@ -209,7 +214,7 @@ def confirm(view: View) -> Step | None:
     """A decision is committed on the hub before anything is created on a member, and after all older is gone."""
     if _entry(view).assumed is None:
         return None
-    return Wait() if any(_stands(view, at) for at in view.sites.values()) else Commit()
+    return Wait() if any(_stands(view, _less_lost(view, at)) for at in view.sites.values()) else Commit()
 
 
 def settle_finished(view: View) -> Step | None:
@@ -249,6 +254,31 @@ def explain_waiting(view: View) -> Step | None:
     return Write(wanted)
 
 
+def give_up(view: View) -> Step | None:
+    """An attempt at a silent site is given up once it certainly runs no more, or a second copy is allowed."""
+    entry, here = _entry(view), view.here
+    if not here.silence or entry.suspended or entry.model is None:
+        return None
+    left_s, _ = _elsewhere(view)
+    if left_s is None or left_s > 0:
+        return None
+    assignment, now = _assigned(entry), time_text(view.now_ms)
+    stopped = "its fence has stopped it" if _at_most_once(entry) else "it may still run there, and is not billed"
+    text = f"attempt {assignment.epoch} at {assignment.site} was given up: {here.silence}; {stopped}"
+    lost = {"epoch": assignment.epoch, "site": assignment.site, "time": now}
+    wanted = status.changed(
+        entry,
+        view.now_ms,
+        [Condition(type_, False, Reason.SITE_LOST, text) for type_ in ("Placed", "Dispatched", "Running")],
+        assignment=None,
+        placement=None,
+        startedAt=None,
+        failover=None,
+        lost=[*items(entry.status.get("lost")), lost],
+    )
+    return Write(wanted, Reason.SITE_LOST, text, leaves=assignment.site)
+
+
 def mark_silence(view: View) -> Step | None:
     """While the site is silent, nothing is done there and nothing old is shown as fresh."""
     entry, here = _entry(view), view.here
@@ -256,10 +286,10 @@ def mark_silence(view: View) -> Step | None:
         return None
     if not here.silence:
         return Wait()
-    text = f"{here.silence}; the job may still be running there"
-    return _write_or_wait(
-        entry, status.changed(entry, view.now_ms, [Condition("Running", None, Reason.SITE_UNREACHABLE, text)])
-    )
+    left_s, when = _elsewhere(view)
+    text = f"{here.silence}; the job may still be running there; {when}"
+    wanted = status.changed(entry, view.now_ms, [Condition("Running", None, Reason.SITE_UNREACHABLE, text)])
+    return Write(wanted) if status.patch_of(entry.status, wanted) else Wait(left_s)
 
 
 def suspend(view: View) -> Step | None:
@@ -295,6 +325,7 @@ def take_back(view: View) -> Step | None:
         assignment=None,
         placement=None,
         startedAt=None,
+        failover=None,
         failures=failures or None,
         usage=status.wire(view.usage()),
     )
@@ -306,7 +337,7 @@ def create(view: View) -> Step | None:
     entry, attempt, assignment = _entry(view), view.attempt, _assigned(_entry(view))
     if view.job() is not None:
         return None
-    if any(_stands(view, at) for at in _others(view)):
+    if any(_stands(view, _less_lost(view, at)) for at in _others(view)):
         return Wait()  # at most one copy: the old one has to be gone first
     pods = view.pods()
     if pods and sum(p.phase == "Succeeded" for p in pods) >= _tasks(entry, pods):
@@ -350,6 +381,9 @@ def follow(view: View) -> Step | None:
     if job.deleting:
         return _end_attempt(view, Reason.DELETED_ON_MEMBER, _removed(_assigned(entry)))
     tasks = _tasks(entry, pods)
+    if job.fenced and not job.complete:
+        text = f"{_assigned(entry).site} was cut off from the hub, and its fence stopped the job"
+        return _end_attempt(view, Reason.FENCED, text)
     if job.complete or job.failed_reason:
         return _await_pods(view, job, pods, tasks) or _ended(view, job, pods, tasks)
     started = sum(p.started for p in pods)
@@ -367,6 +401,7 @@ STAGES: tuple[Callable[[View], Step | None], ...] = (
     confirm,
     settle_finished,
     explain_waiting,
+    give_up,
     mark_silence,
     suspend,
     take_back,
@@ -475,6 +510,23 @@ def _put_off(view: View) -> Step | None:
     return Write(status.changed(entry, view.now_ms, conditions), Reason.DISPATCH_REFUSED, text)
 
 
+def _elsewhere(view: View) -> tuple[float | None, str]:
+    """Seconds until the job of a silent site may be started elsewhere, None for never, and in words when that is."""
+    entry, here = _entry(view), view.here
+    if len(entry.lost) >= MOST_LOST:
+        return None, f"{MOST_LOST} attempts were given up already, so it is started nowhere else"
+    if not _at_most_once(entry):
+        dead_s = view.settings.dead_after_s
+        return max(0.0, dead_s - here.silent_s), f"after {dead_s} s of silence it is started elsewhere"
+    if here.fenced_in_s is None or entry.failover is not Failover.AT_MOST_ONCE:
+        return None, "no fence is known to stop it, so it is started nowhere else unless spec.failover is AtLeastOnce"
+    return here.fenced_in_s, "it is started elsewhere once the site's fence has certainly stopped it"
+
+
+def _at_most_once(entry: JobEntry) -> bool:
+    return entry.model is None or entry.model.spec.failover is Failover.AT_MOST_ONCE
+
+
 def _end_attempt(view: View, reason: Reason, text: str) -> Step:
     """First the hub knows why; only then the member's objects are touched."""
     conditions = [Condition("Dispatched", False, reason, text), Condition("Running", False, Reason.STOPPING, text)]
@@ -540,6 +592,15 @@ def _no_later_than_release(view: View, wait: Wait) -> Wait:
 def _stands(view: View, at: AtSite) -> bool:
     """Whether anything is there that runs, may run, or is not metered yet."""
     return bool(at.jobs) or any(view.alive(pod) for pod in at.pods)
+
+
+def _less_lost(view: View, at: AtSite) -> AtSite:
+    """What a site holds; of a silent one without the attempts that were given up there."""
+    if at.usable:
+        return at
+    lost = _entry(view).lost
+    jobs = tuple(j for j in at.jobs if j.epoch not in lost)
+    return replace(at, jobs=jobs, pods=tuple(p for p in at.pods if p.epoch not in lost))
 
 
 def _others(view: View) -> Iterable[AtSite]:

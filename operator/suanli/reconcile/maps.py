@@ -23,6 +23,7 @@ from suanli.placement.kpis import Figure, shown
 from suanli.placement.snapshot import Country
 from suanli.reconcile import mapstatus
 from suanli.reconcile.cycle import unbound
+from suanli.reconcile.fences import FenceState
 from suanli.reconcile.queue import WorkQueue
 from suanli.reconcile.sites import Sites
 from suanli.reconcile.state import NATIONAL, SITE, Mirror
@@ -31,7 +32,7 @@ from suanli.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
 PLURAL = {model.kind_info.kind: model.kind_info.plural for model in KINDS}
-URGENT = ("hub", "side", "sizeClass", "clusterId", "kubernetesVersion")
+URGENT = ("hub", "side", "sizeClass", "clusterId", "kubernetesVersion", "fence")
 WARNED_OF = frozenset(mapstatus.MAIN_CONDITION.values())
 SURPRISE_S = 5.0
 
@@ -65,6 +66,7 @@ class MapKeeper:
         metrics: Metrics,
         warn: Callable[[Json, Reason, str], None],
         figures: Callable[[], tuple[Figure, ...] | None],
+        fence: Callable[[str], FenceState | None],
     ) -> None:
         self.queue = WorkQueue()
         self._hub = hub
@@ -75,6 +77,7 @@ class MapKeeper:
         self._metrics = metrics
         self._warn = warn
         self._figures = figures
+        self._fence = fence
         self._checked: dict[str, _Checked] = {}  # by policy
         self._written_ms: dict[str, int] = {}
         self._syncing_s: dict[str, float] = {}  # by site, since when it is not known how it is
@@ -230,6 +233,7 @@ class MapKeeper:
             allocated=allocated,
             jobs=len(held),
             now_ms=now_ms,
+            fence=self._fence(name),
         )
 
 

@@ -19,9 +19,10 @@ from suanli.kube.client import Json
 from suanli.placement.consistency import link_trouble, site_trouble
 from suanli.placement.contradictions import Finding
 from suanli.placement.snapshot import hub_of, side_of
+from suanli.reconcile.fences import FenceState
 from suanli.reconcile.sites import Credentials
 
-SITE_ORDER = ("Ready", "Reachable", "CredentialsValid", "PolicyCompliant")
+SITE_ORDER = ("Ready", "Reachable", "CredentialsValid", "PolicyCompliant", "Fenced")
 MEGA_RACKS, LARGE_RACKS = 10_000, 3_000  # 工信部 size classes of data centres, in standard racks of 2.5 kW
 # What states whether an object can be read; regions have a condition only while they cannot.
 MAIN_CONDITION = {"ComputeSite": "Ready", "HubPolicy": "Consistent", "ComputeLink": "Resolved"}
@@ -42,6 +43,7 @@ def site_status(
     allocated: Mapping[str, int],
     jobs: int,
     now_ms: int,
+    fence: FenceState | None = None,
 ) -> Json:
     """A site's status."""
     reason, said = ready
@@ -50,6 +52,7 @@ def site_status(
         _reachable(member),
         *([_credentials_valid(credentials, member)] if credentials is not None else []),
         _compliant(site, policy),
+        *_fenced(raw, fence),
     ]
     status = _with(raw, conditions, now_ms, SITE_ORDER)
     hub, racks = hub_of(site.spec.region, policy), site.spec.standard_racks
@@ -61,6 +64,8 @@ def site_status(
     }
     if hub is None:
         del status["hub"]
+    if fence is not None and fence.reason is Reason.FENCE_ANSWERS:
+        status["fence"] = {"leaseSeconds": fence.lease_s}
     if member is not None and member.usable:
         status |= _figures(member, figures, allocated)
         if reason not in (Reason.WRONG_CLUSTER, Reason.DUPLICATE_CLUSTER):
@@ -69,6 +74,13 @@ def site_status(
     elif member is not None and member.health.reachable is False and member.last_heard_ms:
         status["lastHeardFrom"] = time_text(member.last_heard_ms)
     return status
+
+
+def _fenced(raw: Json, fence: FenceState | None) -> list[Condition]:
+    """Whether the member's fence stands; nothing is said of a member that never had one, or of what is not known yet."""
+    if fence is None or (fence.reason is Reason.NO_FENCE and not mapping(raw.get("status")).get("fence")):
+        return []
+    return [Condition("Fenced", fence.reason is Reason.FENCE_ANSWERS, fence.reason, fence.message)]
 
 
 def _figures(member: Member, figures: Mapping[str, ClassFigures], allocated: Mapping[str, int]) -> Json:

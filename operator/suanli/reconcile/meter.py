@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -39,9 +39,9 @@ class Meter:
         """The job's pods that are in the ledger or had nothing to record."""
         return frozenset((*self._of_job.get(job_uid, ()), *self._nothing.get(job_uid, ())))
 
-    def usage(self, job_uid: str) -> Usage:
-        """All that the job used."""
-        return total(self._of_job.get(job_uid, {}).values())
+    def usage(self, job_uid: str, without: Container[int] = ()) -> Usage:
+        """All that the job used, without the attempts of these epochs."""
+        return total(u for u in self._of_job.get(job_uid, {}).values() if u.epoch not in without)
 
     def last_epoch(self, job_uid: str) -> int:
         """The job's last attempt of which anything is recorded; 0 for none."""

@@ -17,6 +17,7 @@ from suanli.reconcile import compare, watch
 from suanli.reconcile.compare import Comparison
 from suanli.reconcile.cycle import Cycle
 from suanli.reconcile.events import Recorder
+from suanli.reconcile.fences import Fences
 from suanli.reconcile.indicators import Indicators
 from suanli.reconcile.maps import MapKeeper, key_of
 from suanli.reconcile.meter import Meter
@@ -78,11 +79,19 @@ class Operator:
             on_site=self._site_changed,
             on_figures=self._figures_changed,
         )
+        self._fences = Fences(
+            mirror=self.mirror,
+            sites=self._sites,
+            clock=clock,
+            settings=settings,
+            on_change=lambda name: self._maps.queue.add(key_of(SITE, name)),
+        )
         self._worker = JobWorker(
             hub=hub,
             hub_id=hub_id,
             mirror=self.mirror,
             sites=self._sites,
+            fences=self._fences,
             meter=self._meter,
             clock=clock,
             settings=settings,
@@ -109,6 +118,7 @@ class Operator:
             metrics=metrics,
             warn=lambda raw, reason, text: self._recorder.warn(raw["kind"], raw["metadata"], reason, text),
             figures=lambda: self._indicators.figures,
+            fence=self._fences.state,
         )
         self._indicators = Indicators(
             mirror=self.mirror,
@@ -146,7 +156,7 @@ class Operator:
                     self._worker.queue.add(uid)
                 self._indicators.wake()
                 loops = (self._maps, self._cycle, self._worker, self._recorder, self._comparison, self._indicators)
-                for loop in loops:
+                for loop in (*loops, self._fences):
                     group.create_task(loop.run())
                 self._cycle.wake()
         finally:
@@ -247,7 +257,7 @@ class Operator:
         """Have the jobs looked at whose site can be used again, or not any more; one site may decide of its twin."""
         before = self._states
         names = dict.fromkeys([*self.mirror.sites, *before])
-        self._states = {name: (self._sites.usable(name), self._sites.silence(name) != "") for name in names}
+        self._states = {name: self._sites.look(name) for name in names}
         for name in names:
             if self._states[name] == before.get(name):
                 continue

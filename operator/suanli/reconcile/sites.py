@@ -75,6 +75,7 @@ class Sites:
         self._handles: dict[str, Handle] = {}
         self._told: dict[str, Health] = {}
         self._lost_s: dict[str, float] = {}  # since when a site has no credentials
+        self._silent_s: dict[str, float] = {}  # since when it is certain that a site is silent
         self._refused: dict[str, tuple[Target, str]] = {}  # targets that no connection can be made of, and why
         self._trusted: dict[str, Member] | None = None
         self.secrets = Reflector(
@@ -143,6 +144,20 @@ class Sites:
             return f"{name} is silent{self._last_heard(member)}: {member.health.message}"
         twin = self._twin(name, member)
         return f"ComputeSite {name} is the same cluster as {twin}" if twin else ""
+
+    def look(self, name: str) -> tuple[bool, bool]:
+        """Whether it is usable, and whether it is silent; since when is remembered from here on."""
+        usable, silent = self.usable(name), self.silence(name) != ""
+        if silent:
+            self._silent_s.setdefault(name, asyncio.get_running_loop().time())
+        else:
+            self._silent_s.pop(name, None)
+        return usable, silent
+
+    def silent_for_s(self, name: str) -> float:
+        """Seconds since a site was first found silent; 0 if it is not."""
+        now_s = asyncio.get_running_loop().time()
+        return now_s - self._silent_s.get(name, now_s)
 
     def readiness(self, name: str) -> tuple[bool, str]:
         """Whether new work can go there, and the sentence that says why not."""

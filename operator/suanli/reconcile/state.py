@@ -9,12 +9,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from suanli.api import KINDS, ComputeJob, ComputeLink, ComputeRegion, ComputeSite, HubPolicy, Resource
-from suanli.api.job import Assignment, JobState
+from suanli.api.job import Assignment, Failover, JobState
 from suanli.api.kind import Metadata
 from suanli.base.clock import time_or_zero
 from suanli.base.conditions import readable
 from suanli.base.reasons import Reason
-from suanli.base.untrusted import mapping, text
+from suanli.base.untrusted import items, mapping, text
 from suanli.kube.client import Json
 from suanli.placement.snapshot import Country, Decision
 
@@ -57,6 +57,8 @@ class JobEntry:
     finished: bool = field(init=False)  # it has ended for good
     epoch: int = field(init=False)  # of its last attempt
     failures: int = field(init=False)
+    lost: frozenset[int] = field(init=False)  # epochs that were given up while their site was silent
+    failover: Failover | None = field(init=False)  # what the current attempt began with
 
     def __post_init__(self, raw_status: object) -> None:
         self.see(self.version, raw_status)
@@ -73,6 +75,8 @@ class JobEntry:
         self.finished = self.conditions.get("Finished", {}).get("status") == "True"
         self.epoch = max(_count(status.get("epoch")), self.assignment.epoch if self.assignment else 0)
         self.failures = _count(status.get("failures"))
+        self.lost = frozenset(_count(lost.get("epoch")) for lost in items(status.get("lost")))
+        self.failover = next((f for f in Failover if f == status.get("failover")), None)
 
     @property
     def label(self) -> str:

@@ -20,8 +20,10 @@ from suanli.placement.snapshot import Decision
 from suanli.reconcile import job as stages
 from suanli.reconcile import status
 from suanli.reconcile.attempts import Attempts, is_final
+from suanli.reconcile.fences import Fences
 from suanli.reconcile.lanes import Lanes
 from suanli.reconcile.meter import Meter
+from suanli.reconcile.pace import Pace
 from suanli.reconcile.queue import WorkQueue
 from suanli.reconcile.sites import Sites
 from suanli.reconcile.state import JobEntry, Mirror
@@ -47,6 +49,7 @@ class JobWorker:
         hub_id: str,
         mirror: Mirror,
         sites: Sites,
+        fences: Fences,
         meter: Meter,
         clock: Clock,
         settings: Settings,
@@ -63,6 +66,7 @@ class JobWorker:
         self._hub_id = hub_id
         self._mirror = mirror
         self._sites = sites
+        self._fences = fences
         self._meter = meter
         self._clock = clock
         self._settings = settings
@@ -71,6 +75,7 @@ class JobWorker:
         self._on_unknown = on_unknown
         self._warn = warn
         self._attempts = Attempts()
+        self._pace = Pace(of_site=settings.site_failovers_per_minute, of_all=settings.failovers_per_minute)
         self._explained: dict[str, int] = {}
         self._unknown: dict[str, int] = {}  # by UID, comparisons begun when it was first seen on a member
         self._held_up: dict[str, float] = {}  # by UID, until when a refused assignment is not decided anew
@@ -184,14 +189,22 @@ class JobWorker:
         if assignment is not None and (assignment.site not in sites or not sites[assignment.site].usable):
             known = sites.get(assignment.site, stages.NOWHERE)
             site = assignment.site
-            sites[site] = stages.AtSite(self._sites.usable(site), self._sites.silence(site), known.jobs, known.pods)
+            silent_s = self._sites.silent_for_s(site)
+            sites[site] = stages.AtSite(
+                self._sites.usable(site),
+                self._sites.silence(site),
+                known.jobs,
+                known.pods,
+                silent_s=silent_s,
+                fenced_in_s=self._fences.certain_in_s(site, silent_s),
+            )
         return stages.View(
             uid=uid,
             entry=entry,
             gone=entry is None and self._certainly_gone(uid, bool(sites)),
             sites=sites,
             recorded=self._meter.recorded(uid),
-            usage=lambda: self._meter.usage(uid),
+            usage=lambda: self._meter.usage(uid, entry.lost if entry is not None else ()),
             offered=entry is not None and self._resource(entry) is not None,
             decision=self.decisions.get(uid),
             explained_ms=self._explained.get(uid, 0),
@@ -250,6 +263,11 @@ class JobWorker:
         assert entry is not None, "only what is on the hub has a status"
         if isinstance(step, stages.Commit):
             return await self._commit(entry)
+        if step.leaves:
+            left_s = self._pace.take(step.leaves, asyncio.get_running_loop().time())
+            if left_s > 0:
+                self.queue.add_later(entry.uid, left_s)
+                return False
         before, had_finished = entry.assignment, entry.finished
         if not await self._patch(entry, step.status):
             return False
@@ -367,6 +385,7 @@ class JobWorker:
             spec=entry.model.spec,
             assignment=step.assignment,
             resource=resource,
+            failover=entry.failover,
         )
         loop = asyncio.get_running_loop()
         self._attempts.try_create(entry.uid, step.assignment.epoch, loop.time())
