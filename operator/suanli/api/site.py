@@ -380,7 +380,7 @@ class ComputeSiteStatus(Model):
     """What the operator observes of the member."""
 
     conditions: Annotated[
-        Conditions, Field(max_length=16, description="Ready, Reachable, CredentialsValid, PolicyCompliant, Fenced.")
+        Conditions, Field(max_length=16, description="Ready, Reachable, CredentialsValid, PolicyCompliant, Fenced, Swept.")
     ] = []
     hub: Annotated[Name | None, Field(description="Hub it belongs to.")] = None
     side: Annotated[str | None, Field(max_length=8, description="East, West or Outside.")] = None

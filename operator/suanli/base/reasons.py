@@ -81,6 +81,9 @@ class Reason(StrEnum):
     FENCE_ANSWERS = "FenceAnswers"
     FENCE_SILENT = "FenceSilent"
     NO_FENCE = "NoFence"
+    SWEPT = "Swept"
+    SWEEP_HELD = "SweepHeld"
+    SWEEPING = "Sweeping"
     # policy and network
     CONSISTENT = "Consistent"
     CONTRADICTION = "Contradiction"

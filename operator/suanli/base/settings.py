@@ -72,6 +72,18 @@ class Settings(BaseModel):
     site_status_s: Annotated[
         int, Field(ge=1, le=3_600, description="Least time between two updates of a site's figures.")
     ] = 5
+    sweep_percent: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100,
+            description="Jobs on a member that the hub does not know are removed, but not if they are more than this share of "
+            "all the hub's Jobs there; then a person is asked.",
+        ),
+    ] = 30
+    sweep_least: Annotated[
+        int, Field(ge=0, le=1_000_000, description="So few are removed whatever their share.")
+    ] = 20
     dead_after_s: Annotated[
         int,
         Field(ge=15, le=604_800, description="Silence after which AtLeastOnce jobs of a site are started elsewhere."),

@@ -35,6 +35,7 @@ class AtSite:
     jobs: tuple[OwnJob, ...] = ()
     pods: tuple[OwnPod, ...] = ()
     silent_s: float = 0.0  # since it was found silent
+    kept: frozenset[int] = frozenset()  # epochs of Jobs that stay until a person has been asked
     fenced_in_s: float | None = None  # until its fence has certainly stopped AtMostOnce work; None: no fence is known
 
 
@@ -194,7 +195,7 @@ def remove_stale(view: View) -> Step | None:
     for site, at in view.sites.items():
         for job in at.jobs:
             current = assignment is not None and (site, job.epoch) == (assignment.site, assignment.epoch)
-            if at.usable and not current and not job.deleting:
+            if at.usable and not current and not job.deleting and job.epoch not in at.kept:
                 return Delete(site, job, "no ComputeJob owns it" if view.entry is None else "it is of another attempt")
     return None if view.entry else Wait()
 

@@ -22,7 +22,7 @@ from suanli.placement.snapshot import hub_of, side_of
 from suanli.reconcile.fences import FenceState
 from suanli.reconcile.sites import Credentials
 
-SITE_ORDER = ("Ready", "Reachable", "CredentialsValid", "PolicyCompliant", "Fenced")
+SITE_ORDER = ("Ready", "Reachable", "CredentialsValid", "PolicyCompliant", "Fenced", "Swept")
 MEGA_RACKS, LARGE_RACKS = 10_000, 3_000  # 工信部 size classes of data centres, in standard racks of 2.5 kW
 # What states whether an object can be read; regions have a condition only while they cannot.
 MAIN_CONDITION = {"ComputeSite": "Ready", "HubPolicy": "Consistent", "ComputeLink": "Resolved"}
@@ -44,6 +44,7 @@ def site_status(
     jobs: int,
     now_ms: int,
     fence: FenceState | None = None,
+    swept: Condition | None = None,
 ) -> Json:
     """A site's status."""
     reason, said = ready
@@ -53,6 +54,7 @@ def site_status(
         *([_credentials_valid(credentials, member)] if credentials is not None else []),
         _compliant(site, policy),
         *_fenced(raw, fence),
+        *([swept] if swept is not None else []),
     ]
     status = _with(raw, conditions, now_ms, SITE_ORDER)
     hub, racks = hub_of(site.spec.region, policy), site.spec.standard_racks

@@ -23,6 +23,7 @@ from suanli.reconcile.maps import MapKeeper, key_of
 from suanli.reconcile.meter import Meter
 from suanli.reconcile.sites import Sites
 from suanli.reconcile.state import NATIONAL, SITE, JobEntry, Mirror
+from suanli.reconcile.sweep import Sweep
 from suanli.reconcile.worker import JobWorker
 from suanli.telemetry.metrics import Metrics
 
@@ -86,12 +87,14 @@ class Operator:
             settings=settings,
             on_change=lambda name: self._maps.queue.add(key_of(SITE, name)),
         )
+        self._sweep = Sweep(mirror=self.mirror, sites=self._sites, settings=settings, on_change=self._sweep_changed)
         self._worker = JobWorker(
             hub=hub,
             hub_id=hub_id,
             mirror=self.mirror,
             sites=self._sites,
             fences=self._fences,
+            sweep=self._sweep,
             meter=self._meter,
             clock=clock,
             settings=settings,
@@ -119,6 +122,7 @@ class Operator:
             warn=lambda raw, reason, text: self._recorder.warn(raw["kind"], raw["metadata"], reason, text),
             figures=lambda: self._indicators.figures,
             fence=self._fences.state,
+            sweep=self._sweep,
         )
         self._indicators = Indicators(
             mirror=self.mirror,
@@ -252,6 +256,13 @@ class Operator:
         if self._leads:
             self._maps.figures_changed(name)
             self._cycle.wake()
+
+    def _sweep_changed(self, name: str) -> None:
+        """Something there is held, or is not held any more."""
+        self._maps.queue.add(key_of(SITE, name))
+        member = self._sites.members.get(name)
+        for uid in member.job_uids() if member is not None else ():
+            self._worker.queue.add(uid)
 
     def _look_at_sites(self) -> None:
         """Have the jobs looked at whose site can be used again, or not any more; one site may decide of its twin."""

@@ -27,6 +27,7 @@ from suanli.reconcile.pace import Pace
 from suanli.reconcile.queue import WorkQueue
 from suanli.reconcile.sites import Sites
 from suanli.reconcile.state import JobEntry, Mirror
+from suanli.reconcile.sweep import Sweep
 from suanli.telemetry.metrics import Metrics
 
 T = TypeVar("T")
@@ -50,6 +51,7 @@ class JobWorker:
         mirror: Mirror,
         sites: Sites,
         fences: Fences,
+        sweep: Sweep,
         meter: Meter,
         clock: Clock,
         settings: Settings,
@@ -67,6 +69,7 @@ class JobWorker:
         self._mirror = mirror
         self._sites = sites
         self._fences = fences
+        self._sweep = sweep
         self._meter = meter
         self._clock = clock
         self._settings = settings
@@ -178,11 +181,7 @@ class JobWorker:
         entry = self._mirror.jobs.get(uid)
         assignment = entry.assignment if entry else None
         sites = {
-            name: stages.AtSite(
-                member.usable,
-                jobs=tuple(member.jobs.get(uid, {}).values()),
-                pods=tuple(member.pods.get(uid, {}).values()),
-            )
+            name: self._at(name, member, uid, entry)
             for name, member in self._sites.trusted().items()
             if uid in member.jobs or uid in member.pods
         }
@@ -216,6 +215,12 @@ class JobWorker:
             now_ms=self._clock.now_ms(),
             settings=self._settings,
         )
+
+    def _at(self, site: str, member: Member, uid: str, entry: JobEntry | None) -> stages.AtSite:
+        """What one member holds of a job."""
+        jobs = tuple(member.jobs.get(uid, {}).values())
+        kept = frozenset(job.epoch for job in jobs if self._sweep.holds(site, entry, job))
+        return stages.AtSite(member.usable, jobs=jobs, pods=tuple(member.pods.get(uid, {}).values()), kept=kept)
 
     def _attempt(self, uid: str, entry: JobEntry | None, sites: dict[str, stages.AtSite]) -> stages.Attempt:
         assignment = entry.assignment if entry else None
