@@ -1,6 +1,5 @@
 """The objects of an API server in memory: versions, selectors, patches, finalizers, and a log of what changed."""
 
-import copy
 import datetime as dt
 import itertools
 import uuid
@@ -106,6 +105,13 @@ class Change:
     after: Json | None
 
 
+def copied(raw: Any) -> Any:
+    """A copy of an object; it is plain JSON."""
+    if isinstance(raw, dict):
+        return {key: copied(value) for key, value in raw.items()}
+    return [copied(value) for value in raw] if isinstance(raw, list) else raw
+
+
 class Store:
     """Objects by API, resource, namespace and name; every change is logged and told to listeners."""
 
@@ -128,12 +134,16 @@ class Store:
         found = self._of(path).get((path.namespace, path.name))
         if found is None:
             raise Refusal(404, "NotFound", f'{path.resource} "{path.name}" not found')
-        return copy.deepcopy(found)
+        return copied(found)
 
     def objects(self, api: str) -> list[Json]:
         """All objects of one API version."""
         kinds = [objects for (held, _), objects in self._objects.items() if held == api]
-        return [copy.deepcopy(o) for objects in kinds for _, o in sorted(objects.items())]
+        return [copied(o) for objects in kinds for _, o in sorted(objects.items())]
+
+    def where(self, path: Path, true: Callable[[Json], bool]) -> list[Json]:
+        """The objects of a collection of which it is true; only those are copied."""
+        return [copied(o) for _, o in sorted(self._of(path).items()) if true(o)]
 
     def list(self, path: Path, query: dict[str, str]) -> Json:
         """A list, or the rest of one that was begun before."""
@@ -142,7 +152,7 @@ class Store:
             if found is None:
                 raise Refusal(410, "Expired", "The provided continue parameter is too old")
         else:
-            found = [copy.deepcopy(o) for _, o in sorted(self._of(path).items()) if selected(o, path, query)]
+            found = [copied(o) for _, o in sorted(self._of(path).items()) if selected(o, path, query)]
         limit = int(query.get("limit") or 0) or len(found)
         metadata: Json = {"resourceVersion": str(self._version)}
         if found[limit:]:
@@ -170,7 +180,7 @@ class Store:
     # --- writing
 
     def create(self, path: Path, body: Json, *, dry_run: bool = False) -> Json:
-        new = copy.deepcopy(body)
+        new = copied(body)
         metadata = new.setdefault("metadata", {})
         name = metadata.get("name") or f"{metadata['generateName']}{uuid.uuid4().hex[:5]}"
         place = Path(path.api, path.resource, path.namespace, name)
@@ -250,22 +260,22 @@ class Store:
         if before is not None and _content(before) == _content(after):
             return before
         self._version += 1
-        stored = copy.deepcopy(after)
+        stored = copied(after)
         stored["metadata"]["resourceVersion"] = str(self._version)
         if before is not None and before.get("spec") != after.get("spec"):
             stored["metadata"]["generation"] = int(before["metadata"].get("generation") or 0) + 1
         self._of(path)[path.namespace, path.name] = stored
         self._tell(path, before, stored)
-        return copy.deepcopy(stored)
+        return copied(stored)
 
     def _remove(self, path: Path, before: Json) -> Json:
         self._version += 1
         self._of(path).pop((path.namespace, path.name), None)
         self._tell(path, before, None)
-        return copy.deepcopy(before)
+        return copied(before)
 
     def _tell(self, path: Path, before: Json | None, after: Json | None) -> None:
-        change = Change(self._version, path.api, path.resource, copy.deepcopy(before), copy.deepcopy(after))
+        change = Change(self._version, path.api, path.resource, copied(before), copied(after))
         self.log.append(change)
         for listener in list(self._listeners):
             listener(change)
@@ -311,7 +321,7 @@ def _terms(selector: str) -> Iterator[tuple[str, bool, str]]:
 def merged(old: Any, patch: Any) -> Any:
     """JSON Merge Patch, RFC 7386."""
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return copied(patch)
     result = dict(old) if isinstance(old, dict) else {}
     for key, value in patch.items():
         if value is None:
@@ -323,7 +333,7 @@ def merged(old: Any, patch: Any) -> Any:
 
 def _json_patched(before: Json, steps: list[Json]) -> Json:
     """JSON Patch, RFC 6902, as far as test, add, replace and remove."""
-    after = copy.deepcopy(before)
+    after = copied(before)
     for step in steps:
         *parents, last = (p.replace("~1", "/").replace("~0", "~") for p in step["path"].split("/")[1:])
         try:

@@ -90,10 +90,9 @@ class MemoryServer:
         """An object. Raises: Refusal."""
         return self.store.get(Path.of(path))
 
-    def items(self, path: str) -> list[Json]:
-        """All objects of a collection."""
-        found: list[Json] = self.store.list(Path.of(path), {})["items"]
-        return found
+    def items(self, path: str, true: Callable[[Json], bool] = lambda raw: True) -> list[Json]:
+        """The objects of a collection of which it is true."""
+        return self.store.where(Path.of(path), true)
 
     def delete(self, path: str, **options: Any) -> None:
         """What somebody deletes. Raises: Refusal."""

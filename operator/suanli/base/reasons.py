@@ -53,6 +53,7 @@ class Reason(StrEnum):
     DISRUPTED = "Disrupted"
     FENCED = "Fenced"
     SITE_LOST = "SiteLost"
+    DRAINED = "Drained"
     # how a job ended
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"

@@ -65,7 +65,7 @@ class Operator:
         self._metrics = metrics
         self._filled = False
         self._leads = False
-        self._states: dict[str, tuple[bool, bool]] = {}  # of sites, as their jobs were last told
+        self._states: dict[str, tuple[bool, bool, bool]] = {}  # of sites, as their jobs were last told
         self.mirror = Mirror(on_job=self._job_changed, on_map=self._map_changed)
         self._meter = Meter(store, ledger_thread)
         self._recorder = Recorder(hub, clock, settings.identity)
@@ -265,7 +265,7 @@ class Operator:
             self._worker.queue.add(uid)
 
     def _look_at_sites(self) -> None:
-        """Have the jobs looked at whose site can be used again, or not any more; one site may decide of its twin."""
+        """Have the jobs looked at whose site can be used again, or not any more, or drains; one site may decide of its twin."""
         before = self._states
         names = dict.fromkeys([*self.mirror.sites, *before])
         self._states = {name: self._sites.look(name) for name in names}

@@ -145,14 +145,19 @@ class Sites:
         twin = self._twin(name, member)
         return f"ComputeSite {name} is the same cluster as {twin}" if twin else ""
 
-    def look(self, name: str) -> tuple[bool, bool]:
-        """Whether it is usable, and whether it is silent; since when is remembered from here on."""
+    def drains(self, name: str) -> bool:
+        """Whether it is to be emptied."""
+        site = self._mirror.sites.get(name)
+        return site is not None and site.spec.desired_state is SiteState.DRAIN
+
+    def look(self, name: str) -> tuple[bool, bool, bool]:
+        """Whether it is usable, silent, and to be emptied; since when it is silent is remembered from here on."""
         usable, silent = self.usable(name), self.silence(name) != ""
         if silent:
             self._silent_s.setdefault(name, asyncio.get_running_loop().time())
         else:
             self._silent_s.pop(name, None)
-        return usable, silent
+        return usable, silent, self.drains(name)
 
     def silent_for_s(self, name: str) -> float:
         """Seconds since a site was first found silent; 0 if it is not."""

@@ -58,6 +58,7 @@ class JobEntry:
     finished: bool = field(init=False)  # it has ended for good
     epoch: int = field(init=False)  # of its last attempt
     failures: int = field(init=False)
+    setbacks: Mapping[str, int] = field(init=False)  # attempts that ended for no fault of the job, by kind
     lost: frozenset[int] = field(init=False)  # epochs that were given up while their site was silent
     failover: Failover | None = field(init=False)  # what the current attempt began with
 
@@ -76,6 +77,8 @@ class JobEntry:
         self.finished = self.conditions.get("Finished", {}).get("status") == "True"
         self.epoch = max(_count(status.get("epoch")), self.assignment.epoch if self.assignment else 0)
         self.failures = _count(status.get("failures"))
+        counted = {text(kind): _count(count) for kind, count in mapping(status.get("setbacks")).items()}
+        self.setbacks = {kind: count for kind, count in counted.items() if count}
         self.lost = frozenset(_count(lost.get("epoch")) for lost in items(status.get("lost")))
         self.failover = next((f for f in Failover if f == status.get("failover")), None)
 
@@ -133,7 +136,9 @@ class Mirror:
     _by_name: dict[tuple[str, str], str] = field(default_factory=dict)
     _versions: dict[str, int] = field(default_factory=dict)  # by UID, of what is there
     _gone: dict[str, int] = field(default_factory=dict)  # by UID, the comparison that was the last begun when it went
-    _deleted: dict[str, None] = field(default_factory=dict)  # UIDs of assigned jobs that were seen to be deleted, oldest first
+    _deleted: dict[str, None] = field(
+        default_factory=dict
+    )  # UIDs of assigned jobs that were seen to be deleted, oldest first
     _held: dict[str, dict[str, JobEntry]] = field(default_factory=lambda: defaultdict(dict))  # by site
     _place: dict[str, str] = field(default_factory=dict)  # by UID, the site in `_held`, or "" in `waiting`
     _begun: int = 0  # comparisons

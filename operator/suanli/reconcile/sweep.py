@@ -36,9 +36,7 @@ class _Count:
 class Sweep:
     """By site, whether what the hub does not know there may be removed."""
 
-    def __init__(
-        self, *, mirror: Mirror, sites: Sites, settings: Settings, on_change: Callable[[str], None]
-    ) -> None:
+    def __init__(self, *, mirror: Mirror, sites: Sites, settings: Settings, on_change: Callable[[str], None]) -> None:
         """`on_change` is told of a site where something begins or ceases to be held."""
         self._mirror = mirror
         self._sites = sites

@@ -214,7 +214,15 @@ class JobWorker:
             ),
             now_ms=self._clock.now_ms(),
             settings=self._settings,
+            leaves_in_s=self._leaves_in_s(entry, sites),
         )
+
+    def _leaves_in_s(self, entry: JobEntry | None, sites: dict[str, stages.AtSite]) -> float | None:
+        """Until an attempt may leave a site that drains and answers; None where it stays."""
+        assignment = entry.assignment if entry is not None and not entry.finished else None
+        if assignment is None or not self._sites.drains(assignment.site) or not sites[assignment.site].usable:
+            return None
+        return self._pace.left_s(assignment.site, asyncio.get_running_loop().time())
 
     def _at(self, site: str, member: Member, uid: str, entry: JobEntry | None) -> stages.AtSite:
         """What one member holds of a job."""
@@ -271,7 +279,7 @@ class JobWorker:
         if step.leaves:
             left_s = self._pace.take(step.leaves, asyncio.get_running_loop().time())
             if left_s > 0:
-                self.queue.add_later(entry.uid, left_s)
+                self.queue.add_later(entry.uid, max(1.0, left_s))  # many wait: not all look for every single one
                 return False
         before, had_finished = entry.assignment, entry.finished
         if not await self._patch(entry, step.status):
