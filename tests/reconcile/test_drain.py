@@ -78,12 +78,12 @@ def test_a_site_with_500_jobs_drains_and_dies_paced_and_loses_none(simulate: Sim
         wish(sim, "Drain")
         await sim.until(lambda: len(jobs.times["Drained"]) >= 250, 400)
         sim.clusters["east"].server.cut = True
-        await sim.until(lambda: jobs.are("Running", "west", 500), 900)
+        await sim.until(lambda: jobs.are("Running", "west", 500), 900, every=1.0)
         assert len(jobs.times["Drained"]) < 350
         assert sum(map(len, jobs.times.values())) <= 600, "each leaves once; who was cut off on its way is given up too"
         assert 90 <= jobs.most_in_a_minute() <= 100
         sim.doubled.clear()  # AtLeastOnce allows it while the site is silent
-        await sim.until(lambda: jobs.are("Succeeded", "west", 500), 2_000)
+        await sim.until(lambda: jobs.are("Succeeded", "west", 500), 2_000, every=1.0)
         sim.clusters["east"].server.cut = False
         await sim.until(lambda: not sim.clusters["east"].server.items(JOBS), 200, every=1.0)
         assert all(job["status"].get("failures") is None for job in sim.jobs().values()), "nobody's fault"

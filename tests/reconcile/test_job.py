@@ -656,7 +656,7 @@ def test_what_was_complete_before_the_fence_came_has_succeeded() -> None:
 
 
 def test_every_stage_is_in_the_table_once() -> None:
-    assert len(set(stages.STAGES)) == len(stages.STAGES) == 15
+    assert len(set(stages.STAGES)) == len(stages.STAGES) == 16
 
 
 @pytest.mark.parametrize("usable", [True, False])

@@ -180,7 +180,7 @@ class Store:
     # --- writing
 
     def create(self, path: Path, body: Json, *, dry_run: bool = False) -> Json:
-        new = copied(body)
+        new: Json = copied(body)
         metadata = new.setdefault("metadata", {})
         name = metadata.get("name") or f"{metadata['generateName']}{uuid.uuid4().hex[:5]}"
         place = Path(path.api, path.resource, path.namespace, name)
@@ -260,19 +260,21 @@ class Store:
         if before is not None and _content(before) == _content(after):
             return before
         self._version += 1
-        stored = copied(after)
+        stored: Json = copied(after)
         stored["metadata"]["resourceVersion"] = str(self._version)
         if before is not None and before.get("spec") != after.get("spec"):
             stored["metadata"]["generation"] = int(before["metadata"].get("generation") or 0) + 1
         self._of(path)[path.namespace, path.name] = stored
         self._tell(path, before, stored)
-        return copied(stored)
+        answer: Json = copied(stored)
+        return answer
 
     def _remove(self, path: Path, before: Json) -> Json:
         self._version += 1
         self._of(path).pop((path.namespace, path.name), None)
         self._tell(path, before, None)
-        return copied(before)
+        gone: Json = copied(before)
+        return gone
 
     def _tell(self, path: Path, before: Json | None, after: Json | None) -> None:
         change = Change(self._version, path.api, path.resource, copied(before), copied(after))

@@ -397,7 +397,8 @@ class ComputeSiteStatus(Model):
     nodes: Annotated[int, Field(ge=0, description="Ready, schedulable nodes.")] = 0
     jobs: Annotated[int, Field(ge=0, description="Jobs assigned here that have not finished.")] = 0
     last_heard_from: Annotated[
-        Time | None, Field(description="When the member last answered, written when it stops answering.")
+        Time | None,
+        Field(description="How old the figures are: when the member last answered. Absent while it answers."),
     ] = None
     fence: Annotated[
         SiteFence | None,

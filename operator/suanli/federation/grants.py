@@ -23,13 +23,14 @@ ANNOTATION_MADE = "suanli.io/made-by-join"  # the system namespace was not there
 FENCE_PODS = {"app.kubernetes.io/name": FENCE}
 FENCED = "the hub may create only namespaces"
 
+_WHO = ["kube-system", MEMBER_SYSTEM_NAMESPACE]  # which cluster it is, and whose
 _RULES: list[Json] = [
     {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch", "patch"]},
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "watch", "create", "delete"]},
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [FENCE], "verbs": ["patch"]},
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["create"]},
-    {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": _WHO, "verbs": ["get"]},
     {"nonResourceURLs": ["/version"], "verbs": ["get"]},
 ]
 

@@ -107,9 +107,8 @@ class ApiClient:
         self._tls_server_name = target.tls_server_name
         self._reach = target.reach
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s, 10.0))
-        self._headers = {"Accept": "application/json", "User-Agent": user_agent}
-        if target.token:
-            self._headers["Authorization"] = f"Bearer {target.token}"
+        self._user_agent = user_agent
+        self._token = target.token
         self._concurrency = concurrency
         self._observe = observer
         self._session: aiohttp.ClientSession | None = None
@@ -126,11 +125,20 @@ class ApiClient:
         """Close it."""
         await self.close()
 
+    async def authenticate(self, target: Target) -> None:
+        """Be another account at the same server from now on; what is under way as the old one is cut off.
+
+        Raises: ValueError, and nothing has changed.
+        """
+        self._tls = _tls_context(target)
+        self._token = target.token
+        await self.close()
+
     async def close(self) -> None:
         """Cut all its connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
         if self._resolver is not None:
             await self._resolver.close()
 
@@ -288,7 +296,11 @@ class ApiClient:
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
-                headers=self._headers,
+                headers={
+                    "Accept": "application/json",
+                    "User-Agent": self._user_agent,
+                    **({"Authorization": f"Bearer {self._token}"} if self._token else {}),
+                },
                 auto_decompress=False,
                 read_bufsize=1 << 18,
             )

@@ -233,6 +233,7 @@ class MapKeeper:
             ready=self._sites.state(name),
             credentials=self._sites.credentials.get(name),
             member=member,
+            heard_ms=self._sites.last_heard_ms(name),
             policy=self._mirror.country.policy,
             figures=member.figures(tuple(site.spec.resources), unbound(self._mirror, name, member))
             if member is not None and usable
