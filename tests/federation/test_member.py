@@ -664,6 +664,7 @@ async def test_credentials_rotate_without_a_list_or_an_event_lost() -> None:
             server.put(node("n2"))
             put_job(server)
             await told.until(lambda: len(member.usable_nodes()) == 2 and UID in member.jobs)
+            await _asked_more_than(server, PROBES[0], len(server.asked(PROBES[0])) + 1)
             await member.create_job(SPACE, a_job(OTHER))
             assert member.usable
             assert lists == len(server.asked("GET /api/v1/nodes")) + len(server.asked("GET /apis/batch/v1/jobs"))
@@ -680,7 +681,8 @@ async def test_credentials_that_cannot_be_used_change_nothing() -> None:
 
 
 async def test_revoked_credentials_are_not_used_again_for_any_write() -> None:
-    async with FakeApiServer() as server, following(server) as (member, told):
+    async with FakeApiServer() as server, following(server) as (member, _):
+        await server.until(lambda: server.watching == 4)
         server.refuse("* /api*", 401)
         with pytest.raises(ApiError, match="401"):
             await member.create_job(SPACE, a_job())

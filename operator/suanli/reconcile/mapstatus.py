@@ -74,7 +74,7 @@ def site_status(
         if reason not in (Reason.WRONG_CLUSTER, Reason.DUPLICATE_CLUSTER):
             status["clusterId"] = member.health.cluster_id
         status.pop("lastHeardFrom", None)
-    elif member is None or member.health.reachable is False:
+    else:
         heard = time_text(heard_ms) if heard_ms else status.get("lastHeardFrom") or _reached_since(raw)
         if heard:
             status["lastHeardFrom"] = heard
