@@ -5,8 +5,9 @@ import itertools
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
+T = TypeVar("T")
 Json = dict[str, Any]
 KINDS = {
     "namespaces": "Namespace",
@@ -105,11 +106,11 @@ class Change:
     after: Json | None
 
 
-def copied(raw: Any) -> Any:
+def copied(raw: T) -> T:
     """A copy of an object; it is plain JSON."""
     if isinstance(raw, dict):
-        return {key: copied(value) for key, value in raw.items()}
-    return [copied(value) for value in raw] if isinstance(raw, list) else raw
+        return cast("T", {key: copied(value) for key, value in raw.items()})
+    return cast("T", [copied(value) for value in raw]) if isinstance(raw, list) else raw
 
 
 class Store:
@@ -180,7 +181,7 @@ class Store:
     # --- writing
 
     def create(self, path: Path, body: Json, *, dry_run: bool = False) -> Json:
-        new: Json = copied(body)
+        new = copied(body)
         metadata = new.setdefault("metadata", {})
         name = metadata.get("name") or f"{metadata['generateName']}{uuid.uuid4().hex[:5]}"
         place = Path(path.api, path.resource, path.namespace, name)
@@ -260,21 +261,19 @@ class Store:
         if before is not None and _content(before) == _content(after):
             return before
         self._version += 1
-        stored: Json = copied(after)
+        stored = copied(after)
         stored["metadata"]["resourceVersion"] = str(self._version)
         if before is not None and before.get("spec") != after.get("spec"):
             stored["metadata"]["generation"] = int(before["metadata"].get("generation") or 0) + 1
         self._of(path)[path.namespace, path.name] = stored
         self._tell(path, before, stored)
-        answer: Json = copied(stored)
-        return answer
+        return copied(stored)
 
     def _remove(self, path: Path, before: Json) -> Json:
         self._version += 1
         self._of(path).pop((path.namespace, path.name), None)
         self._tell(path, before, None)
-        gone: Json = copied(before)
-        return gone
+        return copied(before)
 
     def _tell(self, path: Path, before: Json | None, after: Json | None) -> None:
         change = Change(self._version, path.api, path.resource, copied(before), copied(after))
