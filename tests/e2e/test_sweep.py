@@ -69,8 +69,10 @@ def test_a_mass_of_what_the_hub_does_not_know_stays_until_a_person_says_so(
 
     east("create", "--filename", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": copies}))
     wait_for("the guard to hold", lambda: swept() == "SweepHeld")
+    wait_for(
+        "all to be counted", lambda: f"{len(copies)} of the " in observer.site_condition("east", "Swept")["message"]
+    )
     message = str(observer.site_condition("east", "Swept")["message"])
-    assert message.startswith(f"{len(copies)} of the ")
     assert left() == len(copies)
     assert tenant.state("model") == "Running"
     federation.hub(*message.rsplit("kubectl ", 1)[1].split())
