@@ -49,7 +49,7 @@ def test_what_no_job_owns_is_metered_and_removed(
 
 
 def test_a_mass_of_what_the_hub_does_not_know_stays_until_a_person_says_so(
-    tenant: Tenant, federation: Federation, observer: Observer
+    tenant: Tenant, federation: Federation, observer: Observer, operator: OperatorProcess
 ) -> None:
     east = federation.member("east")
     tenant.run("model", "hang", data={"allowedSites": ["east"]})
@@ -67,7 +67,11 @@ def test_a_mass_of_what_the_hub_does_not_know_stays_until_a_person_says_so(
     def swept() -> str:
         return str(observer.site_condition("east", "Swept").get("reason"))
 
+    # It finds them all at once, as after a restore; what comes one by one is removed one by one.
+    assert operator.terminate() == 0
     east("create", "--filename", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": copies}))
+    operator.start()
+    operator.wait_leading()
     wait_for("the guard to hold", lambda: swept() == "SweepHeld")
     wait_for(
         "all to be counted", lambda: f"{len(copies)} of the " in observer.site_condition("east", "Swept")["message"]
