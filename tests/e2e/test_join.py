@@ -299,7 +299,8 @@ def test_the_account_may_do_what_the_hub_does_there_and_nothing_else(joined: Clu
 
             asked = [(r, v) for r in await _resources(admin) for v in VERBS]
             answers = await asyncio.gather(*(may(**_parts(r), verb=v) for r, v in asked))
-            assert await may(resource="namespaces", name="kube-system", verb="get")
+            for name in ("kube-system", SYSTEM):
+                assert await may(resource="namespaces", name=name, verb="get")
             assert not await may(resource="namespaces", name="default", verb="get")
             leases = {"resource": "leases", "group": "coordination.k8s.io", "namespace": SYSTEM}
             assert await may(**leases, name=FENCE, verb="patch")

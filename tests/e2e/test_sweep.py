@@ -46,3 +46,40 @@ def test_what_no_job_owns_is_metered_and_removed(
     where = ["--namespace", copy["metadata"]["namespace"]]
     assert east.json("get", "job", "foreign", *where)["status"]["active"] == 1
     east("delete", "job", "foreign", *where, "--wait=false")
+
+
+def test_a_mass_of_what_the_hub_does_not_know_stays_until_a_person_says_so(
+    tenant: Tenant, federation: Federation, observer: Observer, operator: OperatorProcess
+) -> None:
+    east = federation.member("east")
+    tenant.run("model", "hang", data={"allowedSites": ["east"]})
+    tenant.wait_state("model", "Running")
+    ((_, model),) = tenant.member_jobs("model")
+    ours = east.json("get", "jobs", "--all-namespaces", "--selector", "suanli.io/job-uid")["items"]
+    copies = [orphan(model, str(uuid.uuid4())) for _ in range(max(30, len(ours)))]
+    for copy in copies:
+        copy["spec"]["suspend"] = True
+        copy["metadata"]["labels"]["test"] = tenant.namespace
+
+    def left() -> int:
+        return len(east.json("get", "jobs", "--all-namespaces", "--selector", f"test={tenant.namespace}")["items"])
+
+    def swept() -> str:
+        return str(observer.site_condition("east", "Swept").get("reason"))
+
+    # It finds them all at once, as after a restore; what comes one by one is removed one by one.
+    assert operator.terminate() == 0
+    east("create", "--filename", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": copies}))
+    operator.start()
+    operator.wait_leading()
+    wait_for("the guard to hold", lambda: swept() == "SweepHeld")
+    wait_for(
+        "all to be counted", lambda: f"{len(copies)} of the " in observer.site_condition("east", "Swept")["message"]
+    )
+    message = str(observer.site_condition("east", "Swept")["message"])
+    assert left() == len(copies)
+    assert tenant.state("model") == "Running"
+    federation.hub(*message.rsplit("kubectl ", 1)[1].split())
+    wait_for("them to go", lambda: not left())
+    wait_for("that to be said", lambda: swept() == "Swept")
+    assert tenant.state("model") == "Running"

@@ -34,7 +34,7 @@ def test_the_rights_are_those_that_are_used_and_no_more() -> None:
         ("", "pods", "patch", ()),
         ("coordination.k8s.io", "leases", "patch", ("suanli-fence",)),
         *((group, resource, verb, ()) for group, resource in MENDED for verb in ("create", "list", "patch")),
-        ("", "namespaces", "get", ("kube-system",)),
+        ("", "namespaces", "get", ("kube-system", "suanli-system")),
         ("batch", "jobs", "get", ()),
         ("batch", "jobs", "list", ()),
         ("batch", "jobs", "watch", ()),

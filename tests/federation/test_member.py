@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from suanli.base.reasons import Reason
 from suanli.federation import member as member_module
 from suanli.federation.capacity import Demand
 from suanli.federation.facts import OwnPod
+from suanli.federation.grants import system_namespace
 from suanli.federation.member import Member
 from suanli.federation.render import job_manifest, namespace_manifest
 from suanli.federation.tenancy import Bounds, guards
@@ -247,8 +249,10 @@ async def test_many_changes_of_a_site_are_told_together() -> None:
 
 async def test_a_job_is_created_with_its_namespace_and_known_at_once() -> None:
     async with FakeApiServer() as server, following(server) as (member, told):
+        held = server.hold("WATCH *")
         server.drop_watches()
-        server.hold("WATCH *")
+        await server.until(lambda: held.waiting == 4)
+        await _asked_more_than(server, PROBES[0], len(server.asked(PROBES[0])) + 1)
         await member.create_job(SPACE, a_job())
         (known,) = member.jobs[UID].values()
         assert (known.epoch, known.namespace, told.jobs[-1]) == (1, NAMESPACE, UID)
@@ -702,6 +706,95 @@ async def test_a_cluster_that_is_not_the_sites_is_never_followed() -> None:
             await told.until(lambda: member.health.reason is Reason.WRONG_CLUSTER)
             assert member.job_uids() == set()
             assert not member.synced
+
+
+async def test_nothing_is_sent_after_a_connection_broke_before_the_cluster_has_said_who_it_is() -> None:
+    async with FakeApiServer() as server, following(server) as (member, _):
+        asked = server.hold("GET /version")
+        await server.until(lambda: asked.waiting)
+        watches = server.hold("WATCH *")
+        server.become("another-cluster")
+        server.drop_watches()
+        await server.until(lambda: watches.waiting == 4)
+        with pytest.raises(Unreachable, match="is being asked again which cluster it is"):
+            await member.create_job(SPACE, a_job())
+        with pytest.raises(Unreachable, match="is being asked again which cluster it is"):
+            await member.renew_fence("now", 60)
+        assert not [r for r in server.requests if r.verb in ("POST", "PATCH", "DELETE")]
+
+
+# --- credentials, and whose the cluster is
+
+
+async def test_credentials_rotate_without_a_list_or_an_event_lost() -> None:
+    async with FakeApiServer() as server:
+        server.put(node("n1"))
+        async with following(server) as (member, told):
+            lists = len(server.asked("GET /api/v1/nodes")) + len(server.asked("GET /apis/batch/v1/jobs"))
+            before = len(server.requests)
+            await member.authenticate(replace(server.target, token="a-new-token"))
+            server.put(node("n2"))
+            put_job(server)
+            await told.until(lambda: len(member.usable_nodes()) == 2 and UID in member.jobs)
+            await _asked_more_than(server, PROBES[0], len(server.asked(PROBES[0])) + 1)
+            await member.create_job(SPACE, a_job(OTHER))
+            assert member.usable
+            assert lists == len(server.asked("GET /api/v1/nodes")) + len(server.asked("GET /apis/batch/v1/jobs"))
+            assert len(server.asked("WATCH *")) >= 8, "each goes on where it was"
+            assert {r.headers["Authorization"] for r in server.requests[before:]} == {"Bearer a-new-token"}
+
+
+async def test_credentials_that_cannot_be_used_change_nothing() -> None:
+    async with FakeApiServer() as server, following(server) as (member, _):
+        with pytest.raises(ValueError, match="cannot be used"):
+            await member.authenticate(replace(server.target, server="https://127.0.0.1:1", ca_pem="nonsense"))
+        await member.create_job(SPACE, a_job())
+        assert member.usable
+
+
+async def test_revoked_credentials_are_not_used_again_for_any_write() -> None:
+    async with FakeApiServer() as server, following(server) as (member, _):
+        await server.until(lambda: server.watching == 4)
+        server.refuse("* /api*", 401)
+        with pytest.raises(ApiError, match="401"):
+            await member.create_job(SPACE, a_job())
+        for _ in range(3):
+            with pytest.raises(Unreachable, match="which cluster it is"):
+                await member.create_job(SPACE, a_job())
+        assert len([r for r in server.requests if r.verb == "POST"]) == 1
+        server.heal()
+        await _asked_more_than(server, PROBES[0], len(server.asked(PROBES[0])) + 1)
+        await member.create_job(SPACE, a_job())
+
+
+async def test_a_cluster_that_belongs_to_another_hub_is_not_used() -> None:
+    async with FakeApiServer() as server:
+        put_job(server)
+        server.put(system_namespace(OTHER, "elsewhere", made=True))
+        async with following(server, usable=False) as (member, told):
+            await told.until(lambda: member.health.reason is Reason.JOINED_ELSEWHERE)
+            assert member.health.message == (
+                f"the cluster is joined to another hub ({OTHER}); let it leave there first, then join site s"
+            )
+            assert not member.usable
+            server.put(system_namespace(HUB, "s", made=True))
+            await told.until(lambda: member.usable)
+        assert not [r for r in server.requests if r.verb in ("POST", "PATCH", "DELETE")]
+
+
+async def test_an_account_that_may_not_ask_whose_the_cluster_is_goes_on() -> None:
+    async with FakeApiServer() as server:
+        server.refuse("GET /api/v1/namespaces/suanli-system", 403)
+        async with following(server) as (member, _):
+            assert member.usable
+
+
+async def test_the_hub_is_no_member_of_its_own() -> None:
+    async with FakeApiServer() as server:
+        server.become(HUB)
+        async with following(server, usable=False) as (member, told):
+            await told.until(lambda: member.health.reason is Reason.DUPLICATE_CLUSTER)
+            assert "is the hub itself" in member.health.message
 
 
 # --- lists and objects that no cluster has

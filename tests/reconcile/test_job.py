@@ -208,6 +208,39 @@ def test_what_no_job_owns_is_removed_when_that_is_certain() -> None:
     assert step(None, a_member_job(deleting=True)) == Wait()
 
 
+def test_what_is_held_until_a_person_was_asked_stays_and_keeps_others_waiting() -> None:
+    job = a_member_job(epoch=2)
+    here = {"east": replace(at(job), kept=frozenset({2}))}
+    assert stages.next_step(a_view(None, here)) == Wait()
+    assert stages.next_step(a_view(assigned(), here)) == Wait(), "nothing is made beside it"
+    assert step(None, job) == Delete("east", job, "no ComputeJob owns it")
+
+
+@pytest.mark.parametrize(
+    ("here", "left_s", "expected"),
+    [
+        ((a_member_job(), a_member_pod(state=running())), 0.0, "Drained"),
+        ((a_member_job(), a_member_pod(state=running())), 7.0, 7.0),
+        ((a_member_job(), a_member_pod(state=running())), None, None),
+        ((), 7.0, "Drained"),  # what has not begun there does not begin
+        ((a_member_job(Complete=True), a_member_pod(state=running())), 0.0, None),
+        ((a_member_job(deleting=True),), 0.0, "DeletedOnMember"),
+    ],
+)
+def test_an_attempt_leaves_a_site_that_drains_when_it_is_its_turn(
+    here: tuple[OwnJob | OwnPod, ...], left_s: float | None, expected: str | float | None
+) -> None:
+    entry = assigned(*([DISPATCHED, RUNNING] if here else []), status={"startedAt": T0})
+    found = step(entry, *here, leaves_in_s=left_s)
+    if isinstance(expected, str):
+        assert written(found)["Dispatched"] == ("False", expected)
+        assert isinstance(found, Write)
+        assert found.leaves == ("east" if here and expected == "Drained" else "")
+    else:
+        assert not isinstance(found, Create | Delete)
+        assert not isinstance(found, Wait) or found.seconds == expected
+
+
 def test_an_older_attempt_is_removed_before_a_new_one_is_made() -> None:
     old = a_member_job(epoch=1)
     assert step(assigned(epoch=2), old) == Delete("east", old, "it is of another attempt")
@@ -657,7 +690,7 @@ def test_what_was_complete_before_the_fence_came_has_succeeded() -> None:
 
 
 def test_every_stage_is_in_the_table_once() -> None:
-    assert len(set(stages.STAGES)) == len(stages.STAGES) == 15
+    assert len(set(stages.STAGES)) == len(stages.STAGES) == 16
 
 
 @pytest.mark.parametrize("usable", [True, False])

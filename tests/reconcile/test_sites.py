@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from badkubeconfigs import CASES, data_of
 from builders import a_job, a_site
 from memoryhub import Meeting
-from simulation import NAMESPACE, Simulate, Simulation
+from simulation import JOBS, NAMESPACE, Simulate, Simulation
 from suanli.kube.client import ApiClient, ApiError, Target
 
 SECRET = f"/api/v1/namespaces/{NAMESPACE}/secrets/site-east"
@@ -186,5 +187,104 @@ def test_watches_that_end_by_a_defect_begin_again(simulate: Simulate) -> None:
     async def other_or_same(sim: Simulation) -> None:
         sim.put(a_job(data={"allowedSites": ["east"]}))
         await sim.until(lambda: sim.state("train")[0] == "Succeeded")
+
+    simulate(play)
+
+
+def test_every_bad_kubeconfig_is_one_condition_that_says_what_is_wrong_and_no_request(simulate: Simulate) -> None:
+    """S2: each stands in a Secret of a running operator; no connection is made, and the member and the hub's jobs go on."""
+
+    async def play(sim: Simulation) -> None:
+        await sim.until(lambda: sim.site_condition("east") == ("True", "Ready"))
+        sim.hub.delete(SECRET)
+        await sim.until(lambda: sim.site_condition("east") == ("False", "CredentialsMissing"))
+        assert sim.process is not None
+        sites, made = sim.process.operator._sites, []
+        connect = sites._connect
+
+        def counted(target: Target, name: str) -> ApiClient:
+            made.append(target)
+            return connect(target, name)
+
+        sites._connect = counted
+        before = len(sim.clusters["east"].server.requests)
+        for number, (bad, why) in enumerate(CASES):
+            sim.hub.put(secret(kubeconfig=base64.b64encode(data_of(bad)).decode()))
+            if data_of(bad):
+                await sim.until(lambda why=why: why in ready_message(sim), 30)  # type: ignore[misc]
+                expected = ("False", "CredentialsMalformed")
+                assert sim.site_condition("east") == expected, number
+                assert sim.site_condition("east", "CredentialsValid") == expected, number
+        assert (len(made), len(sim.clusters["east"].server.requests)) == (0, before)
+        await other_site_works(sim)
+        print(f"S2: {len(CASES)} bad kubeconfigs, 0 connections, 0 requests")
+
+    simulate(play)
+
+
+def test_a_secret_that_is_taken_away_is_not_used_from_then_on(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        await sim.until(lambda: sim.site_condition("east") == ("True", "Ready"))
+        sim.hub.delete(SECRET)
+        await asyncio.sleep(1)
+        before = len(sim.clusters["east"].server.requests)
+        await sim.until(lambda: sim.site_condition("east", "CredentialsValid") == ("False", "CredentialsMissing"))
+        await asyncio.sleep(60)
+        assert len(sim.clusters["east"].server.requests) == before
+        site = sim.hub.get("/apis/suanli.io/v1alpha1/computesites/east")
+        assert site["status"]["nodes"] == 1
+        assert site["status"]["lastHeardFrom"], "the figures are old, and say so"
+        sim.put_secret("east", "east")
+        await sim.until(lambda: sim.site_condition("east") == ("True", "Ready"))
+        assert "lastHeardFrom" not in sim.hub.get("/apis/suanli.io/v1alpha1/computesites/east")["status"]
+
+    simulate(play)
+
+
+def test_a_new_token_is_used_without_reading_a_list_again(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        sim.put(a_job(template={"image": "x", "command": ["sleep", "30"]}, data={"allowedSites": ["east"]}))
+        await sim.until(lambda: sim.state("train")[0] == "Running")
+        requests, lists = sim.clusters["east"].server.requests, ("/nodes", "/pods", "/jobs")
+        before, writes = len(requests), len(sim.hub.writes())
+        for token in ("second", "third"):
+            sim.put_secret("east", "east", token=token)
+            await asyncio.sleep(5)
+        assert [r for r in requests[before:] if r.verb == "GET" and r.path.endswith(lists)] == []
+        assert len(sim.hub.writes()) == writes
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded")
+
+    simulate(play)
+
+
+def test_a_new_leader_of_a_silent_site_says_how_old_the_figures_are(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        await sim.until(lambda: sim.site_condition("east") == ("True", "Ready"))
+        await sim.kill()
+        sim.clusters["east"].server.cut = True
+        sim.start()
+        await sim.until(lambda: sim.site_condition("east", "Reachable")[0] == "False")
+        status = sim.hub.get("/apis/suanli.io/v1alpha1/computesites/east")["status"]
+        assert status["nodes"] == 1
+        assert status["lastHeardFrom"].startswith("2026-03-01T08:00:0")
+
+    simulate(play)
+
+
+def test_a_site_that_returns_is_compared_before_it_is_used(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        await sim.until(lambda: sim.site_condition("east") == ("True", "Ready"))
+        east = sim.clusters["east"].server
+        east.cut = True
+        east.drop_watches()
+        await sim.until(lambda: sim.site_condition("east")[1] == "Unreachable")
+        east.store.compact()  # what happened meanwhile can only be known from a list
+        before = len(east.requests)
+        east.cut = False
+        sim.put(a_job(data={"allowedSites": ["east"]}))
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded")
+        since = [(r.verb, r.path) for r in east.requests[before:]]
+        first_write = next(i for i, (verb, _) in enumerate(since) if verb != "GET")
+        assert {("GET", "/api/v1/nodes"), ("GET", "/api/v1/pods"), ("GET", JOBS)} <= set(since[:first_write])
 
     simulate(play)

@@ -139,9 +139,9 @@ class MemoryServer:
         """An object. Raises: Refusal."""
         return self.store.get(Path.of(path))
 
-    def items(self, path: str) -> list[Json]:
-        """All objects of a collection; nobody changes them."""
-        return list(self.store.each(Path.of(path)))
+    def items(self, path: str, true: Callable[[Json], bool] = lambda raw: True) -> list[Json]:
+        """The objects of a collection of which it is true; nobody changes them."""
+        return [raw for raw in self.store.each(Path.of(path)) if true(raw)]
 
     def delete(self, path: str, **options: Any) -> None:
         """What somebody deletes. Raises: Refusal."""

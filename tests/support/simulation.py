@@ -230,7 +230,7 @@ class Cluster:
         """The Job controller, once a pod has ended: all succeeded, or one failed and the others are to go."""
         await asyncio.sleep(0.1)
         owner = pod["metadata"]["ownerReferences"][0]["uid"]
-        job = next((j for j in self.server.items(JOBS) if j["metadata"]["uid"] == owner), None)
+        job = self._job(owner)
         if job is None or job["metadata"].get("deletionTimestamp") or job.get("status", {}).get("conditions"):
             return
         pods = self._pods_of(owner)
@@ -263,18 +263,20 @@ class Cluster:
         self.collect(owner)
 
     def collect(self, owner: str) -> None:
-        job = next((j for j in self.server.items(JOBS) if j["metadata"]["uid"] == owner), None)
+        job = self._job(owner)
         if job is None or FOREGROUND not in (job["metadata"].get("finalizers") or []) or self._pods_of(owner):
             return
         finalizers = [f for f in job["metadata"]["finalizers"] if f != FOREGROUND]
         self.server.put({**job, "metadata": {**job["metadata"], "finalizers": finalizers}})
 
     def _pods_of(self, owner: str) -> list[Json]:
-        return [
-            p
-            for p in self.server.items(PODS)
-            if any(o["uid"] == owner for o in p["metadata"].get("ownerReferences") or [])
-        ]
+        def is_its(pod: Json) -> bool:
+            return any(o["uid"] == owner for o in pod["metadata"].get("ownerReferences") or [])
+
+        return self.server.items(PODS, is_its)
+
+    def _job(self, uid: str) -> Json | None:
+        return next(iter(self.server.items(JOBS, lambda job: job["metadata"]["uid"] == uid)), None)
 
     def _now(self, raw: Json) -> Json:
         """The object as it is now. Raises: Refusal when it is gone."""

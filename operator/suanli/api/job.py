@@ -336,7 +336,12 @@ class Limits(Model):
             "ruled out. A job that is placed already is not moved by a change."
         ),
     ] = None
-    retries: Annotated[Int, Field(ge=0, le=100, description="New attempts after attempts that failed.")] = 0
+    retries: Annotated[
+        Int,
+        Field(
+            ge=0, le=100, description="New attempts after attempts that failed; from the third on they come ever later."
+        ),
+    ] = 0
     active_deadline: Annotated[
         Span | None,
         Field(
@@ -535,6 +540,14 @@ class Usage(Model):
     ] = "0.000000"
 
 
+class Setbacks(Model):
+    """Attempts that ended badly without spending limits.retries, or not only those; each kind has a limit of the operator's."""
+
+    image: Annotated[int, Field(ge=0, description="Its image could not be pulled.")] = 0
+    site: Annotated[int, Field(ge=0, description="The site did not start it.")] = 0
+    preempted: Annotated[int, Field(ge=0, description="The site evicted it.")] = 0
+
+
 class LostAttempt(Model):
     """An attempt that was given up while its site was silent; what it ran is metered and not billed."""
 
@@ -574,6 +587,9 @@ class ComputeJobStatus(Model):
     queue: Annotated[Queue | None, Field(description="Where it stands while it waits.")] = None
     estimate: Annotated[Estimate | None, Field(description="What is to be expected.")] = None
     failures: Annotated[int, Field(ge=0, description="Attempts that failed.")] = 0
+    setbacks: Annotated[
+        Setbacks | None, Field(description="Attempts that ended by image or site, by kind; each kind has a limit.")
+    ] = None
     started_at: Annotated[
         Time | None, Field(description="When the first container of the current attempt started.")
     ] = None

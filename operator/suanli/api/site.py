@@ -329,7 +329,8 @@ class ComputeSiteSpec(Model):
     desired_state: Annotated[
         SiteState,
         Field(
-            description="Active takes jobs. Inactive and Drain take none, and what runs there goes on; Drain says that the site is to be emptied."
+            description="Active takes jobs. Inactive takes none, and what runs there goes on. Drain takes none, and what runs there is "
+            "stopped and placed elsewhere by the same rules as ever, only so many in a minute; a job that may run nowhere else waits."
         ),
     ] = SiteState.ACTIVE
     resources: Annotated[
@@ -384,7 +385,8 @@ class ComputeSiteStatus(Model):
     """What the operator observes of the member."""
 
     conditions: Annotated[
-        Conditions, Field(max_length=16, description="Ready, Reachable, CredentialsValid, PolicyCompliant, Fenced.")
+        Conditions,
+        Field(max_length=16, description="Ready, Reachable, CredentialsValid, PolicyCompliant, Fenced, Swept."),
     ] = []
     hub: Annotated[Name | None, Field(description="Hub it belongs to.")] = None
     side: Annotated[str | None, Field(max_length=8, description="East, West or Outside.")] = None
@@ -399,7 +401,8 @@ class ComputeSiteStatus(Model):
     nodes: Annotated[int, Field(ge=0, description="Ready, schedulable nodes.")] = 0
     jobs: Annotated[int, Field(ge=0, description="Jobs assigned here that have not finished.")] = 0
     last_heard_from: Annotated[
-        Time | None, Field(description="When the member last answered, written when it stops answering.")
+        Time | None,
+        Field(description="How old the figures are: when the member last answered. Absent while it answers."),
     ] = None
     fence: Annotated[
         SiteFence | None,

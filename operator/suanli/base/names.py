@@ -16,6 +16,7 @@ ANNOTATION_CLUSTER = f"{GROUP}/cluster-id"  # on a site's Secret: UID of the mem
 LABEL_MANAGED = "app.kubernetes.io/managed-by"
 ANNOTATION_JOB = f"{GROUP}/job"  # namespace/name on the hub, for people
 ANNOTATION_CLASS = f"{GROUP}/class"
+ANNOTATION_SWEEP = f"{GROUP}/sweep"  # on a ComputeSite: a person allows a mass removal there, once
 ANNOTATION_FENCED = f"{GROUP}/fenced"  # on a Job that a fence stopped: when
 ANNOTATION_FENCE_SEEN = f"{GROUP}/fence-seen"  # on the fence's Lease: the renewal that it has seen
 FINALIZER_METERING = f"{GROUP}/metering"

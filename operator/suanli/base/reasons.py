@@ -55,6 +55,7 @@ class Reason(StrEnum):
     DISRUPTED = "Disrupted"
     FENCED = "Fenced"
     SITE_LOST = "SiteLost"
+    DRAINED = "Drained"
     # how a job ended
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
@@ -83,6 +84,9 @@ class Reason(StrEnum):
     FENCE_ANSWERS = "FenceAnswers"
     FENCE_SILENT = "FenceSilent"
     NO_FENCE = "NoFence"
+    SWEPT = "Swept"
+    SWEEP_HELD = "SweepHeld"
+    SWEEPING = "Sweeping"
     # policy and network
     CONSISTENT = "Consistent"
     CONTRADICTION = "Contradiction"

@@ -74,6 +74,34 @@ class Settings(BaseModel):
             description="A site is not tried again for a job for so long after an attempt there ended badly.",
         ),
     ] = 30
+    retry_backoff_most_s: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=86_400,
+            description="A job that failed more than once waits before the next attempt, from the third on twice as long "
+            "each time; so long at most.",
+        ),
+    ] = 600
+    image_retries: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000,
+            description="New attempts of one job whose image could not be pulled, within limits.retries.",
+        ),
+    ] = 3
+    site_retries: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000,
+            description="New attempts of one job after sites did not start it (GangTimeout, ClassNotOffered).",
+        ),
+    ] = 10
+    preempted_retries: Annotated[
+        int, Field(ge=0, le=1_000, description="New attempts of one job after members evicted it (Disrupted).")
+    ] = 50
     retain_finished_s: Annotated[
         int, Field(ge=0, le=2_592_000, description="A finished job's objects stay on the member for so long.")
     ] = 3_600
@@ -83,15 +111,26 @@ class Settings(BaseModel):
     site_status_s: Annotated[
         int, Field(ge=1, le=3_600, description="Least time between two updates of a site's figures.")
     ] = 5
+    sweep_percent: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100,
+            description="Jobs on a member that the hub does not know are removed, but not if they are more than this share of "
+            "all the hub's Jobs there; then a person is asked.",
+        ),
+    ] = 30
+    sweep_least: Annotated[int, Field(ge=0, le=1_000_000, description="So few are removed whatever their share.")] = 20
     dead_after_s: Annotated[
         int,
         Field(ge=15, le=604_800, description="Silence after which AtLeastOnce jobs of a site are started elsewhere."),
     ] = 300
     failovers_per_minute: Annotated[
-        int, Field(ge=1, le=100_000, description="Most attempts that are given up in a minute, over all silent sites.")
+        int,
+        Field(ge=1, le=100_000, description="Most attempts that leave silent and draining sites in a minute, in sum."),
     ] = 120
     site_failovers_per_minute: Annotated[
-        int, Field(ge=1, le=100_000, description="Most attempts of one silent site that are given up in a minute.")
+        int, Field(ge=1, le=100_000, description="Most attempts that leave one silent or draining site in a minute.")
     ] = 60
     fence_lease_s: Annotated[
         int,

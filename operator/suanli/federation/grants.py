@@ -25,6 +25,7 @@ FENCE_PODS = {"app.kubernetes.io/name": FENCE}
 FENCED = "the hub may create only namespaces"
 ENFORCE = "pod-security.kubernetes.io/enforce"
 
+_WHO = ["kube-system", MEMBER_SYSTEM_NAMESPACE]  # which cluster it is, and whose
 _RULES: list[Json] = [
     {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch", "patch"]},
@@ -32,7 +33,7 @@ _RULES: list[Json] = [
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [FENCE], "verbs": ["patch"]},
     {"apiGroups": [""], "resources": ["namespaces", "resourcequotas"], "verbs": ["create", "list", "patch"]},
     {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["create", "list", "patch"]},
-    {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": _WHO, "verbs": ["get"]},
     {"nonResourceURLs": ["/version"], "verbs": ["get"]},
 ]
 

@@ -28,7 +28,7 @@ from suanli.base.untrusted import mapping, text
 from suanli.federation import capacity, facts, render
 from suanli.federation.facts import NodeFacts, OwnJob, OwnPod, PodLoad
 from suanli.federation.tenancy import Bounds, guards, mending
-from suanli.kube.client import ApiClient, ApiError, Json, Unreachable, name_of
+from suanli.kube.client import ApiClient, ApiError, Json, Target, Unreachable, name_of
 from suanli.kube.watch import Reflector
 
 JOBS = "/apis/batch/v1/namespaces/{namespace}/jobs"
@@ -42,6 +42,8 @@ MOST_NODES, MOST_PODS = 20_000, 200_000  # Kubernetes itself promises 5,000 and 
 MOST_PODS_OF_JOB = 20_000  # a job has at most 10,000 tasks, and each runs once
 PATIENCE_S = 3.0
 MENDING_S = 30.0
+OWNER_EVERY_S = 60.0  # whose the cluster is, is asked so often
+BELIEVED_AT_ONCE = (Reason.WRONG_CLUSTER, Reason.JOINED_ELSEWHERE, Reason.DUPLICATE_CLUSTER)
 TELL_S = 0.05
 
 
@@ -95,6 +97,11 @@ class Member:
         self._loads: dict[str, PodLoad] = {}  # of our pods that hold a node, by pod UID
         self._telling: asyncio.TimerHandle | None = None
         self._stalled = False
+        self._doubts = 0  # moments from which on another cluster may stand behind the address
+        self._settled = 0  # of those, the last after which it has said which cluster it is
+        self._doubted = asyncio.Event()
+        self._owner = ""  # the hub that the cluster says it belongs to
+        self._owner_due_s = 0.0
         self._heard_s = 0.0  # on the loop's clock, which does not jump
         self._well_s = 0.0
         ours, others = f"{LABEL_HUB}={hub_id}", f"{LABEL_HUB}!={hub_id}"
@@ -125,6 +132,7 @@ class Member:
             keep=keep,
             on_change=on_change,
             on_heard=self._heard,
+            on_trouble=self._doubt,
             confirm=self._confirm_cluster,
             most=most,
             relist_s=relist_s,
@@ -142,6 +150,13 @@ class Member:
             if self._telling is not None:
                 self._telling.cancel()
             await self._client.close()
+
+    async def authenticate(self, target: Target) -> None:
+        """Use another account at the same address from now on; mirrors stay and watches resume where they were.
+
+        Raises: ValueError, and nothing has changed.
+        """
+        await self._client.authenticate(target)
 
     @property
     def synced(self) -> bool:
@@ -333,17 +348,29 @@ class Member:
     async def _patience(self) -> AsyncIterator[None]:
         """Those who write serve all members: none of them waits long for this one.
 
-        Raises: Unreachable, at once while the member has not answered since the last such wait.
+        Raises: Unreachable, at once while the member has not answered since the last such wait, and while it has not said
+        since a connection broke or its credentials were refused which cluster it is.
         """
         late = f"{self._client.server} takes longer than {PATIENCE_S:g} s to answer"
         if self._stalled:
             raise Unreachable(late)
+        if self._settled != self._doubts:
+            raise Unreachable(f"{self._client.server} is being asked again which cluster it is")
         try:
             async with asyncio.timeout(PATIENCE_S):
                 yield
+        except ApiError as error:
+            self._doubt(error)
+            raise
         except TimeoutError as error:
             self._stalled = True
             raise Unreachable(late) from error
+
+    def _doubt(self, error: ApiError | Unreachable) -> None:
+        """A connection broke, or we are not known there any more: nothing is sent before it has said again who it is."""
+        if isinstance(error, Unreachable) or error.status == 401:
+            self._doubts += 1
+            self._doubted.set()
 
     # --- what it tells
 
@@ -392,10 +419,13 @@ class Member:
         """Ask the member for its version and identity again and again; decide whether it is reachable."""
         silent = True
         while True:
-            before = self.health
+            before, doubts = self.health, self._doubts
+            self._doubted.clear()
             try:
                 seen = self._seen(*await self._answers())
-                self._heard()
+                if seen.reason not in BELIEVED_AT_ONCE:
+                    self._settled = doubts
+                    self._heard()
                 self._stalled = False
                 if silent:
                     for reflector in self._reflectors:
@@ -411,20 +441,39 @@ class Member:
                 if self.health.reachable and not before.reachable:
                     for uid in self.job_uids():
                         self._on_job(uid)
-            await self._until_next_probe()
+            await self._until_next_probe(hurry=not silent)
 
     async def _answers(self) -> tuple[Json, str]:
         """Its version and which cluster it is. Raises: ApiError, Unreachable, also when it is silent for too long."""
         try:
             async with asyncio.timeout(self._silence_s):
-                return await self._client.get("/version"), await self._cluster()
+                answers = await self._client.get("/version"), await self._cluster()
+                await self._ask_owner()
+                return answers
         except TimeoutError as error:
             raise Unreachable(f"{self._client.server} did not answer in {self._silence_s:g} s") from error
 
-    async def _until_next_probe(self) -> None:
-        """A while; but when the mirrors are full for the first time the member is to be used at once."""
+    async def _ask_owner(self) -> None:
+        """Which hub it belongs to, as joining wrote there; accounts of older joins may not ask. Raises: ApiError, Unreachable."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s < self._owner_due_s:
+            return
+        try:
+            system = await self._client.get(f"/api/v1/namespaces/{MEMBER_SYSTEM_NAMESPACE}")
+        except ApiError as error:
+            if error.status not in (403, 404):
+                raise
+            system = {}
+        self._owner = text(mapping(mapping(system.get("metadata")).get("labels")).get(LABEL_HUB), 63)
+        # What is wrong is asked again with every probe, so that it heals as soon as it is put right.
+        self._owner_due_s = now_s + (OWNER_EVERY_S if self._owner in ("", self._hub_id) else 0.0)
+
+    async def _until_next_probe(self, *, hurry: bool) -> None:
+        """A while; but when the mirrors are full for the first time the member is to be used at once, and a doubt is to end."""
         if self.synced:
-            await asyncio.sleep(self._probe_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._probe_s):
+                    await (self._doubted.wait() if hurry else asyncio.Event().wait())
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._probe_s):
@@ -434,12 +483,12 @@ class Member:
     def _believed(self, seen: Health, since_s: float) -> Health:
         """A member that was well stays so until it has not been well for a while: one bad answer is none.
 
-        That another cluster answers is believed at once: nothing may be done there.
+        That another cluster answers, or that it is not this hub's, is believed at once: nothing may be done there.
         """
         now_s = asyncio.get_running_loop().time()
         if seen.reachable:
             self._well_s = now_s
-        if seen.reachable or seen.reason is Reason.WRONG_CLUSTER or now_s - since_s >= self._silence_s:
+        if seen.reachable or seen.reason in BELIEVED_AT_ONCE or now_s - since_s >= self._silence_s:
             return seen
         first_word = self.health.reachable is not True and seen.reason is not Reason.UNREACHABLE
         return seen if first_word else self.health
@@ -456,6 +505,12 @@ class Member:
             return Health(False, Reason.UNSUPPORTED_VERSION, old, git, cluster)
         if cluster != (self._cluster_id or cluster):
             return self._bad(Reason.WRONG_CLUSTER, self._other(cluster))
+        if cluster == self._hub_id:
+            own = f"{self._client.server} is the hub itself; give site {self.site} the address of its own cluster"
+            return self._bad(Reason.DUPLICATE_CLUSTER, own)
+        if self._owner not in ("", self._hub_id):
+            other = f"the cluster is joined to another hub ({self._owner}); let it leave there first, then join site {self.site}"
+            return self._bad(Reason.JOINED_ELSEWHERE, other)
         self._cluster_id = cluster
         trouble = next((r.trouble for r in self._reflectors if r.trouble is not None), None)
         if trouble is not None and (self.synced or (isinstance(trouble, ApiError) and trouble.status in (401, 403))):

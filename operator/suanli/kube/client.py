@@ -5,6 +5,7 @@ answer, because the server on the other side may belong to somebody else (see ha
 """
 
 import asyncio
+import contextlib
 import json
 import ssl
 import tempfile
@@ -27,6 +28,7 @@ PAGE = 1_000
 MAX_PAGES = 5_000
 MAX_LISTED = 1_000_000
 MAX_RETRY_AFTER_S = 60.0
+FINISH_S = 1.0  # requests under way have so long to end before their credentials are taken away
 PATCH_TYPES = {
     "merge": "application/merge-patch+json",
     "apply": "application/apply-patch+yaml",
@@ -107,14 +109,14 @@ class ApiClient:
         self._tls_server_name = target.tls_server_name
         self._reach = target.reach
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s, 10.0))
-        self._headers = {"Accept": "application/json", "User-Agent": user_agent}
-        if target.token:
-            self._headers["Authorization"] = f"Bearer {target.token}"
+        self._user_agent = user_agent
+        self._token = target.token
         self._concurrency = concurrency
         self._observe = observer
         self._session: aiohttp.ClientSession | None = None
         self._resolver: Resolver | None = None
         self._slots = asyncio.Semaphore(concurrency)
+        self._watched: set[aiohttp.StreamReader] = set()
 
     async def __aenter__(self) -> Self:
         """The client itself."""
@@ -126,11 +128,31 @@ class ApiClient:
         """Close it."""
         await self.close()
 
+    async def authenticate(self, target: Target) -> None:
+        """Be another account at the same server from now on; watches are cut off, requests have a moment to end.
+
+        Raises: ValueError, and nothing has changed.
+        """
+        tls, taken = _tls_context(target), 0
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FINISH_S):
+                    for _ in range(self._concurrency):
+                        await self._slots.acquire()
+                        taken += 1
+            self._tls, self._token = tls, target.token
+            for content in self._watched:
+                content.set_exception(aiohttp.ClientConnectionError("other credentials are used from now on"))
+            await self.close()
+        finally:
+            for _ in range(taken):
+                self._slots.release()
+
     async def close(self) -> None:
         """Cut all its connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
         if self._resolver is not None:
             await self._resolver.close()
 
@@ -228,13 +250,18 @@ class ApiClient:
                 if answer.status != 200:
                     await self._refused(answer)
                 opened()
-                async for line in _lines(answer):
-                    event = _parsed(line, self.server)
-                    if event.get("type") == "ERROR":
-                        status = mapping(event.get("object"))
-                        code = status.get("code")
-                        raise _refusal(code if isinstance(code, int) else 500, status, "the watch ended with an error")
-                    yield event
+                self._watched.add(answer.content)
+                try:
+                    async for line in _lines(answer):
+                        event = _parsed(line, self.server)
+                        if event.get("type") == "ERROR":
+                            status = mapping(event.get("object"))
+                            code = status.get("code")
+                            code = code if isinstance(code, int) else 500
+                            raise _refusal(code, status, "the watch ended with an error")
+                        yield event
+                finally:
+                    self._watched.discard(answer.content)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(_why(error, self.server)) from error
 
@@ -288,7 +315,11 @@ class ApiClient:
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
-                headers=self._headers,
+                headers={
+                    "Accept": "application/json",
+                    "User-Agent": self._user_agent,
+                    **({"Authorization": f"Bearer {self._token}"} if self._token else {}),
+                },
                 auto_decompress=False,
                 read_bufsize=1 << 18,
             )

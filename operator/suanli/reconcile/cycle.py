@@ -16,6 +16,7 @@ from suanli.federation.member import Member
 from suanli.placement.deferral import may_wait
 from suanli.placement.snapshot import Decision, Plan, Prices, Release, SiteView, WaitingJob
 from suanli.placement.solve import place
+from suanli.reconcile.budget import waits_until_ms
 from suanli.reconcile.sites import Sites
 from suanli.reconcile.state import Assumption, JobEntry, Mirror
 from suanli.reconcile.worker import JobWorker
@@ -93,6 +94,7 @@ class Cycle:
         now_ms = self._clock.now_ms()
         moments = [until for uid in self._mirror.waiting for until, _ in self._worker.backoff.get(uid, {}).values()]
         moments += self._starts_ms
+        moments += [waits_until_ms(entry, self._settings) for entry in self._mirror.waiting.values()]
         moments += [
             time_or_zero(entry.model.spec.timing.not_before) for entry in self._mirror.waiting.values() if entry.model
         ]
@@ -175,8 +177,12 @@ class Cycle:
                 backoff=self._backoff(entry.uid, now_ms),
             )
             for entry in self._mirror.waiting.values()
-            if entry.model is not None and not self._worker.held_up(entry.uid)
+            if entry.model is not None and not self._worker.held_up(entry.uid) and not self._rests(entry, now_ms)
         ]
+
+    def _rests(self, entry: JobEntry, now_ms: int) -> bool:
+        """Whether it failed so often that it waits; a wait that would last too long is of a clock that jumped back."""
+        return 0 < waits_until_ms(entry, self._settings) - now_ms <= self._settings.retry_backoff_most_s * 1000
 
     def _backoff(self, uid: str, now_ms: int) -> Mapping[str, str]:
         """The sites that are not tried again yet, and why; one that would last too long is of a clock that jumped back."""

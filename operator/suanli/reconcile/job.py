@@ -17,7 +17,7 @@ from suanli.base.untrusted import items
 from suanli.federation.facts import OwnJob, OwnPod
 from suanli.kube.client import Json
 from suanli.placement.snapshot import Decision
-from suanli.reconcile import status
+from suanli.reconcile import budget, status
 from suanli.reconcile.state import JobEntry
 
 SUSPENDED = "spec.desiredState is Suspended; set it to Running to go on"
@@ -35,6 +35,7 @@ class AtSite:
     jobs: tuple[OwnJob, ...] = ()
     pods: tuple[OwnPod, ...] = ()
     silent_s: float = 0.0  # since it was found silent
+    kept: frozenset[int] = frozenset()  # epochs of Jobs that stay until a person has been asked
     fenced_in_s: float | None = None  # until its fence has certainly stopped AtMostOnce work; None: no fence is known
 
 
@@ -69,6 +70,7 @@ class View:
     leaving_s: Mapping[str, float]  # by pod that is being deleted and never ran, since when that is known
     now_ms: int
     settings: Settings
+    leaves_in_s: float | None = None  # of an attempt at a site that drains: until it may leave; None: it stays
 
     @property
     def here(self) -> AtSite:
@@ -105,7 +107,7 @@ class Write:
     warning: Reason | None = None
     text: str = ""
     backs_off: bool = False  # the site is not tried again for a while
-    leaves: str = ""  # the silent site that it leaves; that is paced
+    leaves: str = ""  # the silent or draining site that it leaves; that is paced
 
 
 @dataclass(frozen=True)
@@ -172,8 +174,7 @@ MemberStep = Create | Find | Delete | Release
 Step = Write | Commit | Record | Wait | MemberStep
 # An attempt that is being taken back for one of these reasons; the reason stands in condition Dispatched.
 WISHED = frozenset({Reason.SUSPENDED, Reason.SPEC_CHANGED})  # nobody is warned, and the site is not to blame
-UNCOUNTED = WISHED | {Reason.GANG_TIMEOUT, Reason.DISRUPTED, Reason.CLASS_NOT_OFFERED, Reason.FENCED}
-ENDING = UNCOUNTED | {Reason.IMAGE_PULL_FAILED, Reason.FAILED, Reason.DELETED_ON_MEMBER}
+ENDING = WISHED | budget.FAILURES | set(budget.SETBACKS) | {Reason.FENCED, Reason.DRAINED}
 
 
 def record(view: View) -> Step | None:
@@ -207,7 +208,7 @@ def remove_stale(view: View) -> Step | None:
     for site, at in view.sites.items():
         for job in at.jobs:
             current = assignment is not None and (site, job.epoch) == (assignment.site, assignment.epoch)
-            if at.usable and not current and not job.deleting:
+            if at.usable and not current and not job.deleting and job.epoch not in at.kept:
                 return Delete(site, job, "no ComputeJob owns it" if view.entry is None else "it is of another attempt")
     return None if view.entry else Wait()
 
@@ -323,13 +324,17 @@ def take_back(view: View) -> Step | None:
     gone = _stopped(view, f"the attempt ended: {reason}")
     if gone is not None:
         return gone
-    failures = entry.failures + (reason not in UNCOUNTED)
-    retries = entry.model.spec.limits.retries if entry.model else 0
-    if reason not in UNCOUNTED and failures > retries:
-        wanted = status.finished(entry, reason, text, view.usage(), view.now_ms, failures=failures)
-        return Write(wanted, reason, text)
+    spent = budget.spend(entry, reason, view.settings)
+    counts = {"failures": spent.failures or None, "setbacks": spent.setbacks or None}
+    if spent.over:
+        said = text if reason in budget.FAILURES and reason not in budget.SETBACKS else f"{text}; {spent.over}"
+        wanted = status.finished(entry, reason, said, view.usage(), view.now_ms, **counts)
+        return Write(wanted, reason, said)
     assignment = _assigned(entry)
     number = f"attempt {assignment.epoch} at {assignment.site} ended: {text}"
+    later_ms = budget.backoff_ms(spent.failures, view.settings)
+    if reason in budget.FAILURES and later_ms:
+        number += f"; it is the failure number {spent.failures}, so it is not placed before {time_text(view.now_ms + later_ms)}"
     why, said = (Reason.SUSPENDED, SUSPENDED) if entry.suspended else (Reason.REQUEUED, number)
     wanted = status.changed(
         entry,
@@ -339,10 +344,23 @@ def take_back(view: View) -> Step | None:
         placement=None,
         startedAt=None,
         failover=None,
-        failures=failures or None,
         usage=status.wire(view.usage()),
+        **counts,
     )
     return Write(wanted) if reason in WISHED else Write(wanted, reason, number, backs_off=True)
+
+
+def drain(view: View) -> Step | None:
+    """An attempt at a site that is to be emptied leaves it when it is its turn; what has not begun there does not begin."""
+    if view.leaves_in_s is None:
+        return None
+    assignment, attempt = _assigned(_entry(view)), view.attempt
+    text = f"{assignment.site} is being drained (spec.desiredState Drain); the job is placed elsewhere"
+    if _may_leave(view):
+        left = view.leaves_in_s == 0
+        return replace(_end_attempt(view, Reason.DRAINED, text), leaves=assignment.site) if left else None
+    begun = view.job() is not None or view.pods() or attempt.created or _entry(view).is_true("Dispatched")
+    return None if begun else _end_attempt(view, Reason.DRAINED, text)
 
 
 def create(view: View) -> Step | None:
@@ -420,6 +438,7 @@ STAGES: tuple[Callable[[View], Step | None], ...] = (
     mark_silence,
     suspend,
     take_back,
+    drain,
     create,
     note_edit,
     follow,
@@ -431,7 +450,7 @@ def next_step(view: View) -> Step:
     for stage in STAGES:
         step = stage(view)
         if step is not None:
-            return _no_later_than_release(view, step) if isinstance(step, Wait) else step
+            return _no_later(view, step) if isinstance(step, Wait) else step
     return Wait()
 
 
@@ -542,7 +561,7 @@ def _at_most_once(entry: JobEntry) -> bool:
     return entry.model is None or entry.model.spec.failover is Failover.AT_MOST_ONCE
 
 
-def _end_attempt(view: View, reason: Reason, text: str) -> Step:
+def _end_attempt(view: View, reason: Reason, text: str) -> Write:
     """First the hub knows why; only then the member's objects are touched."""
     conditions = [Condition("Dispatched", False, reason, text), Condition("Running", False, Reason.STOPPING, text)]
     return Write(status.changed(_entry(view), view.now_ms, conditions))
@@ -591,13 +610,22 @@ def _is_evidence(view: View, site: str, pod: OwnPod) -> bool:
     return (site, pod.epoch) == (entry.assignment.site, entry.assignment.epoch)
 
 
-def _no_later_than_release(view: View, wait: Wait) -> Wait:
+def _may_leave(view: View) -> bool:
+    """Whether there is an attempt at the site that goes on."""
+    job = view.job()
+    return job is not None and not (job.deleting or job.complete or job.failed_reason or job.fenced)
+
+
+def _no_later(view: View, wait: Wait) -> Wait:
+    """What is to be waited for, or until a pod is to be let go or it is the job's turn to leave its site."""
     due = [
         left
         for site, at in view.sites.items()
         for pod in at.pods
         if at.usable and (left := _release_in_ms(view, site, pod)) is not None
     ]
+    if view.leaves_in_s and _may_leave(view) and _ending(_entry(view)) is None:
+        due.append(max(1000, round(view.leaves_in_s * 1000)))
     if not due:
         return wait
     soonest = max(0.1, min(due) / 1000)

@@ -30,12 +30,14 @@ from suanli.reconcile.queue import WorkQueue
 from suanli.reconcile.sites import Sites
 from suanli.reconcile.state import ACCOUNT, NATIONAL, SITE, Mirror
 from suanli.reconcile.status import patch_of
+from suanli.reconcile.sweep import AGAIN_S, Sweep
+from suanli.reconcile.sweep import CONDITION as SWEPT
 from suanli.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
 PLURAL = {model.kind_info.kind: model.kind_info.plural for model in KINDS}
 URGENT = ("hub", "side", "sizeClass", "clusterId", "kubernetesVersion", "fence")
-WARNED_OF = frozenset(mapstatus.MAIN_CONDITION.values())
+WARNED_OF = frozenset(mapstatus.MAIN_CONDITION.values()) | {SWEPT}
 SURPRISE_S = 5.0
 
 
@@ -69,6 +71,7 @@ class MapKeeper:
         warn: Callable[[Json, Reason, str], None],
         figures: Callable[[], tuple[Figure, ...] | None],
         fence: Callable[[str], FenceState | None],
+        sweep: Sweep,
     ) -> None:
         self.queue = WorkQueue()
         self._hub = hub
@@ -80,6 +83,7 @@ class MapKeeper:
         self._warn = warn
         self._figures = figures
         self._fence = fence
+        self._sweep = sweep
         self._checked: dict[str, _Checked] = {}  # by policy
         self._written_ms: dict[str, int] = {}
         self._syncing_s: dict[str, float] = {}  # by site, since when it is not known how it is
@@ -243,12 +247,16 @@ class MapKeeper:
             cores = -(-spec.tasks * cpu_milli(spec.resources.per_task.cpu) // 1000)
             allocated[class_] += spec.tasks * spec.resources.per_task.cards if is_card else cores
         usable = member is not None and member.usable
+        swept = self._sweep.condition(name, now_ms)
+        if self._sweep.is_pending(name):
+            self.queue.add_later(key_of(SITE, name), AGAIN_S)
         return mapstatus.site_status(
             raw,
             site,
             ready=self._sites.state(name),
             credentials=self._sites.credentials.get(name),
             member=member,
+            heard_ms=self._sites.last_heard_ms(name),
             policy=self._mirror.country.policy,
             figures=member.figures(tuple(site.spec.resources), unbound(self._mirror, name, member))
             if member is not None and usable
@@ -257,6 +265,7 @@ class MapKeeper:
             jobs=len(held),
             now_ms=now_ms,
             fence=self._fence(name),
+            swept=swept,
         )
 
 

@@ -10,7 +10,7 @@ from suanli.api.link import ComputeLink
 from suanli.api.policy import HubPolicy, Kpi
 from suanli.api.site import ComputeSite
 from suanli.base.clock import time_text
-from suanli.base.conditions import Condition, merged, readable
+from suanli.base.conditions import Condition, find, merged, readable
 from suanli.base.reasons import Reason
 from suanli.base.units import decimal_text, micro, milli_text
 from suanli.base.untrusted import mapping
@@ -25,7 +25,7 @@ from suanli.placement.snapshot import hub_of, side_of
 from suanli.reconcile.fences import FenceState
 from suanli.reconcile.sites import Credentials
 
-SITE_ORDER = ("Ready", "Reachable", "CredentialsValid", "PolicyCompliant", "Fenced")
+SITE_ORDER = ("Ready", "Reachable", "CredentialsValid", "PolicyCompliant", "Fenced", "Swept")
 MEGA_RACKS, LARGE_RACKS = 10_000, 3_000  # 工信部 size classes of data centres, in standard racks of 2.5 kW
 # What states whether an object can be read; regions have a condition only while they cannot.
 MAIN_CONDITION = {
@@ -51,9 +51,11 @@ def site_status(
     allocated: Mapping[str, int],
     jobs: int,
     now_ms: int,
+    heard_ms: int = 0,
     fence: FenceState | None = None,
+    swept: Condition | None = None,
 ) -> Json:
-    """A site's status."""
+    """A site's status. Figures of a member that does not answer stay, and `lastHeardFrom` says how old they are."""
     reason, said = ready
     conditions = [
         Condition("Ready", reason is Reason.READY, reason, said),
@@ -61,6 +63,7 @@ def site_status(
         *([_credentials_valid(credentials, member)] if credentials is not None else []),
         _compliant(site, policy),
         *_fenced(raw, fence),
+        *([swept] if swept is not None else []),
     ]
     status = _with(raw, conditions, now_ms, SITE_ORDER)
     hub, racks = hub_of(site.spec.region, policy), site.spec.standard_racks
@@ -79,9 +82,17 @@ def site_status(
         if reason not in (Reason.WRONG_CLUSTER, Reason.DUPLICATE_CLUSTER):
             status["clusterId"] = member.health.cluster_id
         status.pop("lastHeardFrom", None)
-    elif member is not None and member.health.reachable is False and member.last_heard_ms:
-        status["lastHeardFrom"] = time_text(member.last_heard_ms)
+    else:
+        heard = time_text(heard_ms) if heard_ms else status.get("lastHeardFrom") or _reached_since(raw)
+        if heard:
+            status["lastHeardFrom"] = heard
     return status
+
+
+def _reached_since(raw: Json) -> str:
+    """When the member answered for certain, if only a predecessor has heard it: the beginning of when it was reachable."""
+    stated = find(readable(mapping(raw.get("status")).get("conditions")), "Reachable")
+    return str(stated.get("lastTransitionTime", "")) if stated is not None and stated["status"] == "True" else ""
 
 
 def _fenced(raw: Json, fence: FenceState | None) -> list[Condition]:

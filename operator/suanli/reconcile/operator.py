@@ -23,6 +23,7 @@ from suanli.reconcile.maps import MapKeeper, key_of
 from suanli.reconcile.meter import Meter
 from suanli.reconcile.sites import Sites
 from suanli.reconcile.state import ACCOUNT, NATIONAL, SITE, JobEntry, Mirror
+from suanli.reconcile.sweep import Sweep
 from suanli.reconcile.tenancy import Tenancy
 from suanli.reconcile.worker import JobWorker
 from suanli.telemetry.metrics import Metrics
@@ -66,7 +67,7 @@ class Operator:
         self._metrics = metrics
         self._filled = False
         self._leads = False
-        self._states: dict[str, tuple[bool, bool]] = {}  # of sites, as their jobs were last told
+        self._states: dict[str, tuple[bool, bool, bool]] = {}  # of sites, as their jobs were last told
         self.mirror = Mirror(on_job=self._job_changed, on_map=self._map_changed)
         self._meter = Meter(store, ledger_thread)
         self._recorder = Recorder(hub, clock, settings.identity)
@@ -88,12 +89,14 @@ class Operator:
             settings=settings,
             on_change=lambda name: self._maps.queue.add(key_of(SITE, name)),
         )
+        self._sweep = Sweep(mirror=self.mirror, sites=self._sites, settings=settings, on_change=self._sweep_changed)
         self._worker = JobWorker(
             hub=hub,
             hub_id=hub_id,
             mirror=self.mirror,
             sites=self._sites,
             fences=self._fences,
+            sweep=self._sweep,
             meter=self._meter,
             clock=clock,
             settings=settings,
@@ -122,6 +125,7 @@ class Operator:
             warn=lambda raw, reason, text: self._recorder.warn(raw["kind"], raw["metadata"], reason, text),
             figures=lambda: self._indicators.figures,
             fence=self._fences.state,
+            sweep=self._sweep,
         )
         self._indicators = Indicators(
             mirror=self.mirror,
@@ -259,8 +263,15 @@ class Operator:
             self._maps.figures_changed(name)
             self._cycle.wake()
 
+    def _sweep_changed(self, name: str) -> None:
+        """Something there is held, or is not held any more."""
+        self._maps.queue.add(key_of(SITE, name))
+        member = self._sites.members.get(name)
+        for uid in member.job_uids() if member is not None else ():
+            self._worker.queue.add(uid)
+
     def _look_at_sites(self) -> None:
-        """Have the jobs looked at whose site can be used again, or not any more; one site may decide of its twin."""
+        """Have the jobs looked at whose site can be used again, or not any more, or drains; one site may decide of its twin."""
         before = self._states
         names = dict.fromkeys([*self.mirror.sites, *before])
         self._states = {name: self._sites.look(name) for name in names}

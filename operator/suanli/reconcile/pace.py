@@ -1,4 +1,4 @@
-"""How fast attempts are given up: at most so many in any minute, of one site and of all together."""
+"""How fast attempts leave silent and draining sites: at most so many in any minute, of one site and of all together."""
 
 from collections import defaultdict, deque
 
@@ -14,9 +14,13 @@ class Pace:
         self._all: deque[float] = deque()
         self._sites: dict[str, deque[float]] = defaultdict(deque)
 
+    def left_s(self, site: str, now_s: float) -> float:
+        """Seconds until one may leave the site; 0 for now."""
+        return max(_left_s(self._sites[site], self._of_site, now_s), _left_s(self._all, self._of_all, now_s))
+
     def take(self, site: str, now_s: float) -> float:
         """0 when one may leave the site now, and that counts; else the seconds until one may."""
-        left_s = max(_left_s(self._sites[site], self._of_site, now_s), _left_s(self._all, self._of_all, now_s))
+        left_s = self.left_s(site, now_s)
         if left_s == 0:
             self._sites[site].append(now_s)
             self._all.append(now_s)

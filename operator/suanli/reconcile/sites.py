@@ -5,7 +5,7 @@ import base64
 import binascii
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from suanli.api.site import ComputeSite, SiteState
 from suanli.base.clock import Clock, time_text
@@ -78,6 +78,7 @@ class Sites:
         self._targets: dict[
             str, tuple[str, Target]
         ] = {}  # by site, its kubeconfig as the Secret has it, and what it says
+        self._heard_ms: dict[str, int] = {}  # of connections that are cut, when the member last answered
         self._lost_s: dict[str, float] = {}  # since when a site has no credentials
         self._silent_s: dict[str, float] = {}  # since when it is certain that a site is silent
         self._refused: dict[str, tuple[Target, str]] = {}  # targets that no connection can be made of, and why
@@ -102,8 +103,15 @@ class Sites:
         self._note_loss(name, lost=credentials is not None and wanted is None)
         expected = self._expected(name, credentials)
         handle = self._handles.get(name)
-        if handle is not None and handle.target == wanted and _is(handle, expected):
-            return
+        if handle is not None and _is(handle, expected):
+            if handle.target == wanted:
+                return
+            if (
+                wanted is not None
+                and _is_same_place(handle.target, wanted)
+                and await self._rotate(name, handle, wanted)
+            ):
+                return
         if handle is None and wanted is None:
             return
         if handle is not None:
@@ -142,27 +150,37 @@ class Sites:
         if credentials is not None and credentials.target is None:
             if self._grace_left_s(name) > 0:
                 return ""  # a Secret may be replaced in two steps
-            return f"ComputeSite {name} is not connected: {credentials.message}"
+            return f"ComputeSite {name} is not connected{self._last_heard(name)}: {credentials.message}"
         if member is None:
             return ""
         if member.health.reachable is False:
-            return f"{name} is silent{self._last_heard(member)}: {member.health.message}"
+            return f"{name} is silent{self._last_heard(name)}: {member.health.message}"
         twin = self._twin(name, member)
         return f"ComputeSite {name} is the same cluster as {twin}" if twin else ""
 
-    def look(self, name: str) -> tuple[bool, bool]:
-        """Whether it is usable, and whether it is silent; since when is remembered from here on."""
+    def drains(self, name: str) -> bool:
+        """Whether it is to be emptied."""
+        site = self._mirror.sites.get(name)
+        return site is not None and site.spec.desired_state is SiteState.DRAIN
+
+    def look(self, name: str) -> tuple[bool, bool, bool]:
+        """Whether it is usable, silent, and to be emptied; since when it is silent is remembered from here on."""
         usable, silent = self.usable(name), self.silence(name) != ""
         if silent:
             self._silent_s.setdefault(name, asyncio.get_running_loop().time())
         else:
             self._silent_s.pop(name, None)
-        return usable, silent
+        return usable, silent, self.drains(name)
 
     def silent_for_s(self, name: str) -> float:
         """Seconds since a site was first found silent; 0 if it is not."""
         now_s = asyncio.get_running_loop().time()
         return now_s - self._silent_s.get(name, now_s)
+
+    def last_heard_ms(self, name: str) -> int:
+        """When its member last answered this process; 0 for never."""
+        member = self.members.get(name)
+        return (member.last_heard_ms if member is not None else 0) or self._heard_ms.get(name, 0)
 
     def readiness(self, name: str) -> tuple[bool, str]:
         """Whether new work can go there, and the sentence that says why not."""
@@ -216,7 +234,7 @@ class Sites:
         health = member.health
         if not member.usable:
             reason = Reason.SYNCING if health.reason is Reason.CONNECTED else health.reason
-            heard = self._last_heard(member) if health.reachable is False else ""
+            heard = self._last_heard(name) if health.reachable is False else ""
             return reason, f"{health.message}{heard}"
         twin = self._twin(name, member)
         if twin:
@@ -226,9 +244,9 @@ class Sites:
             return Reason.SYNCING, "which cluster it is, is being put on record"
         return None
 
-    @staticmethod
-    def _last_heard(member: Member) -> str:
-        return f", last heard from at {time_text(member.last_heard_ms)}" if member.last_heard_ms else ""
+    def _last_heard(self, name: str) -> str:
+        heard_ms = self.last_heard_ms(name)
+        return f", last heard from at {time_text(heard_ms)}" if heard_ms else ""
 
     # --- which cluster it is
 
@@ -290,6 +308,17 @@ class Sites:
             target = parse_kubeconfig(data, allow_loopback=self._settings.allow_loopback_members == "Allow")
             known = self._targets[site] = (encoded, target)
         return known[1]
+
+    async def _rotate(self, name: str, handle: Handle, target: Target) -> bool:
+        """Go on with another account at the same place; whether that is possible."""
+        try:
+            await handle.member.authenticate(target)
+        except ValueError:
+            return False
+        handle.target = target
+        LOG.info("credentials rotated", extra={"site": name})
+        self._changed(name)
+        return True
 
     def _begin(self, name: str, target: Target, cluster_id: str) -> None:
         try:
@@ -359,6 +388,7 @@ class Sites:
 
     async def _disconnect(self, name: str) -> None:
         handle = self._handles.pop(name)
+        self._heard_ms[name] = self.last_heard_ms(name)
         self.members.pop(name, None)
         self._told.pop(name, None)
         self.refresh()
@@ -370,6 +400,13 @@ class Sites:
         for site in self._mirror.sites.values():
             if site.spec.connection is not None and site.spec.connection.kubeconfig_secret_ref.name == name:
                 self._on_site(site.metadata.name)
+
+
+def _is_same_place(one: Target, other: Target) -> bool:
+    """Whether two targets differ in the account alone."""
+    return replace(one, token=None, client_cert_pem=None, client_key_pem=None) == replace(
+        other, token=None, client_cert_pem=None, client_key_pem=None
+    )
 
 
 def _is(handle: Handle, expected: str) -> bool:

@@ -25,6 +25,7 @@ ACCOUNT = ComputeAccount.kind_info.kind
 NATIONAL = "national"
 MAX_OBJECT_BYTES = 256 << 10
 MAX_COUNT = 1 << 31
+MOST_DELETED = 50_000  # of the jobs that were last seen to be deleted
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class JobEntry:
     finished: bool = field(init=False)  # it has ended for good
     epoch: int = field(init=False)  # of its last attempt
     failures: int = field(init=False)
+    setbacks: Mapping[str, int] = field(init=False)  # attempts that ended for no fault of the job, by kind
     lost: frozenset[int] = field(init=False)  # epochs that were given up while their site was silent
     failover: Failover | None = field(init=False)  # what the current attempt began with
 
@@ -77,6 +79,8 @@ class JobEntry:
         self.finished = self.conditions.get("Finished", {}).get("status") == "True"
         self.epoch = max(_count(status.get("epoch")), self.assignment.epoch if self.assignment else 0)
         self.failures = _count(status.get("failures"))
+        counted = {text(kind): _count(count) for kind, count in mapping(status.get("setbacks")).items()}
+        self.setbacks = {kind: count for kind, count in counted.items() if count}
         self.lost = frozenset(_count(lost.get("epoch")) for lost in items(status.get("lost")))
         self.failover = next((f for f in Failover if f == status.get("failover")), None)
 
@@ -135,6 +139,9 @@ class Mirror:
     _by_name: dict[tuple[str, str], str] = field(default_factory=dict)
     _versions: dict[str, int] = field(default_factory=dict)  # by UID, of what is there
     _gone: dict[str, int] = field(default_factory=dict)  # by UID, the comparison that was the last begun when it went
+    _deleted: dict[str, None] = field(
+        default_factory=dict
+    )  # UIDs of assigned jobs that were seen to be deleted, oldest first
     _held: dict[str, dict[str, JobEntry]] = field(default_factory=lambda: defaultdict(dict))  # by site
     _place: dict[str, str] = field(default_factory=dict)  # by UID, the site in `_held`, or "" in `waiting`
     _taken: dict[str, tuple[str, str, int]] = field(default_factory=dict)  # by UID: namespace, class, thousandths
@@ -198,6 +205,10 @@ class Mirror:
         """
         return uid not in self.jobs and (uid in self._gone or self._completed > since)
 
+    def was_deleted(self, uid: str) -> bool:
+        """Whether the hub told that somebody deleted this job, which had been assigned; else it is only missing."""
+        return uid in self._deleted
+
     # --- what comes in
 
     def apply(self, event: str | None, raw: Json) -> None:
@@ -207,6 +218,7 @@ class Mirror:
         if not uid or kind not in MODELS or not metadata.get("name") or uid in self._gone:
             return
         if event == "DELETED" or (kind == JOB and metadata.get("deletionTimestamp")):
+            self._note_deleted(uid)
             self._remove(kind, uid, metadata)
         elif version > self._versions.get(uid, 0) and self._is_newest_of_name(kind, uid, version, metadata):
             self._versions[uid] = version
@@ -380,6 +392,13 @@ class Mirror:
             return False
         self._remove(kind, other, metadata)
         return True
+
+    def _note_deleted(self, uid: str) -> None:
+        entry = self.jobs.get(uid)
+        if entry is not None and entry.epoch:
+            self._deleted[uid] = None
+            if len(self._deleted) > MOST_DELETED:
+                del self._deleted[next(iter(self._deleted))]
 
     def _remove(self, kind: str, uid: str, metadata: Mapping[str, Any]) -> None:
         self._gone[uid] = self._begun

@@ -28,6 +28,7 @@ from suanli.reconcile.pace import Pace
 from suanli.reconcile.queue import WorkQueue
 from suanli.reconcile.sites import Sites
 from suanli.reconcile.state import JobEntry, Mirror
+from suanli.reconcile.sweep import Sweep
 from suanli.telemetry.metrics import Metrics
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ class JobWorker:
         mirror: Mirror,
         sites: Sites,
         fences: Fences,
+        sweep: Sweep,
         meter: Meter,
         clock: Clock,
         settings: Settings,
@@ -69,6 +71,7 @@ class JobWorker:
         self._mirror = mirror
         self._sites = sites
         self._fences = fences
+        self._sweep = sweep
         self._meter = meter
         self._clock = clock
         self._settings = settings
@@ -189,11 +192,7 @@ class JobWorker:
         entry = self._mirror.jobs.get(uid)
         assignment = entry.assignment if entry else None
         sites = {
-            name: stages.AtSite(
-                member.usable,
-                jobs=tuple(member.jobs.get(uid, {}).values()),
-                pods=tuple(member.pods.get(uid, {}).values()),
-            )
+            name: self._at(name, member, uid, entry)
             for name, member in self._sites.trusted().items()
             if uid in member.jobs or uid in member.pods
         }
@@ -226,7 +225,21 @@ class JobWorker:
             ),
             now_ms=self._clock.now_ms(),
             settings=self._settings,
+            leaves_in_s=self._leaves_in_s(entry, sites),
         )
+
+    def _leaves_in_s(self, entry: JobEntry | None, sites: dict[str, stages.AtSite]) -> float | None:
+        """Until an attempt may leave a site that drains and answers; None where it stays."""
+        assignment = entry.assignment if entry is not None and not entry.finished else None
+        if assignment is None or not self._sites.drains(assignment.site) or not sites[assignment.site].usable:
+            return None
+        return self._pace.left_s(assignment.site, asyncio.get_running_loop().time())
+
+    def _at(self, site: str, member: Member, uid: str, entry: JobEntry | None) -> stages.AtSite:
+        """What one member holds of a job."""
+        jobs = tuple(member.jobs.get(uid, {}).values())
+        kept = frozenset(job.epoch for job in jobs if self._sweep.holds(site, entry, job))
+        return stages.AtSite(member.usable, jobs=jobs, pods=tuple(member.pods.get(uid, {}).values()), kept=kept)
 
     def _attempt(self, uid: str, entry: JobEntry | None, sites: dict[str, stages.AtSite]) -> stages.Attempt:
         assignment = entry.assignment if entry else None
@@ -277,7 +290,7 @@ class JobWorker:
         if step.leaves:
             left_s = self._pace.take(step.leaves, asyncio.get_running_loop().time())
             if left_s > 0:
-                self.queue.add_later(entry.uid, left_s)
+                self.queue.add_later(entry.uid, max(1.0, left_s))  # many wait: not all look for every single one
                 return False
         before, had_finished = entry.assignment, entry.finished
         if not await self._patch(entry, step.status):
