@@ -31,6 +31,9 @@ def restored(folder: Path, written: Any) -> Simulation:
         ledger.executescript(written["ledger"])
     sim = Simulation(folder)
     for raw in copy.deepcopy(written["hub"]):
+        if raw["kind"] == "ComputeJob":
+            for number in range(1, raw["metadata"]["generation"]):
+                sim.hub.put({**raw, "spec": {**raw["spec"], "priority": number}})
         sim.hub.put(raw)
     for name, cluster in sim.clusters.items():
         objects = copy.deepcopy(written[name])
@@ -87,7 +90,7 @@ def test_what_the_version_before_wrote_goes_on_as_it_was(tmp_path: Path, written
         assert told[CREATED_LATER].pop("startedAt")
         assert told == held(before)
         patched = {r.path.split("/")[-2] for r in sim.hub.writes("computejobs")}
-        assert patched <= {CREATED_LATER, "huge"}, "what still holds is not written again"
+        assert patched == {CREATED_LATER}, "what still holds is not written again"
         new = set(sim.member_objects()) - objects
         uid, site = after[CREATED_LATER]["metadata"]["uid"], after[CREATED_LATER]["status"]["assignment"]["site"]
         assert {text.rpartition("-0-")[0] or text for text in new} == {f"{site} Job j-{uid}-1", f"{site} Pod j-{uid}-1"}

@@ -235,7 +235,7 @@ def settle_finished(view: View) -> Step | None:
     entry = _entry(view)
     if not entry.finished:
         return None
-    usage = status.wire(view.usage())
+    usage = status.used(entry, view.usage())
     if (entry.status.get("usage") or {}) != usage:
         return Write(status.changed(entry, view.now_ms, [], usage=usage))
     job = view.job()
@@ -340,7 +340,7 @@ def take_back(view: View) -> Step | None:
         startedAt=None,
         failover=None,
         failures=failures or None,
-        usage=status.wire(view.usage()),
+        usage=status.used(entry, view.usage()),
     )
     return Write(wanted) if reason in WISHED else Write(wanted, reason, number, backs_off=True)
 
