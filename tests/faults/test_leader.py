@@ -1,7 +1,7 @@
 """The leader dies, is cut off or is replaced: another one leads in time, and nothing is lost, doubled or written twice."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -16,8 +16,7 @@ from evidence import Evidence, violations
 from memoryhub import Meeting, MemoryServer
 from people import finished
 from replicas import Replicas
-from simulation import Simulate, Simulation
-
+from simulation import Simulation
 
 KILLS = 50
 LIVE = 100
@@ -133,7 +132,9 @@ def test_a_rolling_upgrade_under_a_hundred_live_jobs_loses_none_and_stops_dispat
         )
         assert replicas.handovers
         assert pause_s <= TAKEOVER_S
-        live = {uid for uid, (first, *_) in evidence.jobs.items() if first.after["metadata"]["name"].startswith("live-")}
+        live = {
+            uid for uid, (first, *_) in evidence.jobs.items() if first.after["metadata"]["name"].startswith("live-")
+        }
         ran = [c for c in evidence.containers if c.job_uid in live]
         assert len(live) == len(ran) == LIVE
         assert all(c.epoch == 1 and c.succeeded for c in ran)
