@@ -133,7 +133,9 @@ def test_a_rolling_upgrade_under_a_hundred_live_jobs_loses_none_and_stops_dispat
         assert replicas.handovers
         assert pause_s <= TAKEOVER_S
         live = {
-            uid for uid, (first, *_) in evidence.jobs.items() if first.after["metadata"]["name"].startswith("live-")
+            uid
+            for uid, (first, *_) in evidence.jobs.items()
+            if (first.after or {})["metadata"]["name"].startswith("live-")
         }
         ran = [c for c in evidence.containers if c.job_uid in live]
         assert len(live) == len(ran) == LIVE
