@@ -57,6 +57,7 @@ class Request:
     who: str  # the process that sent it
     sent_s: float
     acted_s: float
+    refused: int = 0  # the status of a refusal
 
     @property
     def changed(self) -> bool:
@@ -198,14 +199,16 @@ class MemoryServer:
     ) -> Json:
         before = self.store.version
         now_s = asyncio.get_running_loop().time()
+        refused = 0
         try:
             at = self._version_at(now_s - stale_s) if stale_s else None
             return self._answer(verb, path, dict(query), body, kind, at)
         except Refusal as refusal:
+            refused = refusal.status
             raise ApiError(refusal.status, refusal.reason, refusal.message) from refusal
         finally:
             versions = range(before + 1, self.store.version + 1)
-            self.requests.append(Request(verb, path, body, versions, who, sent_s, now_s))
+            self.requests.append(Request(verb, path, body, versions, who, sent_s, now_s, refused))
 
     def _version_at(self, moment_s: float) -> int:
         """The version that the store had then, of those that it has not forgotten."""

@@ -121,6 +121,12 @@ class Cluster:
         """Containers that run now."""
         return [run for run in self.runs.values() if run.end_ms is None]
 
+    def adopt(self, raw: Json) -> None:
+        """Put in what ran before the simulation began: its Jobs make no pods, its pods go on as they are."""
+        if raw["kind"] == "Job":
+            self._begun.add(raw["metadata"]["uid"])
+        self.server.put(raw)
+
     def stop(self) -> None:
         """The test is over."""
         for task in self._tasks:
@@ -511,6 +517,20 @@ class Simulation:
         for task in process.tasks:
             task.cancel()
         await asyncio.gather(*process.tasks, return_exceptions=True)
+
+    async def stop(self, name: str) -> None:
+        """SIGTERM: what writes ends first and gives the lease back, then the rest. Raises: what ended it before."""
+        process = self.processes.pop(name)
+        leading, *feeds = process.tasks
+        ended = []
+        for tasks in ([leading], feeds):
+            for task in tasks:
+                task.cancel()
+            ended += await asyncio.gather(*tasks, return_exceptions=True)
+        process.store.close()
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
 
     async def end(self) -> None:
         """End the operator in good order, and the members with it."""

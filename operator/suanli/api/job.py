@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from suanli.api.common import (
     DURATION,
@@ -436,6 +436,8 @@ class ComputeJobSpec(Model):
 
 class Assignment(Model):
     """Where the current attempt runs; committed here before anything is created there."""
+
+    model_config = ConfigDict(extra="ignore")  # a later version may say more of it; what is known here decides
 
     site: Annotated[Name, Field(description="The ComputeSite.")]
     epoch: Annotated[int, Field(ge=1, description="Number of the attempt; only this one counts.")]

@@ -236,7 +236,7 @@ def settle_finished(view: View) -> Step | None:
     entry = _entry(view)
     if not entry.finished:
         return None
-    usage = status.wire(view.usage())
+    usage = status.used(entry, view.usage())
     if (entry.status.get("usage") or {}) != usage:
         return Write(status.changed(entry, view.now_ms, [], usage=usage))
     job = view.job()
@@ -344,7 +344,7 @@ def take_back(view: View) -> Step | None:
         placement=None,
         startedAt=None,
         failover=None,
-        usage=status.wire(view.usage()),
+        usage=status.used(entry, view.usage()),
         **counts,
     )
     return Write(wanted) if reason in WISHED else Write(wanted, reason, number, backs_off=True)

@@ -76,7 +76,7 @@ def site_status(
     if hub is None:
         del status["hub"]
     if fence is not None and fence.reason is Reason.FENCE_ANSWERS:
-        status["fence"] = {"leaseSeconds": fence.lease_s}
+        status["fence"] = {**mapping(status.get("fence")), "leaseSeconds": fence.lease_s}
     if member is not None and member.usable:
         status |= _figures(member, figures, allocated)
         if reason not in (Reason.WRONG_CLUSTER, Reason.DUPLICATE_CLUSTER):

@@ -7,6 +7,7 @@ from suanli.api.job import Assignment, Placement, Usage
 from suanli.base.clock import time_text
 from suanli.base.conditions import Condition, merged
 from suanli.base.reasons import Reason
+from suanli.base.untrusted import mapping
 from suanli.kube.client import Json
 from suanli.placement.snapshot import Decision
 from suanli.reconcile.state import JobEntry
@@ -146,11 +147,16 @@ def finished(entry: JobEntry, reason: Reason, message: str, usage: Usage, now_ms
             Condition("Running", False, reason, message),
             Condition("Finished", True, reason, message),
         ],
-        usage=wire(usage),
+        usage=used(entry, usage),
         finishedAt=time_text(now_ms),
         queue=None,
         **fields,
     )
+
+
+def used(entry: JobEntry, usage: Usage) -> Json:
+    """The usage as it is to stand; what a later version put beside it stays."""
+    return {**mapping(entry.status.get("usage")), **wire(usage)}
 
 
 def wire(model: Any) -> Json:
