@@ -17,6 +17,7 @@ from suanli.base.conditions import readable
 from suanli.base.names import LABEL_EPOCH, LABEL_HUB, LABEL_JOB_UID
 from suanli.base.reasons import Reason
 from suanli.base.units import cpu_milli
+from suanli.base.untrusted import mapping
 
 LATE_S = 15.0  # between what an operator saw and what it made of it
 JOBS, PODS = "jobs", "pods"
@@ -172,7 +173,7 @@ def copies_at_once(evidence: Evidence) -> list[str]:
     for container in evidence.containers:
         by_job[container.job_uid].append(container)
     for uid, ran in by_job.items():
-        if evidence.was_ever(uid, lambda j: j["spec"].get("failover") == "AtLeastOnce"):
+        if evidence.was_ever(uid, lambda j: mapping(j.get("spec")).get("failover") == "AtLeastOnce"):
             continue
         for one in ran:
             for other in ran:
@@ -389,7 +390,7 @@ def timeline(evidence: Evidence, uid: str) -> list[str]:
             word, said = _assignment(raw), _dispatched(raw)
             told = (
                 "gone" if change.after is None else "deleting" if _is_going(raw) else "",
-                raw["spec"].get("desiredState", ""),
+                str(mapping(raw.get("spec")).get("desiredState", ""))[:20],
                 status.get("phase") or status.get("state") or "",
                 f"{word['site']}/{word['epoch']}" if word else "",
                 f"Dispatched={said[0]}/{said[1]}" if said else "",
