@@ -16,6 +16,7 @@ from faultrun import MOST_SETTLING_S, REST_S, SITES, Outcome
 from people import finished
 from simulation import Simulation
 from suanli.base.conditions import readable
+from suanli.base.untrusted import mapping
 from suanli.placement.solve import place
 
 FOUND_S = 25.0  # a comparison, and all figures computed once more
@@ -90,7 +91,7 @@ async def _whole(seed: int, plan: dict[str, Any], folder: Path, edits: list[Edit
     found = violations(evidence) + _crashes(said, len(ended)) + _not_as_declared(sim) + _changed(before, _found(sim))
     requests = [r for server in (sim.hub, *members.values()) for r in server.requests]
     met: Counter[str] = Counter()
-    met.update(edit.field.label for edit, _ in editors.done)
+    met.update(edit.field.label for edit in editors.done)
     return Outcome(
         seed=seed,
         violations=found,
@@ -135,7 +136,7 @@ def _found(sim: Simulation) -> dict[str, Json]:
         if raw["kind"] == "ComputeJob":
             continue
         name, kind = raw["metadata"]["name"], raw["kind"]
-        status = dict(sim.of_kind(kind)[name].get("status") or {})
+        status = dict(mapping(sim.of_kind(kind)[name].get("status")))
         stated = [{k: c.get(k) for k in ("type", "status", "reason", "message")} for c in readable(status.pop("conditions", []))]
         left = {key: value for key, value in status.items() if key not in PASSING}
         found[f"{kind} {name}"] = {**left, "conditions": sorted(stated, key=lambda c: str(c["type"]))}
@@ -145,7 +146,8 @@ def _found(sim: Simulation) -> dict[str, Json]:
 def _changed(before: dict[str, Json], after: dict[str, Json]) -> list[str]:
     """The same declaration has the same status: nothing of an edit stays."""
     return [
-        f"status: {name} was {before[name]} and is {told} though it is declared as before"
+        f"status: {name} said {key} {str(before[name].get(key))[:400]} and says {str(told.get(key))[:400]}, though it is declared as before"
         for name, told in after.items()
-        if told != before[name]
+        for key in sorted({*told, *before[name]})
+        if told.get(key) != before[name].get(key)
     ]

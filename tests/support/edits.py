@@ -18,6 +18,7 @@ from suanli.api.crd import schema
 
 EDITS_EACH = 24
 MOST_OPEN_S = 6.0
+MOST = 1 << 62
 ABSENT = object()
 MODELS = {model.kind_info.kind: model for model in KINDS}
 
@@ -31,6 +32,9 @@ class How(StrEnum):
     MISSING = "Missing"
     LONG = "Long"
     UNICODE = "Unicode"
+
+
+HOWS = tuple(How)
 
 
 @dataclass(frozen=True)
@@ -69,21 +73,26 @@ class Edit:
 
 @cache
 def fields() -> tuple[Field, ...]:
-    """Every field of every kind's spec, in an order that mixes them."""
-    found = [Field(kind, path) for kind, model in MODELS.items() for path, _ in _below(("spec",), _spec_schema(kind))]
+    """Every field of every kind that people write, and of every status of the map, in an order that mixes them.
+
+    A job's status is left out: it is the only record of where an attempt is. What becomes of a damaged one, `people` ask.
+    """
+    found = [Field(kind, path) for kind in MODELS for path, _ in _below(("spec",), _schema(kind)["spec"])]
+    statuses = [kind for kind in MODELS if kind != "ComputeJob"]
+    found += [Field(kind, path) for kind in statuses for path, _ in _below(("status",), _schema(kind)["status"])]
     Random("fields").shuffle(found)
     return tuple(found)
 
 
 def draw(seed: int) -> list[Edit]:
-    """The edits of a seed; as many seeds in a row as take all fields meet each of them."""
+    """The edits of a seed. Seeds in a row take the fields in turn, and each field every way in turn."""
     random, whole = Random(f"edits {seed}"), fields()
-    chosen = [whole[(seed * EDITS_EACH + n) % len(whole)] for n in range(EDITS_EACH)]
-    random.shuffle(chosen)
+    numbers = [divmod(seed * EDITS_EACH + n, len(whole)) for n in range(EDITS_EACH)]
+    random.shuffle(numbers)
     edits, at_s = [], 0.0
-    for field in chosen:
+    for met, number in numbers:
         at_s += random.expovariate(1.5)
-        edits.append(_drawn(random, field, at_s))
+        edits.append(_drawn(random, whole[number], met + number, at_s))
     return edits
 
 
@@ -118,41 +127,42 @@ def edited(raw: Json, edit: Edit) -> Json:
     return _set(raw, edit.place, edit.value)
 
 
-def set_back(raw: Json, edit: Edit) -> Json:
-    """The object with that one field as it is declared."""
-    whole = next(d for d in declared() if (d["kind"], d["metadata"]["name"]) == (edit.field.kind, edit.name))
-    top = edit.place[:2]
-    return _set(raw, top, _got(whole, top))
-
-
 class Editors:
     """Who makes the edits while jobs run, and sets each back."""
 
     def __init__(self, simulation: Simulation, edits: Sequence[Edit]) -> None:
         self.sim = simulation
-        self.done: list[tuple[Edit, bool]] = []  # that changed something, and whether its object was then taken
+        self.done: list[Edit] = []  # that changed something
         self._edits = edits
+        # A spec is set back to what is declared, a status to what stood there at the begin.
+        self._right = {_key(raw): {**raw, "status": self._now(*_key(raw)).get("status")} for raw in declared()}
 
     async def act(self) -> None:
-        """All of them; afterwards everything is declared again."""
+        """All of them; afterwards everything is as it was."""
         async with asyncio.TaskGroup() as group:
             for edit in self._edits:
                 group.create_task(self._one(edit))
-        for raw in declared():
-            self.sim.put(raw)
+        for (kind, name), right in self._right.items():
+            status = {} if kind == "ComputeJob" else {"status": right["status"]}
+            self.sim.hub.put({**self._now(kind, name), "spec": right["spec"], **status})
 
     async def _one(self, edit: Edit) -> None:
+        key, top = (edit.field.kind, edit.name), edit.place[:2]
         await asyncio.sleep(edit.start_s)
-        before = self._now(edit)
+        before = self._now(*key)
         after = edited(before, edit)
         if after != before:
             self.sim.hub.put(after)
-            self.done.append((edit, is_taken(after)))
+            self.done.append(edit)
         await asyncio.sleep(edit.end_s - edit.start_s)
-        self.sim.hub.put(set_back(self._now(edit), edit))
+        self.sim.hub.put(_set(self._now(*key), top, _got(self._right[key], top)))
 
-    def _now(self, edit: Edit) -> Json:
-        return self.sim.of_kind(edit.field.kind)[edit.name]
+    def _now(self, kind: str, name: str) -> Json:
+        return self.sim.of_kind(kind)[name]
+
+
+def _key(raw: Json) -> tuple[str, str]:
+    return str(raw["kind"]), str(raw["metadata"]["name"])
 
 
 # --- what is declared
@@ -311,13 +321,14 @@ _TEXTS = (
 )  # fmt: skip
 
 
-def _drawn(random: Random, field: Field, at_s: float) -> Edit:
+def _drawn(random: Random, field: Field, met: int, at_s: float) -> Edit:
     raw, place = _somewhere(random, field)
     now, told = _got(raw, place), _schema_at(field)
-    how = random.choice(list(How))
+    how = HOWS[met % len(HOWS)]
     value = _VALUES[how](random, told, now)
     if how is How.OTHER:
-        value = next((v for v in value if v != now and is_taken(_set(raw, place, v))), ABSENT)
+        good = (v for v in value if v != now and (place[0] == "status" or is_taken(_set(raw, place, v))))
+        value = next(good, ABSENT)
     return Edit(field, raw["metadata"]["name"], place, how, value, at_s, at_s + random.uniform(0.1, MOST_OPEN_S))
 
 
@@ -352,8 +363,8 @@ def _others(random: Random, told: Json, now: Any) -> list[Any]:
     if "enum" in told:
         pool = list(told["enum"])
     elif told["type"] == "integer":
-        pool = [random.randint(told["minimum"], min(told["maximum"], told["minimum"] + 100)) for _ in range(4)]
-        pool += [told["minimum"], told["maximum"]]
+        low, high = told["minimum"], told.get("maximum", MOST)
+        pool = [low, high, *(random.randint(low, min(high, low + 100)) for _ in range(4))]
     elif told["type"] == "string":
         pool = list(_TEXTS)
     elif told["type"] == "array":
@@ -370,7 +381,7 @@ def _others(random: Random, told: Json, now: Any) -> list[Any]:
 
 def _edges(random: Random, told: Json, now: Any) -> Any:
     if told["type"] == "integer":
-        low, high = told["minimum"], told["maximum"]
+        low, high = told["minimum"], told.get("maximum", MOST)
         return random.choice((low - 1, low, high, high + 1, 1 << 63, -(1 << 63)))
     if told["type"] == "string":
         most = told.get("maxLength", 64)
@@ -414,8 +425,8 @@ _VALUES: Mapping[How, Any] = {
 
 
 @cache
-def _spec_schema(kind: str) -> Json:
-    found: Json = schema(MODELS[kind])["properties"]["spec"]
+def _schema(kind: str) -> Json:
+    found: Json = schema(MODELS[kind])["properties"]
     return found
 
 
@@ -430,7 +441,8 @@ def _below(path: tuple[str, ...], told: Json) -> Iterator[tuple[tuple[str, ...],
 
 
 def _schema_at(field: Field) -> Json:
-    return next(told for path, told in _below(("spec",), _spec_schema(field.kind)) if path == field.path)
+    top = field.path[0]
+    return next(told for path, told in _below((top,), _schema(field.kind)[top]) if path == field.path)
 
 
 def _child(at: Any, key: str | int) -> Any:
