@@ -2,10 +2,8 @@
 
 import pytest
 
-from edits import Field, draw, edited, fields
 from faults.__main__ import replay, report
 from faults.pool import edit_outcomes
-from suanli.api import KINDS
 
 RUNS = 100
 PROCESSES = 2

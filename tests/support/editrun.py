@@ -137,7 +137,10 @@ def _found(sim: Simulation) -> dict[str, Json]:
             continue
         name, kind = raw["metadata"]["name"], raw["kind"]
         status = dict(mapping(sim.of_kind(kind)[name].get("status")))
-        stated = [{k: c.get(k) for k in ("type", "status", "reason", "message")} for c in readable(status.pop("conditions", []))]
+        stated = [
+            {k: c.get(k) for k in ("type", "status", "reason", "message")}
+            for c in readable(status.pop("conditions", []))
+        ]
         left = {key: value for key, value in status.items() if key not in PASSING}
         found[f"{kind} {name}"] = {**left, "conditions": sorted(stated, key=lambda c: str(c["type"]))}
     return found

@@ -365,6 +365,11 @@ class Simulation:
         raw = self.job(name)
         self.hub.put({**raw, "spec": merged(raw["spec"], spec)})
 
+    def edit_site(self, name: str, **spec: Any) -> None:
+        """Change fields of a site's spec."""
+        raw = self.of_kind("ComputeSite")[name]
+        self.hub.put({**raw, "spec": merged(raw["spec"], spec)})
+
     def edit_status(self, name: str, status: Any) -> None:
         """What somebody with the right to does to a job's status: a merge patch."""
         raw = self.job(name)
