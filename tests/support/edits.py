@@ -96,9 +96,13 @@ def draw(seed: int) -> list[Edit]:
     return edits
 
 
-def declared() -> list[Json]:
-    """What an administrator and two tenants keep under version control: every kind, and nearly every field of it."""
-    return [
+@cache
+def declared() -> tuple[Json, ...]:
+    """What an administrator and two tenants keep under version control: every kind, and nearly every field of it.
+
+    Nobody changes these objects.
+    """
+    return (
         a_region(province="上海市"),
         a_region("guizhou", latitude="26.65", longitude="106.63"),
         an_object("ComputeLink", "backbone", _LINK),
@@ -110,7 +114,7 @@ def declared() -> list[Json]:
         a_job("far", **_job("9", latency={"tier": "country"})),
         a_job("near", **_job("3", latency={"oneWay": "50ms"}, tasks=2)),
         a_job("plain", template={"image": "busybox", "command": ["sleep", "6"]}),
-    ]
+    )
 
 
 def is_taken(raw: Json) -> bool:
@@ -440,6 +444,7 @@ def _below(path: tuple[str, ...], told: Json) -> Iterator[tuple[tuple[str, ...],
             yield from _below((*path, mark), told[key])
 
 
+@cache
 def _schema_at(field: Field) -> Json:
     top = field.path[0]
     return next(told for path, told in _below((top,), _schema(field.kind)[top]) if path == field.path)

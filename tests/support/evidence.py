@@ -244,13 +244,15 @@ def lost(evidence: Evidence) -> list[str]:
 
 
 def doubled(evidence: Evidence) -> list[str]:
-    """Nobody's work is done twice, unless somebody interfered."""
+    """Nobody's work is done twice, unless somebody interfered, or it may run at least once and was given up."""
     found = []
     for uid in evidence.jobs:
         if not evidence.is_plain(uid):
             continue
         tasks = max(seen.after["spec"].get("tasks", 1) for seen in evidence.jobs[uid] if seen.after is not None)
-        epochs = {c.epoch for c in evidence.containers if c.job_uid == uid}
+        allowed = evidence.was_ever(uid, lambda j: mapping(j.get("spec")).get("failover") == "AtLeastOnce")
+        given_up = evidence.given_up_s(uid) if allowed else {}
+        epochs = {c.epoch for c in evidence.containers if c.job_uid == uid} - given_up.keys()
         whole = [e for e in epochs if sum(c.succeeded for c in _attempt(evidence, uid, e)) >= tasks]
         if len(whole) > 1:
             found.append(f"job {uid} was done as epochs {sorted(whole)}")

@@ -62,7 +62,7 @@ class People:
         self.random = random
         self._lasts_s = lasts_s
         self._names = 0
-        self._lengths = ("1", "9", "30") if lasts_s <= TROUBLE_S else ("9", "90", "150")  # seconds
+        self._lengths = ("1", "9", "30") if lasts_s <= TROUBLE_S else ("9", "60")  # seconds
         self._rate = 80.0 / lasts_s  # acts a second
 
     async def act(self) -> None:
@@ -111,7 +111,7 @@ class People:
         """Long work that nobody touches on the hub: what becomes of it is the federation's doing."""
         for number in range(4):
             failover = "AtMostOnce" if number % 2 else "AtLeastOnce"
-            template = {"image": "busybox", "command": ["sleep", "200"]}
+            template = {"image": "busybox", "command": ["sleep", "180"]}
             self.sim.put(a_job(f"{STEADY}{number}", template=template, failover=failover))
 
     async def _apply(self) -> None:
