@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edits import fields
 from faultrun import Outcome
 from faults import __main__ as command
 
@@ -53,6 +55,21 @@ def test_a_real_seed_is_replayed_with_its_plan(capsys: pytest.CaptureFixture[str
     assert plan["seed"] == 1
     assert plan["windows"]
     assert "seed 1: settled" in out
+
+
+def test_edits_are_run_reported_and_replayed_alike(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    field = fields()[0].label
+    wrong = Outcome(3, ["crash: KeyError"], {"seed": 3}, met={field: 2})
+    monkeypatch.setattr(command, "edit_outcomes", lambda wanted, processes: (replace(wrong, seed=s) for s in wanted))
+    path = tmp_path / "report.json"
+    assert command.main(["--edits", "--seed", "3", "--runs", "1", "--report", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "seed 3: crash: KeyError; ./hack/faults --edits --replay 3" in out
+    assert f"2 edits of {len(fields())} fields" in out
+    assert json.loads(path.read_text())["edits"][field] == 2
+    assert command.main(["--edits", "--replay", "3"]) == 1
 
 
 @pytest.mark.parametrize("argv", [["--runs", "0"], ["--runs", "many"], ["--replay"], ["--verbose"]])

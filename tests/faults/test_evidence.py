@@ -55,6 +55,12 @@ def run_again(sim: Simulation, later_s: float = 0.0) -> None:
             west.moments_s.append(moment + later_s)
 
 
+def run_again_though_not_given_up(sim: Simulation) -> None:
+    """Two copies may run only from when on the hub has given up the older."""
+    run_again(sim)
+    sim.edit("train", failover="AtLeastOnce")
+
+
 def put_a_stranger(sim: Simulation) -> None:
     """A Job on a member that the hub never spoke of."""
     namespace, server = member_namespace("hub", "team-a"), sim.clusters["west"].server
@@ -96,6 +102,8 @@ def write(sim: Simulation, who: str, sent_s: float) -> None:
         (lambda sim: sim.edit_status("train", {"assignment": {"site": "west"}}), {"epochs_twice"}),
         (lambda sim: sim.edit_status("train", {"conditions": None}), {"lost"}),
         (lambda sim: sim.edit_status("train", {"usage": {"pods": 9}}), {"miscounted"}),
+        (lambda sim: sim.edit_status("train", {"lost": [{"epoch": 1, "site": "east"}]}), {"miscounted"}),
+        (run_again_though_not_given_up, {"copies_at_once", "miscounted"}),
         (lambda sim: forget(sim.clusters["east"].server, is_ended), {"let_go_early", "lost", "miscounted"}),
         (lambda sim: forget(sim.hub, is_finished), {"lost", "miscounted", "stopped_without_cause"}),
         (lambda sim: write(sim, "operator-0", asyncio.get_running_loop().time()), {"wrote_when_idle"}),

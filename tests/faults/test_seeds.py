@@ -23,6 +23,7 @@ def test_nothing_is_doubled_lost_left_over_or_miscounted_under_faults() -> None:
     assert report(done, 1, 0.0)["neverMet"] == [], "every fault hits something"
     assert sum(one.crashes for one in done) > RUNS / 4
     assert sum(one.containers for one in done) > RUNS
+    assert any(one.plan["fenced"] and one.given_up for one in done), "fences let work start elsewhere"
 
 
 def test_a_seed_has_the_same_history_in_every_process() -> None:

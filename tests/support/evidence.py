@@ -11,12 +11,13 @@ from itertools import pairwise
 from typing import Any
 
 from apistore import Json
-from memoryhub import MemoryServer, Request
+from memoryhub import FENCE, MemoryServer, Request
 from suanli.base.clock import time_or_zero
 from suanli.base.conditions import readable
 from suanli.base.names import LABEL_EPOCH, LABEL_HUB, LABEL_JOB_UID
 from suanli.base.reasons import Reason
 from suanli.base.units import cpu_milli
+from suanli.base.untrusted import items, mapping
 
 LATE_S = 15.0  # between what an operator saw and what it made of it
 JOBS, PODS = "jobs", "pods"
@@ -159,6 +160,14 @@ class Evidence:
                     found.append((site, labels[LABEL_JOB_UID], int(labels[LABEL_EPOCH]), seen.moment_s))
         return found
 
+    def given_up_s(self, uid: str) -> dict[int, float]:
+        """By epoch, when the hub said that it gave up an attempt at a silent site."""
+        found: dict[int, float] = {}
+        for seen in self.jobs.get(uid, ()):
+            for attempt in items(mapping((seen.after or {}).get("status")).get("lost")):
+                found.setdefault(attempt["epoch"], seen.moment_s)
+        return found
+
     def at_the_end(self) -> Iterator[Json]:
         """The ComputeJobs that the hub holds now."""
         for seen in self.jobs.values():
@@ -167,21 +176,23 @@ class Evidence:
 
 
 def copies_at_once(evidence: Evidence) -> list[str]:
-    """F1: containers of two copies of a job that may run at most once, at the same time."""
+    """F1: containers of two copies of a job at the same time, unless the job may run at least once and the older was given up."""
     found, by_job = [], defaultdict(list)
     for container in evidence.containers:
         by_job[container.job_uid].append(container)
     for uid, ran in by_job.items():
-        if evidence.was_ever(uid, lambda j: j["spec"].get("failover") == "AtLeastOnce"):
-            continue
-        for one in ran:
-            for other in ran:
-                later = one.owner != other.owner and one.begin_s <= other.begin_s
-                if later and (one.end_s is None or other.begin_s < one.end_s):
-                    found.append(
-                        f"job {uid} runs as epoch {one.epoch} at {one.site} and as epoch {other.epoch} at {other.site}"
-                        f" at {other.begin_s:.2f} s"
-                    )
+        allowed = evidence.was_ever(uid, lambda j: mapping(j.get("spec")).get("failover") == "AtLeastOnce")
+        given_up_s = evidence.given_up_s(uid)
+        for one, other in ((a, b) for a in ran for b in ran if a.owner != b.owner and a.begin_s <= b.begin_s):
+            if one.end_s is not None and one.end_s <= other.begin_s:
+                continue
+            older = min(one.epoch, other.epoch)
+            if allowed and one.epoch != other.epoch and given_up_s.get(older, other.begin_s + 1) <= other.begin_s:
+                continue
+            found.append(
+                f"job {uid} runs as epoch {one.epoch} at {one.site} and as epoch {other.epoch} at {other.site}"
+                f" at {other.begin_s:.2f} s"
+            )
     return found
 
 
@@ -233,13 +244,15 @@ def lost(evidence: Evidence) -> list[str]:
 
 
 def doubled(evidence: Evidence) -> list[str]:
-    """Nobody's work is done twice, unless somebody interfered."""
+    """Nobody's work is done twice, unless somebody interfered, or it may run at least once and was given up."""
     found = []
     for uid in evidence.jobs:
         if not evidence.is_plain(uid):
             continue
         tasks = max(seen.after["spec"].get("tasks", 1) for seen in evidence.jobs[uid] if seen.after is not None)
-        epochs = {c.epoch for c in evidence.containers if c.job_uid == uid}
+        allowed = evidence.was_ever(uid, lambda j: mapping(j.get("spec")).get("failover") == "AtLeastOnce")
+        given_up = evidence.given_up_s(uid) if allowed else {}
+        epochs = {c.epoch for c in evidence.containers if c.job_uid == uid} - given_up.keys()
         whole = [e for e in epochs if sum(c.succeeded for c in _attempt(evidence, uid, e)) >= tasks]
         if len(whole) > 1:
             found.append(f"job {uid} was done as epochs {sorted(whole)}")
@@ -298,11 +311,13 @@ def orphans(evidence: Evidence) -> list[str]:
 
 
 def miscounted(evidence: Evidence) -> list[str]:
-    """What is in the ledger and on the jobs is what containers ran, to the unit."""
+    """What is in the ledger is what containers ran, and what is on the jobs too, without the attempts that were given up."""
     ran: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    kept: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for c in evidence.containers:
-        pods, cpu = ran[c.job_uid]
-        ran[c.job_uid] = (pods + 1, cpu + c.cpu_milli * (c.end_ms - c.start_ms))
+        for sums in (ran, kept) if c.epoch not in evidence.given_up_s(c.job_uid) else (ran,):
+            pods, cpu = sums[c.job_uid]
+            sums[c.job_uid] = (pods + 1, cpu + c.cpu_milli * (c.end_ms - c.start_ms))
     found = [
         f"job {uid}: the ledger has {evidence.ledger.get(uid, (0, 0))}, the member {used}"
         for uid, used in ran.items()
@@ -311,8 +326,8 @@ def miscounted(evidence: Evidence) -> list[str]:
     for job in evidence.at_the_end():
         uid, told = job["metadata"]["uid"], (job.get("status") or {}).get("usage") or {}
         shown = (told.get("pods", 0), int(told.get("cpuMilliMs", 0)))
-        if shown != ran[uid]:
-            found.append(f"job {uid}: its status says {shown}, the member {ran[uid]}")
+        if shown != kept[uid]:
+            found.append(f"job {uid}: its status says {shown}, the member {kept[uid]}")
     return found
 
 
@@ -340,7 +355,7 @@ def wrote_without_lease(evidence: Evidence) -> list[str]:
     found = []
     for name, server in {"hub": evidence.hub, **evidence.members}.items():
         for request in server.requests:
-            if request.verb == "GET" or "/leases" in request.path:
+            if request.verb == "GET" or "/leases" in request.path or request.who == FENCE:
                 continue
             holder = next((who for moment, who in reversed(holders) if moment <= request.sent_s), "")
             if holder.rpartition("_")[0] != request.who:
@@ -389,7 +404,7 @@ def timeline(evidence: Evidence, uid: str) -> list[str]:
             word, said = _assignment(raw), _dispatched(raw)
             told = (
                 "gone" if change.after is None else "deleting" if _is_going(raw) else "",
-                raw["spec"].get("desiredState", ""),
+                str(mapping(raw.get("spec")).get("desiredState", ""))[:20],
                 status.get("phase") or status.get("state") or "",
                 f"{word['site']}/{word['epoch']}" if word else "",
                 f"Dispatched={said[0]}/{said[1]}" if said else "",

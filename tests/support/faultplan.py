@@ -14,6 +14,7 @@ from suanli.kube.client import ApiError
 
 HUB = "hub"
 TROUBLE_S = 40.0
+FENCED_S = 240.0  # long enough for a fence's lease and its margin to pass in a cut
 
 
 class Fault(StrEnum):
@@ -71,6 +72,7 @@ class FaultPlan:
     windows: tuple[Window, ...]
     crashes: tuple[Crash, ...]
     clocks_off_ms: Mapping[str, int]
+    fenced: bool = False  # every member has a fence, and one of them is cut off for longer than its lease
 
     def as_json(self) -> dict[str, Any]:
         """For people and reports."""
@@ -86,8 +88,15 @@ def draw(seed: int, sites: Sequence[str]) -> FaultPlan:
         write += random.randrange(1, 40)
         crashes.append(Crash(write, random.choice(("before", "after")), random.choice((0.5, 2.0, 12.0))))
     windows = [_window(random, sites, replicas) for _ in range(random.randrange(4, 16))]
-    clocks = {site: random.randrange(-300_000, 300_000) for site in sites}
-    return FaultPlan(seed, TROUBLE_S, replicas, tuple(windows), tuple(crashes), clocks)
+    off_ms = 300_000
+    lasts_s = TROUBLE_S
+    fenced = random.random() < 0.06
+    if fenced:
+        lasts_s, off_ms = FENCED_S, 15_000  # a fence relies on clocks that differ by 30 s at most
+        cut_s = random.uniform(TROUBLE_S, 60.0)  # after all that would end it
+        windows.append(Window(random.choice(sites), Fault.CUT, cut_s, cut_s + random.choice((80.0, 170.0)), 1.0))
+    clocks = {site: random.randrange(-off_ms, off_ms) for site in sites}
+    return FaultPlan(seed, lasts_s, replicas, tuple(windows), tuple(crashes), clocks, fenced)
 
 
 def one_crash(write: int, moment: str, sites: Sequence[str], lasts_s: float) -> FaultPlan:

@@ -7,7 +7,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import virtualtime
 from evidence import Evidence, timeline, violations
 from faultplan import HUB, FaultPlan, Trouble, draw, one_crash
+from fenced import a_fence, put_lease
 from people import People, Routine, finished
 from simulation import Simulation, place_first
 from suanli.placement.snapshot import Plan, SiteView, WaitingJob
@@ -25,7 +26,14 @@ MOST_SETTLING_S = 240.0
 REST_S = 900.0
 CALM_S = 20.0
 QUIET_S = 45.0  # two full comparisons
-SETTINGS = {"probe_s": 2, "retry_backoff_s": 0, "unreachable_after_s": 8}
+SETTINGS = {
+    "probe_s": 2,
+    "retry_backoff_s": 0,
+    "unreachable_after_s": 8,
+    "dead_after_s": 15,
+    "fence_lease_s": 60,
+    "fence_margin_s": 60,
+}
 
 
 class Actors(Protocol):
@@ -50,6 +58,7 @@ class Outcome:
     writes: int = 0
     writes_at_work: int = 0  # until everything had settled
     crashes: int = 0
+    given_up: int = 0  # attempts at silent sites
     leaders: int = 0
     timeline: list[str] = field(default_factory=list)  # of the jobs of which something is wrong
     digest: str = ""  # of all histories: the same seed has the same
@@ -103,6 +112,11 @@ class _Run:
 
     async def whole(self) -> Outcome:
         sim, loop = self.sim, asyncio.get_running_loop()
+        fences = AsyncExitStack()
+        if self.plan.fenced:
+            for cluster in sim.clusters.values():
+                put_lease(cluster.server)
+                await fences.enter_async_context(a_fence(cluster.server, cluster.clock))
         keepers = [asyncio.ensure_future(self._keep(name)) for name in self.names]
         troubles = asyncio.gather(*(trouble.run() for trouble in self.troubles))
         await self.people.act()
@@ -116,6 +130,7 @@ class _Run:
         for keeper in keepers:
             keeper.cancel()
         await asyncio.gather(*keepers, return_exceptions=True)
+        await fences.aclose()
         await sim.end()
         return self._judged(calm_s, settled_s, quiet_s)
 
@@ -170,6 +185,7 @@ class _Run:
             writes=sum(r.verb != "GET" for r in requests),
             writes_at_work=sum(r.verb != "GET" and r.sent_s < settled_s for r in requests),
             crashes=self.crashes,
+            given_up=sum(len(evidence.given_up_s(uid)) for uid in evidence.jobs),
             leaders=len(set(leases) - {""}),
             timeline=[
                 line for uid in evidence.jobs if any(uid in text for text in found) for line in timeline(evidence, uid)

@@ -8,7 +8,7 @@ from typing import Any
 
 from apistore import Json
 from builders import HUB_ID
-from memoryhub import KIND_OF_PATCH, MemoryClient, MemoryServer
+from memoryhub import FENCE, KIND_OF_PATCH, MemoryClient, MemoryServer
 from simulation import Simulation
 from suanli.base.clock import Clock
 from suanli.federation import grants
@@ -30,7 +30,7 @@ class InsideClient(MemoryClient):
     ) -> Json:
         await asyncio.sleep(0.01)
         sent: Any = json.loads(json.dumps(body))
-        return self._memory._act(method, path, params or {}, sent, KIND_OF_PATCH.get(content_type, ""))
+        return self._memory._act(method, path, params or {}, sent, KIND_OF_PATCH.get(content_type, ""), who=FENCE)
 
 
 def put_lease(server: MemoryServer) -> None:

@@ -19,6 +19,7 @@ from suanli.kube.client import PATCH_TYPES, ApiClient, ApiError, Target, Unreach
 
 KIND_OF_PATCH = {type_: kind for kind, type_ in PATCH_TYPES.items()}
 FOREGROUND = "foregroundDeletion"
+FENCE = "fence"  # the name of a fence's process
 BOOKMARK_S = 60.0  # about what API servers do
 NOTHING = Change(0, "", "", None, None)
 

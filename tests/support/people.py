@@ -8,9 +8,11 @@ from typing import Any
 
 from apistore import Refusal
 from builders import a_job
+from faultplan import TROUBLE_S
 from simulation import JOBS, Simulation
 from suanli.base.conditions import readable
 
+STEADY = "steady-"
 NONSENSE = (
     {"assignment": None},
     {"assignment": {"site": None}},
@@ -60,6 +62,8 @@ class People:
         self.random = random
         self._lasts_s = lasts_s
         self._names = 0
+        self._lengths = ("1", "9", "30") if lasts_s <= TROUBLE_S else ("9", "60")  # seconds
+        self._rate = 80.0 / lasts_s  # acts a second
 
     async def act(self) -> None:
         """For so long; afterwards nothing is kept suspended."""
@@ -67,12 +71,16 @@ class People:
         end = loop.time() + self._lasts_s
         for _ in range(3):
             self._new_job()
+        if self._lasts_s > TROUBLE_S:
+            self._steady_jobs()
         while loop.time() < end:
-            await asyncio.sleep(self.random.expovariate(2.0))
+            await asyncio.sleep(self.random.expovariate(self._rate))
             await self.random.choices(*zip(*self._acts(), strict=True))[0]()
         for name, job in self.sim.jobs().items():
             if job["spec"].get("desiredState") == "Suspended":
                 self.sim.edit(name, desiredState="Running")
+        for name in self.sim.clusters:
+            self.sim.edit_site(name, desiredState="Active")
 
     # --- what can happen
 
@@ -87,15 +95,24 @@ class People:
             (self._damage, 0.7),
             (self._delete_behind_our_back, 0.5),
             (self._jump, 0.5),
+            (self._drain_or_not, 0.3),
         ]
 
     def _new_job(self) -> None:
         self._names += 1
         tasks = self.random.choice((1, 1, 2))
-        command = [self.random.choices(("sleep", "fail"), (5, 1))[0], self.random.choice(("1", "9", "30"))]
+        command = [self.random.choices(("sleep", "fail"), (5, 1))[0], self.random.choice(self._lengths)]
         limits = {"retries": self.random.choice((0, 2))}
         template = {"image": "busybox", "command": command}
-        self.sim.put(a_job(f"job-{self._names}", tasks=tasks, template=template, limits=limits))
+        failover = self.random.choice(("AtMostOnce", "AtMostOnce", "AtLeastOnce"))
+        self.sim.put(a_job(f"job-{self._names}", tasks=tasks, template=template, limits=limits, failover=failover))
+
+    def _steady_jobs(self) -> None:
+        """Long work that nobody touches on the hub: what becomes of it is the federation's doing."""
+        for number in range(4):
+            failover = "AtMostOnce" if number % 2 else "AtLeastOnce"
+            template = {"image": "busybox", "command": ["sleep", "180"]}
+            self.sim.put(a_job(f"{STEADY}{number}", template=template, failover=failover))
 
     async def _apply(self) -> None:
         self._new_job()
@@ -154,8 +171,13 @@ class People:
         """The hub's clock is set."""
         self.sim.clock.off_ms = self.random.choice((-3_600_000, 0, 3_600_000))
 
+    async def _drain_or_not(self) -> None:
+        """A site takes no more jobs, or takes some again."""
+        name = self.random.choice(list(self.sim.clusters))
+        self.sim.edit_site(name, desiredState=self.random.choice(("Active", "Inactive", "Drain")))
+
     def _any_job(self) -> str:
-        names = sorted(self.sim.jobs())
+        names = sorted(name for name in self.sim.jobs() if not name.startswith(STEADY))
         return self.random.choice(names) if names else ""
 
 

@@ -209,9 +209,9 @@ class Cluster:
         self.runs[run.pod_uid] = run
         self.starts(run)
         self._set(pod, "Running", {"running": {"startedAt": time_text_ms(now_ms)}})
-        command = container["command"]
-        await asyncio.sleep(float(command[1]))
-        self._end(pod, 0 if command[0] == "sleep" else 1)
+        seconds, code = _work(container.get("command"))
+        await asyncio.sleep(seconds)
+        self._end(pod, code)
 
     async def _kill(self, pod: Json) -> None:
         """The kubelet ends a deleted pod's container; what has not started fails."""
@@ -373,6 +373,11 @@ class Simulation:
         raw = self.job(name)
         self.hub.put({**raw, "spec": merged(raw["spec"], spec)})
 
+    def edit_site(self, name: str, **spec: Any) -> None:
+        """Change fields of a site's spec."""
+        raw = self.of_kind("ComputeSite")[name]
+        self.hub.put({**raw, "spec": merged(raw["spec"], spec)})
+
     def edit_status(self, name: str, status: Any) -> None:
         """What somebody with the right to does to a job's status: a merge patch."""
         raw = self.job(name)
@@ -390,7 +395,12 @@ class Simulation:
 
     def jobs(self) -> dict[str, Json]:
         """All jobs on the hub, by name."""
-        return {j["metadata"]["name"]: j for j in self.hub.items(f"/apis/{GROUP}/{VERSION}/computejobs")}
+        return self.of_kind("ComputeJob")
+
+    def of_kind(self, kind: str) -> dict[str, Json]:
+        """All objects of one of our kinds on the hub, by name."""
+        plural = next(m.kind_info.plural for m in KINDS if m.kind_info.kind == kind)
+        return {o["metadata"]["name"]: o for o in self.hub.items(f"/apis/{GROUP}/{VERSION}/{plural}")}
 
     def state(self, name: str) -> tuple[str, str]:
         """State and reason of a job."""
@@ -572,6 +582,14 @@ class Simulation:
 
     def _ended(self, run: Run) -> None:
         self._alive[run.job_uid].pop(run.pod_uid, None)
+
+
+def _work(command: Any) -> tuple[float, int]:
+    """How long a container runs by its command, and its exit code; one that cannot be run fails at once."""
+    verb, *rest = command if isinstance(command, list) and command else [""]
+    if verb not in ("sleep", "fail") or not rest or not str(rest[0]).isascii() or not str(rest[0]).isdecimal():
+        return 0.1, 127
+    return min(float(rest[0]), 1e6), 0 if verb == "sleep" else 1
 
 
 def _path_of(raw: Json) -> str:

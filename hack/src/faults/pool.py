@@ -9,6 +9,7 @@ from multiprocessing import get_context
 from types import FrameType
 from typing import Any
 
+import editrun
 from faultrun import Outcome, crash_outcome, outcome
 
 LONGEST_S = 120  # of real time; a run that takes longer turns in a circle
@@ -17,6 +18,11 @@ LONGEST_S = 120  # of real time; a run that takes longer turns in a circle
 def outcomes(seeds: Iterable[int], processes: int) -> Iterator[Outcome]:
     """What became of each seed, in their order."""
     return _in_processes(outcome, [(seed,) for seed in seeds], processes)
+
+
+def edit_outcomes(seeds: Iterable[int], processes: int) -> Iterator[Outcome]:
+    """What became of the edits of each seed, in their order."""
+    return _in_processes(editrun.outcome, [(seed,) for seed in seeds], processes)
 
 
 def crash_outcomes(points: Iterable[tuple[int, str]], processes: int) -> Iterator[Outcome]:
