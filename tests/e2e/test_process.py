@@ -3,6 +3,7 @@
 import re
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from harness import Federation, OperatorProcess, Tenant, wait_for
@@ -48,6 +49,11 @@ def test_it_ends_gracefully_and_hands_the_lead_over_at_once(
     assert len(tenant.pods("runs-on")) == 1
 
 
+def is_ready(process: OperatorProcess) -> bool:
+    """Whether it could take over."""
+    return " port=" in process.words() and process.http("/readyz")[0] == 200
+
+
 def test_three_leaders_killed_one_after_another_are_each_replaced_in_time(
     federation: Federation, operator: OperatorProcess, tenant: Tenant
 ) -> None:
@@ -58,10 +64,7 @@ def test_three_leaders_killed_one_after_another_are_each_replaced_in_time(
         tenant.wait_pods("handed-over", 1, "running")
         took_s = []
         for number in range(KILLS):
-            wait_for(
-                "the standby to be ready",
-                lambda process=waiting: " port=" in process.words() and process.http("/readyz")[0] == 200,
-            )
+            wait_for("the standby to be ready", partial(is_ready, waiting))
             assert waiting.metric("suanli_leader") == 0
             tenant.run(f"short-{number}", "sleep 1")
             leader.kill()
