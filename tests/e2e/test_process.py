@@ -49,7 +49,8 @@ def test_it_ends_gracefully_and_hands_the_lead_over_at_once(
     assert len(tenant.pods("runs-on")) == 1
 
 
-def _ready(process: OperatorProcess) -> bool:
+def is_ready(process: OperatorProcess) -> bool:
+    """Whether it could take over."""
     return " port=" in process.words() and process.http("/readyz")[0] == 200
 
 
@@ -63,7 +64,7 @@ def test_three_leaders_killed_one_after_another_are_each_replaced_in_time(
         tenant.wait_pods("handed-over", 1, "running")
         took_s = []
         for number in range(KILLS):
-            wait_for("the standby to be ready", partial(_ready, waiting))
+            wait_for("the standby to be ready", partial(is_ready, waiting))
             assert waiting.metric("suanli_leader") == 0
             tenant.run(f"short-{number}", "sleep 1")
             leader.kill()

@@ -80,6 +80,7 @@ def longest(moments_s: Iterable[float]) -> float:
     return max(after - before for before, after in pairwise(moments_s))
 
 
+@pytest.mark.timeout(900)  # some fifteen seconds of a whole core
 def test_fifty_killed_leaders_are_each_replaced_in_time_and_nothing_is_lost(tmp_path: Path) -> None:
     async def story() -> None:
         sim, random = Simulation(tmp_path), Random("leaders")
