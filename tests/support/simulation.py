@@ -585,7 +585,10 @@ def _deleting(raw: Json | None) -> bool:
     return raw is not None and bool(raw["metadata"].get("deletionTimestamp"))
 
 
-def simulated(folder: Path, play: "Play", **settings: Any) -> None:
+Play = Callable[[Simulation], Awaitable[None]]
+
+
+def simulated(folder: Path, play: Play, **settings: Any) -> None:
     """Run a play in a federation with the operator running; afterwards nothing may be wrong."""
 
     async def whole() -> None:
@@ -600,6 +603,5 @@ def simulated(folder: Path, play: "Play", **settings: Any) -> None:
     virtualtime.run(whole())
 
 
-Play = Callable[[Simulation], Awaitable[None]]
 Simulate = Callable[..., None]
 """Runs a play in a federation with the operator running; afterwards nothing may be wrong."""

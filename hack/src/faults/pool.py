@@ -47,7 +47,7 @@ def _in_processes(run: Callable[..., Outcome], cases: Sequence[tuple[Any, ...]],
 def bounded(run: Callable[..., Outcome], case: tuple[Any, ...]) -> Outcome:
     """What became of a case; a run without end is a defect, too."""
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
         raise TimeoutError(f"it took longer than {LONGEST_S} s")
 
     signal.signal(signal.SIGALRM, stop)
