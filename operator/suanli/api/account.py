@@ -54,14 +54,14 @@ class Quota(Model):
         ),
     ]
     borrowing_limit: Annotated[
-        Int,
+        Int | None,
         Field(
             ge=0,
             le=100_000_000,
             description="How many more it may hold while accounts of the same parent leave as much of their nominal for the same "
-            "class or type unused. What is lent comes back when the jobs end that hold it; none is stopped for it.",
+            "class or type unused. What is lent comes back when the jobs end that hold it; none is stopped for it. Absent: none.",
         ),
-    ] = 0
+    ] = None
 
 
 _SAME = "has(q.class) == has(r.class) && (!has(q.class) || q.class == r.class) && has(q.type) == has(r.type) && (!has(q.type) || q.type == r.type)"
@@ -78,8 +78,8 @@ class ComputeAccountSpec(Model):
             field="quotas",
         ),
         Rule(
-            "has(self.parent) || !has(self.quotas) || self.quotas.all(q, q.borrowingLimit == 0)",
-            lambda spec: spec.parent is not None or all(q.borrowing_limit == 0 for q in spec.quotas),
+            "has(self.parent) || !has(self.quotas) || self.quotas.all(q, !has(q.borrowingLimit) || q.borrowingLimit == 0)",
+            lambda spec: spec.parent is not None or not any(q.borrowing_limit for q in spec.quotas),
             "borrowingLimit is set, but an account without a parent has nobody to borrow from; name a parent, or leave "
             "borrowingLimit out",
             field="parent",

@@ -75,7 +75,7 @@ class Quotas:
         for name, account in sorted(self._accounts.by_name.items()):
             parent = self._accounts.parents.get(name, "")
             for quota in account.spec.quotas:
-                borrows = 1_000 * quota.borrowing_limit if parent else 0
+                borrows = 1_000 * (quota.borrowing_limit or 0) if parent else 0
                 what = quota.class_ or str(quota.type)
                 shared = None
                 if parent:
@@ -133,7 +133,7 @@ class Quotas:
             return 0
         own = self._held[bound.own] + self._ahead[bound.own] - 1_000 * bound.quota.nominal
         left = max(0, self._left_of_siblings(bound) - max(0, -own))
-        return min(1_000 * bound.quota.borrowing_limit, max(0, own) + left)
+        return min(1_000 * (bound.quota.borrowing_limit or 0), max(0, own) + left)
 
     def lent(self, bound: Bound) -> int:
         """How much of its nominal is not there for it now, because others hold it. Units: thousandths."""

@@ -73,7 +73,7 @@ class Country:
         """Account, class or type, nominal, and how much may be borrowed at most."""
         for name, account in self.accounts.items():
             for quota in account.spec.quotas:
-                limit = quota.borrowing_limit if self.parent(name) is not None else 0
+                limit = (quota.borrowing_limit or 0) if self.parent(name) is not None else 0
                 yield name, quota.class_ or str(quota.type), quota.nominal, limit
 
     def excess(self, holdings: Holdings) -> dict[tuple[str, str], Fraction]:
