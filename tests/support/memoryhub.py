@@ -292,8 +292,13 @@ class MemoryClient(ApiClient):
     def __init__(self, server: MemoryServer, name: str, life: Life | None = None) -> None:
         super().__init__(Target(server=f"http://{name}", ca_pem=None), name=name)
         self.closed = False
+        self.token: str | None = None  # what it shows, where somebody says so
         self._memory = server
         self._life = life or Life()
+
+    async def authenticate(self, target: Target) -> None:
+        await super().authenticate(target)
+        self.token, self.closed = target.token, False
 
     async def close(self) -> None:
         self.closed = True

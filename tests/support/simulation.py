@@ -492,6 +492,7 @@ class Simulation:
         def connect(target: Target, site: str) -> MemoryClient:
             cluster = target.server.removeprefix("https://").split(".")[0]
             client = MemoryClient(self.clusters[cluster].server, site, life)
+            client.token = target.token
             self.connections.append((target, client))
             return client
 
