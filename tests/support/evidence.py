@@ -38,6 +38,7 @@ class Container:
     end_s: float | None = None
     end_ms: int = 0
     succeeded: bool = False
+    stopped: bool = False  # it was told to end before it ended
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ class Evidence:
         if known is not None and known.end_s is None and (told := state.get("terminated")):
             known.end_s, known.end_ms = seen.moment_s, time_or_zero(told["finishedAt"])
             known.succeeded = told["exitCode"] == 0
+            known.stopped = "deletionTimestamp" in seen.after["metadata"]
 
     @cached_property
     def ours(self) -> dict[str, frozenset[int]]:
@@ -253,7 +255,7 @@ def doubled(evidence: Evidence) -> list[str]:
         allowed = evidence.was_ever(uid, lambda j: mapping(j.get("spec")).get("failover") == "AtLeastOnce")
         given_up = evidence.given_up_s(uid) if allowed else {}
         epochs = {c.epoch for c in evidence.containers if c.job_uid == uid} - given_up.keys()
-        whole = [e for e in epochs if sum(c.succeeded for c in _attempt(evidence, uid, e)) >= tasks]
+        whole = [e for e in epochs if sum(c.succeeded and not c.stopped for c in _attempt(evidence, uid, e)) >= tasks]
         if len(whole) > 1:
             found.append(f"job {uid} was done as epochs {sorted(whole)}")
     return found
