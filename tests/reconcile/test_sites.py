@@ -167,6 +167,7 @@ def test_the_oldest_of_two_sites_on_record_for_a_cluster_keeps_it(simulate: Simu
 def test_watches_that_end_by_a_defect_begin_again(simulate: Simulate) -> None:
     async def play(sim: Simulation) -> None:
         await sim.until(lambda: sim.site_condition("east") == ("True", "Ready"))
+        await asyncio.sleep(10)  # nothing else is to be told of it
         assert sim.process is not None
         sites = sim.process.operator._sites
 
