@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ class Shell:
     def __init__(self, tmp_path: Path) -> None:
         self.tmp_path = tmp_path
         self.folder = tmp_path / "federation"
-        self.env = {**os.environ, "SUANLI_LOCALFED": str(self.folder)}
+        self.env = {**os.environ, "SUANLI_LOCALFED": str(self.folder), "SUANLI_LOCALFED_USER": str(os.getpid())}
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -68,6 +69,19 @@ def test_a_federation_is_brought_up_looked_at_and_ended(
     assert localfed("down").returncode == 0
     assert not localfed.folder.exists()
     assert not processes_of(str(localfed.folder))
+
+
+def test_it_ends_with_its_user_however_that_ends(localfed: Shell, processes_of: Callable[[str], list[str]]) -> None:
+    with subprocess.Popen(["sleep", "600"]) as user:
+        try:
+            assert localfed("up", "--members", "0", "--user", str(user.pid)).returncode == 0
+        finally:
+            user.kill()
+    end = time.monotonic() + SECONDS
+    while processes_of(str(localfed.folder)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not processes_of(str(localfed.folder))
+    assert not localfed.folder.exists()
 
 
 def test_without_a_federation_the_remedy_is_named(localfed: Shell) -> None:

@@ -38,6 +38,10 @@ def up(
     bin_dir: Bin = None,
     folder: Dir = None,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay, and end it all with Ctrl-C.")] = False,
+    user: Annotated[
+        int | None,
+        typer.Option(envvar="SUANLI_LOCALFED_USER", help="End it when this process has ended, however that ended."),
+    ] = None,
     ready_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Bring a hub and its members up; they stay up until `down`."""
@@ -47,6 +51,7 @@ def up(
         arguments = ["--members", str(members), "--dir", str(place)]
         arguments += ["--shape", str(shape)] if shape else []
         arguments += ["--bin", str(bin_dir)] if bin_dir else []
+        arguments += ["--user", str(user)] if user else []
         raise typer.Exit(hold.detach(arguments))
 
     def ready() -> None:
@@ -55,7 +60,7 @@ def up(
         else:
             hold.let_go(ready_fd, place)
 
-    hold.hold(specs, bin_dir, place, ready)
+    hold.hold(specs, bin_dir, place, ready, user)
 
 
 @app.command()

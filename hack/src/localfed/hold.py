@@ -25,8 +25,10 @@ class Ended(Exception):
     """SIGTERM or SIGINT came."""
 
 
-def hold(specs: Sequence[ClusterSpec], bin_dir: Path | None, folder: Path, ready: Callable[[], None]) -> None:
-    """Bring a federation up, call `ready`, and keep it until SIGTERM or SIGINT; nothing is left then."""
+def hold(
+    specs: Sequence[ClusterSpec], bin_dir: Path | None, folder: Path, ready: Callable[[], None], user: int | None
+) -> None:
+    """Bring a federation up, call `ready`, and keep it until SIGTERM, SIGINT or the end of its user; nothing is left then."""
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
     progress = Progress()
@@ -38,9 +40,10 @@ def hold(specs: Sequence[ClusterSpec], bin_dir: Path | None, folder: Path, ready
             state.write(provider.folder, provider.clusters)
             progress.say(f"{len(specs)} clusters are ready after {time.monotonic() - began:.1f} s; data in {folder}")
             ready()
-            while folder.exists():
+            while folder.exists() and (user is None or _lives(user)):
                 time.sleep(GUARD_CHECK_SECONDS)
-            raise LocalfedError(f"the federation in {folder} was ended by somebody else")
+            if not folder.exists():
+                raise LocalfedError(f"the federation in {folder} was ended by somebody else")
     except Ended:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         progress.say("the federation is down")
@@ -95,6 +98,16 @@ def end(folder: Path) -> bool:
                 f"process {held.pid} did not end in {DOWN_SECONDS:.0f} s; see {folder / 'localfed.log'}"
             )
         time.sleep(0.05)
+    return True
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is somebody else's
+        pass
     return True
 
 

@@ -190,7 +190,7 @@ def _drafted(market: Market, guide: Ascent, waiting_r: Floats, effort: Effort, s
     costs at least.
     """
     usable, prices, drafts, least = market, guide, list[tuple[Draft, Floats]](), guide.bound
-    for _ in range(ROUNDS):
+    while True:
         key_rp = priced(usable, prices.price_pk)
         start = by_fractions(usable, prices)
         wanted_rp, bound = _bettered(usable, start, key_rp, waiting_r, prices.bound, effort, seed)
@@ -198,7 +198,7 @@ def _drafted(market: Market, guide: Ascent, waiting_r: Floats, effort: Effort, s
         draft = Draft.of(market, wanted_rp)
         drafts.append((draft, key_rp))
         usable_pk = _usable(usable.capacity_pk, draft, wanted_rp)
-        if usable_pk is None:
+        if usable_pk is None or len(drafts) == ROUNDS:
             break
         usable = replace(market, usable_pk=usable_pk)
         prices = ascend(usable, market.count_r, waiting_r, prices.price_pk)
