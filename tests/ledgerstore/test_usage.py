@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from suanli.api.job import Usage
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
+from suanli.billing.agreement import Agreement
 from suanli.billing.usage import MAX_CARDS, MAX_CPU_MILLI, MAX_MEMORY_BYTES, MAX_RUN_MS, PodUsage, total
+from suanli.ledgerstore import usage as module
 from suanli.ledgerstore.usage import MOST_PARAMETERS, UsageStore
 
 HOUR = 3_600_000
@@ -37,6 +39,33 @@ def a_usage(pod: str = "p1", job: str = "u1", **fields: Any) -> PodUsage:
         cpu_milli=2_000,
         memory_bytes=1 << 30,
         cards=4,
+    )
+    return replace(base, **fields)
+
+
+def an_agreement(job: str = "u1", epoch: int = 1, **fields: Any) -> Agreement:
+    base = Agreement(
+        job_uid=job,
+        epoch=epoch,
+        namespace="team-a",
+        job="train",
+        account="lab",
+        customer_class="university",
+        site="east",
+        provider="East Compute",
+        class_="nvidia-a100-80g",
+        unit="Card",
+        precision="FP16",
+        tasks=2,
+        cpu_milli=2_000,
+        memory_bytes=1 << 30,
+        scratch_bytes=0,
+        cards=4,
+        rated_power_w=400,
+        pue_micro=1_180_000,
+        green_micro=500_000,
+        grid_factor_g_per_kwh=477,
+        made_ms=1_000,
     )
     return replace(base, **fields)
 
@@ -98,6 +127,42 @@ def test_another_record_of_a_known_pod_is_refused_and_counted(
     assert "the first stays" in caplog.text
 
 
+def test_what_was_agreed_first_stays(store: UsageStore, path: Path) -> None:
+    first, second = an_agreement(), an_agreement(epoch=2, site="west")
+    store.agree([first, second, an_agreement("u2")])
+    store.agree([replace(first, account="somebody else")])
+    with UsageStore(path) as again:
+        assert again.agreements("u1") == {1: first, 2: second}
+        assert again.agreements("u3") == {}
+
+
+def test_what_was_recorded_is_read_in_that_order_and_once(store: UsageStore) -> None:
+    store.record([a_usage("p2"), a_usage("p1")])
+    store.record([a_usage("p1"), a_usage("p0")])
+    numbered = store.recorded(0, 10)
+    assert [usage.pod_uid for _, usage in numbered] == ["p2", "p1", "p0"]
+    first, second, third = (number for number, _ in numbered)
+    assert first < second < third
+    assert store.recorded(0, 2) == numbered[:2]
+    assert store.recorded(second, 10) == numbered[2:]
+    assert store.recorded(third, 10) == []
+
+
+def test_a_file_of_the_first_schema_is_brought_forward(path: Path) -> None:
+    old = sqlite3.connect(path, isolation_level=None)
+    old.executescript(module._SCHEMAS[0])
+    rows = [a_usage("p2", end_ms=7_000), a_usage("p1", end_ms=9_000)]
+    old.executemany(module._INSERT, [astuple(row) for row in rows])
+    old.execute(f"PRAGMA application_id = {module.APPLICATION_ID}")
+    old.execute("PRAGMA user_version = 1")
+    old.close()
+    for _ in range(2):
+        with UsageStore(path) as store:
+            assert [usage for _, usage in store.recorded(0, 10)] == rows
+            store.agree([an_agreement()])
+            assert store.agreements("u1") == {1: an_agreement()}
+
+
 def test_nothing_to_record_is_no_trouble(store: UsageStore) -> None:
     assert store.record([]) == 0
     assert store.of_pods([]) == []
@@ -152,10 +217,15 @@ def test_another_process_may_read_while_it_is_written(store: UsageStore, path: P
         "UPDATE pod_usage SET cards = 0",
         "UPDATE OR REPLACE pod_usage SET pod_uid = 'p2'",
         "DELETE FROM pod_usage",
+        "UPDATE pod_order SET sequence = 7 WHERE pod_uid = 'p1'",
+        "DELETE FROM pod_order",
+        "UPDATE agreement SET account = 'another'",
+        "DELETE FROM agreement",
     ],
 )
 def test_nothing_can_be_changed_or_deleted(store: UsageStore, path: Path, statement: str) -> None:
     store.record([a_usage("p1"), a_usage("p2")])
+    store.agree([an_agreement()])
     other = sqlite3.connect(path)
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         other.execute(statement)
@@ -178,7 +248,7 @@ def test_the_file_says_what_it_is(store: UsageStore, path: Path) -> None:
     other = sqlite3.connect(path)
     assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert other.execute("PRAGMA application_id").fetchone() == (0x5355414E,)
-    assert other.execute("PRAGMA user_version").fetchone() == (1,)
+    assert other.execute("PRAGMA user_version").fetchone() == (2,)
     other.close()
 
 

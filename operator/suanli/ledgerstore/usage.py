@@ -1,7 +1,7 @@
-"""The usage ledger: an append-only SQLite file with one row for every pod that ran.
+"""The usage ledger: an append-only SQLite file with one row for every attempt that was sent, and one for every pod that ran.
 
-A record that was acknowledged is on the disk. A pod is recorded once: the same record again changes nothing, another one
-for the same pod is refused, counted and told. Sums are made in Python: products of bytes and milliseconds pass 64 bits.
+A record that was acknowledged is on the disk. An attempt and a pod are recorded once: the same record again changes nothing,
+another one for the same pod is refused, counted and told. Sums are made in Python: products of bytes and milliseconds pass 64 bits.
 """
 
 import logging
@@ -15,20 +15,23 @@ from typing import Any, Self
 
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
+from suanli.billing.agreement import Agreement
 from suanli.billing.usage import PodUsage
 
 LOG = logging.getLogger(__name__)
 APPLICATION_ID = 0x5355414E  # "SUAN"
-SCHEMA_VERSION = 1
 BUSY_MS = 5_000
 MOST_PARAMETERS = 500
 
 _COLUMNS = tuple(f.name for f in fields(PodUsage))
+_AGREED = tuple(f.name for f in fields(Agreement))
+_AGREE = f"INSERT INTO agreement ({', '.join(_AGREED)}) VALUES ({', '.join('?' * len(_AGREED))})"  # noqa: S608
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM pod_usage"  # noqa: S608 - the record's own field names
 _INSERT = f"INSERT INTO pod_usage ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 
 # The first record of a pod stays, whatever a program does: also INSERT OR REPLACE, which fires no DELETE trigger.
-_SCHEMA = """
+_SCHEMAS = (
+    """
 CREATE TABLE pod_usage (
   pod_uid TEXT PRIMARY KEY CHECK (length(pod_uid) BETWEEN 1 AND 256),
   job_uid TEXT NOT NULL,
@@ -49,7 +52,53 @@ CREATE TRIGGER pod_usage_keeps_first BEFORE INSERT ON pod_usage
   BEGIN SELECT RAISE(IGNORE); END;
 CREATE TRIGGER pod_usage_no_update BEFORE UPDATE ON pod_usage BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER pod_usage_no_delete BEFORE DELETE ON pod_usage BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-"""
+""",
+    # The order in which use was recorded: books that are closed hold all up to some number, and what comes later is added to others.
+    """
+CREATE TABLE pod_order (
+  sequence INTEGER PRIMARY KEY,
+  pod_uid TEXT NOT NULL UNIQUE
+) STRICT;
+INSERT INTO pod_order (pod_uid) SELECT pod_uid FROM pod_usage ORDER BY end_ms, pod_uid;
+CREATE TRIGGER pod_usage_is_ordered AFTER INSERT ON pod_usage
+  BEGIN INSERT INTO pod_order (pod_uid) VALUES (NEW.pod_uid); END;
+CREATE TRIGGER pod_order_keeps_first BEFORE INSERT ON pod_order
+  WHEN EXISTS (SELECT 1 FROM pod_order WHERE sequence = NEW.sequence OR pod_uid = NEW.pod_uid)
+  BEGIN SELECT RAISE(IGNORE); END;
+CREATE TRIGGER pod_order_no_update BEFORE UPDATE ON pod_order BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER pod_order_no_delete BEFORE DELETE ON pod_order BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TABLE agreement (
+  job_uid TEXT NOT NULL CHECK (length(job_uid) BETWEEN 1 AND 256),
+  epoch INTEGER NOT NULL CHECK (epoch >= 0),
+  namespace TEXT NOT NULL,
+  job TEXT NOT NULL,
+  account TEXT NOT NULL,
+  customer_class TEXT NOT NULL,
+  site TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  class_ TEXT NOT NULL,
+  unit TEXT NOT NULL,
+  precision TEXT NOT NULL,
+  tasks INTEGER NOT NULL CHECK (tasks >= 0),
+  cpu_milli INTEGER NOT NULL CHECK (cpu_milli >= 0),
+  memory_bytes INTEGER NOT NULL CHECK (memory_bytes >= 0),
+  scratch_bytes INTEGER NOT NULL CHECK (scratch_bytes >= 0),
+  cards INTEGER NOT NULL CHECK (cards >= 0),
+  rated_power_w INTEGER NOT NULL CHECK (rated_power_w >= 0),
+  pue_micro INTEGER NOT NULL CHECK (pue_micro >= 0),
+  green_micro INTEGER NOT NULL CHECK (green_micro >= 0),
+  grid_factor_g_per_kwh INTEGER NOT NULL CHECK (grid_factor_g_per_kwh >= 0),
+  made_ms INTEGER NOT NULL,
+  PRIMARY KEY (job_uid, epoch)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER agreement_keeps_first BEFORE INSERT ON agreement
+  WHEN EXISTS (SELECT 1 FROM agreement WHERE job_uid = NEW.job_uid AND epoch = NEW.epoch)
+  BEGIN SELECT RAISE(IGNORE); END;
+CREATE TRIGGER agreement_no_update BEFORE UPDATE ON agreement BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER agreement_no_delete BEFORE DELETE ON agreement BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+""",
+)
+SCHEMA_VERSION = len(_SCHEMAS)  # a file of an older one is brought forward, step by step
 
 
 class UsageStore:
@@ -98,6 +147,32 @@ class UsageStore:
                 )
         return len(fresh)
 
+    def agree(self, agreements: Sequence[Agreement]) -> None:
+        """Append in one transaction what is not there yet; an attempt's first word stays. Raises: SuanliError, and nothing is kept."""
+        with self._plainly(), self._transaction():
+            self._db.executemany(_AGREE, [astuple(agreement) for agreement in agreements])
+
+    def agreements(self, job_uid: str) -> dict[int, Agreement]:
+        """What was fixed of a job's attempts, by epoch. Raises: SuanliError."""
+        with self._plainly():
+            rows = self._db.execute(
+                f"SELECT {', '.join(_AGREED)} FROM agreement WHERE job_uid = ? ORDER BY epoch",  # noqa: S608 - its own field names
+                [job_uid],
+            )
+            found = (Agreement(**dict(zip(_AGREED, row, strict=True))) for row in rows)
+            return {agreement.epoch: agreement for agreement in found}
+
+    def recorded(self, after: int, limit: int) -> list[tuple[int, PodUsage]]:
+        """What was recorded after so many records, at most `limit`, each with its own number. Raises: SuanliError."""
+        columns = ", ".join(f"u.{name}" for name in _COLUMNS)
+        with self._plainly():
+            rows = self._db.execute(
+                f"SELECT o.sequence, {columns} FROM pod_order o JOIN pod_usage u USING (pod_uid) "  # noqa: S608
+                "WHERE o.sequence > ? ORDER BY o.sequence LIMIT ?",
+                [after, limit],
+            )
+            return [(row[0], _usage(row[1:])) for row in rows]
+
     def of_job(self, job_uid: str) -> list[PodUsage]:
         """All that is recorded of one job, in the order of start. Raises: SuanliError."""
         with self._plainly():
@@ -127,17 +202,17 @@ class UsageStore:
         if self._pragma("journal_mode") != "wal":
             self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        if version == 0:
-            self._create()
+        if version < SCHEMA_VERSION:
+            self._bring_forward()
 
-    def _create(self) -> None:
+    def _bring_forward(self) -> None:
         with self._transaction():
-            if self._pragma("user_version"):
-                return  # another process was faster
-            for statement in _statements(_SCHEMA):
-                self._db.execute(statement)
+            version = self._pragma("user_version")  # another process may have been faster
+            for script in _SCHEMAS[version:]:
+                for statement in _statements(script):
+                    self._db.execute(statement)
             self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self._db.execute(f"PRAGMA user_version = {max(version, SCHEMA_VERSION)}")
 
     def _pragma(self, name: str) -> Any:
         return self._db.execute(f"PRAGMA {name}").fetchone()[0]

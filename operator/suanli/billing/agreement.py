@@ -1,0 +1,82 @@
+"""What is fixed of an attempt before it begins: whose it is, where it runs, and by what its use is rated.
+
+Accounts, sites and prices change, jobs are deleted, and members are not believed: what is owed follows from what held here when the
+attempt was sent, and from nothing that was said later.
+"""
+
+from dataclasses import dataclass
+
+from suanli.api.job import Assignment, ComputeJobSpec
+from suanli.api.site import ComputeSite, SiteResource
+from suanli.base.units import cpu_milli, micro, whole
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One attempt of one job.
+
+    Units: `cpu_milli`, `memory_bytes`, `scratch_bytes`, `cards` of one task; watts of one unit under load; `pue_micro` and
+    `green_micro` millionths; grams CO2 per kWh; milliseconds since the epoch.
+    """
+
+    job_uid: str
+    epoch: int
+    namespace: str
+    job: str
+    account: str
+    customer_class: str  # "" for none
+    site: str
+    provider: str
+    class_: str
+    unit: str  # what is counted of the class: Card or Core
+    precision: str
+    tasks: int
+    cpu_milli: int
+    memory_bytes: int
+    scratch_bytes: int
+    cards: int
+    rated_power_w: int
+    pue_micro: int
+    green_micro: int
+    grid_factor_g_per_kwh: int
+    made_ms: int
+
+
+def agreed(
+    *,
+    job_uid: str,
+    namespace: str,
+    job: str,
+    spec: ComputeJobSpec,
+    assignment: Assignment,
+    site: ComputeSite,
+    resource: SiteResource,
+    account: str,
+    customer_class: str,
+    now_ms: int,
+) -> Agreement:
+    """What holds for an attempt that is about to be sent."""
+    per_task, scratch, energy = spec.resources.per_task, spec.template.scratch, site.spec.energy
+    return Agreement(
+        job_uid=job_uid,
+        epoch=assignment.epoch,
+        namespace=namespace,
+        job=job,
+        account=account,
+        customer_class=customer_class,
+        site=site.metadata.name,
+        provider=site.spec.operator or site.metadata.name,
+        class_=assignment.class_,
+        unit=str(resource.unit),
+        precision=str(resource.precision),
+        tasks=spec.tasks,
+        cpu_milli=cpu_milli(per_task.cpu),
+        memory_bytes=whole(per_task.memory),
+        scratch_bytes=whole(scratch.size) if scratch else 0,
+        cards=per_task.cards,
+        rated_power_w=resource.rated_power_w,
+        pue_micro=micro(energy.pue),
+        green_micro=micro(energy.green_share),
+        grid_factor_g_per_kwh=energy.grid_factor_g_per_kwh,
+        made_ms=now_ms,
+    )
