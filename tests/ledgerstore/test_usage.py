@@ -16,10 +16,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from builders import an_agreement
 from suanli.api.job import Usage
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
-from suanli.billing.agreement import Agreement
 from suanli.billing.usage import MAX_CARDS, MAX_CPU_MILLI, MAX_MEMORY_BYTES, MAX_RUN_MS, PodUsage, total
 from suanli.ledgerstore import usage as module
 from suanli.ledgerstore.usage import MOST_PARAMETERS, UsageStore
@@ -39,33 +39,6 @@ def a_usage(pod: str = "p1", job: str = "u1", **fields: Any) -> PodUsage:
         cpu_milli=2_000,
         memory_bytes=1 << 30,
         cards=4,
-    )
-    return replace(base, **fields)
-
-
-def an_agreement(job: str = "u1", epoch: int = 1, **fields: Any) -> Agreement:
-    base = Agreement(
-        job_uid=job,
-        epoch=epoch,
-        namespace="team-a",
-        job="train",
-        account="lab",
-        customer_class="university",
-        site="east",
-        provider="East Compute",
-        class_="nvidia-a100-80g",
-        unit="Card",
-        precision="FP16",
-        tasks=2,
-        cpu_milli=2_000,
-        memory_bytes=1 << 30,
-        scratch_bytes=0,
-        cards=4,
-        rated_power_w=400,
-        pue_micro=1_180_000,
-        green_micro=500_000,
-        grid_factor_g_per_kwh=477,
-        made_ms=1_000,
     )
     return replace(base, **fields)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 import virtualtime
-from builders import a_member_pod, ended
+from builders import a_member_pod, an_agreement, ended
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
+from suanli.billing.agreement import Agreement
 from suanli.billing.usage import PodUsage
 from suanli.ledgerstore.usage import UsageStore
 from suanli.reconcile.meter import Meter
@@ -24,10 +25,17 @@ class CountingStore(UsageStore):
     fails = False
 
     def record(self, usages: Sequence[PodUsage]) -> int:
+        self._count()
+        return super().record(usages)
+
+    def agree(self, agreements: Sequence[Agreement]) -> None:
+        self._count()
+        super().agree(agreements)
+
+    def _count(self) -> None:
         self.commits += 1
         if self.fails:
             raise SuanliError(Reason.LEDGER_UNUSABLE, "the disk is full")
-        return super().record(usages)
 
 
 Make = Callable[[], tuple[Meter, CountingStore]]
@@ -51,6 +59,39 @@ def test_what_ended_together_is_one_commit(make: Make) -> None:
         assert meter.usage("u7").run_ms == "10000"
         assert meter.recorded("u7") == {pods[7].uid}
         assert meter.last_epoch("u7") == 1
+        await meter.close()
+
+    virtualtime.run(whole())
+
+
+def test_what_is_agreed_is_on_the_disk_once_before_anybody_relies_on_it(make: Make) -> None:
+    async def whole() -> None:
+        meter, store = make()
+        expected, sent = an_agreement("u1"), an_agreement("u2")
+        meter.expect(expected)
+        await asyncio.gather(meter.agree(sent), meter.agree(expected))
+        assert store.commits == 1
+        assert (store.agreements("u1"), store.agreements("u2")) == ({1: expected}, {1: sent})
+        await meter.agree(expected)
+        assert store.commits == 1
+        await meter.agree(an_agreement("u1", epoch=2))
+        assert set(store.agreements("u1")) == {1, 2}
+        await meter.close()
+
+    virtualtime.run(whole())
+
+
+def test_what_was_expected_and_failed_is_tried_again_when_it_is_needed(make: Make) -> None:
+    async def whole() -> None:
+        meter, store = make()
+        store.fails = True
+        meter.expect(an_agreement())
+        await asyncio.sleep(1)
+        with pytest.raises(SuanliError, match="disk is full"):
+            await meter.agree(an_agreement())
+        store.fails = False
+        await meter.agree(an_agreement())
+        assert store.agreements("u1") == {1: an_agreement()}
         await meter.close()
 
     virtualtime.run(whole())

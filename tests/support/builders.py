@@ -1,6 +1,7 @@
 """Objects as the hub or a member shows them, for the loops: raw, with just what a test says."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 from suanli.base.names import (
@@ -12,6 +13,7 @@ from suanli.base.names import (
     member_job_name,
     member_namespace,
 )
+from suanli.billing.agreement import Agreement
 from suanli.federation.facts import OwnJob, OwnPod, own_job, own_pod
 
 Raw = dict[str, Any]
@@ -151,3 +153,30 @@ def ended(code: int = 0, *, start: str = T0, end: str = "2026-03-01T08:00:10Z") 
 
 def _labels(uid: str, epoch: int) -> Raw:
     return {LABEL_HUB: HUB_ID, LABEL_JOB_UID: uid, LABEL_EPOCH: str(epoch)}
+
+
+def an_agreement(job: str = "u1", epoch: int = 1, **fields: Any) -> Agreement:
+    base = Agreement(
+        job_uid=job,
+        epoch=epoch,
+        namespace="team-a",
+        job="train",
+        account="lab",
+        customer_class="university",
+        site="east",
+        provider="East Compute",
+        class_="nvidia-a100-80g",
+        unit="Card",
+        precision="FP16",
+        tasks=2,
+        cpu_milli=2_000,
+        memory_bytes=1 << 30,
+        scratch_bytes=0,
+        cards=4,
+        rated_power_w=400,
+        pue_micro=1_180_000,
+        green_micro=500_000,
+        grid_factor_g_per_kwh=477,
+        made_ms=1_000,
+    )
+    return replace(base, **fields)

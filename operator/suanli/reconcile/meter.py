@@ -8,6 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar
 
 from suanli.api.job import Usage
+from suanli.billing.agreement import Agreement
 from suanli.billing.usage import PodUsage, pod_usage, total
 from suanli.federation.facts import OwnPod
 from suanli.ledgerstore.usage import UsageStore
@@ -26,6 +27,8 @@ class Meter:
         self._of_job: dict[str, dict[str, PodUsage]] = {}
         self._nothing: dict[str, set[str]] = defaultdict(set)  # by job, pods that have nothing to record
         self._batch: dict[str, PodUsage] = {}
+        self._agreeing: dict[tuple[str, int], Agreement] = {}  # by job and epoch, what the next commit takes
+        self._agreed: dict[str, int] = {}  # by job, the epoch of which this process knows that it is on the disk
         self._next: asyncio.Task[None] | None = None  # the commit that takes the batch
         self._commits: set[asyncio.Task[None]] = set()
 
@@ -61,16 +64,23 @@ class Meter:
                 LOG.warning("usage is not quite what the pod says", extra=told)
         if fresh:
             self._batch |= fresh
-            if self._next is None:
-                self._next = asyncio.create_task(self._commit())
-                self._commits.add(self._next)
-                self._next.add_done_callback(self._commits.discard)
-            await asyncio.shield(self._next)
+            await asyncio.shield(self._committing())
+
+    async def agree(self, agreement: Agreement) -> None:
+        """Fix what holds for an attempt; returns when it is on the disk. Raises: SuanliError, and nothing is kept."""
+        if self._agreed.get(agreement.job_uid) != agreement.epoch:
+            await asyncio.shield(self.expect(agreement))
+
+    def expect(self, agreement: Agreement) -> asyncio.Task[None]:
+        """Have that begun, for an attempt that will be sent soon."""
+        self._agreeing[agreement.job_uid, agreement.epoch] = agreement
+        return self._committing()
 
     def forget(self, job_uid: str) -> None:
         """Drop from memory what is not on the hub or any member any more."""
         self._of_job.pop(job_uid, None)
         self._nothing.pop(job_uid, None)
+        self._agreed.pop(job_uid, None)
 
     async def close(self) -> None:
         """Finish what was begun."""
@@ -78,19 +88,39 @@ class Meter:
         await self._in_thread(self._store.close)
         self._thread.shutdown()
 
+    def _committing(self) -> asyncio.Task[None]:
+        """The commit that takes all that is due now."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._commit())
+            self._commits.add(self._next)
+            self._next.add_done_callback(self._ended)
+        return self._next
+
+    def _ended(self, commit: asyncio.Task[None]) -> None:
+        """Those who wait for it hear of its trouble; where nobody does, it is tried again when somebody has to."""
+        self._commits.discard(commit)
+        if not commit.cancelled():
+            commit.exception()
+
     async def _commit(self) -> None:
         """Everything that is due, at once; what comes in meanwhile goes with the next."""
         await asyncio.sleep(GATHER_S)
-        batch, self._batch, self._next = self._batch, {}, None
-        for kept in await self._in_thread(lambda: self._write(list(batch.values()))):
+        batch, agreeing, self._batch, self._agreeing, self._next = self._batch, self._agreeing, {}, {}, None
+        held = await self._in_thread(lambda: self._write(list(batch.values()), list(agreeing.values())))
+        self._agreed |= dict(agreeing.keys())
+        for kept in held:
             told = batch[kept.pod_uid]
             if kept.job_uid == told.job_uid:
                 self._of_job.setdefault(kept.job_uid, {})[kept.pod_uid] = kept
             else:  # the member has given the pod to another job since; it is paid for once
                 self._nothing[told.job_uid].add(told.pod_uid)
 
-    def _write(self, usages: list[PodUsage]) -> list[PodUsage]:
+    def _write(self, usages: list[PodUsage], agreements: list[Agreement]) -> list[PodUsage]:
         """What the ledger now holds of these pods, which may be an earlier word."""
+        if agreements:
+            self._store.agree(agreements)
+        if not usages:
+            return []
         self._store.record(usages)
         return self._store.of_pods([usage.pod_uid for usage in usages])
 

@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from suanli.api.job import ComputeJob
+from suanli.api.job import Assignment, ComputeJob
 from suanli.api.site import SiteResource
 from suanli.base.clock import Clock
 from suanli.base.errors import SuanliError
 from suanli.base.names import GROUP, VERSION
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
+from suanli.billing.agreement import Agreement, agreed
 from suanli.federation import render
 from suanli.federation.member import Member
 from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
@@ -335,6 +336,9 @@ class JobWorker:
                 self._on_waiting()
             return False
         self.decisions.pop(entry.uid, None)
+        resource = self._resource(entry)
+        if resource is not None and entry.assignment == assignment:
+            self._meter.expect(self._agreement(entry, assignment, resource))
         self._metrics.placed(assignment.site)
         told = {"site": assignment.site, "class": assignment.class_, "epoch": assignment.epoch}
         LOG.info("placed", extra={"job": entry.label, **told})
@@ -416,6 +420,7 @@ class JobWorker:
             resource=resource,
             failover=entry.failover,
         )
+        await self._meter.agree(self._agreement(entry, step.assignment, resource))
         loop = asyncio.get_running_loop()
         self._attempts.try_create(entry.uid, step.assignment.epoch, loop.time())
         try:
@@ -428,6 +433,25 @@ class JobWorker:
             return
         self._attempts.answered(entry.uid, None, loop.time())
         self._metrics.dispatched(step.site)
+
+    def _agreement(self, entry: JobEntry, assignment: Assignment, resource: SiteResource) -> Agreement:
+        """Whose the attempt is, and by what its use will be rated."""
+        assert entry.model is not None, "only a readable job is created"
+        tenants = self._mirror.tenants
+        account = tenants.of(entry.namespace)
+        declared = tenants.by_name.get(account)
+        return agreed(
+            job_uid=entry.uid,
+            namespace=entry.namespace,
+            job=entry.name,
+            spec=entry.model.spec,
+            assignment=assignment,
+            site=self._mirror.sites[assignment.site],
+            resource=resource,
+            account=account,
+            customer_class=declared.spec.customer_class or "" if declared else "",
+            now_ms=self._clock.now_ms(),
+        )
 
     # --- words
 
