@@ -7,8 +7,17 @@ from suanli.api.link import ComputeLink
 from suanli.api.policy import HubPolicy
 from suanli.api.region import ComputeRegion
 from suanli.api.site import ComputeSite
+from suanli.api.tariff import Tariff
 
-KINDS: tuple[type[Resource], ...] = (ComputeRegion, HubPolicy, ComputeLink, ComputeSite, ComputeAccount, ComputeJob)
+KINDS: tuple[type[Resource], ...] = (
+    ComputeRegion,
+    HubPolicy,
+    ComputeLink,
+    ComputeSite,
+    ComputeAccount,
+    ComputeJob,
+    Tariff,
+)
 
 __all__ = [
     "KINDS",
@@ -19,4 +28,5 @@ __all__ = [
     "ComputeSite",
     "HubPolicy",
     "Resource",
+    "Tariff",
 ]
