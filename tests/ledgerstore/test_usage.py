@@ -109,29 +109,42 @@ def test_what_was_agreed_first_stays(store: UsageStore, path: Path) -> None:
         assert again.agreements("u3") == {}
 
 
-def test_what_was_recorded_is_read_in_that_order_and_once(store: UsageStore) -> None:
-    store.record([a_usage("p2"), a_usage("p1")])
-    store.record([a_usage("p1"), a_usage("p0")])
-    numbered = store.recorded(0, 10)
-    assert [usage.pod_uid for _, usage in numbered] == ["p2", "p1", "p0"]
-    first, second, third = (number for number, _ in numbered)
-    assert first < second < third
-    assert store.recorded(0, 2) == numbered[:2]
-    assert store.recorded(second, 10) == numbered[2:]
-    assert store.recorded(third, 10) == []
+def test_what_ran_within_a_time_is_read_as_it_was_known_at_some_record(store: UsageStore) -> None:
+    assert store.count() == 0
+    early = a_usage("p2", start_ms=1_000, end_ms=5_000)
+    over = a_usage("p1", "u0", start_ms=4_000, end_ms=9_000)
+    late = a_usage("p0", start_ms=2_000, end_ms=6_000)
+    store.record([early, over])
+    known = store.count()
+    store.record([early, late])
+    assert store.run_within(0, 10_000, known) == [over, early]
+    assert store.run_within(0, 10_000, store.count()) == [over, early, late]
+    assert store.run_within(5_000, 6_000, store.count()) == [over, late]
+    assert store.run_within(9_000, 10_000, store.count()) == []
+    assert store.run_within(0, 1_000, store.count()) == []
+    assert store.run_within(0, 1_001, known) == [early]
+
+
+def test_attempts_that_were_given_up_stay_given_up(store: UsageStore, path: Path) -> None:
+    store.give_up("u1", [2, 3])
+    store.give_up("u1", [3, 5])
+    with UsageStore(path) as again:
+        assert again.given_up("u1") == {2, 3, 5}
+        assert again.given_up("u2") == frozenset()
 
 
 def test_a_file_of_the_first_schema_is_brought_forward(path: Path) -> None:
     old = sqlite3.connect(path, isolation_level=None)
     old.executescript(module._SCHEMAS[0])
-    rows = [a_usage("p2", end_ms=7_000), a_usage("p1", end_ms=9_000)]
+    rows = [a_usage("p2", end_ms=7_000, start_ms=2_000), a_usage("p1", end_ms=9_000, start_ms=1_000)]
     old.executemany(module._INSERT, [astuple(row) for row in rows])
     old.execute(f"PRAGMA application_id = {module.APPLICATION_ID}")
     old.execute("PRAGMA user_version = 1")
     old.close()
     for _ in range(2):
         with UsageStore(path) as store:
-            assert [usage for _, usage in store.recorded(0, 10)] == rows
+            assert store.run_within(0, 10_000, 1) == rows[:1]
+            assert store.run_within(0, 10_000, store.count()) == rows[::-1]
             store.agree([an_agreement()])
             assert store.agreements("u1") == {1: an_agreement()}
 
@@ -192,6 +205,8 @@ def test_another_process_may_read_while_it_is_written(store: UsageStore, path: P
         "DELETE FROM pod_usage",
         "UPDATE pod_order SET sequence = 7 WHERE pod_uid = 'p1'",
         "DELETE FROM pod_order",
+        "UPDATE given_up SET epoch = 9",
+        "DELETE FROM given_up",
         "UPDATE agreement SET account = 'another'",
         "DELETE FROM agreement",
     ],
@@ -199,6 +214,7 @@ def test_another_process_may_read_while_it_is_written(store: UsageStore, path: P
 def test_nothing_can_be_changed_or_deleted(store: UsageStore, path: Path, statement: str) -> None:
     store.record([a_usage("p1"), a_usage("p2")])
     store.agree([an_agreement()])
+    store.give_up("u1", [1])
     other = sqlite3.connect(path)
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         other.execute(statement)

@@ -67,6 +67,17 @@ CREATE TRIGGER pod_order_keeps_first BEFORE INSERT ON pod_order
   BEGIN SELECT RAISE(IGNORE); END;
 CREATE TRIGGER pod_order_no_update BEFORE UPDATE ON pod_order BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER pod_order_no_delete BEFORE DELETE ON pod_order BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE INDEX pod_usage_by_end ON pod_usage (end_ms);
+CREATE TABLE given_up (
+  job_uid TEXT NOT NULL CHECK (length(job_uid) BETWEEN 1 AND 256),
+  epoch INTEGER NOT NULL CHECK (epoch >= 0),
+  PRIMARY KEY (job_uid, epoch)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER given_up_keeps_first BEFORE INSERT ON given_up
+  WHEN EXISTS (SELECT 1 FROM given_up WHERE job_uid = NEW.job_uid AND epoch = NEW.epoch)
+  BEGIN SELECT RAISE(IGNORE); END;
+CREATE TRIGGER given_up_no_update BEFORE UPDATE ON given_up BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER given_up_no_delete BEFORE DELETE ON given_up BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TABLE agreement (
   job_uid TEXT NOT NULL CHECK (length(job_uid) BETWEEN 1 AND 256),
   epoch INTEGER NOT NULL CHECK (epoch >= 0),
@@ -162,16 +173,37 @@ class UsageStore:
             found = (Agreement(**dict(zip(_AGREED, row, strict=True))) for row in rows)
             return {agreement.epoch: agreement for agreement in found}
 
-    def recorded(self, after: int, limit: int) -> list[tuple[int, PodUsage]]:
-        """What was recorded after so many records, at most `limit`, each with its own number. Raises: SuanliError."""
+    def give_up(self, job_uid: str, epochs: Iterable[int]) -> None:
+        """Append that these attempts do not count any more: their use is kept, and not billed. Raises: SuanliError."""
+        with self._plainly(), self._transaction():
+            self._db.executemany(
+                "INSERT INTO given_up (job_uid, epoch) VALUES (?, ?)", [(job_uid, epoch) for epoch in epochs]
+            )
+
+    def given_up(self, job_uid: str) -> frozenset[int]:
+        """Attempts of a job that do not count. Raises: SuanliError."""
+        with self._plainly():
+            rows = self._db.execute("SELECT epoch FROM given_up WHERE job_uid = ?", [job_uid])
+            return frozenset(epoch for (epoch,) in rows)
+
+    def count(self) -> int:
+        """The number of the last record. Raises: SuanliError."""
+        with self._plainly():
+            return int(self._db.execute("SELECT coalesce(max(sequence), 0) FROM pod_order").fetchone()[0])
+
+    def run_within(self, start_ms: int, end_ms: int, upto: int) -> list[PodUsage]:
+        """What ran at some time from one moment to another, exclusive, as far as the records up to that number tell; by job.
+
+        Raises: SuanliError.
+        """
         columns = ", ".join(f"u.{name}" for name in _COLUMNS)
         with self._plainly():
             rows = self._db.execute(
-                f"SELECT o.sequence, {columns} FROM pod_order o JOIN pod_usage u USING (pod_uid) "  # noqa: S608
-                "WHERE o.sequence > ? ORDER BY o.sequence LIMIT ?",
-                [after, limit],
+                f"SELECT {columns} FROM pod_usage u JOIN pod_order o USING (pod_uid) "  # noqa: S608 - its own field names
+                "WHERE u.end_ms > ? AND u.start_ms < ? AND o.sequence <= ? ORDER BY u.job_uid, u.start_ms, u.pod_uid",
+                [start_ms, end_ms, upto],
             )
-            return [(row[0], _usage(row[1:])) for row in rows]
+            return [_usage(row) for row in rows]
 
     def of_job(self, job_uid: str) -> list[PodUsage]:
         """All that is recorded of one job, in the order of start. Raises: SuanliError."""

@@ -28,6 +28,7 @@ class Meter:
         self._nothing: dict[str, set[str]] = defaultdict(set)  # by job, pods that have nothing to record
         self._batch: dict[str, PodUsage] = {}
         self._agreeing: dict[tuple[str, int], Agreement] = {}  # by job and epoch, what the next commit takes
+        self._given_up: dict[str, frozenset[int]] = {}  # by job, epochs of which the same holds
         self._agreed: dict[str, int] = {}  # by job, the epoch of which this process knows that it is on the disk
         self._next: asyncio.Task[None] | None = None  # the commit that takes the batch
         self._commits: set[asyncio.Task[None]] = set()
@@ -76,11 +77,18 @@ class Meter:
         self._agreeing[agreement.job_uid, agreement.epoch] = agreement
         return self._committing()
 
+    async def give_up(self, job_uid: str, epochs: frozenset[int]) -> None:
+        """Have these attempts not billed; returns when that is on the disk. Raises: SuanliError."""
+        if epochs - self._given_up.get(job_uid, frozenset()):
+            await self._in_thread(lambda: self._store.give_up(job_uid, sorted(epochs)))
+            self._given_up[job_uid] = epochs
+
     def forget(self, job_uid: str) -> None:
         """Drop from memory what is not on the hub or any member any more."""
         self._of_job.pop(job_uid, None)
         self._nothing.pop(job_uid, None)
         self._agreed.pop(job_uid, None)
+        self._given_up.pop(job_uid, None)
 
     async def close(self) -> None:
         """Finish what was begun."""

@@ -175,6 +175,8 @@ class JobWorker:
         await self._meter.load(uid)
         for _ in range(MOST_STEPS):
             view = self.view(uid)
+            if view.entry is not None:
+                await self._meter.give_up(uid, view.entry.lost)
             step = stages.next_step(view)
             if isinstance(step, stages.MemberStep):
                 return step
