@@ -166,6 +166,7 @@ def an_agreement(job: str = "u1", epoch: int = 1, **fields: Any) -> Agreement:
         site="east",
         provider="East Compute",
         class_="nvidia-a100-80g",
+        qos="Normal",
         unit="Card",
         precision="FP16",
         tasks=2,

@@ -4,9 +4,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from suanli.api.common import Conditions, FractionText, Int, Model, Name, Names
+from suanli.api.common import Conditions, Date, FractionText, Int, Model, Name, Names, Text
 from suanli.api.kind import Kind, PrinterColumn, Resource
-from suanli.api.lists import ATOMIC
+from suanli.api.lists import ATOMIC, keyed
 from suanli.api.rule import Rule
 from suanli.api.site import ComputeType
 
@@ -67,6 +67,24 @@ class Quota(Model):
 _SAME = "has(q.class) == has(r.class) && (!has(q.class) || q.class == r.class) && has(q.type) == has(r.type) && (!has(q.type) || q.type == r.type)"
 
 
+class Subscription(Model):
+    """A package of a price list that an account has."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.until) || self.since < self.until",
+            lambda one: one.until is None or one.since < one.until,
+            'package "{package}" is until "{until}", which is not later than since "{since}"; give the first day without it',
+            field="until",
+        ),
+    )
+
+    provider: Annotated[Text, Field(description="Provider whose price list has the package.")]
+    package: Annotated[Name, Field(description="The package's name there.")]
+    since: Annotated[Date, Field(description='First day, such as "2026-11-01", in the time zone of the price list.')]
+    until: Annotated[Date | None, Field(description="First day without it; absent: until further notice.")] = None
+
+
 class ComputeAccountSpec(Model):
     """Whose jobs they are, and how much these may hold."""
 
@@ -105,6 +123,19 @@ class ComputeAccountSpec(Model):
     customer_class: Annotated[
         Name | None, Field(description="Class of customer that it is, such as university; price lists may go by it.")
     ] = None
+    plan: Annotated[
+        Name | None,
+        Field(
+            description="Plan that it is on, such as spot or the name of a contract; price lists may have prices for it."
+        ),
+    ] = None
+    packages: Annotated[
+        list[Subscription],
+        keyed("provider", "package", "since"),
+        Field(
+            max_length=64, description="Packages of price lists that it has: paid for by the day or month, used or not."
+        ),
+    ] = []
     weight: Annotated[
         Int,
         Field(

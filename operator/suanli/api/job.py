@@ -31,6 +31,7 @@ from suanli.api.common import (
 from suanli.api.kind import Kind, PrinterColumn, Resource
 from suanli.api.lists import ATOMIC, keyed
 from suanli.api.rule import Rule, Shape, unchanging
+from suanli.api.tariff import Qos
 from suanli.base.units import duration_us
 
 MOST_TEXT = 131_072
@@ -410,6 +411,13 @@ class ComputeJobSpec(Model):
             description="Higher goes first among the jobs that wait. May be changed; it stops no running job.",
         ),
     ] = 0
+    qos: Annotated[
+        Qos,
+        Field(
+            description="Quality of service that it is sold with; price lists may go by it. May be changed; an attempt keeps what "
+            "it began with."
+        ),
+    ] = Qos.NORMAL
     failover: Annotated[
         Failover,
         Field(
@@ -627,7 +635,7 @@ class ComputeJob(Resource):
         Field(
             description="What to run, on what, how near to whom, when, and how far it may go. All tasks run on one site, which "
             "is chosen by latency, policy, data, capacity and cost. What that choice stands on cannot be changed afterwards; "
-            "timing, priority, failover, limits and desiredState can."
+            "timing, priority, qos, failover, limits and desiredState can."
         ),
     ]
     status: Annotated[

@@ -28,6 +28,7 @@ class Agreement:
     site: str
     provider: str
     class_: str
+    qos: str
     unit: str  # what is counted of the class: Card or Core
     precision: str
     tasks: int
@@ -67,6 +68,7 @@ def agreed(
         site=site.metadata.name,
         provider=site.spec.operator or site.metadata.name,
         class_=assignment.class_,
+        qos=str(spec.qos),
         unit=str(resource.unit),
         precision=str(resource.precision),
         tasks=spec.tasks,

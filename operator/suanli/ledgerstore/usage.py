@@ -88,6 +88,7 @@ CREATE TABLE agreement (
   site TEXT NOT NULL,
   provider TEXT NOT NULL,
   class_ TEXT NOT NULL,
+  qos TEXT NOT NULL,
   unit TEXT NOT NULL,
   precision TEXT NOT NULL,
   tasks INTEGER NOT NULL CHECK (tasks >= 0),
