@@ -7,11 +7,24 @@ from suanli.api.link import ComputeLink
 from suanli.api.policy import HubPolicy
 from suanli.api.region import ComputeRegion
 from suanli.api.site import ComputeSite
+from suanli.api.statement import Statement
+from suanli.api.voucher import Voucher, VoucherProgram
 
-KINDS: tuple[type[Resource], ...] = (ComputeRegion, HubPolicy, ComputeLink, ComputeSite, ComputeAccount, ComputeJob)
+PLACEMENT_KINDS: tuple[type[Resource], ...] = (
+    ComputeRegion,
+    HubPolicy,
+    ComputeLink,
+    ComputeSite,
+    ComputeAccount,
+    ComputeJob,
+)
+MONEY_KINDS: tuple[type[Resource], ...] = (VoucherProgram, Voucher, Statement)
+KINDS = (*PLACEMENT_KINDS, *MONEY_KINDS)
 
 __all__ = [
     "KINDS",
+    "MONEY_KINDS",
+    "PLACEMENT_KINDS",
     "ComputeAccount",
     "ComputeJob",
     "ComputeLink",
@@ -19,4 +32,7 @@ __all__ = [
     "ComputeSite",
     "HubPolicy",
     "Resource",
+    "Statement",
+    "Voucher",
+    "VoucherProgram",
 ]
