@@ -367,7 +367,8 @@ CASES: Mapping[str, Case] = {
     "program-in-no-zone": Case(a_program, "spec.timezone", "Beijing", "Asia/Shanghai", "not a time zone"),
     "voucher-for-nothing": Case(a_voucher, "spec.contract", ABSENT, "c-1", "name one of contract and job", value=""),
     "voucher-for-two-things": Case(
-        a_voucher, "spec.job", "train", ABSENT, "name one of contract and job", "spec.contract", value="c-2026-17"
+        lambda: a_voucher(job="train"), "spec.job", "infer", ABSENT, "name one of contract and job", "spec.contract",
+        value="",
     ),
     "voucher-in-yuan": Case(a_voucher, "spec.amount", "400.00", "400", "is not a sum above zero"),
     "voucher-paid-on-no-day": Case(a_voucher, "spec.invoice.paidOn", "2026-02-30", "2026-02-28", "not a day of the calendar"),
@@ -375,7 +376,8 @@ CASES: Mapping[str, Case] = {
     "statement-of-no-month": Case(a_statement, "spec.period", "q3", "2026-11", "is no month"),
     "statement-of-a-month-that-is-none": Case(a_statement, "spec.period", "2026-13", "2026-12", "is no month"),
     "statement-without-an-end": Case(
-        a_statement, "spec.from", "2026-07-01", ABSENT, "one of from and until stands alone", value="2026-07-01"
+        lambda: a_statement(**{"from": "2026-07-01"}), "spec.from", "2026-07-02", ABSENT, "one of from and until stands alone",
+        value="",
     ),
     "statement-ends-before-it-begins": Case(
         lambda: a_statement(**{"period": "q3", "from": "2026-07-01"}), "spec.until", "2026-07-01", "2026-10-01",
