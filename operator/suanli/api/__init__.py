@@ -8,6 +8,7 @@ from suanli.api.policy import HubPolicy
 from suanli.api.region import ComputeRegion
 from suanli.api.site import ComputeSite
 from suanli.api.statement import Statement
+from suanli.api.tariff import Tariff
 from suanli.api.voucher import Voucher, VoucherProgram
 
 PLACEMENT_KINDS: tuple[type[Resource], ...] = (
@@ -18,7 +19,7 @@ PLACEMENT_KINDS: tuple[type[Resource], ...] = (
     ComputeAccount,
     ComputeJob,
 )
-MONEY_KINDS: tuple[type[Resource], ...] = (VoucherProgram, Voucher, Statement)
+MONEY_KINDS: tuple[type[Resource], ...] = (Tariff, VoucherProgram, Voucher, Statement)
 KINDS = (*PLACEMENT_KINDS, *MONEY_KINDS)
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "HubPolicy",
     "Resource",
     "Statement",
+    "Tariff",
     "Voucher",
     "VoucherProgram",
 ]

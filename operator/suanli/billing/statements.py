@@ -15,8 +15,8 @@ from enum import StrEnum
 from suanli.api.statement import Evidence, Role, StatementItem, StatementSpec, StatementTotals
 from suanli.billing.ledger import Entry, Transfer, TransferKind
 from suanli.billing.line import ID_LENGTH, RatedLine
+from suanli.billing.period import Period, midnight_ms, month
 from suanli.billing.posting import PAYOUT, VOUCHER, whole
-from suanli.billing.vouchers import midnight_ms
 
 OPERATOR = "operator"  # the party that runs the hub: commission, tax to be passed on, and what waits in suspense
 MOVING = frozenset({TransferKind.POST, TransferKind.POST_HOLD})
@@ -24,15 +24,6 @@ COUNTERS = ("voucher", "cap")
 CASH = "cash"
 MOST_ITEMS = 128
 _LINE = re.compile(f"[0-9a-f]{{{ID_LENGTH}}}")
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """A period by its name. Units: ms since the epoch; the end is not part of it."""
-
-    name: str
-    start_ms: int
-    end_ms: int
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -97,18 +88,12 @@ class Bill:
         return sum(line.line.events for line in self.lines if line.line is not None and line.what is not What.SUBSIDY)
 
 
-def month(name: str, timezone: str) -> Period:
-    """A month such as "2026-11" in a time zone."""
-    first = date.fromisoformat(f"{name}-01")
-    after = date(first.year + first.month // 12, first.month % 12 + 1, 1)
-    return Period(name, midnight_ms(str(first), timezone), midnight_ms(str(after), timezone))
-
-
 def period_of(spec: StatementSpec) -> Period:
     """The period that a Statement asks for."""
     if spec.from_ is None or spec.until is None:
         return month(spec.period, spec.timezone)
-    return Period(spec.period, midnight_ms(spec.from_, spec.timezone), midnight_ms(spec.until, spec.timezone))
+    start, end = (midnight_ms(date.fromisoformat(day).toordinal(), spec.timezone) for day in (spec.from_, spec.until))
+    return Period(spec.period, start, end)
 
 
 def party_of(account: str) -> Party | None:
@@ -225,7 +210,7 @@ def _is_of(period: Period, moved: Transfer, lines: Mapping[str, RatedLine]) -> b
         return moved.reference.split(":", 2)[-1] in lines
     if _LINE.fullmatch(moved.reference):
         return moved.reference in lines
-    return period.start_ms <= moved.time_ms < period.end_ms
+    return period.holds(moved.time_ms)
 
 
 def _take(drafts: dict[Party, "_Draft"], moved: Transfer, lines: Mapping[str, RatedLine]) -> None:

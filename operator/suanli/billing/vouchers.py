@@ -7,9 +7,7 @@ Source: domain.md, section 4.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from functools import lru_cache
-from zoneinfo import ZoneInfo
+from datetime import date
 
 from suanli.api.policy import Side
 from suanli.api.voucher import Choice, Flow, ProgramKind, Term, VoucherProgram
@@ -18,6 +16,7 @@ from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.billing.event import UsageKind
 from suanli.billing.line import RatedLine
+from suanli.billing.period import local, midnight_ms
 
 # What each kind of programme pays for; storage, energy and carbon are in none.
 PAID_KINDS: Mapping[ProgramKind, frozenset[UsageKind]] = {
@@ -143,7 +142,7 @@ def grant(program: VoucherProgram, claim: Claim, given: Given) -> Granted | Reje
 
 def year(program: VoucherProgram, time_ms: int) -> int:
     """The calendar year of a moment, in the programme's time zone."""
-    return _local(time_ms, program.spec.timezone).year
+    return local(time_ms, program.spec.timezone).year
 
 
 def cap_micro_yuan(program: VoucherProgram, applicant_class: str) -> int | None:
@@ -214,8 +213,8 @@ def payout(program: VoucherProgram, holding: Holding, *, now_ms: int, paid_micro
 
 def _not_in_force(program: VoucherProgram, claim: Claim, _given: Given) -> str | None:
     spec = program.spec
-    begin = midnight_ms(spec.from_, spec.timezone)
-    end = None if spec.until is None else midnight_ms(spec.until, spec.timezone)
+    begin = _midnight_ms(spec.from_, spec.timezone)
+    end = None if spec.until is None else _midnight_ms(spec.until, spec.timezone)
     if begin <= claim.time_ms and (end is None or claim.time_ms < end):
         return None
     return f"claimed at {time_text(claim.time_ms)}, grants are from {spec.from_} until {spec.until or 'further notice'}"
@@ -376,12 +375,5 @@ def _pool_left(program: VoucherProgram, given: Given) -> int | None:
     return None if pool is None else int(pool) - given.pool_micro_yuan
 
 
-@lru_cache(maxsize=1_024)
-def midnight_ms(day: str, timezone: str) -> int:
-    """When a day such as "2026-11-01" begins in a time zone. Units: ms since the epoch."""
-    begin = datetime.combine(date.fromisoformat(day), datetime.min.time(), ZoneInfo(timezone))
-    return int(begin.timestamp()) * 1_000
-
-
-def _local(time_ms: int, timezone: str) -> datetime:
-    return datetime.fromtimestamp(time_ms // 1_000, ZoneInfo(timezone))
+def _midnight_ms(day: str, timezone: str) -> int:
+    return midnight_ms(date.fromisoformat(day).toordinal(), timezone)
