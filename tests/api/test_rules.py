@@ -8,7 +8,20 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from manifests import ABSENT, Manifest, a_job, a_link, a_policy, a_region, a_site, an_account, changed
+from manifests import (
+    ABSENT,
+    Manifest,
+    a_job,
+    a_link,
+    a_policy,
+    a_program,
+    a_region,
+    a_site,
+    a_statement,
+    a_voucher,
+    an_account,
+    changed,
+)
 from suanli.api import KINDS
 from suanli.api.crd import crd
 from verdicts import Hub
@@ -326,6 +339,52 @@ CASES: Mapping[str, Case] = {
     "job-with-too-many-retries": Case(a_job, "spec.limits.retries", 101, 100, "less than or equal to 100"),
     "job-stopped-at-once": Case(a_job, "spec.limits.activeDeadline", "500ms", "1s", "between 1s and 8760h"),
     "job-state-unknown": Case(a_job, "spec.desiredState", "Paused", "Suspended", "Running"),
+    # vouchers
+    "program-term-of-no-rate": Case(
+        a_program, "spec.terms.0.ratePermille", ABSENT, 1, "needs one of ratePermille and rewardPerUnit", value="all"
+    ),
+    "program-term-of-two-rates": Case(
+        a_program, "spec.terms.0", {"name": "all", "ratePermille": 1, "rewardPerUnit": "1"}, {"name": "all", "ratePermille": 1},
+        "needs one of ratePermille and rewardPerUnit", "spec.terms.0.ratePermille", value="all",
+    ),
+    "program-rewards-compute": Case(
+        a_program, "spec.terms", [{"name": "all", "rewardPerUnit": "1"}], [{"name": "all", "ratePermille": 1}],
+        "rewardPerUnit is for kind Deployment", value="Compute",
+    ),
+    "program-rate-above-all": Case(a_program, "spec.terms.0.ratePermille", 1_001, 1_000, "less than or equal to 1000"),
+    "program-rate-of-nothing": Case(a_program, "spec.terms.0.ratePermille", 0, 1, "greater than or equal to 1"),
+    "program-deducts-rent": Case(
+        lambda: a_program(flow="DeductAtCheckout"), "spec.kind", "Rent", "Transport", "is on no bill that could be cut",
+        "spec.flow", value="Rent",
+    ),
+    "program-ends-before-it-begins": Case(
+        a_program, "spec.until", "2026-01-01", "2026-01-02", "is not after from", value="2026-01-01"
+    ),
+    "program-cap-in-yuan": Case(a_program, "spec.capPerEntityYear", "2000000.00", "2000000", "is not a sum above zero"),
+    "program-pool-of-nothing": Case(a_program, "spec.poolPerYear", "0", "1", "is not a sum above zero"),
+    "program-of-no-term": Case(a_program, "spec.terms", [], a_program()["spec"]["terms"], "at least 1 item", value=""),
+    "program-pays-now-and-then": Case(a_program, "spec.flow", "Sometimes", "ReimburseUser", "DeductAtCheckout"),
+    "program-in-no-zone": Case(a_program, "spec.timezone", "Beijing", "Asia/Shanghai", "not a time zone"),
+    "voucher-for-nothing": Case(a_voucher, "spec.contract", ABSENT, "c-1", "name one of contract and job", value=""),
+    "voucher-for-two-things": Case(
+        lambda: a_voucher(job="train"), "spec.job", "infer", ABSENT, "name one of contract and job", "spec.contract",
+        value="",
+    ),
+    "voucher-in-yuan": Case(a_voucher, "spec.amount", "400.00", "400", "is not a sum above zero"),
+    "voucher-paid-on-no-day": Case(a_voucher, "spec.invoice.paidOn", "2026-02-30", "2026-02-28", "not a day of the calendar"),
+    # statements
+    "statement-of-no-month": Case(a_statement, "spec.period", "q3", "2026-11", "is no month"),
+    "statement-of-a-month-that-is-none": Case(a_statement, "spec.period", "2026-13", "2026-12", "is no month"),
+    "statement-without-an-end": Case(
+        lambda: a_statement(**{"from": "2026-07-01"}), "spec.from", "2026-07-02", ABSENT, "one of from and until stands alone",
+        value="",
+    ),
+    "statement-ends-before-it-begins": Case(
+        lambda: a_statement(**{"period": "q3", "from": "2026-07-01"}), "spec.until", "2026-07-01", "2026-10-01",
+        "is not later than from",
+    ),
+    "statement-of-a-visitor": Case(a_statement, "spec.role", "Visitor", "Network", "Consumer"),
+    "statement-dispute-of-no-line": Case(a_statement, "spec.disputes.0.line", "the third", "6f0c", "is not the id of a line"),
     "job-without-a-spec": Case(a_job, "spec", ABSENT, a_job()["spec"], "equired", value=""),
 }  # fmt: skip
 
@@ -382,6 +441,44 @@ EDITS: Mapping[str, Edit] = {
     "time-of-a-link": Edit(a_link, "spec.oneWay", "7.9ms", None),
     "link-down": Edit(a_link, "spec.desiredState", "Down", None),
     "copies-at-a-site": Edit(a_site, "spec.cachedDatasets", ["maps"], None),
+    "issuer-of-a-program": Edit(
+        a_program, "spec.issuer", "shanghai-bureau",
+        f'issuer {WAS} from "beijing-bureau" to "shanghai-bureau"; vouchers were granted by it; make another programme',
+    ),
+    "kind-of-a-program": Edit(a_program, "spec.kind", "Rent", f'kind {WAS} from "Compute" to "Rent"; vouchers were granted'),
+    "flow-of-a-program": Edit(
+        a_program, "spec.flow", "DeductAtCheckout", f'flow {WAS} from "ReimburseUser" to "DeductAtCheckout"; vouchers were'
+    ),
+    "terms-of-a-program": Edit(
+        a_program, "spec.terms.0.ratePermille", 400, f"terms {WAS}; vouchers were granted by it", "spec.terms"
+    ),
+    "zone-of-a-program": Edit(a_program, "spec.timezone", "UTC", f'timezone {WAS} from "Asia/Shanghai" to "UTC"; vouchers'),
+    "pool-of-a-program": Edit(a_program, "spec.poolPerYear", "200000000000000", None),
+    "program-of-a-voucher": Edit(a_voucher, "spec.program", "tianjin", f'program {WAS} from "beijing" to "tianjin"; a claim'),
+    "contract-of-a-voucher": Edit(a_voucher, "spec.contract", "c-2", f"contract {WAS}; a claim stays as it was made"),
+    "amount-of-a-voucher": Edit(a_voucher, "spec.amount", "50000000000", f"amount {WAS} from "),
+    "applicant-of-a-voucher": Edit(a_voucher, "spec.applicantClass", ABSENT, f"applicantClass {WAS}; a claim stays"),
+    "supplier-of-a-voucher": Edit(a_voucher, "spec.provider", "other", f"provider {WAS}; a claim stays"),
+    "units-of-a-voucher": Edit(a_voucher, "spec.units", 5, f"units {WAS}; a claim stays"),
+    "job-of-a-voucher": Edit(
+        lambda: a_voucher(contract=None, job="train"), "spec.job", "infer", f"job {WAS}; a claim stays"
+    ),
+    "invoice-of-a-voucher": Edit(a_voucher, "spec.invoice.number", "24312000000012345679", None),
+    "party-of-a-statement": Edit(a_statement, "spec.party", "team", f'party {WAS} from "bureau" to "team"; a statement is'),
+    "role-of-a-statement": Edit(a_statement, "spec.role", "Issuer", f'role {WAS} from "Consumer" to "Issuer"; a statement is'),
+    "period-of-a-statement": Edit(
+        a_statement, "spec.period", "2026-12", f'period {WAS} from "2026-11" to "2026-12"; a statement is'
+    ),
+    "zone-of-a-statement": Edit(a_statement, "spec.timezone", "UTC", f'timezone {WAS} from "Asia/Shanghai" to "UTC"; a statement'),
+    "first-day-of-a-statement": Edit(
+        lambda: a_statement(**{"from": "2026-11-01", "until": "2026-12-01"}), "spec.from", "2026-11-02",
+        f"from {WAS}; a statement is",
+    ),
+    "last-day-of-a-statement": Edit(
+        lambda: a_statement(**{"from": "2026-11-01", "until": "2026-12-01"}), "spec.until", "2026-12-02",
+        f"until {WAS}; a statement is",
+    ),
+    "disputes-of-a-statement": Edit(a_statement, "spec.disputes", [], None),
     "rules-of-a-policy": Edit(a_policy, RULE, [], None),
 }  # fmt: skip
 
@@ -440,7 +537,9 @@ def test_the_same_without_the_mistake_is_taken(answers: dict[str, str], name: st
     assert offline(named(CASES[name].good, name)) == []
 
 
-@pytest.mark.parametrize("build", [a_region, a_link, a_policy, a_site, an_account, a_job])
+@pytest.mark.parametrize(
+    "build", [a_region, a_link, a_policy, a_site, an_account, a_job, a_program, a_voucher, a_statement]
+)
 def test_every_object_has_a_short_plain_name(hub: Hub, build: Callable[[], Manifest]) -> None:
     objects = [named(build(), name) for name in NOT_A_NAME.values()]
     for name, said in hub.verdicts(objects).items():

@@ -96,6 +96,58 @@ def a_job(name: str = "train", **spec: Any) -> Manifest:
     return _object("ComputeJob", name, {**whole, **spec})
 
 
+def a_program(name: str = "beijing", **spec: Any) -> Manifest:
+    whole = {
+        "displayName": "北京市算力券",
+        "issuer": "beijing-bureau",
+        "kind": "Compute",
+        "flow": "ReimburseUser",
+        "terms": [
+            {"name": "all", "ratePermille": 200},
+            {"name": "start-ups", "applicantClasses": ["start-up"], "chips": ["ascend"], "ratePermille": 300},
+        ],
+        "eligible": {"sides": ["West"], "sites": ["wuhu-dc1"], "classes": ["ascend-910b"], "chips": ["ascend"]},
+        "capPerEntityYear": "2000000000000",
+        "poolPerYear": "100000000000000",
+        "minAmount": "5000000000",
+        "validDays": 365,
+        "from": "2026-01-01",
+        "until": "2027-01-01",
+        "maxContractDays": 366,
+    }
+    return _object("VoucherProgram", name, {**whole, **spec})
+
+
+def a_voucher(name: str = "llm", **spec: Any) -> Manifest:
+    whole = {
+        "program": "beijing",
+        "contract": "c-2026-17",
+        "amount": "40000000000",
+        "applicantClass": "start-up",
+        "provider": "wuhu-compute",
+        "contractDays": 90,
+        "units": 4,
+        "invoice": {
+            "number": "24312000000012345678",
+            "paid": "40000000000",
+            "paidOn": "2026-06-30",
+            "delivery": "6f0c",
+        },
+    }
+    return _object("Voucher", name, {**whole, **spec})
+
+
+def a_statement(name: str = "bureau-2026-11", **spec: Any) -> Manifest:
+    whole = {
+        "role": "Consumer",
+        "party": "bureau",
+        "period": "2026-11",
+        "timezone": "Asia/Shanghai",
+        "disputes": [{"line": "6f0c1d", "reason": "the job was lost with its node"}],
+    }
+    return _object("Statement", name, {**whole, **spec})
+
+
 def changed(manifest: Manifest, path: str, value: object) -> Manifest:
     """The manifest with another value at a path such as "spec.hubs.0.name"; ABSENT takes the field away."""
     new = copy.deepcopy(manifest)

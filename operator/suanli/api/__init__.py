@@ -7,20 +7,25 @@ from suanli.api.link import ComputeLink
 from suanli.api.policy import HubPolicy
 from suanli.api.region import ComputeRegion
 from suanli.api.site import ComputeSite
+from suanli.api.statement import Statement
 from suanli.api.tariff import Tariff
+from suanli.api.voucher import Voucher, VoucherProgram
 
-KINDS: tuple[type[Resource], ...] = (
+PLACEMENT_KINDS: tuple[type[Resource], ...] = (
     ComputeRegion,
     HubPolicy,
     ComputeLink,
     ComputeSite,
     ComputeAccount,
     ComputeJob,
-    Tariff,
 )
+MONEY_KINDS: tuple[type[Resource], ...] = (Tariff, VoucherProgram, Voucher, Statement)
+KINDS = (*PLACEMENT_KINDS, *MONEY_KINDS)
 
 __all__ = [
     "KINDS",
+    "MONEY_KINDS",
+    "PLACEMENT_KINDS",
     "ComputeAccount",
     "ComputeJob",
     "ComputeLink",
@@ -28,5 +33,8 @@ __all__ = [
     "ComputeSite",
     "HubPolicy",
     "Resource",
+    "Statement",
     "Tariff",
+    "Voucher",
+    "VoucherProgram",
 ]

@@ -1,6 +1,6 @@
 """Tariff: a provider's price book from a day on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
@@ -169,7 +169,7 @@ class BandPrice(Model):
     price: Annotated[Price, Field(description='CNY for one unit in that band as a decimal string, such as "6.50".')]
 
 
-BandPrices = Annotated[list[BandPrice], keyed("band"), Field(max_length=8)]
+BandPrices = Annotated[list[BandPrice], keyed("band"), Field(max_length=6)]
 
 
 class Bracket(Model):
@@ -325,10 +325,9 @@ def overlap(a: Item, b: Item) -> bool:
     return a.unit[:4] == b.unit[:4] and a.plan == b.plan and all(None in pair or pair[0] == pair[1] for pair in pairs)
 
 
-def _known_bands(spec: "TariffSpec") -> bool:
+def _are_known(spec: "TariffSpec", prices: Iterable[BandPrice]) -> bool:
     known = {hours.band for schedule in spec.schedules for hours in schedule.bands}
-    priced = (prices for item in spec.items for prices in (item.band_prices, *(b.band_prices for b in item.brackets)))
-    return all(price.band in known for prices in priced for price in prices)
+    return all(price.band in known for price in prices)
 
 
 _IS_BAND = "has(self.schedules) && self.schedules.exists(s, s.bands.exists(h, h.band == p.band))"
@@ -359,10 +358,15 @@ class TariffSpec(Model):
             field="items",
         ),
         Rule(
-            f"self.items.all(i, !has(i.bandPrices) || i.bandPrices.all(p, {_IS_BAND})) && self.items.all(i, !has(i.brackets) || "
-            f"i.brackets.all(b, !has(b.bandPrices) || b.bandPrices.all(p, {_IS_BAND})))",
-            _known_bands,
+            f"self.items.all(i, !has(i.bandPrices) || i.bandPrices.all(p, {_IS_BAND}))",
+            lambda spec: _are_known(spec, (price for item in spec.items for price in item.band_prices)),
             "an item has a price for a band that no schedule has; name a band of the schedules in bandPrices",
+            field="items",
+        ),
+        Rule(
+            f"self.items.all(i, !has(i.brackets) || i.brackets.all(b, !has(b.bandPrices) || b.bandPrices.all(p, {_IS_BAND})))",
+            lambda spec: _are_known(spec, (p for item in spec.items for b in item.brackets for p in b.band_prices)),
+            "a bracket has a price for a band that no schedule has; name a band of the schedules in bandPrices",
             field="items",
         ),
         Rule(

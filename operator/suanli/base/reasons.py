@@ -99,6 +99,21 @@ class Reason(StrEnum):
     CIRCULAR_PARENTS = "CircularParents"
     # the ledger
     LEDGER_UNUSABLE = "LedgerUnusable"
+    # why a voucher is not granted, or not redeemed
+    NOT_IN_FORCE = "NotInForce"
+    APPLICANT_NOT_ELIGIBLE = "ApplicantNotEligible"
+    RELATED_PARTIES = "RelatedParties"
+    CONTRACT_TOO_LONG = "ContractTooLong"
+    CLAIMED_ALREADY = "ClaimedAlready"
+    STACKING_FORBIDDEN = "StackingForbidden"
+    BELOW_MINIMUM = "BelowMinimum"
+    CAP_EXHAUSTED = "CapExhausted"
+    POOL_EXHAUSTED = "PoolExhausted"
+    VOUCHER_EXPIRED = "VoucherExpired"
+    VOUCHER_USED_UP = "VoucherUsedUp"
+    NOT_TRANSFERABLE = "NotTransferable"
+    OUT_OF_SCOPE = "OutOfScope"
+    NOT_PAID = "NotPaid"
     # joining and leaving
     JOINED_ELSEWHERE = "JoinedElsewhere"
     SITE_IN_USE = "SiteInUse"

@@ -1,0 +1,44 @@
+"""Periods of bills, and days and months of a time zone in milliseconds. Pure."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """What one bill is about: what began from `start_ms` on and before `end_ms`. Units: ms since the epoch."""
+
+    name: str
+    start_ms: int
+    end_ms: int
+
+    def holds(self, at_ms: int) -> bool:
+        """Whether what begins then is of the period."""
+        return self.start_ms <= at_ms < self.end_ms
+
+
+def month(name: str, timezone: str) -> Period:
+    """A calendar month such as "2026-11". Raises: ValueError when it is none."""
+    try:
+        first = date.fromisoformat(f"{name}-01")
+    except ValueError:
+        raise ValueError(f'period "{name}" is not a month; write year and month, such as "2026-11"') from None
+    after = (first + timedelta(days=31)).replace(day=1)
+    return Period(name, midnight_ms(first.toordinal(), timezone), midnight_ms(after.toordinal(), timezone))
+
+
+@lru_cache(maxsize=4_096)
+def midnight_ms(day: int, timezone: str) -> int:
+    """When a local day begins, by its ordinal."""
+    d = date.fromordinal(day)
+    return (datetime(d.year, d.month, d.day, tzinfo=ZoneInfo(timezone)) - _EPOCH) // _MS
+
+
+def local(at_ms: int, timezone: str) -> datetime:
+    """What clocks of the zone show."""
+    return (_EPOCH + timedelta(milliseconds=at_ms)).astimezone(ZoneInfo(timezone))
