@@ -138,7 +138,7 @@ def test_a_file_of_the_first_schema_is_brought_forward(path: Path) -> None:
     old.executescript(module._SCHEMAS[0])
     rows = [a_usage("p2", end_ms=7_000, start_ms=2_000), a_usage("p1", end_ms=9_000, start_ms=1_000)]
     old.executemany(module._INSERT, [astuple(row) for row in rows])
-    old.execute(f"PRAGMA application_id = {module.APPLICATION_ID}")
+    old.execute(f"PRAGMA application_id = {UsageStore.APPLICATION_ID}")
     old.execute("PRAGMA user_version = 1")
     old.close()
     for _ in range(2):
