@@ -1,0 +1,85 @@
+"""What a period is rated by beside its events, as text that is kept with the period. Pure.
+
+Tariffs are immutable, but they can be deleted; accounts change. Whoever rates the period again gets what held when it was closed.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from suanli.api.account import ComputeAccount
+from suanli.api.kind import Resource
+from suanli.api.tariff import Tariff
+from suanli.billing.event import UsageKind
+from suanli.billing.line import RatedLine
+from suanli.billing.pricebook import PriceBook
+from suanli.billing.rating import Customer, Subscription
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Tariffs, whose the sites are, and what prices of accounts go by."""
+
+    tariffs: tuple[Tariff, ...]
+    providers: Mapping[str, str]  # by site
+    customers: Mapping[str, Customer]  # by account
+
+    def book(self) -> PriceBook:
+        """The tariffs made ready."""
+        return PriceBook(self.tariffs, self.providers)
+
+    def text(self) -> str:
+        """As JSON."""
+        body = {
+            "tariffs": [_object(tariff) for tariff in self.tariffs],
+            "providers": dict(self.providers),
+            "customers": [
+                {
+                    "account": c.account,
+                    "class": c.customer_class,
+                    "plan": c.plan,
+                    "subscriptions": [[s.provider, s.package, s.since, s.until] for s in c.subscriptions],
+                }
+                for _, c in sorted(self.customers.items())
+            ],
+        }
+        return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def customers_of(accounts: Iterable[ComputeAccount]) -> dict[str, Customer]:
+    """What prices go by, of the accounts that are declared; another one pays list prices."""
+    found = {}
+    for account in accounts:
+        spec = account.spec
+        found[account.metadata.name] = Customer(
+            account=account.metadata.name,
+            customer_class=spec.customer_class or "",
+            plan=spec.plan or "",
+            subscriptions=tuple(Subscription(p.provider, p.package, p.since, p.until or "") for p in spec.packages),
+        )
+    return found
+
+
+def read_facts(text: str) -> Facts:
+    """The facts of what `Facts.text` gave."""
+    body = json.loads(text)
+    customers = {
+        c["account"]: Customer(c["account"], c["class"], c["plan"], tuple(Subscription(*s) for s in c["subscriptions"]))
+        for c in body["customers"]
+    }
+    return Facts(tuple(Tariff.model_validate(t) for t in body["tariffs"]), body["providers"], customers)
+
+
+def read_line(text: str) -> RatedLine:
+    """The line of what `line_record` gave, as JSON."""
+    record = json.loads(text)
+    values = {name: record[name.rstrip("_")] for name in (field.name for field in fields(RatedLine))}
+    values |= {name: int(value) for name, value in values.items() if name == "quantity" or name.endswith("_yuan")}
+    return RatedLine(**{**values, "kind": UsageKind(values["kind"])})
+
+
+def _object(resource: Resource) -> dict[str, Any]:
+    kept = {"status"}
+    body: dict[str, Any] = resource.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=kept)
+    return {**body, "metadata": {"name": resource.metadata.name}}

@@ -1,0 +1,118 @@
+"""The books of periods: an append-only SQLite file with what each closed period was made from, and every line that was billed.
+
+A period is closed once, whole or not at all. Closing it again gives what was kept the first time.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from suanli.billing.period import Period
+from suanli.ledgerstore.sqlite import SqliteFile
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A period that is closed: `counted` is the number of the last usage record that it knew, `facts` what it was rated by, as JSON."""
+
+    period: Period
+    counted: int
+    closed_ms: int
+    facts: str
+
+
+def _append_only(table: str, key: str) -> str:
+    return f"""
+CREATE TRIGGER {table}_keeps_first BEFORE INSERT ON {table} WHEN EXISTS (SELECT 1 FROM {table} WHERE {key} = NEW.{key})
+  BEGIN SELECT RAISE(ABORT, 'the books are append-only'); END;
+CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} BEGIN SELECT RAISE(ABORT, 'the books are append-only'); END;
+CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} BEGIN SELECT RAISE(ABORT, 'the books are append-only'); END;
+"""  # noqa: S608 - names of this file
+
+
+_SCHEMA = f"""
+CREATE TABLE closing (
+  sequence INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 200),
+  start_ms INTEGER NOT NULL,
+  end_ms INTEGER NOT NULL CHECK (end_ms > start_ms),
+  counted INTEGER NOT NULL CHECK (counted >= 0),
+  closed_ms INTEGER NOT NULL,
+  facts TEXT NOT NULL
+) STRICT;
+{_append_only("closing", "name")}
+CREATE TABLE billed (
+  id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
+  period TEXT NOT NULL,
+  place INTEGER NOT NULL,
+  adjusts TEXT NOT NULL,
+  line TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX billed_by_period ON billed (period, place);
+CREATE INDEX billed_by_adjusted ON billed (adjusts, period, place);
+{_append_only("billed", "id")}
+"""
+_CLOSING = "SELECT name, start_ms, end_ms, counted, closed_ms, facts FROM closing"
+
+
+class BookStore(SqliteFile):
+    """The file. One thread at a time may use it; other processes may use it meanwhile."""
+
+    WHAT = "books"
+    APPLICATION_ID = 0x53554142  # "SUAB"
+    MIGRATIONS = (_SCHEMA,)
+
+    def close_period(self, closing: Closing, lines: Iterable[tuple[str, str, str]]) -> Closing:
+        """Close a period with its lines (id, the closed period that it adjusts or "", the line as JSON), in their order.
+
+        What is kept of it: this, or what was kept before. Raises: SuanliError, and nothing is kept.
+        """
+        with self._plainly(), self._transaction():
+            before = self._closing(closing.period.name)
+            if before is not None:
+                return before
+            p = closing.period
+            self._db.execute(
+                "INSERT INTO closing (name, start_ms, end_ms, counted, closed_ms, facts) VALUES (?, ?, ?, ?, ?, ?)",
+                [p.name, p.start_ms, p.end_ms, closing.counted, closing.closed_ms, closing.facts],
+            )
+            self._db.executemany(
+                "INSERT INTO billed (id, period, place, adjusts, line) VALUES (?, ?, ?, ?, ?)",
+                ((id_, p.name, place, adjusts, line) for place, (id_, adjusts, line) in enumerate(lines)),
+            )
+        return closing
+
+    def closings(self) -> list[Closing]:
+        """All closed periods, in the order in which they were closed. Raises: SuanliError."""
+        with self._plainly():
+            return [_read(row) for row in self._db.execute(f"{_CLOSING} ORDER BY sequence")]
+
+    def closing(self, name: str) -> Closing | None:
+        """A closed period; None while it is open. Raises: SuanliError."""
+        with self._plainly():
+            return self._closing(name)
+
+    def billed(self, period: str) -> list[str]:
+        """The lines of a closed period, adjustments of earlier ones too, as JSON. Raises: SuanliError."""
+        with self._plainly():
+            rows = self._db.execute("SELECT line FROM billed WHERE period = ? ORDER BY place", [period])
+            return [line for (line,) in rows]
+
+    def adjusting(self, period: str) -> list[str]:
+        """The lines of later periods that adjust a closed one, as JSON. Raises: SuanliError."""
+        with self._plainly():
+            rows = self._db.execute(
+                "SELECT b.line FROM billed b JOIN closing c ON c.name = b.period WHERE b.adjusts = ? "
+                "ORDER BY c.sequence, b.place",
+                [period],
+            )
+            return [line for (line,) in rows]
+
+    def _closing(self, name: str) -> Closing | None:
+        row = self._db.execute(f"{_CLOSING} WHERE name = ?", [name]).fetchone()
+        return None if row is None else _read(row)
+
+
+def _read(row: tuple[Any, ...]) -> Closing:
+    name, start, end, counted, closed, facts = row
+    return Closing(Period(name, start, end), counted, closed, facts)

@@ -1,0 +1,178 @@
+"""Closes periods: use becomes lines, lines become transfers, and both become every party's statement and its evidence.
+
+Every step can be done again. A period is fixed in the books first, with all that its lines follow from; then its lines are posted, under
+ids that follow from the lines, so that whoever comes after a crash posts the rest and nothing twice.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from suanli.base.clock import time_text
+from suanli.base.errors import SuanliError
+from suanli.base.reasons import Reason
+from suanli.billing import posting
+from suanli.billing.agreement import Agreement
+from suanli.billing.event import UsageEvent
+from suanli.billing.evidence import Dossier
+from suanli.billing.facts import Facts, read_facts, read_line
+from suanli.billing.ledger import ACCEPTED, Ledger, LedgerAccount, Transfer
+from suanli.billing.line import RatedLine, line_record
+from suanli.billing.owned import Unbilled, owned_events
+from suanli.billing.period import Period
+from suanli.billing.rating import Rating, adjustments, rate
+from suanli.billing.statements import bills
+from suanli.ledgerstore.books import BookStore, Closing
+from suanli.ledgerstore.usage import UsageStore
+
+MOST_AT_ONCE = 1_000  # transfers of one commit
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A period as it stands: what was used, what it is rated to, and what nobody is billed for."""
+
+    period: Period
+    events: tuple[UsageEvent, ...]
+    rating: Rating
+    unbilled: tuple[Unbilled, ...]
+
+
+class Books:
+    """What was used, what was billed, and what was posted. Synchronous: whoever has an event loop calls it in a thread."""
+
+    def __init__(self, usage: UsageStore, books: BookStore, ledger: Ledger, hub_id: str) -> None:
+        self._usage = usage
+        self._books = books
+        self._ledger = ledger
+        self._hub_id = hub_id
+
+    def preview(self, period: Period, facts: Facts) -> Preview:
+        """What the period would be billed if it were closed now. Raises: SuanliError."""
+        return self._rated(period, facts, self._usage.count())
+
+    def close(self, period: Period, facts: Facts, now_ms: int) -> Closing:
+        """Close a period that is over, and post it; one that is closed is posted as far as it is not yet. Raises: SuanliError."""
+        closing = self._books.closing(period.name)
+        if closing is None:
+            closing = self._fixed(period, facts, now_ms)
+        elif closing.period != period:
+            raise _refused(f"period {period.name} was closed with other days; give this one another name")
+        self._post(self.lines(period.name), closing.closed_ms)
+        return closing
+
+    def closings(self) -> list[Closing]:
+        """The closed periods, in the order of closing. Raises: SuanliError."""
+        return self._books.closings()
+
+    def lines(self, period: str) -> list[RatedLine]:
+        """What was billed for a closed period. Raises: SuanliError."""
+        return [read_line(text) for text in self._books.billed(period)]
+
+    def dossier(self, name: str) -> Dossier:
+        """All of a closed period, for its statements and their evidence. Raises: SuanliError."""
+        closing = self._books.closing(name)
+        if closing is None:
+            raise _refused(f"period {name} is not closed; close it first")
+        facts = read_facts(closing.facts)
+        lines = self.lines(name)
+        adjusted = [c for c in self._books.closings() if any(line.adjusts == c.period.name for line in lines)]
+        root = self._ledger.root()
+        by_id = {line.id: line for line in lines}
+        return Dossier(
+            period=closing.period,
+            events=self._rated(closing.period, facts, closing.counted).events,
+            tariffs=facts.tariffs,
+            providers=facts.providers,
+            customers=facts.customers,
+            lines=lines,
+            entries=self._ledger.entries(),
+            bills=bills(closing.period, self._ledger.entries(), by_id, root),
+            root=root,
+            closed=[c.period for c in adjusted],
+            billed=[line for c in adjusted for line in self._billed_before(c, closing)],
+        )
+
+    # --- closing
+
+    def _fixed(self, period: Period, facts: Facts, now_ms: int) -> Closing:
+        """The period in the books, with its lines and what they follow from."""
+        if now_ms < period.end_ms:
+            raise _refused(f"period {period.name} ends at {time_text(period.end_ms)}; it can be closed after that")
+        earlier = self._books.closings()
+        for other in earlier:
+            if other.period.start_ms < period.end_ms and period.start_ms < other.period.end_ms:
+                raise _refused(f"period {period.name} overlaps {other.period.name}, which is closed; name other days")
+        counted = self._usage.count()
+        lines = [
+            *self._rated(period, facts, counted).rating.lines,
+            *(line for other in earlier for line in self._late(period, other, counted)),
+        ]
+        closing = Closing(period, counted, now_ms, facts.text())
+        return self._books.close_period(closing, ((line.id, line.adjusts, _text(line)) for line in lines))
+
+    def _late(self, period: Period, closed: Closing, counted: int) -> Sequence[RatedLine]:
+        """What came too late for a closed period, as lines of this one."""
+        start, end = closed.period.start_ms, closed.period.end_ms
+        known = max([c.counted for c in self._books.closings()])
+        if len(self._usage.run_within(start, end, counted)) == len(self._usage.run_within(start, end, known)):
+            return []
+        now = self._rated(closed.period, read_facts(closed.facts), counted).rating.lines
+        return adjustments(period, closed.period, self._billed_before(closed, None), now)
+
+    def _billed_before(self, closed: Closing, until: Closing | None) -> list[RatedLine]:
+        """What was billed of a closed period, in it and in later ones up to another."""
+        own = [line for line in self.lines(closed.period.name) if not line.adjusts]
+        later = [read_line(text) for text in self._books.adjusting(closed.period.name)]
+        if until is None:
+            return own + later
+        order = [c.period.name for c in self._books.closings()]
+        return own + [line for line in later if order.index(line.period) < order.index(until.period.name)]
+
+    def _rated(self, period: Period, facts: Facts, counted: int) -> Preview:
+        book = facts.book()
+        pods = self._usage.run_within(period.start_ms, period.end_ms, counted)
+        agreements: dict[tuple[str, int], Agreement] = {}
+        given_up: dict[str, frozenset[int]] = {}
+        for job_uid in dict.fromkeys(pod.job_uid for pod in pods):
+            agreements |= {(job_uid, epoch): one for epoch, one in self._usage.agreements(job_uid).items()}
+            given_up[job_uid] = self._usage.given_up(job_uid)
+        events, unbilled = owned_events(pods, agreements, given_up.__getitem__, period, self._hub_id, book.borders)
+        return Preview(period, tuple(events), rate(events, book, facts.customers, period), tuple(unbilled))
+
+    # --- posting
+
+    def _post(self, lines: Sequence[RatedLine], time_ms: int) -> None:
+        """Every line once, whoever began it."""
+        self._ledger.open(list(_accounts(lines)))
+        transfers = [transfer for line in lines for transfer in posting.post(line, time_ms)]
+        for batch in _whole_groups(transfers):
+            for transfer, outcome in zip(batch, self._ledger.commit(batch), strict=True):
+                if outcome not in ACCEPTED:
+                    raise _refused(
+                        f"transfer {transfer.id} of {transfer.debit} to {transfer.credit} was refused: {outcome}"
+                    )
+
+
+def _accounts(lines: Sequence[RatedLine]) -> Iterator[LedgerAccount]:
+    yield from {account.name: account for line in lines for account in posting.accounts(line)}.values()
+
+
+def _whole_groups(transfers: Sequence[Transfer]) -> Iterator[list[Transfer]]:
+    """Batches that part no group."""
+    batch: list[Transfer] = []
+    for transfer in transfers:
+        if len(batch) >= MOST_AT_ONCE and transfer.linked != batch[-1].linked:
+            yield batch
+            batch = []
+        batch.append(transfer)
+    if batch:
+        yield batch
+
+
+def _text(line: RatedLine) -> str:
+    return json.dumps(line_record(line), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _refused(why: str) -> SuanliError:
+    return SuanliError(Reason.BOOKS_REFUSED, why)

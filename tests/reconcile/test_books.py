@@ -1,0 +1,215 @@
+"""The books: a period is closed once, posted once, and what comes too late is in the next; whoever is killed is followed by one who goes on."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders import an_agreement
+from suanli.api.tariff import Tariff
+from suanli.base.errors import SuanliError
+from suanli.base.units import MS_PER_HOUR
+from suanli.billing.facts import Facts, read_facts
+from suanli.billing.ledger import Outcome, Transfer
+from suanli.billing.period import Period, month
+from suanli.billing.posting import COMMISSION, TAX
+from suanli.billing.rating import Customer
+from suanli.billing.statements import unbalanced
+from suanli.billing.usage import PodUsage
+from suanli.ledgerstore.books import BookStore
+from suanli.ledgerstore.ledger import SqliteLedger
+from suanli.ledgerstore.usage import UsageStore
+from suanli.reconcile.books import Books
+
+ZONE = "Asia/Shanghai"
+MARCH, APRIL = month("2026-03", ZONE), month("2026-04", ZONE)
+CARD_HOUR = 5_500_000
+TARIFF = Tariff.model_validate(
+    {
+        "apiVersion": "suanli.io/v1alpha1",
+        "kind": "Tariff",
+        "metadata": {"name": "east-2026"},
+        "spec": {
+            "provider": "East Compute",
+            "effectiveFrom": "2026-01-01",
+            "items": [{"name": "a100", "unit": "CardHour", "class": "nvidia-a100-80g", "price": "5.50"}],
+            "customerClasses": [{"name": "university", "percent": 80}],
+            "commissionPermille": 50,
+            "taxPermille": 60,
+        },
+    }
+)
+FACTS = Facts((TARIFF,), {"east": "East Compute"}, {"lab": Customer("lab", "university")})
+
+
+class DyingLedger(SqliteLedger):
+    """One whose process dies before a commit, when told."""
+
+    left = 1 << 30
+
+    def commit(self, transfers: Sequence[Transfer]) -> list[Outcome]:
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return super().commit(transfers)
+
+
+class Shop:
+    """Stores in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.usage = UsageStore(folder / "usage.sqlite3")
+        self.store = BookStore(folder / "books.sqlite3")
+        self.ledger = DyingLedger(folder / "ledger.sqlite3")
+        self.books = Books(self.usage, self.store, self.ledger, "hub")
+
+    def ran(self, pod: str, start_ms: int, hours: int, **fields: Any) -> PodUsage:
+        """A pod of four cards that is in the usage ledger, with its attempt."""
+        base = PodUsage(
+            pod, f"u-{pod}", 1, "east", "nvidia-a100-80g", start_ms, start_ms + hours * MS_PER_HOUR, 2_000, 1 << 30, 4
+        )
+        usage = replace(base, **fields)
+        self.usage.agree([replace(an_agreement(f"u-{pod}"), job=pod)])
+        self.usage.record([usage])
+        return usage
+
+    def owes(self, account: str) -> int:
+        return -self.ledger.balance(account).posted_micro_yuan
+
+    def close(self) -> None:
+        for store in (self.usage, self.store, self.ledger):
+            store.close()
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    shop = Shop(tmp_path)
+    yield shop
+    shop.close()
+
+
+def test_what_ran_in_a_month_is_billed_and_posted_once(shop: Shop) -> None:
+    shop.ran("p", MARCH.start_ms, 10)
+    preview = shop.books.preview(MARCH, FACTS)
+    closing = shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    assert shop.books.lines("2026-03") == list(preview.rating.lines)
+    owed = 10 * 4 * CARD_HOUR * 80 // 100
+    assert shop.owes("consumer:lab") == owed
+    assert sum(shop.ledger.balance(a).posted_micro_yuan for a in (TAX, COMMISSION, "provider:East%20Compute")) == owed
+    root = shop.ledger.root()
+    shop.ran("late", MARCH.start_ms, 1)
+    assert shop.books.close(MARCH, replace(FACTS, tariffs=()), MARCH.end_ms + 5) == closing
+    assert shop.ledger.root() == root
+    dossier = shop.books.dossier("2026-03")
+    assert unbalanced(dossier.bills) == []
+    assert [(bill.party.role, bill.net_micro_yuan) for bill in dossier.bills if bill.party.name == "lab"] == [
+        ("Consumer", -owed)
+    ]
+    assert {event.pod_uid for event in dossier.events} == {"p"}
+
+
+def test_what_came_too_late_is_an_adjustment_of_the_next_month_once(shop: Shop) -> None:
+    shop.ran("p", MARCH.start_ms, 10)
+    shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    shop.ran("late", MARCH.start_ms + MS_PER_HOUR, 2)
+    shop.ran("q", APRIL.start_ms, 1)
+    # It is priced as it would have been in March, whatever holds now.
+    shop.books.close(APRIL, replace(FACTS, customers={}), APRIL.end_ms)
+    adjusted = [line for line in shop.books.lines("2026-04") if line.adjusts]
+    assert [(line.job, line.adjusts, line.net_micro_yuan) for line in adjusted] == [
+        ("late", "2026-03", 2 * 4 * CARD_HOUR * 80 // 100)
+    ]
+    assert (
+        shop.owes("consumer:lab")
+        == (12 * 80 // 100 * 4 * CARD_HOUR + 12 * 80 % 100 * 4 * CARD_HOUR // 100) + 4 * CARD_HOUR
+    )
+    dossier = shop.books.dossier("2026-04")
+    assert [period.name for period in dossier.closed] == ["2026-03"]
+    assert [line.job for line in dossier.billed] == ["p"]
+    may = month("2026-05", ZONE)
+    shop.books.close(may, FACTS, may.end_ms)
+    assert shop.books.lines("2026-05") == []
+
+
+def test_a_run_over_the_end_of_a_month_is_billed_in_both(shop: Shop) -> None:
+    shop.ran("p", MARCH.end_ms - 3 * MS_PER_HOUR, 5)
+    for period in (MARCH, APRIL):
+        shop.books.close(period, FACTS, period.end_ms)
+    hours = {
+        name: sum(line.quantity for line in shop.books.lines(name)) // MS_PER_HOUR // 4
+        for name in ("2026-03", "2026-04")
+    }
+    assert hours == {"2026-03": 3, "2026-04": 2}
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"job_uid": "nobody"}, "no attempt"),
+        ({"epoch": 2}, "no attempt"),
+        ({"site": "west"}, "was sent to site east"),
+    ],
+)
+def test_what_nobody_sent_is_told_and_billed_to_nobody(shop: Shop, fields: dict[str, Any], why: str) -> None:
+    shop.ran("p", MARCH.start_ms, 1, **fields)
+    preview = shop.books.preview(MARCH, FACTS)
+    assert (preview.events, preview.rating.lines) == ((), ())
+    assert why in preview.unbilled[0].why
+
+
+def test_an_attempt_that_was_given_up_is_not_billed(shop: Shop) -> None:
+    shop.ran("p", MARCH.start_ms, 1)
+    shop.usage.give_up("u-p", [1])
+    preview = shop.books.preview(MARCH, FACTS)
+    assert preview.rating.lines == ()
+    assert "given up" in preview.unbilled[0].why
+
+
+def test_a_member_cannot_have_more_billed_than_a_task_was_to_get(shop: Shop) -> None:
+    shop.ran("p", MARCH.start_ms, 1, cards=1_000, cpu_milli=10**9)
+    (line,) = shop.books.preview(MARCH, FACTS).rating.lines
+    assert line.quantity == 4 * MS_PER_HOUR
+
+
+def test_whoever_comes_after_a_crash_posts_the_rest_and_nothing_twice(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("suanli.reconcile.books.MOST_AT_ONCE", 1)
+    for n in range(4):
+        shop.ran(f"p{n}", MARCH.start_ms, 1)
+    for commits in range(4):  # of those before nothing is written twice, so each goes as far as it may
+        shop.ledger.left = commits
+        with pytest.raises(KeyboardInterrupt):
+            shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    shop.ledger.left = 1 << 30
+    shop.books.close(MARCH, FACTS, MARCH.end_ms + 9)
+    assert shop.owes("consumer:lab") == 4 * 4 * CARD_HOUR * 80 // 100
+    assert unbalanced(shop.books.dossier("2026-03").bills) == []
+
+
+@pytest.mark.parametrize(
+    ("period", "now_ms", "why"),
+    [
+        (APRIL, APRIL.end_ms - 1, "can be closed after that"),
+        (Period("march", MARCH.start_ms + 1, MARCH.end_ms), APRIL.end_ms, "overlaps 2026-03"),
+        (Period("2026-03", APRIL.start_ms, APRIL.end_ms), APRIL.end_ms, "closed with other days"),
+    ],
+)
+def test_a_period_that_cannot_be_closed_says_why(shop: Shop, period: Period, now_ms: int, why: str) -> None:
+    shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    root = shop.ledger.root()
+    with pytest.raises(SuanliError, match=why):
+        shop.books.close(period, FACTS, now_ms)
+    assert shop.ledger.root() == root
+    assert [c.period.name for c in shop.books.closings()] == ["2026-03"]
+
+
+def test_a_period_that_is_open_has_no_statements(shop: Shop) -> None:
+    with pytest.raises(SuanliError, match="is not closed"):
+        shop.books.dossier("2026-03")
+
+
+def test_facts_are_read_as_they_were_written() -> None:
+    assert read_facts(FACTS.text()) == FACTS
