@@ -1,4 +1,4 @@
-"""The quick tests come first, those of the whole product last."""
+"""The quick tests come first, those of the whole product last. Some do more when asked for a larger size."""
 
 import signal
 
@@ -10,6 +10,12 @@ SERVERS = ("localfed", "api", "chart", "e2e")  # folders whose tests need contro
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--part", choices=("quick", "servers"), help="only tests without control planes, or only those with them"
+    )
+    parser.addoption(
+        "--size",
+        choices=("quick", "slow", "full"),
+        default="quick",
+        help="how many random ledgers, kills and races: seconds, minutes, hours (with --timeout 0 --session-timeout 0)",
     )
 
 

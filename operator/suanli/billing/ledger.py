@@ -167,7 +167,7 @@ def wrong(transfer: Transfer) -> str:
         return f'kind "{transfer.kind}" is not post, hold, post-hold or void-hold'
     for field in ("amount_micro_yuan", "time_ms", "expires_ms"):
         if type(getattr(transfer, field)) is not int:
-            return f"{field} {getattr(transfer, field)!r} is not a whole number"
+            return f"{field} {str(getattr(transfer, field))[:80]!r} is not a whole number"
     return _wrong_amount(transfer) or _wrong_time(transfer) or _wrong_hold(transfer)
 
 
@@ -181,7 +181,7 @@ def wrong_account(account: LedgerAccount) -> str:
     for field in ("min_micro_yuan", "max_micro_yuan"):
         limit = getattr(account, field)
         if limit is not None and (type(limit) is not int or abs(limit) > MOST_MICRO_YUAN):
-            return f'{field} {limit!r} of "{account.name}" is not a whole number within ±{MOST_MICRO_YUAN}'
+            return f'{field} {_shown(limit)} of "{account.name}" is not a whole number within ±{MOST_MICRO_YUAN}'
     low, high = account.min_micro_yuan, account.max_micro_yuan
     if low is not None and high is not None and low > high:
         return f'min_micro_yuan {low} of "{account.name}" is above its max_micro_yuan {high}'
@@ -242,19 +242,25 @@ def _wrong_text(text: object) -> str:
     return ""
 
 
+def _shown(number: object) -> str:
+    """A number for a sentence; Python writes none of thousands of digits."""
+    huge = isinstance(number, int) and number.bit_length() > 256
+    return "of more than 256 bits" if huge else str(number)[:80]
+
+
 def _wrong_amount(transfer: Transfer) -> str:
     amount = transfer.amount_micro_yuan
     if transfer.kind is TransferKind.VOID_HOLD:
-        return f"amount_micro_yuan {amount} of a void-hold is to be 0: it moves nothing" if amount else ""
+        return f"amount_micro_yuan {_shown(amount)} of a void-hold is to be 0: it moves nothing" if amount else ""
     if not 0 < amount <= MOST_MICRO_YUAN:
-        return f"amount_micro_yuan {amount} is not from 1 to {MOST_MICRO_YUAN}"
+        return f"amount_micro_yuan {_shown(amount)} is not from 1 to {MOST_MICRO_YUAN}"
     return ""
 
 
 def _wrong_time(transfer: Transfer) -> str:
     for field in ("time_ms", "expires_ms"):
         if not 0 <= getattr(transfer, field) <= MOST_TIME_MS:
-            return f"{field} {getattr(transfer, field)} is not from 0 to {MOST_TIME_MS}"
+            return f"{field} {_shown(getattr(transfer, field))} is not from 0 to {MOST_TIME_MS}"
     if transfer.expires_ms and transfer.kind is not TransferKind.HOLD:
         return f"expires_ms {transfer.expires_ms} of a {transfer.kind} is to be 0: only a hold expires"
     if transfer.expires_ms and transfer.expires_ms <= transfer.time_ms:

@@ -5,22 +5,15 @@ for the same pod is refused, counted and told. Sums are made in Python: products
 """
 
 import logging
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import astuple, fields
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from suanli.base.errors import SuanliError
-from suanli.base.reasons import Reason
 from suanli.billing.usage import PodUsage
+from suanli.ledgerstore.sqlite import BUSY_MS, SqliteFile
 
 LOG = logging.getLogger(__name__)
-APPLICATION_ID = 0x5355414E  # "SUAN"
-SCHEMA_VERSION = 1
-BUSY_MS = 5_000
 MOST_PARAMETERS = 500
 
 _COLUMNS = tuple(f.name for f in fields(PodUsage))
@@ -52,35 +45,17 @@ CREATE TRIGGER pod_usage_no_delete BEFORE DELETE ON pod_usage BEGIN SELECT RAISE
 """
 
 
-class UsageStore:
+class UsageStore(SqliteFile):
     """The ledger's file. One thread at a time may use it; other processes may read it meanwhile."""
+
+    WHAT = "usage ledger"
+    APPLICATION_ID = 0x5355414E  # "SUAN"
+    MIGRATIONS = (_SCHEMA,)
 
     def __init__(self, path: Path, *, busy_ms: int = BUSY_MS) -> None:
         """Open the file, and make it when it is not there. Raises: SuanliError."""
-        self.path = path
+        super().__init__(path, busy_ms=busy_ms)
         self.conflicts = 0  # records that contradicted an earlier one of the same pod
-        with self._plainly():
-            self._db = sqlite3.connect(
-                path, timeout=busy_ms / 1000, isolation_level=None, check_same_thread=False, cached_statements=16
-            )
-        try:
-            with self._plainly():
-                self._open()
-        except SuanliError:
-            self._db.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give the file back; again is no harm."""
-        self._db.close()
 
     def record(self, usages: Sequence[PodUsage]) -> int:
         """Append in one transaction what is not there yet; how many that were. Raises: SuanliError, and nothing is kept."""
@@ -114,80 +89,6 @@ class UsageStore:
             part = pod_uids[begin : begin + MOST_PARAMETERS]
             marks = ", ".join("?" * len(part))
             yield from (_usage(r) for r in self._db.execute(f"{_SELECT} WHERE pod_uid IN ({marks})", part))
-
-    def _open(self) -> None:
-        owner, version = self._pragma("application_id"), self._pragma("user_version")
-        tables = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-        if owner != APPLICATION_ID and (owner or version or tables):
-            raise self._unusable("it belongs to another application; give suanli a folder of its own (SUANLI_DATA_DIR)")
-        if version > SCHEMA_VERSION:
-            raise self._unusable(
-                f"it is of a newer suanli (schema {version}, this one knows {SCHEMA_VERSION}); run that version"
-            )
-        if self._pragma("journal_mode") != "wal":
-            self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        if version == 0:
-            self._create()
-
-    def _create(self) -> None:
-        with self._transaction():
-            if self._pragma("user_version"):
-                return  # another process was faster
-            for statement in _statements(_SCHEMA):
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-    def _pragma(self, name: str) -> Any:
-        return self._db.execute(f"PRAGMA {name}").fetchone()[0]
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        finally:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-
-    @contextmanager
-    def _plainly(self) -> Iterator[None]:
-        """Every trouble of SQLite as one sentence with what to do."""
-        try:
-            yield
-        except sqlite3.ProgrammingError as error:
-            raise self._unusable(f"it is closed ({error})") from error
-        except (sqlite3.Error, OverflowError) as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            raise self._unusable(_REMEDIES.get(code, f"SQLite says: {error}; look at the disk and the file")) from error
-
-    def _unusable(self, why: str) -> SuanliError:
-        return SuanliError(Reason.LEDGER_UNUSABLE, f"the usage ledger {self.path} cannot be used: {why}")
-
-
-_REMEDIES = {
-    sqlite3.SQLITE_BUSY: "another process holds it locked; only one operator may use a ledger file",
-    sqlite3.SQLITE_LOCKED: "another process holds it locked; only one operator may use a ledger file",
-    sqlite3.SQLITE_READONLY: "it is read-only; make the file and its folder writable for this user",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; its folder must exist and be writable for this user",
-    sqlite3.SQLITE_PERM: "this user may not open it; make the file and its folder writable for this user",
-    sqlite3.SQLITE_FULL: "the disk is full; free space, nothing that was acknowledged is lost",
-    sqlite3.SQLITE_IOERR: "the disk failed to read or write it; look at the disk, then start again",
-    sqlite3.SQLITE_CORRUPT: "it is damaged; put the last copy back, and keep this file to recover rows from",
-    sqlite3.SQLITE_NOTADB: "it is not a SQLite file; move it away or set SUANLI_DATA_DIR",
-}
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a script; `executescript` would commit before it begins."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 def _usage(row: tuple[Any, ...]) -> PodUsage:
