@@ -121,16 +121,18 @@ class Tariff:
                 found[item.get("plan") or ""] = item
         return found.get(plan) or found.get("")
 
-    def slot(self, at_ms: int) -> tuple[date, int, str]:
+    def slot(self, at_ms: int) -> tuple[date, str, str]:
         """Local day, which stretch of it, and its band."""
         moment = local(at_ms, self.zone)
         day, minute = moment.date(), moment.strftime("%H:%M")
         for schedule in self.spec.get("schedules", []):
             if self._is_for(schedule, day):
-                for number, band in enumerate(sorted(schedule["bands"], key=lambda b: str(b["from"]))):
-                    if band["from"] <= minute < band["to"]:
-                        return day, number, str(band["band"])
-        return day, 0, ""
+                begin, name = "", ""
+                for band in sorted(schedule["bands"], key=lambda b: str(b["from"])):
+                    if band["from"] <= minute and band["band"] != name:  # hours of one band in a row are one stretch
+                        begin, name = band["from"], band["band"]
+                return day, begin, name
+        return day, "", ""
 
     def _is_for(self, schedule: Record, day: date) -> bool:
         kind = "Weekend" if day.weekday() > 4 else "Workday"  # Saturday is 5
@@ -182,6 +184,12 @@ class Sum:
         self.tariff, self.provider, self.kind = tariff, provider, kind
         self.unit, self.price, self.customer_class = unit, price, customer_class
         self.quantity = self.paid = self.events = 0
+
+    def add(self, quantity: int, paid: int) -> None:
+        """A part of one event."""
+        self.quantity += quantity
+        self.paid += paid
+        self.events += 1
 
 
 class Account:
@@ -249,17 +257,13 @@ class Account:
                 (b["price"] for b in prices[bracket].get("bandPrices", []) if b["band"] == band),
                 prices[bracket]["price"],
             )
-            line = self._sum(
-                event, tariff, provider, item, item["name"], band, bracket, micro(price), self._class(tariff)
-            )
-            line.events += 1
-            line.quantity += part if over is None else part - rest
-            line.paid += rest if over is None else 0
+            within, paid = (part, rest) if over is None else (part - rest, 0)
+            if within:
+                about = (event, tariff, provider, item, item["name"])
+                self._sum(*about, band, bracket, micro(price), self._class(tariff)).add(within, paid)
             if over is not None and rest:
-                beyond = self._sum(event, tariff, provider, item, over["name"], "", 1, micro(over["overagePrice"]), "")
-                beyond.quantity += rest
-                beyond.paid += rest
-                beyond.events += 1
+                about = (event, tariff, provider, item, over["name"])
+                self._sum(*about, "", 1, micro(over["overagePrice"]), "").add(rest, rest)
             self.volume[provider, item["name"]] += part
             amount -= part
 
@@ -269,19 +273,21 @@ class Account:
         """What packages leave of an amount, and the one that prices the rest."""
         over = None
         for package in tariff.spec.get("packages", []):
-            if package["item"] != item["name"] or not self._has(provider, package["name"], day):
+            held = self._held(provider, package["name"], day) if package["item"] == item["name"] else 0
+            if not held:
                 continue
             when = str(day) if package["period"] == "Day" else str(day)[:7]
             place = (provider, package["name"], when)
-            part = min(amount, max(0, package["included"] * UNITS[item["unit"]][1] - self.covered[place]))
+            part = min(amount, max(0, held * package["included"] * UNITS[item["unit"]][1] - self.covered[place]))
             self.covered[place] += part
             amount -= part
             if over is None and "overagePrice" in package:
                 over = package
         return amount, over
 
-    def _has(self, provider: str, package: str, day: date) -> bool:
-        return any(
+    def _held(self, provider: str, package: str, day: date) -> int:
+        """How many of a package the account has on a day."""
+        return sum(
             s["since"] <= str(day) and (not s["until"] or str(day) < s["until"])
             for s in self.customer["subscriptions"]
             if (s["provider"], s["package"]) == (provider, package)
@@ -366,8 +372,11 @@ class Account:
 def netted(events: Sequence[Record]) -> Iterator[tuple[Record, int]]:
     """Each event once, in the order of begin and id, with its adjustments."""
     known: dict[str, Record] = {}
+    twins = set()  # what says two things is not billed
     for event in events:
-        known.setdefault(event["id"], event)
+        if known.setdefault(event["id"], event) != event:
+            twins.add(event["id"])
+    known = {id_: event for id_, event in known.items() if id_ not in twins}
     amounts = {id_: int(event["amount"]) for id_, event in known.items()}
     for event in known.values():
         root: Record | None = event
