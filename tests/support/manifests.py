@@ -148,6 +148,60 @@ def a_statement(name: str = "bureau-2026-11", **spec: Any) -> Manifest:
     return _object("Statement", name, {**whole, **spec})
 
 
+def a_tariff(name: str = "anhui-2026", **spec: Any) -> Manifest:
+    whole = {
+        "provider": "Anhui Computing",
+        "effectiveFrom": "2026-01-01",
+        "schedules": [
+            {
+                "name": "workdays",
+                "days": ["Workday"],
+                "bands": [
+                    {"from": "00:00", "to": "08:00", "band": "valley"},
+                    {"from": "08:00", "to": "22:00", "band": "peak"},
+                    {"from": "22:00", "to": "24:00", "band": "valley"},
+                ],
+            },
+            {
+                "name": "free-days",
+                "days": ["Weekend", "Holiday"],
+                "bands": [{"from": "00:00", "to": "24:00", "band": "valley"}],
+            },
+        ],
+        "holidays": ["2026-10-01"],
+        "workdays": ["2026-10-10"],
+        "items": [
+            {
+                "name": "a100",
+                "unit": "CardHour",
+                "class": "nvidia-a100-80g",
+                "precision": "FP16",
+                "price": "6",
+                "bandPrices": [{"band": "valley", "price": "4"}],
+                "brackets": [{"above": 1000, "price": "5.5", "bandPrices": [{"band": "valley", "price": "3.5"}]}],
+            },
+            {"name": "cpu", "unit": "CoreHour", "class": "cpu-x86", "qos": "Normal", "price": "0.06", "step": "Second"},
+            {"name": "cpu-of-cards", "unit": "CoreHour", "class": "nvidia-a100-80g", "price": "0"},
+            {"name": "storage", "unit": "StorageTBDay", "price": "0.5", "freePerPeriod": 1},
+            {"name": "backbone", "unit": "TransferGiB", "link": "wuhan-wuhu", "price": "0.02"},
+        ],
+        "packages": [
+            {
+                "name": "a100-month",
+                "item": "a100",
+                "period": "Month",
+                "included": 500,
+                "fee": "2000",
+                "overagePrice": "4.5",
+            }
+        ],
+        "customerClasses": [{"name": "university", "percent": 60}, {"name": "company", "percent": 80}],
+        "commissionPermille": 50,
+        "taxPermille": 60,
+    }
+    return _object("Tariff", name, {**whole, **spec})
+
+
 def changed(manifest: Manifest, path: str, value: object) -> Manifest:
     """The manifest with another value at a path such as "spec.hubs.0.name"; ABSENT takes the field away."""
     new = copy.deepcopy(manifest)

@@ -79,6 +79,7 @@ def write(dossier: Dossier, out: Callable[[str, str], None]) -> str:
     sealed = {}
     for name, records in _files(dossier):
         seal = _Seal()
+        out(name, "")  # so that an empty file is there, too
         for record in records:
             text = (record if isinstance(record, str) else canonical(record)) + "\n"
             seal.take(text.encode("utf-8"))

@@ -358,18 +358,20 @@ class _Account:
         """What the account's packages leave of an amount, and the package that prices the rest."""
         over = None
         for package in use.version.packages.values():
-            if package.item != use.item.name or not self._has(use.provider, package.name, use.cell.day):
+            count = self._count(use.provider, package.name, use.cell.day) if package.item == use.item.name else 0
+            if not count:
                 continue
             place = (use.provider, package.name, use.cell.day if package.by_day else use.cell.month)
             covered = self.volumes.covered.get(place, 0)
-            part = min(amount, max(0, package.included - covered))
+            part = min(amount, max(0, count * package.included - covered))
             self.volumes.covered[place] = covered + part
             amount -= part
             over = over or (package if package.overage is not None else None)
         return amount, over
 
-    def _has(self, provider: str, package: str, day: int) -> bool:
-        return any(first <= day < last for _, first, last in self._held.get((provider, package), ()))
+    def _count(self, provider: str, package: str, day: int) -> int:
+        """How many of a package the account has on a day."""
+        return sum(first <= day < last for _, first, last in self._held.get((provider, package), ()))
 
     def _sum(self, use: _Use, item: str, band: str, bracket: int, price: int, *, reduced: bool = True) -> _Sum:
         event, version = use.event, use.version

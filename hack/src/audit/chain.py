@@ -1,0 +1,95 @@
+"""The ledger: its chain of hashes, and that no account ever passed its limits."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from audit.package import Finding, Package, Record, canonical, sha256
+
+FILE = "ledger.jsonl"
+MOVES = ("post", "post-hold")
+
+
+@dataclass
+class Sums:
+    """An account while the ledger is read again. Units: micro-yuan."""
+
+    least: int | None = None
+    most: int | None = None
+    balance: int = 0
+    held_out: int = 0
+    held_in: int = 0
+
+
+@dataclass
+class Replay:
+    """What the entries come to."""
+
+    accounts: dict[str, Sums] = field(default_factory=lambda: defaultdict(Sums))
+    holds: dict[str, Record] = field(default_factory=dict)
+    transfers: dict[str, Record] = field(default_factory=dict)
+
+
+def check(package: Package) -> Iterator[Finding]:
+    """Every entry follows from the one before, the last one is the root, and every transfer was allowed."""
+    previous, count = "0" * 64, 0
+    for number, entry in enumerate(package.of(FILE), 1):
+        if entry["sequence"] != number or entry["previous"] != previous:
+            yield Finding(FILE, f"line {number}", f"sequence {entry['sequence']} does not follow the entry before it")
+        previous, count = sha256(canonical(entry)), number
+    manifest = package.manifest
+    if (count, previous) != (manifest["entries"], manifest["root_hash"]):
+        yield Finding(FILE, f"line {count}", f"the chain ends in {previous}, the manifest says {manifest['root_hash']}")
+    yield from _limits(package)
+
+
+def replay(package: Package) -> Replay:
+    """All entries read again."""
+    found = Replay()
+    for entry in package.of(FILE):
+        _take(found, entry)
+    return found
+
+
+def _limits(package: Package) -> Iterator[Finding]:
+    found = Replay()
+    for number, entry in enumerate(package.of(FILE), 1):
+        if entry.get("id", "") in found.transfers:
+            yield Finding(FILE, f"line {number}", f"transfer {entry['id']} is there twice")
+        held = found.holds.get(entry.get("hold", ""))
+        if entry["kind"] == "post-hold" and (
+            held is None or int(entry["amount_micro_yuan"]) > int(held["amount_micro_yuan"])
+        ):
+            yield Finding(FILE, f"line {number}", f"transfer {entry['id']} posts more than was held")
+        _take(found, entry)
+        if entry["kind"] not in ("post", "hold"):
+            continue
+        out, into = found.accounts[entry["debit"]], found.accounts[entry["credit"]]
+        if out.least is not None and out.balance - out.held_out < out.least:
+            over = out.least - (out.balance - out.held_out)
+            yield Finding(FILE, f"line {number}", f"{entry['debit']} falls {over} micro-yuan below its limit", over)
+        if into.most is not None and into.balance + into.held_in > into.most:
+            over = into.balance + into.held_in - into.most
+            yield Finding(FILE, f"line {number}", f"{entry['credit']} rises {over} micro-yuan above its limit", over)
+
+
+def _take(found: Replay, entry: Record) -> None:
+    kind = entry["kind"]
+    if kind == "account":
+        account = found.accounts[entry["name"]]
+        low, high = entry["min_micro_yuan"], entry["max_micro_yuan"]
+        account.least, account.most = None if low is None else int(low), None if high is None else int(high)
+        return
+    found.transfers[entry["id"]] = entry
+    amount = int(entry["amount_micro_yuan"])
+    out, into = found.accounts[entry["debit"]], found.accounts[entry["credit"]]
+    if kind == "hold":
+        found.holds[entry["id"]] = entry
+        out.held_out += amount
+        into.held_in += amount
+    elif kind != "post" and (held := found.holds.pop(entry["hold"], None)) is not None:
+        out.held_out -= int(held["amount_micro_yuan"])
+        into.held_in -= int(held["amount_micro_yuan"])
+    if kind in MOVES:
+        out.balance -= amount
+        into.balance += amount

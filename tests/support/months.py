@@ -1,0 +1,393 @@
+"""Random months: tariffs, customers, use, late use, disputes, vouchers, a ledger and the statements of all of it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from suanli.api.policy import Side
+from suanli.api.site import ComputeUnit
+from suanli.api.tariff import Tariff
+from suanli.api.voucher import VoucherProgram
+from suanli.base.names import API_VERSION
+from suanli.billing.book import Book
+from suanli.billing.event import ClassFacts, Owner, UsageEvent, UsageKind, pod_events, transfer_events
+from suanli.billing.evidence import Award, Dossier, Redeemed, write
+from suanli.billing.ledger import Entry, LedgerAccount, Outcome, Transfer
+from suanli.billing.line import RatedLine
+from suanli.billing.period import Period, month
+from suanli.billing.posting import (
+    accounts,
+    awarded,
+    cash_account,
+    consumer,
+    grant_hold,
+    paid_out,
+    payment,
+    post,
+    redeemed,
+    voucher_accounts,
+)
+from suanli.billing.pricebook import PriceBook
+from suanli.billing.rating import Customer, Subscription, adjustments, rate
+from suanli.billing.statements import Bill, bills
+from suanli.billing.usage import PodUsage
+from suanli.billing.vouchers import Claim, Given, Holding, Part, Redemption, Rejected, Scope, grant, payout, redeem
+
+ZONE = "Asia/Shanghai"
+NOVEMBER, OCTOBER = month("2026-11", ZONE), month("2026-10", ZONE)
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+WUHU, GUIAN = "wuhu-compute", "贵安 数据: 中心"  # the second one has what no account's name may hold
+PROVIDERS = {"wuhu-dc1": WUHU, "guian-dc1": GUIAN}
+CLASSES = {"wuhu-dc1": ("a100", "cpu"), "guian-dc1": ("ascend", "cpu")}
+ACCOUNTS = ("bureau", "lab", "startup", "university")
+SCOPE = Scope(
+    {"wuhu-dc1": Side.EAST, "guian-dc1": Side.WEST},
+    {("guian-dc1", "ascend"): "ascend", ("wuhu-dc1", "a100"): "nvidia"},
+)
+
+
+def a_tariff(name: str, provider: str, **spec: Any) -> Tariff:
+    whole = {"provider": provider, "effectiveFrom": "2026-01-01", "timezone": ZONE, **spec}
+    return Tariff.model_validate(
+        {"apiVersion": API_VERSION, "kind": "Tariff", "metadata": {"name": name}, "spec": whole}
+    )
+
+
+def a_program(name: str, **spec: Any) -> VoucherProgram:
+    whole = {
+        "displayName": name,
+        "issuer": f"{name}-bureau",
+        "flow": "DeductAtCheckout",
+        "terms": [{"name": "all", "ratePermille": 200}],
+        "from": "2026-01-01",
+        **spec,
+    }
+    return VoucherProgram.model_validate(
+        {"apiVersion": API_VERSION, "kind": "VoucherProgram", "metadata": {"name": name}, "spec": whole}
+    )
+
+
+def tariffs(dice: Random) -> list[Tariff]:
+    def price(most: int) -> str:
+        return f"{dice.randint(0, most)}.{dice.randint(0, 999_999):06}"
+
+    bands = [
+        {"from": "00:00", "to": "08:00", "band": "valley"},
+        {"from": "08:00", "to": "22:00", "band": "peak"},
+        {"from": "22:00", "to": "24:00", "band": "valley"},
+    ]
+    schedules = [
+        {"name": "workdays", "days": ["Workday"], "bands": bands},
+        {
+            "name": "others",
+            "days": ["Weekend", "Holiday"],
+            "bands": [{"from": "00:00", "to": "24:00", "band": "valley"}],
+        },
+    ]
+    cards = {
+        "name": "a100",
+        "unit": "CardHour",
+        "class": "a100",
+        "price": price(8),
+        "bandPrices": [{"band": "peak", "price": price(9)}],
+        "brackets": [
+            {"above": 40, "price": price(6)},
+            {"above": 200, "price": price(4), "bandPrices": [{"band": "valley", "price": price(2)}]},
+        ],
+        "freePerPeriod": 5,
+    }
+    cores = {"name": "cores", "unit": "CoreHour", "class": "cpu", "price": price(1), "step": "Minute", "atLeast": "10m"}
+    first = a_tariff(
+        "wuhu-1",
+        WUHU,
+        schedules=schedules,
+        holidays=["2026-10-01", "2026-10-02"],
+        workdays=["2026-10-10"],
+        items=[
+            cards,
+            {"name": "a100-spot", "unit": "CardHour", "class": "a100", "plan": "spot", "price": price(2)},
+            cores,
+            {"name": "moved", "unit": "TransferGiB", "price": price(1)},
+        ],
+        packages=[
+            {"name": "cores-daily", "item": "cores", "period": "Day", "included": 3, "fee": price(9)},
+            {
+                "name": "cores-monthly",
+                "item": "cores",
+                "period": "Month",
+                "included": 30,
+                "fee": price(90),
+                "overagePrice": price(1),
+            },
+        ],
+        customerClasses=[{"name": "public", "percent": 60}, {"name": "research", "percent": 83}],
+        commissionPermille=dice.choice([0, 30, 77]),
+        taxPermille=dice.choice([0, 60, 130]),
+    )
+    second = first.model_copy(
+        update={
+            "metadata": first.metadata.model_copy(update={"name": "wuhu-2"}),
+            "spec": first.spec.model_copy(update={"effective_from": "2026-11-16", "commission_permille": 50}),
+        }
+    )
+    other = a_tariff(
+        "guian-1",
+        GUIAN,
+        rounding="Up",
+        items=[
+            {"name": "ascend", "unit": "CardDay", "class": "ascend", "price": price(99), "step": "Day"},
+            {"name": "cores", "unit": "CoreHour", "price": price(1)},
+            {"name": "memory", "unit": "MemoryGiBHour", "price": "0.003"},
+            {"name": "scratch", "unit": "StorageTBDay", "price": "0.5", "freePerPeriod": 1},
+        ],
+        customerClasses=[{"name": "research", "percent": 80}],
+        commissionPermille=25,
+        taxPermille=60,
+    )
+    return [first, second, other]
+
+
+def programs(dice: Random) -> list[VoucherProgram]:
+    return [
+        a_program(
+            "hangzhou",
+            terms=[
+                {"name": "any", "ratePermille": 200},
+                {"name": "domestic", "chips": ["ascend"], "ratePermille": 300},
+                {"name": "start-ups", "applicantClasses": ["start-up"], "ratePermille": 600, "capPerEntityYear": str(dice.randint(1, 90_000_000))},
+            ],
+            capPerEntityYear=str(dice.randint(1, 60_000_000)),
+            poolPerYear=str(dice.randint(1, 90_000_000)),
+        ),
+        a_program(
+            "beijing", flow="ReimburseUser", eligible={"sides": ["East"]}, maxContractDays=366, poolPerYear="100000000000000"
+        ),
+        a_program("roads", kind="Transport", terms=[{"name": "all", "ratePermille": 333}]),
+        a_program("rent", kind="Rent", flow="ReimburseUser", terms=[{"name": "all", "ratePermille": 100}]),
+        a_program(
+            "built", kind="Deployment", flow="ReimburseUser", terms=[{"name": "all", "rewardPerUnit": "1234567"}],
+            relatedParties="Allowed",
+        ),
+    ]  # fmt: skip
+
+
+@dataclass
+class Year:
+    """A ledger, and what was decided while it was written."""
+
+    book: Book = field(default_factory=Book)
+    holdings: list[tuple[Holding, Given]] = field(default_factory=list)
+    redemptions: list[Redeemed] = field(default_factory=list)
+
+    def open(self, some: Iterable[LedgerAccount]) -> None:
+        for account in some:
+            self.book.open(account)
+
+    def commit(self, some: Sequence[Transfer]) -> None:
+        outcomes = self.book.commit(some)
+        assert set(outcomes) <= {Outcome.CREATED}, dict(zip(some, outcomes, strict=True))
+
+    def post(self, lines: Iterable[RatedLine], time_ms: int) -> None:
+        for line in lines:
+            self.open(a for a in accounts(line) if a.name not in self.book.standings)
+            self.commit(post(line, time_ms))
+
+
+def use(dice: Random, book: PriceBook, period: Period, jobs: int) -> list[UsageEvent]:
+    """Pods and transfers, cut at all borders."""
+    made: list[UsageEvent] = []
+    for number in range(jobs):
+        site = dice.choice(sorted(PROVIDERS))
+        class_ = dice.choice(CLASSES[site])
+        job = f"{period.name}-{dice.randrange(1 << 30)}-{number}"
+        owner = Owner("hub", dice.choice(ACCOUNTS), dice.choice(["team-a", "team-b"]), f"job-{number}", "Normal")
+        start = dice.randrange(period.start_ms, period.end_ms - 3 * DAY_MS)
+        run_ms = dice.choice([dice.randint(1, 60_000), dice.randint(1, 8 * HOUR_MS), dice.randint(1, 60 * HOUR_MS)])
+        pod = PodUsage(
+            f"pod-{job}", job, 1, site, class_, start, start + run_ms,
+            dice.choice([500, 2_000, 16_001]), dice.randint(1, 1 << 36), 0 if class_ == "cpu" else dice.randint(1, 8),
+        )  # fmt: skip
+        facts = ClassFacts(class_, "FP16", ComputeUnit.CARD if pod.cards else ComputeUnit.CORE, 300, 1_200_000, 500, 0)
+        made += pod_events(pod, owner, facts, book.borders(site), scratch_bytes=dice.choice([0, 5 * 10**11]))
+        if dice.random() < 0.4:
+            whole = UsageEvent(
+                "", UsageKind.TRANSFER, site, owner.account, owner.namespace, owner.job, job, 1, pod.pod_uid, "", "",
+                start, start + run_ms, 0, link="backbone",
+            )  # fmt: skip
+            made += transfer_events(owner, whole, dice.randint(1, 1 << 41), book.borders(site))
+    return made
+
+
+def customers(dice: Random) -> dict[str, Customer]:
+    held = (
+        Subscription(WUHU, "cores-daily", "2026-10-28", "2026-11-07"),
+        Subscription(WUHU, "cores-monthly", "2026-11-03"),
+    )
+    return {
+        "bureau": Customer("bureau", "public"),
+        "lab": Customer("lab", "research", plan=dice.choice(["", "spot"])),
+        "university": Customer("university", "", subscriptions=held[: dice.randint(0, 2)]),
+    }
+
+
+def random_month(seed: int, jobs: int = 12) -> Dossier:
+    """A month of a seed, with everything that can be in it."""
+    dice = Random(seed)
+    priced = tariffs(dice)
+    book = PriceBook(priced, PROVIDERS)
+    people = customers(dice)
+    before, events = use(dice, book, OCTOBER, jobs // 2 + 1), use(dice, book, NOVEMBER, jobs)
+    in_time = [event for event in before if dice.random() < 0.8]
+    billed = rate(in_time, book, people, OCTOBER).lines
+    lines = [*rate(events, book, people, NOVEMBER).lines]
+    lines += adjustments(NOVEMBER, OCTOBER, billed, rate(before, book, people, OCTOBER).lines)
+    awards = [
+        Award(line, f"d-{i}", dice.randint(1, line.net_micro_yuan))
+        for i, line in enumerate(dice.sample(billed, min(2, len(billed))))
+        if line.net_micro_yuan
+    ]
+    lines += [awarded(a.line, NOVEMBER.name, a.dispute, a.amount_micro_yuan) for a in awards]
+    year, issued = Year(), programs(dice)
+    year.post(billed, NOVEMBER.start_ms + HOUR_MS)
+    held = claims(dice, year, issued)
+    year.post(lines, NOVEMBER.end_ms + HOUR_MS)
+    spend(dice, year, {p.metadata.name: p for p in issued}, held, lines)
+    pay(dice, year)
+    entries: list[Entry] = list(year.book.entries)
+    by_id = {line.id: line for line in lines}
+    root = (year.book.sequence, year.book.hash)
+    made: list[Bill] = bills(NOVEMBER, entries, by_id, root)
+    return Dossier(
+        period=NOVEMBER,
+        events=[*before, *events],
+        tariffs=priced,
+        providers=PROVIDERS,
+        customers=people,
+        lines=lines,
+        entries=entries,
+        bills=made,
+        root=root,
+        closed=[OCTOBER],
+        billed=billed,
+        awards=awards,
+        programs=issued,
+        holdings=year.holdings,
+        redeemed=year.redemptions,
+        scope=SCOPE,
+    )
+
+
+def claims(dice: Random, year: Year, issued: Sequence[VoucherProgram]) -> list[tuple[Holding, Transfer]]:
+    """Claims of all sorts; those that are granted, with their holds."""
+    made = []
+    for number in range(dice.randint(2, 9)):
+        program = dice.choice(issued)
+        account = dice.choice(ACCOUNTS)
+        claim = Claim(
+            voucher=f"v{number}",
+            entity=account,
+            family=frozenset({account, dice.choice(["nobody", WUHU])}),
+            applicant_class=dice.choice(["", "start-up"]),
+            contract=f"c-{number}",
+            provider=GUIAN if program.spec.kind == "Deployment" else dice.choice(["", WUHU]),
+            amount_micro_yuan=dice.randint(1, 200_000_000),
+            contract_days=30,
+            time_ms=NOVEMBER.start_ms + (2 + number) * HOUR_MS,
+            units=dice.randint(1, 9),
+        )
+        pool = f"voucher:{program.metadata.name}:2026"
+        cap = f"cap:{program.metadata.name}:{account}:2026"
+        given = Given(_granted(year.book, cap, debits=True), _granted(year.book, pool, debits=False))
+        found = grant(program, claim, given)
+        if isinstance(found, Rejected):
+            continue
+        holding = Holding(claim, found, found.amount_micro_yuan)
+        year.open(a for a in voucher_accounts(program, holding, sorted(PROVIDERS.values())))
+        hold = grant_hold(program, holding)
+        if year.book.commit([hold]) == [Outcome.CREATED]:
+            year.holdings.append((holding, given))
+            made.append((holding, hold))
+    return made
+
+
+def _granted(book: Book, account: str, *, debits: bool) -> int:
+    standing = book.standings.get(account)
+    if standing is None:
+        return 0
+    balance = standing.balance
+    return -balance.least_micro_yuan if debits else balance.most_micro_yuan
+
+
+def spend(
+    dice: Random,
+    year: Year,
+    issued: Mapping[str, VoucherProgram],
+    held: Sequence[tuple[Holding, Transfer]],
+    lines: Sequence[RatedLine],
+) -> None:
+    """Redemptions on the bills of the month."""
+    now_ms = NOVEMBER.end_ms + 2 * HOUR_MS
+    subsidised: dict[str, str] = {}
+    for holding, hold in held:
+        program = issued[holding.grant.program]
+        if program.spec.kind in ("Rent", "Deployment"):
+            amount = payout(program, holding, now_ms=now_ms, paid_micro_yuan=holding.claim.amount_micro_yuan)
+            assert isinstance(amount, int)
+            year.commit(paid_out(program, holding, hold, "b1", amount, now_ms))
+            _note(year, holding, (), {}, now_ms, Redemption((Part("b1", 0, amount),), ()))
+            continue
+        own = tuple(line for line in lines if line.account == holding.claim.entity or dice.random() < 0.1)
+        paid = sum(line.net_micro_yuan for line in own)
+        found = redeem(
+            program, holding, own, SCOPE, now_ms=now_ms, paid_micro_yuan=max(0, paid), subsidised=dict(subsidised)
+        )
+        if isinstance(found, Rejected) or not found.parts:
+            continue
+        by_id = {line.id: line for line in own}
+        year.commit(redeemed(program, holding, hold, "b1", [(p, by_id[p.line]) for p in found.parts], now_ms))
+        _note(year, holding, own, subsidised, now_ms, found)
+        subsidised |= {p.line: program.metadata.name for p in found.parts}
+
+
+def _note(
+    year: Year,
+    holding: Holding,
+    lines: Sequence[RatedLine],
+    subsidised: Mapping[str, str],
+    now_ms: int,
+    found: Redemption,
+) -> None:
+    year.redemptions.append(
+        Redeemed(
+            voucher=holding.claim.voucher,
+            bill="b1",
+            time_ms=now_ms,
+            remaining_micro_yuan=holding.remaining_micro_yuan,
+            paid_micro_yuan=max(0, sum(line.net_micro_yuan for line in lines)),
+            lines=tuple(line.id for line in lines),
+            subsidised=dict(subsidised),
+            redemption=found,
+        )
+    )
+
+
+def pay(dice: Random, year: Year) -> None:
+    """Some pay something."""
+    for number, account in enumerate(("bureau", "lab")):
+        name = consumer(account)
+        if name in year.book.standings:
+            year.open([cash_account(name)])
+            year.commit([payment(name, dice.randint(1, 10**9), f"p{number}", year.book.time_ms)])
+
+
+def packed(dossier: Dossier, folder: Path) -> Path:
+    """The package of a month on disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts: dict[str, list[str]] = {}
+    write(dossier, lambda name, text: texts.setdefault(name, []).append(text))
+    for name, pieces in texts.items():
+        (folder / name).write_text("".join(pieces), encoding="utf-8")
+    return folder
