@@ -9,18 +9,21 @@ from suanli.api.region import ComputeRegion
 from suanli.api.site import ComputeSite
 from suanli.api.tariff import Tariff
 
-KINDS: tuple[type[Resource], ...] = (
+PLACEMENT_KINDS: tuple[type[Resource], ...] = (
     ComputeRegion,
     HubPolicy,
     ComputeLink,
     ComputeSite,
     ComputeAccount,
     ComputeJob,
-    Tariff,
 )
+MONEY_KINDS: tuple[type[Resource], ...] = (Tariff,)
+KINDS = (*PLACEMENT_KINDS, *MONEY_KINDS)
 
 __all__ = [
     "KINDS",
+    "MONEY_KINDS",
+    "PLACEMENT_KINDS",
     "ComputeAccount",
     "ComputeJob",
     "ComputeLink",

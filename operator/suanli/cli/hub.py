@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from suanli.api import KINDS
+from suanli.api import PLACEMENT_KINDS
 from suanli.api.job import ComputeJob
 from suanli.api.site import ComputeSite, ComputeSiteStatus
 from suanli.base.clock import time_or_zero
@@ -36,7 +36,7 @@ async def _mirror(target: Target) -> Mirror:
     """The same mirror that the operator keeps, read once."""
     mirror = Mirror(on_job=lambda uid, changed: None, on_map=lambda kind, name, changed: None)
     async with administered("hub", target) as hub:
-        for model in KINDS:
+        for model in PLACEMENT_KINDS:
             kind = model.kind_info
             for raw in await hub.list_all(f"/apis/{GROUP}/{VERSION}/{kind.plural}"):
                 mirror.apply(None, {**raw, "kind": kind.kind, "apiVersion": API_VERSION})

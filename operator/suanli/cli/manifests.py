@@ -12,7 +12,17 @@ import yaml
 from pydantic import ValidationError
 from yaml.constructor import ConstructorError
 
-from suanli.api import KINDS, ComputeAccount, ComputeJob, ComputeLink, ComputeRegion, ComputeSite, HubPolicy, Resource
+from suanli.api import (
+    KINDS,
+    PLACEMENT_KINDS,
+    ComputeAccount,
+    ComputeJob,
+    ComputeLink,
+    ComputeRegion,
+    ComputeSite,
+    HubPolicy,
+    Resource,
+)
 from suanli.api.kind import parse
 from suanli.api.policy import Enforcement
 from suanli.base.names import API_VERSION, GROUP
@@ -30,7 +40,8 @@ DEFAULT_NAMESPACE = "default"
 MAX_FILE_BYTES = 64 << 20
 MAX_OBJECT_BYTES = 256 << 10  # as in the operator's mirror
 MAX_SHOWN = 80
-MODELS: Mapping[str, type[Resource]] = {model.kind_info.kind: model for model in KINDS}
+MODELS: Mapping[str, type[Resource]] = {model.kind_info.kind: model for model in PLACEMENT_KINDS}
+ALL: Mapping[str, type[Resource]] = {model.kind_info.kind: model for model in KINDS}
 DOCUMENT = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 STRING_TAG = "tag:yaml.org,2002:str"
 
@@ -191,14 +202,14 @@ def take(found: Manifests, place: str, raw: Raw) -> None:
         return
     if not version.startswith(f"{GROUP}/"):
         return
-    model = MODELS.get(kind)
+    model = ALL.get(kind)
     if model is None or version != API_VERSION:
-        known = f"{API_VERSION} with {', '.join(MODELS)}"
+        known = f"{API_VERSION} with {', '.join(ALL)}"
         told = f'apiVersion "{shown_text(version, MAX_SHOWN)}", kind "{shown_text(kind, MAX_SHOWN)}"'
         found.problems.append(f"{place}: {told} is not known; there is {known}")
         return
     resource = _resource(found, place, model, raw)
-    if resource is None:
+    if resource is None or kind not in MODELS:  # vouchers and statements change no placement
         return
     name = _name(resource)
     kept = by_kind(found)[kind]

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
-from suanli.api import KINDS
+from suanli.api import PLACEMENT_KINDS
 from suanli.base.names import GROUP, VERSION
 from suanli.kube.client import ApiClient, ApiError, Unreachable
 from suanli.reconcile.state import Mirror
@@ -17,7 +17,7 @@ LEAST_S = 2.0  # between two comparisons, however much they are asked for
 async def fill(hub: ApiClient, mirror: Mirror) -> None:
     """Make the mirror equal to the hub. Raises: ApiError, Unreachable."""
     number = mirror.begin_comparison()
-    for model in KINDS:
+    for model in PLACEMENT_KINDS:
         info = model.kind_info
         listed = await hub.list_all(f"/apis/{GROUP}/{VERSION}/{info.plural}")
         version = str(listed["metadata"].get("resourceVersion") or "")

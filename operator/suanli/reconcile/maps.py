@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from suanli.api import KINDS
+from suanli.api import PLACEMENT_KINDS
 from suanli.api.policy import HubPolicy
 from suanli.api.site import ComputeSite, ComputeUnit
 from suanli.base.clock import Clock
@@ -35,7 +35,7 @@ from suanli.reconcile.sweep import CONDITION as SWEPT
 from suanli.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
-PLURAL = {model.kind_info.kind: model.kind_info.plural for model in KINDS}
+PLURAL = {model.kind_info.kind: model.kind_info.plural for model in PLACEMENT_KINDS}
 URGENT = ("hub", "side", "sizeClass", "clusterId", "kubernetesVersion", "fence")
 WARNED_OF = frozenset(mapstatus.MAIN_CONDITION.values()) | {SWEPT}
 SURPRISE_S = 5.0

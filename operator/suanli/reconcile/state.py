@@ -8,7 +8,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from suanli.api import KINDS, ComputeAccount, ComputeJob, ComputeLink, ComputeRegion, ComputeSite, HubPolicy, Resource
+from suanli.api import (
+    PLACEMENT_KINDS,
+    ComputeAccount,
+    ComputeJob,
+    ComputeLink,
+    ComputeRegion,
+    ComputeSite,
+    HubPolicy,
+    Resource,
+)
 from suanli.api.job import Assignment, Failover, JobState
 from suanli.api.kind import Metadata
 from suanli.base.clock import time_or_zero
@@ -19,7 +28,7 @@ from suanli.kube.client import Json
 from suanli.placement.accounts import NOBODY, Accounts, Tenancy, asked_milli
 from suanli.placement.snapshot import Country, Decision
 
-MODELS: dict[str, type[Resource]] = {model.kind_info.kind: model for model in KINDS}
+MODELS: dict[str, type[Resource]] = {model.kind_info.kind: model for model in PLACEMENT_KINDS}
 JOB, SITE = ComputeJob.kind_info.kind, ComputeSite.kind_info.kind
 ACCOUNT = ComputeAccount.kind_info.kind
 NATIONAL = "national"

@@ -8,7 +8,7 @@ from typing import Any
 
 import kopf
 
-from suanli.api import KINDS
+from suanli.api import PLACEMENT_KINDS
 from suanli.base.names import GROUP, VERSION
 from suanli.kube.client import Json, Target
 
@@ -52,7 +52,7 @@ def registry(target: Target, apply: Apply) -> kopf.OperatorRegistry:
         settings.scanning.disabled = True
         settings.process.ultimate_exiting_timeout = None
 
-    for model in KINDS:
+    for model in PLACEMENT_KINDS:
         info = model.kind_info
 
         @kopf.on.event(GROUP, VERSION, info.plural, registry=handlers, id=f"mirror-{info.plural}")
