@@ -1,5 +1,6 @@
 """A run becomes events that add up to it, however it is cut, with ids that follow from what they describe."""
 
+import hashlib
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
@@ -109,8 +110,6 @@ def test_adjustments_of_one_event_differ_by_their_amount() -> None:
 
 def test_the_id_is_what_the_documentation_says() -> None:
     """An auditor derives it by itself."""
-    import hashlib
-
     e = an_event()
     parts = ("event", HUB, e.site, "u1", "1", "p1", "card-time", "", str(T0), str(T0 + HOUR), "", "")
     assert e.id == hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
