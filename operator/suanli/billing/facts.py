@@ -5,7 +5,7 @@ Tariffs are immutable, but they can be deleted; accounts change. Whoever rates t
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from suanli.api.account import ComputeAccount
@@ -22,8 +22,8 @@ class Facts:
     """Tariffs, whose the sites are, and what prices of accounts go by."""
 
     tariffs: tuple[Tariff, ...]
-    providers: Mapping[str, str]  # by site
     customers: Mapping[str, Customer]  # by account
+    providers: Mapping[str, str] = field(default_factory=dict)  # by site
 
     def book(self) -> PriceBook:
         """The tariffs made ready."""
@@ -68,13 +68,13 @@ def read_facts(text: str) -> Facts:
         c["account"]: Customer(c["account"], c["class"], c["plan"], tuple(Subscription(*s) for s in c["subscriptions"]))
         for c in body["customers"]
     }
-    return Facts(tuple(Tariff.model_validate(t) for t in body["tariffs"]), body["providers"], customers)
+    return Facts(tuple(Tariff.model_validate(t) for t in body["tariffs"]), customers, body["providers"])
 
 
 def read_line(text: str) -> RatedLine:
     """The line of what `line_record` gave, as JSON."""
     record = json.loads(text)
-    values = {name: record[name.rstrip("_")] for name in (field.name for field in fields(RatedLine))}
+    values = {name: record[name.rstrip("_")] for name in (each.name for each in fields(RatedLine))}
     values |= {name: int(value) for name, value in values.items() if name == "quantity" or name.endswith("_yuan")}
     return RatedLine(**{**values, "kind": UsageKind(values["kind"])})
 

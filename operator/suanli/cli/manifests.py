@@ -22,6 +22,7 @@ from suanli.api import (
     ComputeSite,
     HubPolicy,
     Resource,
+    Tariff,
 )
 from suanli.api.kind import parse
 from suanli.api.policy import Enforcement
@@ -40,7 +41,7 @@ DEFAULT_NAMESPACE = "default"
 MAX_FILE_BYTES = 64 << 20
 MAX_OBJECT_BYTES = 256 << 10  # as in the operator's mirror
 MAX_SHOWN = 80
-MODELS: Mapping[str, type[Resource]] = {model.kind_info.kind: model for model in PLACEMENT_KINDS}
+MODELS: Mapping[str, type[Resource]] = {model.kind_info.kind: model for model in (*PLACEMENT_KINDS, Tariff)}
 ALL: Mapping[str, type[Resource]] = {model.kind_info.kind: model for model in KINDS}
 DOCUMENT = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 STRING_TAG = "tag:yaml.org,2002:str"
@@ -85,6 +86,7 @@ class Manifests:
     policies: dict[str, HubPolicy] = field(default_factory=dict)
     sites: dict[str, ComputeSite] = field(default_factory=dict)
     accounts: dict[str, ComputeAccount] = field(default_factory=dict)
+    tariffs: dict[str, Tariff] = field(default_factory=dict)
     jobs: dict[str, ComputeJob] = field(default_factory=dict)  # by namespace/name
     places: dict[tuple[str, str], str] = field(default_factory=dict)  # by kind and name, where it was read
     problems: list[str] = field(default_factory=list)
@@ -274,6 +276,7 @@ def by_kind(found: Manifests) -> Mapping[str, dict[str, Any]]:
         "HubPolicy": found.policies,
         "ComputeSite": found.sites,
         "ComputeAccount": found.accounts,
+        "Tariff": found.tariffs,
         "ComputeJob": found.jobs,
     }
 

@@ -5,8 +5,8 @@ ids that follow from the lines, so that whoever comes after a crash posts the re
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from suanli.base.clock import time_text
 from suanli.base.errors import SuanliError
@@ -49,7 +49,8 @@ class Books:
 
     def preview(self, period: Period, facts: Facts) -> Preview:
         """What the period would be billed if it were closed now. Raises: SuanliError."""
-        return self._rated(period, facts, self._usage.count())
+        counted = self._usage.count()
+        return self._rated(period, replace(facts, providers=self._providers(period, counted)), counted)
 
     def close(self, period: Period, facts: Facts, now_ms: int) -> Closing:
         """Close a period that is over, and post it; one that is closed is posted as far as it is not yet. Raises: SuanliError."""
@@ -104,6 +105,7 @@ class Books:
             if other.period.start_ms < period.end_ms and period.start_ms < other.period.end_ms:
                 raise _refused(f"period {period.name} overlaps {other.period.name}, which is closed; name other days")
         counted = self._usage.count()
+        facts = replace(facts, providers=self._providers(period, counted))
         lines = [
             *self._rated(period, facts, counted).rating.lines,
             *(line for other in earlier for line in self._late(period, other, counted)),
@@ -132,13 +134,22 @@ class Books:
     def _rated(self, period: Period, facts: Facts, counted: int) -> Preview:
         book = facts.book()
         pods = self._usage.run_within(period.start_ms, period.end_ms, counted)
-        agreements: dict[tuple[str, int], Agreement] = {}
-        given_up: dict[str, frozenset[int]] = {}
-        for job_uid in dict.fromkeys(pod.job_uid for pod in pods):
-            agreements |= {(job_uid, epoch): one for epoch, one in self._usage.agreements(job_uid).items()}
-            given_up[job_uid] = self._usage.given_up(job_uid)
-        events, unbilled = owned_events(pods, agreements, given_up.__getitem__, period, self._hub_id, book.borders)
+        jobs = list(dict.fromkeys(pod.job_uid for pod in pods))
+        given_up = {job_uid: self._usage.given_up(job_uid) for job_uid in jobs}
+        events, unbilled = owned_events(
+            pods, self._agreements(jobs), given_up.__getitem__, period, self._hub_id, book.borders
+        )
         return Preview(period, tuple(events), rate(events, book, facts.customers, period), tuple(unbilled))
+
+    def _providers(self, period: Period, counted: int) -> dict[str, str]:
+        """Whose the sites were when the last of the period's attempts was sent there."""
+        pods = self._usage.run_within(period.start_ms, period.end_ms, counted)
+        agreements = self._agreements(dict.fromkeys(pod.job_uid for pod in pods))
+        return {one.site: one.provider for one in sorted(agreements.values(), key=lambda one: one.made_ms)}
+
+    def _agreements(self, jobs: Iterable[str]) -> dict[tuple[str, int], Agreement]:
+        found = ((job_uid, self._usage.agreements(job_uid)) for job_uid in jobs)
+        return {(job_uid, epoch): one for job_uid, of_job in found for epoch, one in of_job.items()}
 
     # --- posting
 

@@ -1,0 +1,119 @@
+"""`suanli settle` and `suanli statement`: close a month, and say what every party owes and gets for it."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+
+from suanli.api.statement import Role
+from suanli.base.money import yuan_text
+from suanli.billing import evidence
+from suanli.billing.evidence import Dossier, statement_record
+from suanli.billing.statements import Bill, totals, unbalanced
+from suanli.cli.ledger import Where
+from suanli.cli.market import DATA, LOCAL, ZONE, Data, Files, HubId, Month, Zone, facts_of, opened, period_of
+from suanli.cli.printing import Format, Now, Output, dump, fail, moment_ms, table
+from suanli.cli.site import HubContext, HubKubeconfig, plain_errors
+
+Folder = Annotated[
+    Path | None, typer.Option("--evidence", help="Write the evidence package into this folder, which is made.")
+]
+
+
+def settle(
+    period: Month = None,
+    timezone: Zone = ZONE,
+    files: Files = None,
+    data: Data = DATA,
+    ledger: Where = None,
+    hub_id: HubId = LOCAL,
+    kubeconfig: HubKubeconfig = None,
+    context: HubContext = None,
+    folder: Folder = None,
+    output: Format = Output.TABLE,
+    now: Now = None,
+) -> None:
+    """Close a month that is over: rate its use, post its lines to the ledger, and say what every party owes and gets.
+
+    Again: the same, and nothing is posted twice. Use that comes later is billed with the next month that is closed.
+
+    Exit codes: 0 done, 2 the input is wrong, 4 the hub or the ledger cannot be used.
+    """
+    at_ms = moment_ms(now)
+    asked = period_of(period, timezone, at_ms)
+    facts, hub = facts_of(files, hub_id, kubeconfig, context)
+    with plain_errors(), opened(data, ledger, hub) as books:
+        books.close(asked, facts, at_ms)
+        dossier = books.dossier(asked.name)
+        if folder is not None:
+            write_package(dossier, folder)
+    _tell(dossier, dossier.bills, output)
+
+
+def statement(
+    party: Annotated[
+        str | None, typer.Argument(metavar="[PARTY]", help="Account, provider, issuer or network operator.")
+    ] = None,
+    role: Annotated[Role | None, typer.Option(help="What the party is.")] = None,
+    period: Month = None,
+    timezone: Zone = ZONE,
+    data: Data = DATA,
+    ledger: Where = None,
+    hub_id: HubId = LOCAL,
+    folder: Folder = None,
+    output: Format = Output.TABLE,
+    now: Now = None,
+) -> None:
+    """Say what parties owe and get for a month that is closed, and write the evidence for it.
+
+    Exit codes: 0 done, 2 the input is wrong or nobody of that name has a statement, 4 the ledger cannot be used.
+    """
+    asked = period_of(period, timezone, moment_ms(now))
+    with plain_errors(), opened(data, ledger, hub_id) as books:
+        dossier = books.dossier(asked.name)
+        if folder is not None:
+            write_package(dossier, folder)
+    bills = [bill for bill in dossier.bills if party in (None, bill.party.name) and role in (None, bill.party.role)]
+    if not bills:
+        raise fail(f'no party "{party or ""}" has a statement of {asked.name}; without a name all are listed')
+    _tell(dossier, bills, output)
+
+
+def write_package(dossier: Dossier, folder: Path) -> None:
+    """Put the evidence of a period into a folder. Raises: typer.Exit when it cannot be written, or is not empty."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise fail(f"--evidence: {folder} is not empty; name a new folder")
+        with ExitStack() as stack:
+            files: dict[str, IO[str]] = {}
+
+            def out(name: str, text: str) -> None:
+                if name not in files:
+                    path = folder / name
+                    files[name] = stack.enter_context(path.open("w", encoding="utf-8", newline=""))
+                files[name].write(text)
+
+            evidence.write(dossier, out)
+    except OSError as error:
+        raise fail(f"--evidence: {folder} cannot be written: {error.strerror}; name another folder") from error
+
+
+def _tell(dossier: Dossier, bills: Sequence[Bill], output: Output) -> None:
+    over = unbalanced(dossier.bills)
+    if output is not Output.TABLE:
+        dump({"period": dossier.period.name, "statements": [statement_record(b) for b in bills], "unbalanced": over}, output)
+        return
+    head = ("ROLE", "PARTY", "LINES", "CHARGES", "ADJUSTED", "SUBSIDIES", "COMMISSION", "TAX", "NET CNY")
+    rows: list[Sequence[str]] = [head]
+    for bill in bills:
+        t = totals(bill)
+        sums = (t.charges, t.adjustments, t.subsidies, t.commission, t.tax, t.net)
+        rows.append((bill.party.role, bill.party.name, str(len(bill.lines)), *(yuan_text(int(s)) for s in sums)))
+    count, root = dossier.root
+    typer.echo(f"{dossier.period.name}: above zero the party gets it, below it owes it")
+    table(rows, right=range(2, 9), indent="  ")
+    typer.echo("All statements of the period add up to 0.00 CNY" if not over else "; ".join(over))
+    typer.echo(f"Ledger: {count} entries, root {root}")
