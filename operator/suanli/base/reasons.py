@@ -99,6 +99,7 @@ class Reason(StrEnum):
     CIRCULAR_PARENTS = "CircularParents"
     # the ledger
     LEDGER_UNUSABLE = "LedgerUnusable"
+    LEDGER_CHANGED = "LedgerChanged"
     # joining and leaving
     JOINED_ELSEWHERE = "JoinedElsewhere"
     SITE_IN_USE = "SiteInUse"
