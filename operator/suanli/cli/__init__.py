@@ -5,11 +5,14 @@ import sys
 import typer
 
 from suanli import __version__
+from suanli.cli.bill import bill, usage
 from suanli.cli.crds import crds
 from suanli.cli.explain import explain
 from suanli.cli.fence import fence
+from suanli.cli.ledger import ledger_app
 from suanli.cli.plan import plan
 from suanli.cli.price import price
+from suanli.cli.settle import settle, statement
 from suanli.cli.simulate import simulate
 from suanli.cli.site import site_app
 from suanli.cli.what_if import what_if
@@ -25,9 +28,14 @@ app.command("explain")(explain)
 app.command("what-if")(what_if)
 app.command("price")(price)
 app.command("simulate")(simulate)
+app.command("usage")(usage)
+app.command("bill")(bill)
+app.command("settle")(settle)
+app.command("statement")(statement)
 app.command("crds")(crds)
 app.command("fence")(fence)
 app.add_typer(site_app, name="site")
+app.add_typer(ledger_app, name="ledger")
 
 
 @app.command()

@@ -3,22 +3,21 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from suanli.base.clock import time_text
 from suanli.base.money import yuan_text
-from suanli.base.units import decimal_text
-from suanli.billing.event import UsageEvent, UsageKind
+from suanli.base.units import MS_PER_HOUR, decimal_text
+from suanli.billing.event import UsageKind
 from suanli.billing.line import RatedLine, line_record
 from suanli.billing.pricebook import GIB
 from suanli.billing.rating import Unrated
-from suanli.cli.market import DATA, LOCAL, ZONE, Data, Files, HubId, Month, Zone, facts_of, opened, period_of
 from suanli.cli.ledger import Where
+from suanli.cli.market import DATA, LOCAL, ZONE, Data, Files, HubId, Month, Zone, facts_of, opened, period_of
 from suanli.cli.printing import Format, Now, Output, dump, moment_ms, table
 from suanli.cli.site import HubContext, HubKubeconfig, plain_errors
-from suanli.base.units import MS_PER_HOUR
 from suanli.reconcile.books import Preview
 
 Account = Annotated[str | None, typer.Argument(metavar="[ACCOUNT]", help="Only this ComputeAccount.")]
@@ -93,10 +92,9 @@ def bill(
     """
     at_ms = moment_ms(now)
     asked = period_of(period, timezone, at_ms)
-    with plain_errors():
-        with opened(data, ledger, hub_id) as books:
-            closed = next((c for c in books.closings() if c.period.name == asked.name), None)
-            lines = books.lines(asked.name) if closed is not None else []
+    with plain_errors(), opened(data, ledger, hub_id) as books:
+        closed = next((c for c in books.closings() if c.period.name == asked.name), None)
+        lines = books.lines(asked.name) if closed is not None else []
     unrated: Sequence[Unrated] = ()
     if closed is None:
         seen = _preview(period, timezone, files, data, ledger, hub_id, kubeconfig, context, at_ms)
@@ -104,8 +102,13 @@ def bill(
     lines = [line for line in lines if account in (None, line.account)]
     state = "closed" if closed is not None else "open: it is not billed yet"
     if output is not Output.TABLE:
-        told = [{"account": u.account, "site": u.site, "kind": u.kind, "why": u.why, "events": u.events} for u in unrated]
-        dump({"period": asked.name, "state": state, "lines": [line_record(line) for line in lines], "unrated": told}, output)
+        told = [
+            {"account": u.account, "site": u.site, "kind": u.kind, "why": u.why, "events": u.events} for u in unrated
+        ]
+        dump(
+            {"period": asked.name, "state": state, "lines": [line_record(line) for line in lines], "unrated": told},
+            output,
+        )
         return
     typer.echo(f"{asked.name} is {state}")
     _print(lines)
@@ -121,7 +124,9 @@ def _print(lines: Sequence[RatedLine]) -> None:
         job = f"{line.namespace}/{line.job}" if line.job else ""
         money = map(yuan_text, (line.list_micro_yuan, line.discount_micro_yuan, line.net_micro_yuan))
         band = line.band + (f" ({line.bracket})" if line.bracket else "")
-        rows.append((line.account, job, line.site, line.item, band, *_amount(line.kind, line.quantity), *money, line.adjusts))
+        rows.append(
+            (line.account, job, line.site, line.item, band, *_amount(line.kind, line.quantity), *money, line.adjusts)
+        )
     if len(rows) > 1:
         table(rows, right=[5, 7, 8, 9], indent="  ")
     typer.echo(f"{len(lines)} lines, {yuan_text(sum(line.net_micro_yuan for line in lines))} CNY")

@@ -89,7 +89,9 @@ async def _take(found: Manifests, hub: Administered, model: type[Resource]) -> N
     for raw in await hub.list_all(f"/apis/{GROUP}/{VERSION}/{kind.plural}"):
         name = str(raw["metadata"]["name"])
         try:
-            resource = parse(model, {**{k: v for k, v in raw.items() if k != "status"}, "kind": kind.kind, "apiVersion": API_VERSION})
+            resource = parse(
+                model, {**{k: v for k, v in raw.items() if k != "status"}, "kind": kind.kind, "apiVersion": API_VERSION}
+            )
         except ValidationError as error:
             found.problems += [f"{PLACE}: {kind.kind} {name}: {sentence(each)}" for each in error.errors()]
         else:

@@ -104,7 +104,10 @@ def write_package(dossier: Dossier, folder: Path) -> None:
 def _tell(dossier: Dossier, bills: Sequence[Bill], output: Output) -> None:
     over = unbalanced(dossier.bills)
     if output is not Output.TABLE:
-        dump({"period": dossier.period.name, "statements": [statement_record(b) for b in bills], "unbalanced": over}, output)
+        dump(
+            {"period": dossier.period.name, "statements": [statement_record(b) for b in bills], "unbalanced": over},
+            output,
+        )
         return
     head = ("ROLE", "PARTY", "LINES", "CHARGES", "ADJUSTED", "SUBSIDIES", "COMMISSION", "TAX", "NET CNY")
     rows: list[Sequence[str]] = [head]

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
+from suanli.ledgerstore.addresses import SCHEMES
 from suanli.ledgerstore.ledger import SqliteLedger
 from suanli.ledgerstore.sqlite import Access
 
 if TYPE_CHECKING:
     from suanli.ledgerstore.postgres import PostgresLedger
 
-ADDRESSES = ("postgresql://", "postgres://")
-
 
 def open_ledger(place: str, access: Access = Access.MAKE) -> "SqliteLedger | PostgresLedger":
     """The ledger of a path or an address. Raises: SuanliError."""
-    if not place.startswith(ADDRESSES):
+    if not place.startswith(SCHEMES):
         return SqliteLedger(Path(place), access=access)
     try:
         from suanli.ledgerstore.postgres import PostgresLedger  # an extra: not everybody has psycopg
