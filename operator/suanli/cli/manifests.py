@@ -41,7 +41,10 @@ DEFAULT_NAMESPACE = "default"
 MAX_FILE_BYTES = 64 << 20
 MAX_OBJECT_BYTES = 256 << 10  # as in the operator's mirror
 MAX_SHOWN = 80
-MODELS: Mapping[str, type[Resource]] = {model.kind_info.kind: model for model in (*PLACEMENT_KINDS, Tariff)}
+MODELS: Mapping[str, type[Resource]] = {
+    **{model.kind_info.kind: model for model in PLACEMENT_KINDS},
+    Tariff.kind_info.kind: Tariff,
+}
 ALL: Mapping[str, type[Resource]] = {model.kind_info.kind: model for model in KINDS}
 DOCUMENT = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 STRING_TAG = "tag:yaml.org,2002:str"

@@ -28,7 +28,7 @@ from suanli.kube.local import load_target
 
 BAD_INPUT = 2
 REFUSED = 4
-_INPUT_REASONS = frozenset({Reason.INVALID_SPEC, Reason.CREDENTIALS_MALFORMED})
+_INPUT_REASONS = frozenset({Reason.INVALID_SPEC, Reason.CREDENTIALS_MALFORMED, Reason.BOOKS_REFUSED})
 
 site_app = typer.Typer(no_args_is_help=True, help="Join member clusters to the federation, and take them out again.")
 

@@ -1,0 +1,123 @@
+"""The money commands on a folder of an operator: what was used, what it costs, closing a month, and evidence that another program checks."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from audit.__main__ import audit
+from builders import an_agreement
+from suanli.base.units import MS_PER_HOUR
+from suanli.billing.period import month
+from suanli.billing.usage import PodUsage
+from suanli.cli import app
+from suanli.ledgerstore.usage import UsageStore
+
+MARCH = month("2026-03", "Asia/Shanghai")
+AFTER = "2026-04-01T00:00:00Z"
+OBJECTS: list[dict[str, Any]] = [
+    {
+        "apiVersion": "suanli.io/v1alpha1",
+        "kind": "Tariff",
+        "metadata": {"name": "east-2026"},
+        "spec": {
+            "provider": "East Compute",
+            "effectiveFrom": "2026-01-01",
+            "items": [
+                {"name": "a100", "unit": "CardHour", "class": "nvidia-a100-80g", "price": "5.50"},
+                {"name": "memory", "unit": "MemoryGiBHour", "price": "0.01"},
+            ],
+            "customerClasses": [{"name": "university", "percent": 80}],
+            "commissionPermille": 50,
+            "taxPermille": 60,
+        },
+    },
+    {
+        "apiVersion": "suanli.io/v1alpha1",
+        "kind": "ComputeAccount",
+        "metadata": {"name": "lab"},
+        "spec": {"namespaces": ["team-a"], "customerClass": "university"},
+    },
+]
+Suanli = Callable[..., Result]
+
+
+@pytest.fixture
+def suanli(tmp_path: Path) -> Suanli:
+    """Runs a command on a folder in which a pod of four cards ran for ten hours of March."""
+    (tmp_path / "data").mkdir()
+    with UsageStore(tmp_path / "data" / "usage.sqlite3") as store:
+        store.agree([replace(an_agreement("u"), job="train"), replace(an_agreement("late"), job="late")])
+        start = MARCH.start_ms
+        store.record([PodUsage("p", "u", 1, "east", "x", start, start + 10 * MS_PER_HOUR, 2_000, 1 << 30, 4)])
+    (tmp_path / "market.yaml").write_text(yaml.safe_dump_all(OBJECTS))
+
+    def run(command: str, *arguments: str, code: int = 0) -> Result:
+        files = ["-f", str(tmp_path / "market.yaml")] if command != "statement" else []
+        usual = ["--data", str(tmp_path / "data"), "--period", "2026-03", "--now", AFTER]
+        asked = [command, *files, *usual, *arguments]  # of an option that is given twice the last counts
+        result = CliRunner().invoke(app, asked)
+        assert result.exit_code == code, result.output
+        return result
+
+    return run
+
+
+def test_usage_says_what_an_account_used(suanli: Suanli) -> None:
+    rows = [line.split() for line in suanli("usage").stdout.splitlines()]
+    assert ["lab", "card-time", "nvidia-a100-80g", "FP16", "40.0000", "card-hours"] in rows
+    told = json.loads(suanli("usage", "lab", "-o", "json").stdout)
+    amounts = {use["kind"]: use["amount"] for use in told["usage"]}
+    assert amounts["card-time"] == str(40 * MS_PER_HOUR)
+    assert amounts["energy"] == str(40 * 400 * 1_180)
+    assert json.loads(suanli("usage", "nobody", "-o", "json").stdout)["usage"] == []
+
+
+def test_a_bill_of_an_open_month_says_so_and_closing_changes_nothing_of_it(suanli: Suanli) -> None:
+    open_ = json.loads(suanli("bill", "lab", "-o", "json").stdout)
+    text = suanli("bill").stdout
+    assert "2026-03 is open: it is not billed yet" in text
+    assert "2 lines, 176.08 CNY" in text
+    suanli("settle")
+    closed = json.loads(suanli("bill", "-o", "json").stdout)
+    assert (closed["state"], closed["lines"]) == ("closed", open_["lines"])
+
+
+def test_settling_twice_posts_once_and_the_statements_add_up_to_nothing(suanli: Suanli) -> None:
+    first = suanli("settle").stdout
+    assert suanli("settle").stdout == first
+    assert "All statements of the period add up to 0.00 CNY" in first
+    told = json.loads(suanli("statement", "lab", "--role", "Consumer", "-o", "json").stdout)
+    (one,) = told["statements"]
+    assert int(one["net_micro_yuan"]) == -176_080_000
+    assert "East Compute" in suanli("statement").stdout
+
+
+def test_the_evidence_is_checked_by_a_program_of_its_own(suanli: Suanli, tmp_path: Path) -> None:
+    suanli("settle", "--evidence", str(tmp_path / "package"))
+    findings, counts = audit(tmp_path / "package")
+    assert (findings, counts["lines"], counts["usage"]) == ([], 2, 50)
+    lines = tmp_path / "package" / "lines.jsonl"
+    lines.write_bytes(lines.read_bytes().replace(b'"176000000"', b'"176000001"'))
+    findings, _ = audit(tmp_path / "package")
+    assert any(finding.file == "lines.jsonl" for finding in findings)
+    assert "is not empty" in suanli("settle", "--evidence", str(tmp_path / "package"), code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "why"),
+    [
+        ("settle", ["--now", "2026-03-15T00:00:00Z"], "can be closed after that"),
+        ("settle", ["--period", "March"], "is not a month"),
+        ("bill", ["--timezone", "Mars/Olympus"], "Mars/Olympus"),
+        ("statement", [], "is not closed"),
+        ("usage", ["--data", "/nowhere"], "is no folder"),
+    ],
+)
+def test_what_cannot_be_done_says_why(suanli: Suanli, command: str, arguments: list[str], why: str) -> None:
+    assert why in suanli(command, *arguments, code=2).stderr
