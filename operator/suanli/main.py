@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,10 @@ from suanli.base.untrusted import mapping
 from suanli.kube.client import ApiClient, ApiError, Target, Unreachable
 from suanli.kube.lease import Lease
 from suanli.kube.local import load_in_cluster, load_target
+from suanli.ledgerstore.books import BookStore
+from suanli.ledgerstore.places import open_ledger
 from suanli.ledgerstore.usage import UsageStore
+from suanli.reconcile.books import Books
 from suanli.reconcile.operator import Operator
 from suanli.telemetry import logs
 from suanli.telemetry.http import ProbeServer
@@ -26,6 +30,7 @@ from suanli.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
 LEASE = "suanli-operator"
+USAGE = "usage.sqlite3"
 LOOP_LAG_LIMIT_S = 30.0
 LEAD_END_S, WATCH_END_S = 6.0, 3.0  # a signal ends the process within ten seconds
 
@@ -84,7 +89,18 @@ def _open_ledger(settings: Settings) -> UsageStore:
     except OSError as error:
         text = f"{folder} cannot be made: {error.strerror}; set SUANLI_DATA_DIR to a folder that this user may write"
         raise SuanliError(Reason.LEDGER_UNUSABLE, text) from error
-    return UsageStore(folder / "usage.sqlite3")
+    return UsageStore(folder / USAGE)
+
+
+def _open_books(settings: Settings, hub_id: str) -> Books:
+    """The books of the data folder, with the money ledger. Raises: SuanliError."""
+    folder = Path(settings.data_dir)
+    with ExitStack() as stack:
+        usage = stack.enter_context(UsageStore(folder / USAGE))
+        store = stack.enter_context(BookStore(folder / "books.sqlite3"))
+        ledger = stack.enter_context(open_ledger(settings.ledger or str(folder / "ledger.sqlite3")))
+        stack.pop_all()
+    return Books(usage, store, ledger, hub_id)
 
 
 async def _serve(settings: Settings, target: Target, store: UsageStore) -> int:
@@ -111,6 +127,7 @@ async def _serve(settings: Settings, target: Target, store: UsageStore) -> int:
             clock=SystemClock(),
             settings=settings,
             metrics=metrics,
+            open_books=partial(_open_books, settings, hub_id),
         )
         probes = ProbeServer(
             settings.http_host, settings.http_port, healthy=pulse.wrong, ready=operator.ready, metrics=operator.scrape

@@ -1,93 +1,29 @@
 """The books: a period is closed once, posted once, and what comes too late is in the next; whoever is killed is followed by one who goes on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from builders import an_agreement
-from suanli.api.tariff import Tariff
+from shop import CARD_HOUR, FACTS, Shop
 from suanli.base.errors import SuanliError
 from suanli.base.units import MS_PER_HOUR
-from suanli.billing.facts import Facts, read_facts
-from suanli.billing.ledger import Outcome, Transfer
+from suanli.billing.facts import read_facts
 from suanli.billing.period import Period, month
 from suanli.billing.posting import COMMISSION, TAX
-from suanli.billing.rating import Customer
 from suanli.billing.statements import unbalanced
-from suanli.billing.usage import PodUsage
-from suanli.ledgerstore.books import BookStore
-from suanli.ledgerstore.ledger import SqliteLedger
-from suanli.ledgerstore.usage import UsageStore
-from suanli.reconcile.books import Books
 
 ZONE = "Asia/Shanghai"
 MARCH, APRIL = month("2026-03", ZONE), month("2026-04", ZONE)
-CARD_HOUR = 5_500_000
-TARIFF = Tariff.model_validate(
-    {
-        "apiVersion": "suanli.io/v1alpha1",
-        "kind": "Tariff",
-        "metadata": {"name": "east-2026"},
-        "spec": {
-            "provider": "East Compute",
-            "effectiveFrom": "2026-01-01",
-            "items": [{"name": "a100", "unit": "CardHour", "class": "nvidia-a100-80g", "price": "5.50"}],
-            "customerClasses": [{"name": "university", "percent": 80}],
-            "commissionPermille": 50,
-            "taxPermille": 60,
-        },
-    }
-)
-FACTS = Facts((TARIFF,), {"lab": Customer("lab", "university")})
-
-
-class DyingLedger(SqliteLedger):
-    """One whose process dies before a commit, when told."""
-
-    left = 1 << 30
-
-    def commit(self, transfers: Sequence[Transfer]) -> list[Outcome]:
-        if not self.left:
-            raise KeyboardInterrupt
-        self.left -= 1
-        return super().commit(transfers)
-
-
-class Shop:
-    """Stores in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.usage = UsageStore(folder / "usage.sqlite3")
-        self.store = BookStore(folder / "books.sqlite3")
-        self.ledger = DyingLedger(folder / "ledger.sqlite3")
-        self.books = Books(self.usage, self.store, self.ledger, "hub")
-
-    def ran(self, pod: str, start_ms: int, hours: int, **fields: Any) -> PodUsage:
-        """A pod of four cards that is in the usage ledger, with its attempt."""
-        base = PodUsage(
-            pod, f"u-{pod}", 1, "east", "nvidia-a100-80g", start_ms, start_ms + hours * MS_PER_HOUR, 2_000, 1 << 30, 4
-        )
-        usage = replace(base, **fields)
-        self.usage.agree([replace(an_agreement(f"u-{pod}"), job=pod)])
-        self.usage.record([usage])
-        return usage
-
-    def owes(self, account: str) -> int:
-        return -self.ledger.balance(account).posted_micro_yuan
-
-    def close(self) -> None:
-        for store in (self.usage, self.store, self.ledger):
-            store.close()
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
     shop = Shop(tmp_path)
     yield shop
-    shop.close()
+    shop.books.leave()
 
 
 def test_what_ran_in_a_month_is_billed_and_posted_once(shop: Shop) -> None:

@@ -31,6 +31,8 @@ KINDS = {
     "computesites": "ComputeSite",
     "computeaccounts": "ComputeAccount",
     "computejobs": "ComputeJob",
+    "tariffs": "Tariff",
+    "statements": "Statement",
     "clusterroles": "ClusterRole",
     "clusterrolebindings": "ClusterRoleBinding",
     "validatingadmissionpolicies": "ValidatingAdmissionPolicy",
@@ -52,6 +54,8 @@ APIS = {
         "computesites",
         "computeaccounts",
         "computejobs",
+        "tariffs",
+        "statements",
     ),
 }
 NAMESPACED = (

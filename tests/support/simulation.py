@@ -18,7 +18,7 @@ import virtualtime
 from apistore import Change, Json, Refusal, merged
 from builders import a_region, a_site
 from memoryhub import FOREGROUND, Life, MemoryClient, MemoryServer
-from suanli.api import KINDS
+from suanli.api import PLACEMENT_KINDS
 from suanli.api.job import Placement
 from suanli.base.clock import time_text_ms
 from suanli.base.conditions import readable
@@ -399,7 +399,7 @@ class Simulation:
 
     def of_kind(self, kind: str) -> dict[str, Json]:
         """All objects of one of our kinds on the hub, by name."""
-        plural = next(m.kind_info.plural for m in KINDS if m.kind_info.kind == kind)
+        plural = next(m.kind_info.plural for m in PLACEMENT_KINDS if m.kind_info.kind == kind)
         return {o["metadata"]["name"]: o for o in self.hub.items(f"/apis/{GROUP}/{VERSION}/{plural}")}
 
     def state(self, name: str) -> tuple[str, str]:
@@ -512,7 +512,10 @@ class Simulation:
         )
         leading = asyncio.ensure_future(self._lead(operator, life) if elect else operator.lead())
         leading.add_done_callback(lambda _: life.over.set())
-        tasks = [leading, *(asyncio.ensure_future(self._feed(operator, hub, m.kind_info.plural)) for m in KINDS)]
+        tasks = [
+            leading,
+            *(asyncio.ensure_future(self._feed(operator, hub, m.kind_info.plural)) for m in PLACEMENT_KINDS),
+        ]
         self.processes[name] = process = Process(operator, store, tasks, life)
         return process
 
@@ -594,7 +597,7 @@ def _work(command: Any) -> tuple[float, int]:
 
 
 def _path_of(raw: Json) -> str:
-    plural = next(m.kind_info.plural for m in KINDS if m.kind_info.kind == raw["kind"])
+    plural = next(m.kind_info.plural for m in PLACEMENT_KINDS if m.kind_info.kind == raw["kind"])
     namespace = raw["metadata"].get("namespace")
     place = f"namespaces/{namespace}/" if namespace else ""
     return f"/apis/{API_VERSION}/{place}{plural}/{raw['metadata']['name']}"

@@ -100,6 +100,8 @@ class Reason(StrEnum):
     # the ledger
     LEDGER_UNUSABLE = "LedgerUnusable"
     BOOKS_REFUSED = "BooksRefused"
+    DOES_NOT_FIT = "DoesNotFit"
+    ISSUED = "Issued"
     # why a voucher is not granted, or not redeemed
     NOT_IN_FORCE = "NotInForce"
     APPLICANT_NOT_ELIGIBLE = "ApplicantNotEligible"

@@ -178,6 +178,25 @@ class Settings(BaseModel):
             description="Time between two looks at the tenants' namespaces on the members; what somebody changed is put right.",
         ),
     ] = 60
+    ledger: Annotated[
+        str,
+        Field(
+            max_length=1_024,
+            description="The money ledger: a file, or a postgresql:// address; empty: ledger.sqlite3 in the data folder.",
+        ),
+    ] = ""
+    bill_s: Annotated[int, Field(ge=1, le=86_400, description="Time between two looks at what is to be billed.")] = 60
+    bill_timezone: Annotated[
+        str, Field(min_length=1, max_length=64, description="IANA time zone in which months of bills begin.")
+    ] = "Asia/Shanghai"
+    close_after_s: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=31_622_400,
+            description="A month is closed so long after its end; use that is heard of later is billed with the next one.",
+        ),
+    ] = 259_200
     lease_s: Annotated[
         int, Field(ge=3, le=300, description="A leader that has not renewed its Lease for so long is replaced.")
     ] = 15

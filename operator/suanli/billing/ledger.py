@@ -152,6 +152,10 @@ class Ledger(Protocol):
         """How many entries there are, and the hash of the last one."""
         ...
 
+    def close(self) -> None:
+        """Give it back; again is no harm."""
+        ...
+
 
 def wrong(transfer: Transfer) -> str:
     """Why this is NOT_A_TRANSFER, whatever the ledger holds; empty when it is one."""

@@ -66,6 +66,16 @@ class Books:
         """The closed periods, in the order of closing. Raises: SuanliError."""
         return self._books.closings()
 
+    def began_ms(self) -> int | None:
+        """When anything ran for the first time; None when nothing did. Raises: SuanliError."""
+        return self._usage.began_ms()
+
+    def leave(self) -> None:
+        """Give the files back."""
+        self._usage.close()
+        self._books.close()
+        self._ledger.close()
+
     def lines(self, period: str) -> list[RatedLine]:
         """What was billed for a closed period. Raises: SuanliError."""
         return [read_line(text) for text in self._books.billed(period)]

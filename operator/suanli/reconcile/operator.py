@@ -14,6 +14,8 @@ from suanli.ledgerstore.usage import UsageStore
 from suanli.placement.snapshot import Plan
 from suanli.placement.solve import place
 from suanli.reconcile import compare, watch
+from suanli.reconcile.bill import Biller
+from suanli.reconcile.books import Books
 from suanli.reconcile.compare import Comparison
 from suanli.reconcile.cycle import Cycle
 from suanli.reconcile.events import Recorder
@@ -59,7 +61,9 @@ class Operator:
         connect: Callable[[Target, str], ApiClient] | None = None,
         place_all: Callable[..., Plan] = place,
         ledger_thread: Executor | None = None,
+        open_books: Callable[[], Books] | None = None,
     ) -> None:
+        """`open_books`: without it nothing is billed."""
         self._target = target
         self._hub = hub
         self._clock = clock
@@ -70,6 +74,17 @@ class Operator:
         self._states: dict[str, tuple[bool, bool, bool]] = {}  # of sites, as their jobs were last told
         self.mirror = Mirror(on_job=self._job_changed, on_map=self._map_changed)
         self._meter = Meter(store, ledger_thread)
+        self._biller = None
+        if open_books is not None:
+            self._biller = Biller(
+                hub=hub,
+                mirror=self.mirror,
+                open_books=open_books,
+                clock=clock,
+                settings=settings,
+                metrics=metrics,
+                thread=ledger_thread,
+            )
         self._recorder = Recorder(hub, clock, settings.identity)
         self._sites = Sites(
             hub=hub,
@@ -166,6 +181,8 @@ class Operator:
                 loops = (self._maps, self._cycle, self._worker, self._recorder, self._comparison, self._indicators)
                 for loop in (*loops, self._fences):
                     group.create_task(loop.run())
+                if self._biller is not None:
+                    group.create_task(self._biller.run())
                 self._cycle.wake()
         finally:
             self._leads = False

@@ -1,0 +1,209 @@
+"""Closes months that are over, and keeps tariffs and statements on the hub true. What fails is told and tried again; placement goes on."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from suanli.api import Tariff
+from suanli.api.common import Model
+from suanli.api.kind import Resource, parse
+from suanli.api.statement import Role
+from suanli.base.clock import Clock, time_text
+from suanli.base.conditions import Condition, merged
+from suanli.base.errors import SuanliError
+from suanli.base.names import API_VERSION, GROUP, VERSION, short_hash
+from suanli.base.reasons import Reason
+from suanli.base.settings import Settings
+from suanli.base.untrusted import mapping
+from suanli.billing import statements
+from suanli.billing.evidence import Dossier
+from suanli.billing.facts import Facts, customers_of
+from suanli.billing.period import Period, local, month
+from suanli.billing.pricebook import problems
+from suanli.billing.statements import Bill
+from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
+from suanli.reconcile.books import Books
+from suanli.reconcile.state import Mirror
+from suanli.reconcile.status import patch_of
+from suanli.telemetry.metrics import Metrics
+
+LOG = logging.getLogger(__name__)
+MOST_TOLD = 5  # problems of one tariff in its condition
+MOST_NAME = 50  # characters of a party in the name of its Statement
+ORDER = ("Issued", "Settled", "Disputed")
+T = TypeVar("T")
+R = TypeVar("R", bound=Resource)
+
+
+class Biller:
+    """Looks now and then at what is to be billed. All that it does with the books is done in one thread."""
+
+    def __init__(
+        self,
+        *,
+        hub: ApiClient,
+        mirror: Mirror,
+        open_books: Callable[[], Books],
+        clock: Clock,
+        settings: Settings,
+        metrics: Metrics,
+        thread: Executor | None = None,
+    ) -> None:
+        """`open_books` raises SuanliError while they cannot be used."""
+        self._hub = hub
+        self._mirror = mirror
+        self._open_books = open_books
+        self._clock = clock
+        self._settings = settings
+        self._metrics = metrics
+        self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="books")
+        self._books: Books | None = None
+        self._issued: set[str] = set()  # periods whose statements are known to be on the hub
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        try:
+            while True:
+                try:
+                    await self._look()
+                except (ApiError, Unreachable, SuanliError) as error:
+                    LOG.warning("bills wait, will be tried again", extra={"error": str(error)[:500]})
+                except Exception:
+                    LOG.exception("billing failed unexpectedly, will be tried again")
+                    self._metrics.surprises.inc()
+                await asyncio.sleep(self._settings.bill_s)
+        finally:
+            if self._books is not None:
+                await self._in_thread(self._books.leave)
+                self._books = None
+            self._thread.shutdown(wait=False)
+
+    async def _look(self) -> None:
+        tariffs = await self._read(Tariff)
+        if not tariffs:
+            return  # nothing is sold here
+        await self._judge([tariff for tariff, _ in tariffs], {t.metadata.name: raw for t, raw in tariffs})
+        if self._books is None:
+            self._books = await self._in_thread(self._open_books)
+        books, facts = self._books, self._facts([tariff for tariff, _ in tariffs])
+        due = await self._in_thread(lambda: self._due(books))
+        if due is not None:
+            now_ms = self._clock.now_ms()
+            closing = await self._in_thread(lambda: books.close(due, facts, now_ms))
+            LOG.info("closed", extra={"period": due.name, "usage_records": closing.counted})
+        for closed in await self._in_thread(books.closings):
+            if closed.period.name not in self._issued:
+                await self._issue(await self._in_thread(partial(books.dossier, closed.period.name)))
+                self._issued.add(closed.period.name)
+
+    def _facts(self, tariffs: Iterable[Tariff]) -> Facts:
+        return Facts(tuple(tariffs), customers_of(self._mirror.accounts.values()))
+
+    def _due(self, books: Books) -> Period | None:
+        """The first month that is over, in which or before which something ran, and that is not closed."""
+        zone, now_ms = self._settings.bill_timezone, self._clock.now_ms()
+        closed = [c.period for c in books.closings()]
+        first_ms = max((p.end_ms for p in closed), default=books.began_ms())
+        if first_ms is None:
+            return None
+        shown = local(first_ms, zone)
+        period = month(f"{shown.year:04d}-{shown.month:02d}", zone)
+        is_over = now_ms >= period.end_ms + self._settings.close_after_s * 1000
+        return period if is_over else None
+
+    # --- tariffs
+
+    async def _judge(self, tariffs: list[Tariff], raws: Mapping[str, Json]) -> None:
+        """Say on every tariff what only all objects together can tell."""
+        classes = {a.metadata.name: a.spec.customer_class or "" for a in self._mirror.accounts.values()}
+        told = list(problems(tariffs, self._mirror.sites.values(), classes))
+        for tariff in tariffs:
+            label = f"{tariff.label()}: "
+            own = [problem.removeprefix(label) for problem in told if problem.startswith(label)]
+            text = "; ".join(own[:MOST_TOLD]) or "it fits the provider's sites and other tariffs"
+            said = Condition("Consistent", not own, Reason.DOES_NOT_FIT if own else Reason.CONSISTENT, text)
+            await self._say("tariffs", raws[tariff.metadata.name], {}, [said])
+
+    # --- statements
+
+    async def _issue(self, dossier: Dossier) -> None:
+        """Every party's Statement of a closed period, with its sums."""
+        for bill in dossier.bills:
+            name = name_of(bill)
+            path = f"/apis/{GROUP}/{VERSION}/statements"
+            spec = {
+                "role": str(bill.party.role),
+                "party": bill.party.name,
+                "period": bill.period.name,
+                "timezone": self._settings.bill_timezone,
+            }
+            made = {"apiVersion": API_VERSION, "kind": "Statement", "metadata": {"name": name}, "spec": spec}
+            try:
+                raw = await self._hub.post(path, made)
+            except ApiError as error:
+                if error.status != 409:
+                    raise
+                raw = await self._hub.get(f"{path}/{name}")
+            figures = {
+                "lines": len(bill.lines),
+                "totals": _wire(statements.totals(bill)),
+                "items": [_wire(item) for item in statements.items(bill)],
+                "evidence": _wire(statements.evidence(bill)),
+            }
+            text = (
+                f"{len(bill.lines)} lines of {bill.period.name}; `suanli statement` shows them and writes the evidence"
+            )
+            await self._say("statements", raw, figures, [Condition("Issued", True, Reason.ISSUED, text)])
+
+    # --- the hub
+
+    async def _read(self, model: type[R]) -> list[tuple[R, Json]]:
+        """All objects of a kind that can be read; of the others the condition says why."""
+        kind, found = model.kind_info, []
+        for raw in (await self._hub.list_all(f"/apis/{GROUP}/{VERSION}/{kind.plural}"))["items"]:
+            whole = {**raw, "kind": kind.kind, "apiVersion": API_VERSION}
+            try:
+                found.append((parse(model, {key: value for key, value in whole.items() if key != "status"}), whole))
+            except ValidationError as error:
+                first = error.errors()[0]
+                text = f"{'.'.join(map(str, first['loc']))}: {first['msg']}; correct the field"
+                await self._say(kind.plural, whole, {}, [Condition("Consistent", False, Reason.INVALID_SPEC, text)])
+        return found
+
+    async def _say(self, plural: str, raw: Json, figures: Json, conditions: list[Condition]) -> None:
+        """Write a status where it differs, over the version that it was made from."""
+        old, metadata = dict(mapping(raw.get("status"))), mapping(raw.get("metadata"))
+        generation = metadata.get("generation")
+        number, now = generation if isinstance(generation, int) else 0, time_text(self._clock.now_ms())
+        wanted = {**old, **figures, "conditions": merged(old.get("conditions"), conditions, number, now, ORDER)}
+        patch = patch_of(old, wanted)
+        if not patch:
+            return
+        body = {"metadata": {"resourceVersion": metadata.get("resourceVersion")}, "status": patch}
+        try:
+            await self._hub.patch(f"/apis/{GROUP}/{VERSION}/{plural}/{metadata.get('name')}/status", body)
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise  # else somebody was faster: the next look sees what there is
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def name_of(bill: Bill) -> str:
+    """The name of a party's Statement: readable, and of no other party, role or period."""
+    party, role = bill.party.name, bill.party.role
+    told = re.sub(r"[^a-z0-9]+", "-", party.lower()).strip("-")[:MOST_NAME].strip("-")
+    mark = short_hash("statement", role, party, bill.period.name, length=8)
+    words = [str(role).lower(), *([told] if told and role is not Role.OPERATOR else []), bill.period.name.lower(), mark]
+    return "-".join(words)
+
+
+def _wire(model: Model) -> Json:
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -1,0 +1,69 @@
+"""The stores of one operator in a folder, with what ran, for the tests of money."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from builders import an_agreement
+from suanli.api.tariff import Tariff
+from suanli.base.units import MS_PER_HOUR
+from suanli.billing.facts import Facts
+from suanli.billing.ledger import Outcome, Transfer
+from suanli.billing.rating import Customer
+from suanli.billing.usage import PodUsage
+from suanli.ledgerstore.books import BookStore
+from suanli.ledgerstore.ledger import SqliteLedger
+from suanli.ledgerstore.usage import UsageStore
+from suanli.reconcile.books import Books
+
+CARD_HOUR = 5_500_000
+TARIFF: dict[str, Any] = {
+    "apiVersion": "suanli.io/v1alpha1",
+    "kind": "Tariff",
+    "metadata": {"name": "east-2026"},
+    "spec": {
+        "provider": "East Compute",
+        "effectiveFrom": "2026-01-01",
+        "items": [{"name": "a100", "unit": "CardHour", "class": "nvidia-a100-80g", "price": "5.50"}],
+        "customerClasses": [{"name": "university", "percent": 80}],
+        "commissionPermille": 50,
+        "taxPermille": 60,
+    },
+}
+FACTS = Facts((Tariff.model_validate(TARIFF),), {"lab": Customer("lab", "university")})
+
+
+class DyingLedger(SqliteLedger):
+    """One whose process dies before a commit, when told."""
+
+    left = 1 << 30
+
+    def commit(self, transfers: Sequence[Transfer]) -> list[Outcome]:
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return super().commit(transfers)
+
+
+class Shop:
+    """Stores, and books over them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.usage = UsageStore(folder / "usage.sqlite3")
+        self.store = BookStore(folder / "books.sqlite3")
+        self.ledger = DyingLedger(folder / "ledger.sqlite3")
+        self.books = Books(self.usage, self.store, self.ledger, "hub")
+
+    def ran(self, pod: str, start_ms: int, hours: int, **fields: Any) -> PodUsage:
+        """A pod of four cards that is in the usage ledger, with its attempt."""
+        end_ms = start_ms + hours * MS_PER_HOUR
+        base = PodUsage(pod, f"u-{pod}", 1, "east", "nvidia-a100-80g", start_ms, end_ms, 2_000, 1 << 30, 4)
+        usage = replace(base, **fields)
+        self.usage.agree([replace(an_agreement(f"u-{pod}"), job=pod)])
+        self.usage.record([usage])
+        return usage
+
+    def owes(self, account: str) -> int:
+        """What an account is below zero. Units: micro-yuan."""
+        return -self.ledger.balance(account).posted_micro_yuan
