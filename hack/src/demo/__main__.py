@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from commandline import interrupt, whole
-from demo import figures, slices, steps, table
+from demo import figures, money, slices, steps, table
 from demo.board import Board
 from demo.country import ANY_TIER, Country, load
 from demo.jobs import EXAMPLE
@@ -54,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _demo(args: argparse.Namespace, console: Console, country: Country, provider: Provider, folder: Path) -> int:
+    began_ms = time.time_ns() // 1_000_000
     rooms = slices.rooms(country)
     stages = steps.Stages(lambda text: console.print(text, markup=False))
     plan = steps.plan(country, rooms, EXAMPLE, count=args.jobs, seed=args.seed, over_s=args.over)
@@ -75,12 +76,18 @@ def _demo(args: argparse.Namespace, console: Console, country: Country, provider
                 seen = run.seen()
                 counted = figures.counted(seen, country)
                 kpis = run.figures(counted)
-                found = compute(plan, seen, country, [figures.check(kpis, counted)])
+            with stages(
+                "bill", "Closing the month as if it were over: bills, statements, and an audit of their evidence"
+            ):
+                moments_ms = (began_ms, time.time_ns() // 1_000_000)
+                settled = money.settle(federation, steps.data_of(operator), folder, seen.runs, moments_ms)
+            found = compute(plan, seen, country, [figures.check(kpis, counted), *settled.checks])
         except (CommandError, TimeoutError, RuntimeError):
             console.print("\n".join(operator.words().splitlines()[-OPERATOR_LINES:]), markup=False)
             raise
+        words = {f"suanli explain {name}": text for name, text in seen.stories.items()} | settled.printed
         tiers = [*(tier.name for tier in country.policy.spec.latency_tiers), ANY_TIER]
-        console.print(table.report(found, tiers, kpis, seen.stories, stages.seconds))
+        console.print(table.report(found, tiers, kpis, words, stages.seconds))
         if args.keep:
             console.print(steps.how_to_look(federation, operator, os.getpid()), markup=False, soft_wrap=True)
             while operator.running:

@@ -1,5 +1,6 @@
 """The demo's stages on real control planes, one after the other."""
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 
-from demo import cases, figures, jobs, slices, trace
+from demo import cases, figures, jobs, money, slices, trace
 from demo.board import Board
 from demo.cases import Case, End
 from demo.country import POLICY, Country, Rooms
@@ -65,9 +66,10 @@ def bring_up(provider: Provider, folder: Path, country: Country, rooms: Rooms) -
 def install(federation: Federation, example: Path) -> None:
     """The chart by Helm, then the country by kubectl; its sites come when they join."""
     federation.install_chart()
-    files = [word for name in ("regions", "policy", "links") for word in ("-f", example / f"{name}.yaml")]
+    files = [word for name in ("regions", "policy", "links", "tariffs") for word in ("-f", example / f"{name}.yaml")]
     federation.hub("apply", *files)
     federation.hub("create", "namespace", NAMESPACE)
+    federation.hub.apply(json.dumps(money.ACCOUNT))
 
 
 def join(federation: Federation, operator: OperatorProcess, say: Say) -> None:
@@ -209,13 +211,18 @@ class Run:
         return listed
 
     def _ledger(self, uid: str) -> Amount:
-        store = UsageStore(self._operator.folder / "data" / "usage.sqlite3")
+        store = UsageStore(data_of(self._operator) / "usage.sqlite3")
         try:
             return sum(
                 (Amount(u.run_ms, u.cpu_milli_ms, u.memory_byte_ms, u.card_ms) for u in store.of_job(uid)), Amount()
             )
         finally:
             store.close()
+
+
+def data_of(operator: OperatorProcess) -> Path:
+    """The folder of its ledgers."""
+    return operator.folder / "data"
 
 
 def how_to_look(federation: Federation, operator: OperatorProcess, pid: int) -> str:

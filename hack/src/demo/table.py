@@ -55,12 +55,13 @@ def sites_table(board: Board) -> Table:
 
 
 def report(
-    found: Report, tiers: Sequence[str], kpis: Sequence[Kpi], stories: Mapping[str, str], stages: Mapping[str, float]
+    found: Report, tiers: Sequence[str], kpis: Sequence[Kpi], words: Mapping[str, str], stages: Mapping[str, float]
 ) -> RenderableType:
-    """The figures of the whole run; `stories` are the words of `suanli explain`."""
+    """The figures of the whole run; `words` are what commands said, by the command."""
     parts: list[RenderableType] = [_placed(found, tiers), _waits(found)]
-    parts += [_story(name, text) for name, text in stories.items()]
-    parts += [_metered(found), _figures(kpis), _checks(found), _stages(stages)]
+    parts += [_metered(found), _figures(kpis)]
+    parts += [_said(command, text) for command, text in words.items()]
+    parts += [_checks(found), _stages(stages)]
     return Group(*(line for part in parts for line in ("", part)))
 
 
@@ -80,8 +81,8 @@ def _waits(found: Report) -> Table:
     return table
 
 
-def _story(name: str, text: str) -> Text:
-    return Text.assemble((f"suanli explain {name}\n", "bold"), *(f"  {line}\n" for line in text.splitlines() if line))
+def _said(command: str, text: str) -> Text:
+    return Text.assemble((f"{command}\n", "bold"), *(f"  {line}\n" for line in text.splitlines() if line))
 
 
 def _figures(kpis: Sequence[Kpi]) -> Table:
