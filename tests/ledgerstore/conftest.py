@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -11,21 +10,8 @@ import psycopg
 import pytest
 
 from harness.postgres import REMEDY, Postgres, programs
-from ledgers import Place
+from ledgers import SIZES, Place, Size
 from suanli.ledgerstore.sql import SqlLedger
-
-
-@dataclass(frozen=True)
-class Size:
-    """Random ledgers and steps of each, kills, rounds of a race."""
-
-    ledgers: int
-    steps: int
-    kills: int
-    rounds: int
-
-
-SIZES = {"quick": Size(30, 20, 20, 3), "slow": Size(200, 50, 100, 100), "full": Size(10_000, 100, 1_000, 1_000)}
 
 
 @pytest.fixture

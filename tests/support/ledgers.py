@@ -22,6 +22,19 @@ PATIENT_MS = 240_000  # the wait for a lock where 16 want it on a busy machine
 
 
 @dataclass(frozen=True)
+class Size:
+    """Random ledgers and steps of each, kills, rounds of a race."""
+
+    ledgers: int
+    steps: int
+    kills: int
+    rounds: int
+
+
+SIZES = {"quick": Size(30, 20, 20, 3), "slow": Size(200, 50, 100, 100), "full": Size(10_000, 100, 1_000, 1_000)}
+
+
+@dataclass(frozen=True)
 class Place:
     """A file, or a schema of a PostgreSQL server."""
 
