@@ -119,6 +119,10 @@ def billed_event(records: list[Record]) -> Record:
     )
 
 
+def left_out(records: list[Record], number: int) -> None:
+    del records[number]
+
+
 def cut_rates(records: list[Record]) -> None:
     for record in records:
         for term in record["spec"]["terms"]:
@@ -132,18 +136,18 @@ FORGERIES: dict[str, tuple[str, Callable[[list[Record]], None], str]] = {
     "a commission": ("tariffs.json", lambda rs: more(rs[2]["spec"], "commissionPermille"), "lines.jsonl"),
     "a customer's class": ("customers.json", lambda rs: rs[0].update(customer_class=""), "lines.jsonl"),
     "a line": ("lines.jsonl", lambda rs: more(rs[0], "net_micro_yuan"), "net_micro_yuan is"),
-    "a line left out": ("lines.jsonl", lambda rs: rs.pop(0) and None, "follows from the usage and is missing"),
+    "a line left out": ("lines.jsonl", lambda rs: left_out(rs, 0), "follows from the usage and is missing"),
     "an award": ("period.json", lambda rs: more(rs[0]["awards"][0], "amount_micro_yuan"), "lines.jsonl"),
     "what was billed": ("billed.jsonl", lambda rs: more(rs[0], "net_micro_yuan", -1), "lines.jsonl"),
     "an entry": ("ledger.jsonl", lambda rs: more(rs[-1], "amount_micro_yuan"), "the chain ends in"),
     "an entry within": ("ledger.jsonl", lambda rs: more(rs[9], "time_ms"), "does not follow the entry before it"),
-    "an entry left out": ("ledger.jsonl", lambda rs: rs.pop(5) and None, "does not follow the entry before it"),
+    "an entry left out": ("ledger.jsonl", lambda rs: left_out(rs, 5), "does not follow the entry before it"),
     "a grant": ("vouchers.jsonl", lambda rs: more(rs[0], "granted_micro_yuan"), "were granted"),
     "a programme's rate": ("programmes.json", cut_rates, "vouchers.jsonl"),
     "a redemption": ("redemptions.jsonl", lambda rs: more(rs[-1]["parts"][0], "amount_micro_yuan"), "are due"),
     "a statement": ("statement.json", lambda rs: more(last_charge(rs), "charge_micro_yuan"), "statement.json"),
     "a statement's sum": ("statement.json", lambda rs: more(rs[0], "net_micro_yuan"), "net_micro_yuan is"),
-    "a statement left out": ("statement.json", lambda rs: rs.pop(0) and None, "has no statement"),
+    "a statement left out": ("statement.json", lambda rs: left_out(rs, 0), "has no statement"),
     "a statement's root": ("statement.json", lambda rs: rs[0].update(root_hash="0" * 64), "root_hash is"),
 }  # fmt: skip
 
