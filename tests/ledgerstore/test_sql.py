@@ -275,6 +275,7 @@ def test_a_migration_that_fails_leaves_the_ledger_as_it_was(place: Place, monkey
 
 # --- nothing is changed, and what is changed is found
 
+CHANGED = Reason.LEDGER_CHANGED
 CHANGES = [
     ("UPDATE entry SET amount_micro_yuan = 1 WHERE id = 't1'", 'entry 6 (transfer "t1"): its hash'),
     ("UPDATE entry SET reference = 'x' WHERE id = 'h1'", 'entry 7 (transfer "h1"): its hash'),
@@ -308,7 +309,7 @@ def test_what_is_changed_behind_its_back_is_found_and_named(
     ledger.commit([a_transfer(), a_hold(), a_hold("h2", 50), a_post_hold("p1", amount=40)])
     ledger.verify()
     unguarded(ledger, statement)
-    refused(ledger.verify, told, "restore the last good copy")
+    refused(ledger.verify, told, "restore the last good copy", reason=CHANGED)
 
 
 @pytest.mark.parametrize(
@@ -333,13 +334,13 @@ def test_a_chain_that_was_written_anew_differs_from_a_root_that_was_noted(ledger
     noted = ledger.root()
     ledger.commit([a_transfer()])
     assert ledger.verify(noted) == ledger.root()
-    refused(lambda: ledger.verify((noted[0], "0" * 64)), f"entry {noted[0]} ", "was noted")
-    refused(lambda: ledger.verify((99, noted[1])), "99 were noted", "cut off")
+    refused(lambda: ledger.verify((noted[0], "0" * 64)), f"entry {noted[0]} ", "was noted", reason=CHANGED)
+    refused(lambda: ledger.verify((99, noted[1])), "99 were noted", "cut off", reason=CHANGED)
 
 
 def test_a_sum_that_is_no_number_is_told(ledger: SqlLedger, unguarded: Callable[[SqlLedger, str], None]) -> None:
     opened(ledger)
     unguarded(ledger, "UPDATE standing SET debits = 'x' WHERE account = 'consumer:physics'")
-    refused(lambda: ledger.balance("consumer:physics"), 'account "consumer:physics"')
-    refused(lambda: ledger.commit([a_transfer()]), 'account "consumer:physics"')
+    refused(lambda: ledger.balance("consumer:physics"), 'account "consumer:physics"', reason=CHANGED)
+    refused(lambda: ledger.commit([a_transfer()]), 'account "consumer:physics"', reason=CHANGED)
     assert ledger.root()[0] == 5

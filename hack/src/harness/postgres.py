@@ -108,12 +108,12 @@ class Postgres:
                 raise NoPostgresError(f"PostgreSQL does not start; its last words: {self._log()[-500:]}")
             time.sleep(0.05)
 
-    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """End it: SIGINT in order, SIGQUIT at once as a crash. Its data stay."""
+    def crash(self) -> None:
+        """End it at once, without a last write. Its data stay; it can be started again."""
         server, self._server = self._server, None
         if server is None:
             return
-        server.send_signal(how)
+        server.send_signal(signal.SIGQUIT)
         try:
             server.wait(STOP_S)
         except subprocess.TimeoutExpired:
@@ -140,7 +140,7 @@ class Postgres:
 
     def _end(self) -> None:
         try:
-            self.stop(signal.SIGQUIT)
+            self.crash()
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
 

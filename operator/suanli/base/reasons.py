@@ -99,6 +99,7 @@ class Reason(StrEnum):
     CIRCULAR_PARENTS = "CircularParents"
     # the ledger
     LEDGER_UNUSABLE = "LedgerUnusable"
+    LEDGER_CHANGED = "LedgerChanged"
     # why a voucher is not granted, or not redeemed
     NOT_IN_FORCE = "NotInForce"
     APPLICANT_NOT_ELIGIBLE = "ApplicantNotEligible"

@@ -8,6 +8,7 @@ from suanli import __version__
 from suanli.cli.crds import crds
 from suanli.cli.explain import explain
 from suanli.cli.fence import fence
+from suanli.cli.ledger import ledger_app
 from suanli.cli.plan import plan
 from suanli.cli.price import price
 from suanli.cli.simulate import simulate
@@ -28,6 +29,7 @@ app.command("simulate")(simulate)
 app.command("crds")(crds)
 app.command("fence")(fence)
 app.add_typer(site_app, name="site")
+app.add_typer(ledger_app, name="ledger")
 
 
 @app.command()

@@ -8,14 +8,14 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import psycopg
 from psycopg import errors, sql
 
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
+from suanli.ledgerstore.addresses import shown
 from suanli.ledgerstore.sql import ENTRY_COLUMNS, Row, SqlLedger
 from suanli.ledgerstore.sqlite import BUSY_MS, Access
 
@@ -104,14 +104,6 @@ class PostgresLedger(SqlLedger):
             self._db.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """End the connection; again is no harm."""
         self._closed = True
@@ -191,7 +183,7 @@ class PostgresLedger(SqlLedger):
             yield
         except psycopg.Error as error:
             said = str(error).strip().splitlines()
-            raise self._unusable(_remedy(error, _plain(said[0]) if said else type(error).__name__)) from error
+            raise self._unusable(_remedy(error, shown(said[0]) if said else type(error).__name__)) from error
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -230,9 +222,9 @@ class PostgresLedger(SqlLedger):
         if [tuple(row) for row in found] != [("entry_no_change", "A"), ("entry_no_truncate", "A")]:
             raise self._changed(f"its triggers are {found}, so that entries may have been changed")
 
-    def _unusable(self, why: str) -> SuanliError:
-        place = f"{_plain(self._address)} (schema {self._schema})"
-        return SuanliError(Reason.LEDGER_UNUSABLE, f"the ledger {place} cannot be used: {why}")
+    def _unusable(self, why: str, reason: Reason = Reason.LEDGER_UNUSABLE) -> SuanliError:
+        place = f"{shown(self._address)} (schema {self._schema})"
+        return SuanliError(reason, f"the ledger {place} cannot be used: {why}")
 
 
 LOCK = 0x5355414C  # "SUAL", the first half of our advisory locks
@@ -240,12 +232,6 @@ LOCK = 0x5355414C  # "SUAL", the first half of our advisory locks
 
 def _marks(statement: str) -> str:
     return statement.replace("?", "%s")
-
-
-def _plain(address: str) -> str:
-    """An address without its password."""
-    without = re.sub(r"(?<=://)([^@/?#:]*):[^@/?#]*@", r"\1:***@", address)
-    return re.sub(r"(password=)[^\s&]+", r"\1***", without)
 
 
 def _remedy(error: psycopg.Error, said: str) -> str:

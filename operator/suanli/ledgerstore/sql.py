@@ -8,7 +8,8 @@ what it touches inside its own exclusive transaction and nothing is remembered b
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar
+from types import TracebackType
+from typing import Any, ClassVar, Self
 
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
@@ -45,6 +46,15 @@ ON CONFLICT (account) DO UPDATE SET
 _KEEP_HOLD = "INSERT INTO open_hold (id, debit, credit, amount_micro_yuan, expires_ms) VALUES (?, ?, ?, ?, ?)"
 _ENDS = frozenset({TransferKind.POST_HOLD, TransferKind.VOID_HOLD, TransferKind.EXPIRE_HOLD})
 
+# What the columns hold, each one of these types: the pages of a damaged file may hold others.
+_WHOLE, _WORDS, _LIMIT = (int,), (str,), (int, type(None))
+_ENTRY_TYPES = (
+    _WHOLE, _WORDS, (str, type(None)), _WORDS, _WORDS, _WHOLE, _WHOLE, _WORDS, _WHOLE, _WORDS,
+    _WORDS, _WHOLE, _WORDS, _LIMIT, _LIMIT, _WORDS,
+)  # fmt: skip
+_STANDING_TYPES = (_WORDS, _LIMIT, _LIMIT, _WORDS, _WORDS, _WORDS, _WORDS)
+_HOLD_TYPES = (_WORDS, _WORDS, _WORDS, _WHOLE, _WHOLE)
+
 Row = tuple[Any, ...]
 
 
@@ -52,6 +62,14 @@ class SqlLedger(ABC):
     """A `billing.ledger.Ledger`. One thread at a time may use it; other processes may use the same database meanwhile."""
 
     READS_ON: ClassVar[bool]  # whether a transaction can be read on after a page that cannot be read
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def open(self, accounts: Sequence[LedgerAccount]) -> None:
         """Append the accounts that are not open with these limits. Raises: SuanliError, and nothing is kept."""
@@ -154,6 +172,10 @@ class SqlLedger(ABC):
     # --- what a database does in its own way
 
     @abstractmethod
+    def close(self) -> None:
+        """Give the database back; again is no harm."""
+
+    @abstractmethod
     def _told(self) -> AbstractContextManager[None]:
         """Every trouble of the database as SuanliError, one sentence with what to do."""
 
@@ -186,13 +208,14 @@ class SqlLedger(ABC):
         """Whether the database itself is whole: indices, triggers. Raises: SuanliError."""
 
     @abstractmethod
-    def _unusable(self, why: str) -> SuanliError:
+    def _unusable(self, why: str, reason: Reason = Reason.LEDGER_UNUSABLE) -> SuanliError:
         """The error that says so of this ledger."""
 
     # --- what they do alike
 
     def _changed(self, what: str) -> SuanliError:
-        return self._unusable(f"{what}. Keep it as it is for whoever looks into it, and restore the last good copy")
+        remedy = "keep it as it is for whoever looks into it, and restore the last good copy"
+        return self._unusable(f"{what}; {remedy}", Reason.LEDGER_CHANGED)
 
     def _last(self) -> tuple[int, str]:
         found = self._all("SELECT sequence, hash FROM entry ORDER BY sequence DESC LIMIT 1", [])
@@ -212,7 +235,7 @@ class SqlLedger(ABC):
             book.transfers[known.id] = known
         latest = max(transfer.time_ms for transfer in transfers)
         due = self._all(f"{_HOLD} WHERE expires_ms > 0 AND expires_ms <= ?", [latest])
-        for hold in {Hold(*row) for row in (*due, *self._of(f"{_HOLD} WHERE id IN", asked))}:
+        for hold in {self._hold(row) for row in (*due, *self._of(f"{_HOLD} WHERE id IN", asked))}:
             book.put(hold)
         names = {name for transfer in transfers for name in (transfer.debit, transfer.credit)}
         self._know_standings(book, names | {name for h in book.holds.values() for name in (h.debit, h.credit)})
@@ -277,19 +300,29 @@ class SqlLedger(ABC):
                 after, previous = entry.sequence, entry.hash
 
     def _entry(self, row: Row, previous: str) -> Entry:
+        self._typed(row, _ENTRY_TYPES, "entry")
         try:
             entry = _entry(row, previous)
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             raise self._changed(f"entry {row[0]} is none: {error}") from error
         if _row(entry) != row:  # a column that its kind has no use for is not in its line
             raise self._changed(f"{_named(entry)}: it has values that a {row[1]} has not")
         return entry
 
     def _standing(self, row: Row) -> Standing:
+        self._typed(row, _STANDING_TYPES, "account")
         try:
             return _standing(row)
         except ValueError as error:
             raise self._changed(f'account "{row[0]}" has a sum that is no number: {error}') from error
+
+    def _hold(self, row: Row) -> Hold:
+        self._typed(row, _HOLD_TYPES, "hold")
+        return Hold(*row)
+
+    def _typed(self, row: Row, types: Sequence[tuple[type, ...]], what: str) -> None:
+        if not all(map(isinstance, row, types)):
+            raise self._changed(f"{what} {row[0]!r} has values of other types than its columns")
 
     def _compare(self, book: Book) -> None:
         """Whether the tables hold what the entries come to."""
@@ -300,14 +333,14 @@ class SqlLedger(ABC):
             raise self._changed(f'entry {twice[0][1]}: its id "{twice[0][0]}" is there more than once')
         standings = {row[0]: row for row in self._all(_STANDING, [])}
         expected = {name: _standing_row(standing) for name, standing in book.standings.items()}
-        for name in sorted(standings.keys() | expected.keys()):
+        for name in sorted(standings.keys() | expected.keys(), key=str):
             if standings.get(name) != expected.get(name):
                 raise self._changed(
                     f'account "{name}" stands as {standings.get(name)}, and its entries come to {expected.get(name)}'
                 )
         holds = {row[0]: row for row in self._all(_HOLD, [])}
         open_ = {id_: _hold_row(hold) for id_, hold in book.holds.items()}
-        for id_ in sorted(holds.keys() | open_.keys()):
+        for id_ in sorted(holds.keys() | open_.keys(), key=str):
             if holds.get(id_) != open_.get(id_):
                 raise self._changed(f'hold "{id_}" stands as {holds.get(id_)}, and the entries leave {open_.get(id_)}')
         times = self._all("SELECT time_ms FROM passed", [])

@@ -122,8 +122,8 @@ class SqliteFile:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             raise self._unusable(_REMEDIES.get(code, f"SQLite says: {error}; look at the disk and the file")) from error
 
-    def _unusable(self, why: str) -> SuanliError:
-        return SuanliError(Reason.LEDGER_UNUSABLE, f"the {self.WHAT} {self.path} cannot be used: {why}")
+    def _unusable(self, why: str, reason: Reason = Reason.LEDGER_UNUSABLE) -> SuanliError:
+        return SuanliError(reason, f"the {self.WHAT} {self.path} cannot be used: {why}")
 
 
 _REMEDIES = {
