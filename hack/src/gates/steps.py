@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gates import chart, dead, lock, places, reference
+from gates import alone, chart, dead, lock, places, reference
 from gates.failure import run
 from gates.tree import ROOT, shell_scripts, with_suffix
 
@@ -43,6 +43,7 @@ STEPS = (
     Step("lint", lambda: run("ruff", "check", ".")),
     Step("types", lambda: run("mypy", *PYTHON_TREES)),
     Step("layers", lambda: run("lint-imports", "--no-logo")),
+    Step("audit alone", alone.check),
     Step("generated", generated),
     Step("dead code", dead.check),
     Step("lock", lock.check),

@@ -102,6 +102,7 @@ class Reason(StrEnum):
     BOOKS_REFUSED = "BooksRefused"
     DOES_NOT_FIT = "DoesNotFit"
     ISSUED = "Issued"
+    LEDGER_CHANGED = "LedgerChanged"
     # why a voucher is not granted, or not redeemed
     NOT_IN_FORCE = "NotInForce"
     APPLICANT_NOT_ELIGIBLE = "ApplicantNotEligible"

@@ -7,7 +7,7 @@ pools of vouchers) are no money.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -130,13 +130,6 @@ def bills(
         Bill(party, period, draft.statement_lines(lines), draft.paid, draft.receivable, root[1], root[0])
         for party, draft in sorted(drafts.items())
     ]
-
-
-def transfers_of(period: Period, entries: Iterable[Entry], lines: Mapping[str, RatedLine]) -> Iterator[Transfer]:
-    """What the ledger moved for a period."""
-    for entry in entries:
-        if entry.transfer is not None and entry.transfer.kind in MOVING and _is_of(period, entry.transfer, lines):
-            yield entry.transfer
 
 
 def totals(bill: Bill) -> StatementTotals:

@@ -3,19 +3,16 @@
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
 from suanli.ledgerstore.addresses import SCHEMES
 from suanli.ledgerstore.ledger import SqliteLedger
+from suanli.ledgerstore.sql import SqlLedger
 from suanli.ledgerstore.sqlite import Access
 
-if TYPE_CHECKING:
-    from suanli.ledgerstore.postgres import PostgresLedger
 
-
-def open_ledger(place: str, access: Access = Access.MAKE) -> "SqliteLedger | PostgresLedger":
+def open_ledger(place: str, access: Access = Access.MAKE) -> SqlLedger:
     """The ledger of a path or an address. Raises: SuanliError."""
     if not place.startswith(SCHEMES):
         return SqliteLedger(Path(place), access=access)
@@ -27,7 +24,7 @@ def open_ledger(place: str, access: Access = Access.MAKE) -> "SqliteLedger | Pos
     return PostgresLedger(place, access=access)
 
 
-def backup(ledger: "SqliteLedger | PostgresLedger", target: Path) -> tuple[int, str]:
+def backup(ledger: SqlLedger, target: Path) -> tuple[int, str]:
     """Copy a ledger, while it is written, into a new SQLite file, and check every entry meanwhile; the root.
 
     The file is there whole or not at all. Raises: SuanliError.

@@ -8,7 +8,8 @@ what it touches inside its own exclusive transaction and nothing is remembered b
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar
+from types import TracebackType
+from typing import Any, ClassVar, Self
 
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
@@ -61,6 +62,14 @@ class SqlLedger(ABC):
     """A `billing.ledger.Ledger`. One thread at a time may use it; other processes may use the same database meanwhile."""
 
     READS_ON: ClassVar[bool]  # whether a transaction can be read on after a page that cannot be read
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def open(self, accounts: Sequence[LedgerAccount]) -> None:
         """Append the accounts that are not open with these limits. Raises: SuanliError, and nothing is kept."""
