@@ -118,7 +118,6 @@ class Reason(StrEnum):
     NOT_TRANSFERABLE = "NotTransferable"
     OUT_OF_SCOPE = "OutOfScope"
     NOT_PAID = "NotPaid"
-    LEDGER_CHANGED = "LedgerChanged"
     # joining and leaving
     JOINED_ELSEWHERE = "JoinedElsewhere"
     SITE_IN_USE = "SiteInUse"
