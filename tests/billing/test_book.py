@@ -16,22 +16,17 @@ from suanli.billing.ledger import (
     Transfer,
     TransferKind,
     chained,
-    wrong,
 )
 
 CREATED, FAILED = Outcome.CREATED, Outcome.LINKED_FAILED
 OTHER: dict[str, Any] = {"debit": "consumer:数学"}
 
 
-def commit(book: Book, transfers: list[Transfer]) -> list[Outcome]:
-    return book.commit(transfers, [wrong(transfer) for transfer in transfers])
-
-
 def a_book() -> Book:
     book = Book()
     for account in ACCOUNTS:
         book.open(account)
-    assert commit(book, [a_transfer("top-up", 1_000, debit="cash:bank", credit="consumer:physics")]) == [CREATED]
+    assert book.commit([a_transfer("top-up", 1_000, debit="cash:bank", credit="consumer:physics")]) == [CREATED]
     return book
 
 
@@ -68,15 +63,15 @@ def a_book() -> Book:
 )
 def test_the_outcome_of_one(before: list[Transfer], transfer: Transfer, outcome: Outcome) -> None:
     book = a_book()
-    assert commit(book, before) == [CREATED] * len(before)
+    assert book.commit(before) == [CREATED] * len(before)
     entries = list(book.entries)
-    assert commit(book, [transfer]) == [outcome]
+    assert book.commit([transfer]) == [outcome]
     assert (book.entries == entries) == (outcome is not CREATED)
 
 
 def test_a_hold_that_is_posted_in_part_releases_the_rest() -> None:
     book = a_book()
-    assert commit(book, [a_hold(amount=600), a_post_hold("p", amount=250)]) == [CREATED] * 2
+    assert book.commit([a_hold(amount=600), a_post_hold("p", amount=250)]) == [CREATED] * 2
     assert book.standings["consumer:physics"].balance == Balance(250, 1_000)
     assert book.standings["provider:east"].balance == Balance(0, 250)
     assert [entry.released_micro_yuan for entry in book.entries[-2:]] == [0, 350]
@@ -84,10 +79,10 @@ def test_a_hold_that_is_posted_in_part_releases_the_rest() -> None:
 
 def test_holds_expire_in_order_before_what_lets_the_time_pass() -> None:
     book = a_book()
-    commit(
-        book, [a_hold("h1", 1, expires_ms=3_000), a_hold("h2", 2, expires_ms=2_000), a_hold("h3", 3, expires_ms=9_000)]
+    book.commit(
+        [a_hold("h1", 1, expires_ms=3_000), a_hold("h2", 2, expires_ms=2_000), a_hold("h3", 3, expires_ms=9_000)]
     )
-    assert commit(book, [a_transfer("t", 994, time_ms=5_000)]) == [CREATED]
+    assert book.commit([a_transfer("t", 994, time_ms=5_000)]) == [CREATED]
     ended = [e.transfer for e in book.entries[-3:] if e.transfer]
     assert [(t.id, t.kind, t.time_ms) for t in ended] == [
         (f"{EXPIRES}h2", TransferKind.EXPIRE_HOLD, 2_000),
@@ -100,21 +95,21 @@ def test_holds_expire_in_order_before_what_lets_the_time_pass() -> None:
 def test_a_hold_that_expires_in_its_own_batch() -> None:
     book = a_book()
     batch = [a_hold(amount=900, expires_ms=2_000), a_transfer("t", 900, time_ms=2_000), a_void("v", time_ms=0)]
-    assert commit(book, batch) == [CREATED, CREATED, Outcome.HOLD_OVER]
+    assert book.commit(batch) == [CREATED, CREATED, Outcome.HOLD_OVER]
 
 
 def test_a_refused_transfer_lets_no_time_pass_and_ends_no_hold() -> None:
     book = a_book()
-    commit(book, [a_hold(amount=600, expires_ms=2_000)])
-    assert commit(book, [a_transfer("t", 1_001, time_ms=9_000)]) == [Outcome.EXCEEDS_LIMIT]
+    book.commit([a_hold(amount=600, expires_ms=2_000)])
+    assert book.commit([a_transfer("t", 1_001, time_ms=9_000)]) == [Outcome.EXCEEDS_LIMIT]
     assert book.time_ms == 1_000
-    assert commit(book, [a_post_hold("p", amount=600, time_ms=1_999)]) == [CREATED]
+    assert book.commit([a_post_hold("p", amount=600, time_ms=1_999)]) == [CREATED]
 
 
 def test_a_group_stands_where_its_first_one_stands() -> None:
     book = a_book()
     batch = [a_transfer("a", 400, linked="g"), a_transfer("b", 700), a_transfer("c", 600, linked="g")]
-    assert commit(book, batch) == [CREATED, Outcome.EXCEEDS_LIMIT, CREATED]
+    assert book.commit(batch) == [CREATED, Outcome.EXCEEDS_LIMIT, CREATED]
 
 
 @pytest.mark.parametrize(
@@ -132,16 +127,16 @@ def test_a_group_stands_where_its_first_one_stands() -> None:
 def test_a_group(group: list[Transfer], outcomes: list[Outcome]) -> None:
     book = a_book()
     count = book.sequence
-    assert commit(book, [replace(transfer, linked="g") for transfer in group]) == outcomes
+    assert book.commit([replace(transfer, linked="g") for transfer in group]) == outcomes
     assert book.sequence == count + outcomes.count(CREATED)
 
 
 def test_a_group_of_which_a_part_is_there_is_another_one() -> None:
     book = a_book()
     first = [a_transfer("a", linked="g"), a_transfer("b", linked="g")]
-    assert commit(book, first) == [CREATED] * 2
-    assert commit(book, first) == [Outcome.EXISTS] * 2
-    assert commit(book, [*first, a_transfer("c", linked="g")]) == [Outcome.EXISTS, Outcome.EXISTS, FAILED]
+    assert book.commit(first) == [CREATED] * 2
+    assert book.commit(first) == [Outcome.EXISTS] * 2
+    assert book.commit([*first, a_transfer("c", linked="g")]) == [Outcome.EXISTS, Outcome.EXISTS, FAILED]
 
 
 def made(book: Book, record: Transfer | LedgerAccount, released: int = 0) -> Entry:
@@ -166,14 +161,14 @@ def made(book: Book, record: Transfer | LedgerAccount, released: int = 0) -> Ent
 )
 def test_an_entry_that_cannot_come_next_is_told(record: Transfer | LedgerAccount, released: int, words: str) -> None:
     book = a_book()
-    commit(book, [a_hold(expires_ms=2_000)])
+    book.commit([a_hold(expires_ms=2_000)])
     assert words in book.follow(made(book, record, released))
 
 
 def test_another_book_comes_to_the_same_by_following() -> None:
     book = a_book()
-    commit(
-        book, [a_hold(expires_ms=2_000), a_hold("h2", 5), a_transfer("t", 3, time_ms=2_000), a_post_hold("p", "h2", 2)]
+    book.commit(
+        [a_hold(expires_ms=2_000), a_hold("h2", 5), a_transfer("t", 3, time_ms=2_000), a_post_hold("p", "h2", 2)]
     )
     other = Book()
     assert [other.follow(entry) for entry in book.entries] == [""] * len(book.entries)

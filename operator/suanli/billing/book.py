@@ -73,8 +73,9 @@ class Book:
             self.standings[account.name] = Standing(account, standing.balance if standing else Balance())
             self._append(account, 0)
 
-    def commit(self, transfers: Sequence[Transfer], faults: Sequence[str]) -> list[Outcome]:
-        """Judge the transfers in their order; the outcome of each. `faults` is what `wrong` says of each."""
+    def commit(self, transfers: Sequence[Transfer], faults: Sequence[str] | None = None) -> list[Outcome]:
+        """Judge the transfers in their order; the outcome of each. `faults` is what `wrong` says of each, if that is known."""
+        faults = list(map(wrong, transfers)) if faults is None else faults
         outcomes = [Outcome.LINKED_FAILED] * len(transfers)
         for unit in _units(transfers):
             found = self._judge([transfers[index] for index in unit], [faults[index] for index in unit])
