@@ -79,8 +79,8 @@ def test_a_hold_that_is_posted_in_part_releases_the_rest() -> None:
 
 def test_holds_expire_in_order_before_what_lets_the_time_pass() -> None:
     book = a_book()
-    commit(
-        book, [a_hold("h1", 1, expires_ms=3_000), a_hold("h2", 2, expires_ms=2_000), a_hold("h3", 3, expires_ms=9_000)]
+    book.commit(
+        [a_hold("h1", 1, expires_ms=3_000), a_hold("h2", 2, expires_ms=2_000), a_hold("h3", 3, expires_ms=9_000)]
     )
     assert book.commit([a_transfer("t", 994, time_ms=5_000)]) == [CREATED]
     ended = [e.transfer for e in book.entries[-3:] if e.transfer]
@@ -167,8 +167,8 @@ def test_an_entry_that_cannot_come_next_is_told(record: Transfer | LedgerAccount
 
 def test_another_book_comes_to_the_same_by_following() -> None:
     book = a_book()
-    commit(
-        book, [a_hold(expires_ms=2_000), a_hold("h2", 5), a_transfer("t", 3, time_ms=2_000), a_post_hold("p", "h2", 2)]
+    book.commit(
+        [a_hold(expires_ms=2_000), a_hold("h2", 5), a_transfer("t", 3, time_ms=2_000), a_post_hold("p", "h2", 2)]
     )
     other = Book()
     assert [other.follow(entry) for entry in book.entries] == [""] * len(book.entries)
