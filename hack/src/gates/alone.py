@@ -17,6 +17,7 @@ def findings(path: Path, source: str) -> Iterator[str]:
     """Imports of something else, and whatever could import without saying so."""
     for node in ast.walk(ast.parse(source)):
         names: list[str] = []
+        line = getattr(node, "lineno", 0)
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -26,11 +27,11 @@ def findings(path: Path, source: str) -> Iterator[str]:
             if name in LOADERS and not (
                 name == "compile" and isinstance(node, ast.Attribute)
             ):  # re.compile loads nothing
-                yield f"{path}:{node.lineno}: {name} may load anything"
+                yield f"{path}:{line}: {name} may load anything"
         for name in names:
             top = name.partition(".")[0]
             if top != OWN and top not in sys.stdlib_module_names:
-                yield f"{path}:{node.lineno}: imports {name}"
+                yield f"{path}:{line}: imports {name}"
 
 
 def check() -> None:
