@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from manifests import Manifest, a_job, a_link, a_policy, a_region, a_site, an_account, changed
+from manifests import Manifest, a_job, a_link, a_policy, a_region, a_site, a_tariff, an_account, changed
 from suanli.api import KINDS, ComputeJob, ComputeRegion
 from verdicts import Hub
 
@@ -24,6 +24,7 @@ def one_of_each(name: str) -> list[Manifest]:
         "policy": a_policy,
         "site": a_site,
         "account": an_account,
+        "tariff": a_tariff,
     }
     return [build(f"{name}-{kind}") for kind, build in builders.items()]
 

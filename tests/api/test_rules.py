@@ -18,6 +18,7 @@ from manifests import (
     a_region,
     a_site,
     a_statement,
+    a_tariff,
     a_voucher,
     an_account,
     changed,
@@ -32,6 +33,8 @@ CARD = "spec.resources.0"
 RULE = "spec.placementRules"
 QUOTA = "spec.quotas"
 TASK = "spec.resources.perTask"
+ITEM, HOURS = "spec.items.0", "spec.schedules.0.bands"
+BACKBONE = a_tariff()["spec"]["items"][4]
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,14 @@ class Case:
 
 def names(count: int) -> list[str]:
     return [f"n{i}" for i in range(count)]
+
+
+def hours(*bands: str) -> list[Manifest]:
+    """Bands of the builder's tariff, such as "00:00-24:00 peak"."""
+    return [{"from": text[:5], "to": text[6:11], "band": text[12:]} for text in bands]
+
+
+DAY_LONG = hours("00:00-08:00 valley", "08:00-24:00 peak")
 
 
 NAME = 'lower-case letters, digits and "-"'
@@ -134,6 +145,106 @@ CASES: Mapping[str, Case] = {
     "account-customer-class-of-a-bad-name": Case(an_account, "spec.customerClass", "A+", "a", NAME),
     "account-without-weight": Case(an_account, "spec.weight", 0, 1, "greater than or equal to 1"),
     "account-weight-beyond-a-million": Case(an_account, "spec.weight", 1_000_001, 1_000_000, "less than or equal to 1000000"),
+    # tariffs
+    "tariff-price-below-zero": Case(a_tariff, f"{ITEM}.price", "-1", "0", "not below zero"),
+    "tariff-price-with-seven-decimals": Case(a_tariff, f"{ITEM}.price", "0.1234567", "0.123456", "six after the point"),
+    "tariff-price-in-words": Case(a_tariff, f"{ITEM}.price", "5.50 CNY", "5.50", "write CNY, not below zero"),
+    "tariff-price-as-a-number": Case(a_tariff, f"{ITEM}.price", 5, "5", "string", value="", offline="not a price in quotes"),
+    "tariff-price-of-a-band-below-zero": Case(a_tariff, f"{ITEM}.bandPrices.0.price", "-0.1", "0.1", "not below zero"),
+    "tariff-price-of-a-bracket-too-exact": Case(a_tariff, f"{ITEM}.brackets.0.price", "5.0000001", "5", "six after the point"),
+    "tariff-unit-unknown": Case(a_tariff, f"{ITEM}.unit", "GpuHour", "CardHour", "CardHour"),
+    "tariff-bands-that-end-at-ten": Case(
+        a_tariff, HOURS, hours("00:00-08:00 valley", "08:00-22:00 peak"), DAY_LONG, "let them follow one another", value="workdays"
+    ),
+    "tariff-bands-that-begin-at-eight": Case(
+        a_tariff, HOURS, hours("08:00-22:00 peak", "22:00-24:00 valley"), DAY_LONG, "let them follow one another", value="workdays"
+    ),
+    "tariff-bands-with-a-hole": Case(
+        a_tariff, HOURS, hours("00:00-08:00 valley", "09:00-24:00 peak"), DAY_LONG, "let them follow one another", value="workdays"
+    ),
+    "tariff-bands-that-overlap": Case(
+        a_tariff, HOURS, hours("00:00-09:00 valley", "08:00-24:00 peak"), DAY_LONG, "let them follow one another", value="workdays"
+    ),
+    "tariff-bands-inside-others": Case(
+        a_tariff, HOURS, hours("00:00-08:00 valley", "08:00-24:00 peak", "10:00-12:00 peak"), DAY_LONG,
+        "let them follow one another", value="workdays",
+    ),
+    "tariff-bands-beside-others": Case(
+        a_tariff, HOURS, hours("00:00-24:00 valley", "08:00-24:00 peak"), DAY_LONG, "let them follow one another", value="workdays"
+    ),
+    "tariff-band-over-midnight": Case(
+        a_tariff, HOURS, hours("22:00-08:00 valley", "08:00-22:00 peak"), DAY_LONG, "write a band over midnight as two",
+        f"{HOURS}.0.to", '"22:00" to "08:00"',
+    ),
+    "tariff-band-in-no-time": Case(
+        a_tariff, f"{HOURS}.1", {"from": "08:00", "to": "08:00", "band": "peak"}, {"from": "08:00", "to": "22:00", "band": "peak"},
+        "does not end on the same day after it began", f"{HOURS}.1.to", "08:00",
+    ),
+    "tariff-band-at-no-time-of-day": Case(a_tariff, f"{HOURS}.0.from", "0:00", "00:00", "not a time of day"),
+    "tariff-days-left-out": Case(
+        a_tariff, "spec.schedules.1.days", ["Weekend"], ["Weekend", "Holiday"], "leave some days of a year out", "spec.schedules", ""
+    ),
+    "tariff-months-left-out": Case(
+        a_tariff, "spec.schedules.1.months", [*range(1, 12)], [*range(1, 13)], "leave some days of a year out", "spec.schedules", ""
+    ),
+    "tariff-days-covered-twice": Case(
+        a_tariff, "spec.schedules.1.days", ABSENT, ["Weekend", "Holiday"], "cover them twice", "spec.schedules", ""
+    ),
+    "tariff-month-thirteen": Case(
+        a_tariff, "spec.schedules.0.months", [13], [*range(1, 13)], "less than or equal to 12", "spec.schedules.0.months.0", "13"
+    ),
+    "tariff-brackets-out-of-order": Case(
+        a_tariff, f"{ITEM}.brackets", [{"above": n, "price": "5"} for n in (500, 100)],
+        [{"above": n, "price": "5"} for n in (100, 500)], "the smallest first", value="a100",
+    ),
+    "tariff-bracket-twice": Case(
+        a_tariff, f"{ITEM}.brackets", [{"above": 5, "price": p} for p in "54"], [{"above": 5, "price": "5"}], "",
+        f"{ITEM}.brackets.1", "5",
+    ),
+    "tariff-bracket-above-nothing": Case(a_tariff, f"{ITEM}.brackets.0.above", 0, 1, "greater than or equal to 1"),
+    "tariff-band-unknown": Case(
+        a_tariff, f"{ITEM}.bandPrices.0.band", "night", "valley", "an item has a price for a band", "spec.items", ""
+    ),
+    "tariff-band-of-a-bracket-unknown": Case(
+        a_tariff, f"{ITEM}.brackets.0.bandPrices.0.band", "night", "valley", "a bracket has a price for a band", "spec.items", ""
+    ),
+    "tariff-items-that-overlap": Case(
+        a_tariff, "spec.items.2.class", "cpu-x86", "cpu-arm", "let them differ in class", "spec.items", ""
+    ),
+    "tariff-item-for-all-beside-one-for-some": Case(
+        a_tariff, f"{ITEM}", {"name": "any", "unit": "CoreDay", "price": "1"}, a_tariff()["spec"]["items"][0],
+        "let them differ in class", "spec.items", "",
+    ),
+    "tariff-of-nothing": Case(a_tariff, "spec.items", [], a_tariff()["spec"]["items"], "at least 1 item", value=""),
+    "tariff-transfer-by-the-second": Case(
+        a_tariff, "spec.items.4", {**BACKBONE, "step": "Second"}, BACKBONE, "leave step and atLeast out", "spec.items.4.unit", "TransferGiB"
+    ),
+    "tariff-cards-over-a-link": Case(
+        a_tariff, "spec.items.4", {**BACKBONE, "unit": "NodeDay"}, BACKBONE, "leave link out", "spec.items.4.link", "wuhan-wuhu"
+    ),
+    "tariff-transfer-of-a-class": Case(
+        a_tariff, "spec.items.4", {**BACKBONE, "class": "cpu-x86"}, BACKBONE, "leave class out", "spec.items.4.class", "cpu-x86"
+    ),
+    "tariff-transfer-of-a-precision": Case(
+        a_tariff, "spec.items.4", {**BACKBONE, "precision": "FP16"}, BACKBONE, "leave precision out", "spec.items.4.precision", "FP16"
+    ),
+    "tariff-least-time-of-nothing": Case(a_tariff, f"{ITEM}.atLeast", "0s", "1s", "between 1s and 8760h"),
+    "tariff-package-of-an-unknown-item": Case(a_tariff, "spec.packages.0.item", "h100", "a100", "name one of items", "spec.packages", ""),
+    "tariff-package-named-like-an-item": Case(a_tariff, "spec.packages.0.name", "a100", "a", "give the package another name", "spec.packages", ""),
+    "tariff-package-of-nothing": Case(a_tariff, "spec.packages.0.included", 0, 1, "greater than or equal to 1"),
+    "tariff-fee-below-zero": Case(a_tariff, "spec.packages.0.fee", "-1", "0", "not a fee in quotes"),
+    "tariff-day-of-two-kinds": Case(
+        a_tariff, "spec.workdays", ["2026-10-01"], ["2026-10-11"], "keep it in one of them", value=""
+    ),
+    "tariff-holiday-that-is-no-day": Case(
+        a_tariff, "spec.holidays", ["2026-02-30"], ["2026-02-28"], "not a day of the calendar", "spec.holidays.0", "2026-02-30"
+    ),
+    "tariff-customers-pay-more-than-all": Case(a_tariff, "spec.customerClasses.0.percent", 101, 100, "less than or equal to 100"),
+    "tariff-commission-beyond-all": Case(a_tariff, "spec.commissionPermille", 1_001, 1_000, "less than or equal to 1000"),
+    "tariff-in-dollars": Case(a_tariff, "spec.currency", "USD", "CNY", 'write "CNY"'),
+    "tariff-in-no-zone": Case(a_tariff, "spec.timezone", "Beijing", "Asia/Shanghai", "not a time zone"),
+    "tariff-from-no-day": Case(a_tariff, "spec.effectiveFrom", "2026-06-31", "2026-06-30", "not a day of the calendar"),
+    "tariff-rounded-down": Case(a_tariff, "spec.rounding", "Down", "Up", "HalfEven"),
     # policies
     "policy-hub-without-a-region": Case(
         a_policy, "spec.hubs.0", {"name": "delta", "side": "East"}, {"name": "delta", "side": "East", "regions": ["wuhu"]},
@@ -479,6 +590,9 @@ EDITS: Mapping[str, Edit] = {
         f"until {WAS}; a statement is",
     ),
     "disputes-of-a-statement": Edit(a_statement, "spec.disputes", [], None),
+    "price-of-a-tariff": Edit(a_tariff, f"{ITEM}.price", "7", "a tariff cannot be changed", "spec.effectiveFrom"),
+    "day-of-a-tariff": Edit(a_tariff, "spec.effectiveFrom", "2027-01-01", "apply another Tariff of the same provider"),
+    "label-of-a-tariff": Edit(a_tariff, "metadata.labels", {"year": "2026"}, None),
     "rules-of-a-policy": Edit(a_policy, RULE, [], None),
 }  # fmt: skip
 
@@ -538,7 +652,7 @@ def test_the_same_without_the_mistake_is_taken(answers: dict[str, str], name: st
 
 
 @pytest.mark.parametrize(
-    "build", [a_region, a_link, a_policy, a_site, an_account, a_job, a_program, a_voucher, a_statement]
+    "build", [a_region, a_link, a_policy, a_site, an_account, a_job, a_tariff, a_program, a_voucher, a_statement]
 )
 def test_every_object_has_a_short_plain_name(hub: Hub, build: Callable[[], Manifest]) -> None:
     objects = [named(build(), name) for name in NOT_A_NAME.values()]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from manifests import a_tariff
 from rates import DAY, HOUR, HUB, SITE, T0, a_book, an_event, an_owner
 from suanli.billing.cloudevents import MAX_BYTES, EventRefused, Sender, read, source, written
 from suanli.billing.event import Owner, UsageEvent, UsageKind, full_hours, identified
@@ -159,8 +160,6 @@ def test_what_is_no_event_is_refused(raw: bytes, says: str) -> None:
 def test_an_event_over_a_border_of_a_band_is_refused() -> None:
     """22:00 in Shanghai is a full hour; half past is none."""
     odd = [{"from": "00:00", "to": "00:30", "band": "a"}, {"from": "00:30", "to": "24:00", "band": "b"}]
-    from manifests import a_tariff
-
     items = [{"name": "it", "unit": "CardHour", "price": "1"}]
     book = a_book(a_tariff(schedules=[{"name": "all", "bands": odd}], items=items, packages=[]))
     field, message = refusal(sent(an_event()), replace(SENDER, borders=book.borders(SITE)))

@@ -1,8 +1,10 @@
 """A run becomes events that add up to it, however it is cut, with ids that follow from what they describe."""
 
+import hashlib
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +19,7 @@ from suanli.billing.event import UsageKind, class_facts, event_id, full_hours, i
 K = UsageKind
 
 
-def amounts(run_ms: int, **held: int) -> Counter[UsageKind]:
+def amounts(run_ms: int, **held: Any) -> Counter[UsageKind]:
     found: Counter[UsageKind] = Counter()
     for event in pod_events(a_run(run_ms=run_ms), an_owner(), A100, **held):
         found[event.kind] += event.amount
@@ -91,13 +93,11 @@ def test_however_a_run_is_cut_its_events_add_up_to_the_whole_rounded_once(
 def test_the_id_is_of_what_an_event_describes_and_not_of_how_much_it_was() -> None:
     event = an_event()
     assert event.id == event_id(HUB, event) == identified(HUB, replace(event, amount=1)).id
-    others = [
-        replace(event, **{name: value})
-        for name, value in {
+    changes: dict[str, Any] = {
             "site": "b", "job_uid": "b", "epoch": 2, "pod_uid": "b", "kind": K.ENERGY, "link": "b", "start_ms": 1, "end_ms": 1,
             "adjusts": "b",
-        }.items()
-    ]  # fmt: skip
+    }  # fmt: skip
+    others = [replace(event, **{name: value}) for name, value in changes.items()]
     assert len({event.id, event_id("hub-2", event), *(event_id(HUB, other) for other in others)}) == len(others) + 2
 
 
@@ -109,8 +109,6 @@ def test_adjustments_of_one_event_differ_by_their_amount() -> None:
 
 def test_the_id_is_what_the_documentation_says() -> None:
     """An auditor derives it by itself."""
-    import hashlib
-
     e = an_event()
     parts = ("event", HUB, e.site, "u1", "1", "p1", "card-time", "", str(T0), str(T0 + HOUR), "", "")
     assert e.id == hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

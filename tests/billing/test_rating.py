@@ -162,14 +162,15 @@ def test_quality_of_service_precision_and_plan_choose_the_item() -> None:
         {"name": "spot", "unit": "CardHour", "plan": "spot", "qos": "Low", "price": "1"},
     ]
     book = a_tariff(schedules=[], packages=[], items=items)
-    for fields, plan, item in (
+    cases: list[tuple[dict[str, Any], str, str]] = [
         ({"qos": "Low"}, "", "low"),
         ({}, "", "normal"),
         ({"precision": "FP32"}, "", "normal-32"),
         ({"qos": "Low"}, "spot", "spot"),
         ({}, "spot", "normal"),
         ({"qos": "Low"}, "no-such-plan", "low"),
-    ):
+    ]
+    for fields, plan, item in cases:
         assert only(bill(cards(1, **fields), book, customer=Customer("lab", plan=plan))).item == item
 
 
@@ -680,7 +681,7 @@ def _sums(rating: Rating) -> dict[tuple[str, str], int]:
 
 def test_the_cases_meet_every_rule() -> None:
     """The seeds above are worth nothing if they never come to a bracket, a package or a step."""
-    met = set()
+    met: set[tuple[object, ...]] = set()
     for seed in range(120):
         events, tariffs, customer, period = a_case(seed)
         for line in bill(events, *tariffs, customer=customer, period=period).lines:

@@ -210,10 +210,17 @@ class Item(Model):
             reason="FieldValueForbidden",
         ),
         Rule(
-            "self.unit != 'TransferGiB' || !(has(self.class) || has(self.precision))",
-            lambda item: item.unit is not Unit.TRANSFER_GIB or (item.class_ is None and item.precision is None),
-            'item "{name}" is for a TransferGiB, which has no class and no precision; leave class and precision out',
+            "!has(self.class) || self.unit != 'TransferGiB'",
+            lambda item: item.class_ is None or item.unit is not Unit.TRANSFER_GIB,
+            'item "{name}" is for class "{class}", but a TransferGiB is of none; leave class out',
             field="class",
+            reason="FieldValueForbidden",
+        ),
+        Rule(
+            "!has(self.precision) || self.unit != 'TransferGiB'",
+            lambda item: item.precision is None or item.unit is not Unit.TRANSFER_GIB,
+            'item "{name}" is for precision {precision}, but a TransferGiB is of none; leave precision out',
+            field="precision",
             reason="FieldValueForbidden",
         ),
     )

@@ -1,0 +1,50 @@
+"""The example tariffs fit the example country, and price whatever its jobs use."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from suanli.api import ComputeAccount, ComputeSite, Tariff
+from suanli.billing.event import Owner, class_facts
+from suanli.billing.period import month
+from suanli.billing.pricebook import PriceBook, problems
+from suanli.billing.rating import Customer, Plan, estimate
+
+ROOT = Path(__file__).resolve().parents[2] / "examples" / "national"
+
+
+def of(kind: str) -> list[dict[str, object]]:
+    documents = (
+        d for file in sorted(ROOT.rglob("*.yaml")) for d in yaml.safe_load_all(file.read_text(encoding="utf-8")) if d
+    )
+    return [document for document in documents if document["kind"] == kind]
+
+
+TARIFFS = [Tariff.model_validate(raw) for raw in of("Tariff")]
+SITES = [ComputeSite.model_validate(raw) for raw in of("ComputeSite")]
+ACCOUNTS = [ComputeAccount.model_validate(raw) for raw in of("ComputeAccount")]
+
+
+def test_they_fit_the_sites_and_the_accounts() -> None:
+    classes = {account.metadata.name: account.spec.customer_class or "" for account in ACCOUNTS}
+    assert len(TARIFFS) == 2
+    assert list(problems(TARIFFS, SITES, classes)) == []
+
+
+@pytest.mark.parametrize("year", [2026, 2027])
+def test_every_class_of_every_site_has_a_price(year: int) -> None:
+    book = PriceBook(TARIFFS, {site.metadata.name: site.spec.operator or "" for site in SITES})
+    for site in SITES:
+        for resource in site.spec.resources:
+            facts = class_facts(site, resource.class_)
+            assert facts is not None
+            start = month(f"{year}-06", "Asia/Shanghai").start_ms
+            cards = int(resource.unit == "Card")
+            plan = Plan(
+                site.metadata.name, facts, start, 24 * 3_600_000, 1, 4_000, 1 << 30, cards, 1 << 40, (("any", 1 << 30),)
+            )
+            made = estimate(plan, Owner("hub", "lab", "default", "job"), book, Customer("lab"))
+            assert made.unrated == ()
+            assert made.net_micro_yuan > 0
+            assert {line.tariff for line in made.lines} == {f"sample-{year}"}
