@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 from pydantic import ValidationError
 
-from manifests import Manifest, a_job, a_link, a_policy, a_region, a_site, changed
+from manifests import Manifest, a_job, a_link, a_policy, a_region, a_site, a_tariff, changed
 from suanli.api import KINDS
 from verdicts import Hub
 
@@ -72,6 +72,12 @@ FIELDS: Mapping[str, tuple[Callable[[], Manifest], str, Sequence[str]]] = {
          "A.com/x", "a.com/-x", "a.com/" + "x" * 63, "a.com/" + "x" * 64, "requests.a.com/x", "a.com/x.y_z-1"),
     ),
     "label": (a_policy, "spec.placementRules.1.siteSelector.matchLabels.owner", ("a", "A.b_c-1", "-a", "a-", "x" * 63, "x" * 64)),
+    "price-of-an-item": (
+        a_tariff, "spec.items.0.price", ("0", "000000", "999999.999999", "1000000", "1.", ".1", "-0", "0.0000001", "5,5", "1.123456"),
+    ),
+    "fee": (a_tariff, "spec.packages.0.fee", ("0", "999999999.999999", "1000000000", "1.0000001", "-1")),
+    "currency": (a_tariff, "spec.currency", ("CNY", "cny", "CN", "CNYX")),
+    "band": (a_tariff, "spec.schedules.1.bands.0.to", ("24:00", "23:59", "00:00", "24:01")),
     "weight": (a_policy, "spec.placementRules.0.weight", ("1", "01", "9999999999", "10000000000", "1.0")),
     "amount": (a_job, "spec.limits.maxCost", ("00", "999999999999999", "1000000000000000", "1.5")),
     "day": (
