@@ -1,15 +1,25 @@
 """The rules one by one; tests/ledgerstore/test_model.py asks them of random ledgers."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from ledgers import ACCOUNTS, a_hold, a_post_hold, a_transfer, a_void
 from suanli.billing.book import Book
-from suanli.billing.ledger import EXPIRES, Balance, Entry, LedgerAccount, Outcome, Transfer, TransferKind, chained
+from suanli.billing.ledger import (
+    EXPIRES,
+    Balance,
+    Entry,
+    LedgerAccount,
+    Outcome,
+    Transfer,
+    TransferKind,
+    chained,
+)
 
 CREATED, FAILED = Outcome.CREATED, Outcome.LINKED_FAILED
-OTHER = {"debit": "consumer:数学"}
+OTHER: dict[str, Any] = {"debit": "consumer:数学"}
 
 
 def a_book() -> Book:

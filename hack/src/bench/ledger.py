@@ -28,7 +28,8 @@ from suanli.ledgerstore.sql import ENTRY_COLUMNS, Row, SqlLedger
 CONSUMERS = 500
 PROVIDERS = 10
 PLENTY = 10**15
-_COLUMNS = ", ".join(ENTRY_COLUMNS)
+_ROWS = f"SELECT {', '.join(ENTRY_COLUMNS)} FROM entry WHERE id IS NOT NULL ORDER BY sequence"  # noqa: S608
+_INSERT = f"INSERT INTO plain VALUES ({', '.join('?' * len(ENTRY_COLUMNS))})"  # noqa: S608
 _PLAIN = """
 CREATE TABLE plain (
   sequence BIGINT PRIMARY KEY, kind TEXT, id TEXT UNIQUE, debit TEXT, credit TEXT, amount_micro_yuan BIGINT, time_ms BIGINT,
@@ -44,6 +45,7 @@ class Line:
     store: str
     transfers_per_s: int
     cpu_seconds: float
+    transfers_per_cpu_s: int
     floor_per_s: int
     floor_cpu_seconds: float
     of_floor_percent: float
@@ -67,11 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     print(f"{args.transfers} transfers in batches of {args.batch}, each one durable transaction")
     print(
-        f"{'store':<11} {'transfers/s':>11} {'cpu s':>7} {'plain INSERTs/s':>15} {'cpu s':>7} {'of floor':>9} {'verify/s':>9}"
+        f"{'store':<11} {'transfers/s':>11} {'cpu s':>7} {'per cpu s':>9} {'plain INSERTs/s':>15} {'cpu s':>7} {'of floor':>9} {'verify/s':>9}"
     )
     for line in lines:
         print(
-            f"{line.store:<11} {line.transfers_per_s:>11} {line.cpu_seconds:>7.2f} {line.floor_per_s:>15} "
+            f"{line.store:<11} {line.transfers_per_s:>11} {line.cpu_seconds:>7.2f} {line.transfers_per_cpu_s:>9} {line.floor_per_s:>15} "
             f"{line.floor_cpu_seconds:>7.2f} {line.of_floor_percent:>8.1f}% {line.verify_per_s:>9}"
         )
     if missing:
@@ -139,7 +141,7 @@ def _sqlite(batches: Sequence[Sequence[Transfer]]) -> Line:
         with SqliteLedger(Path(folder) / "ledger.sqlite3") as ledger:
             took = _filled(ledger, batches)
         with closing(sqlite3.connect(Path(folder) / "ledger.sqlite3")) as db:
-            rows = db.execute(f"SELECT {_COLUMNS} FROM entry WHERE id IS NOT NULL ORDER BY sequence").fetchall()
+            rows = db.execute(_ROWS).fetchall()
         with closing(sqlite3.connect(Path(folder) / "plain.sqlite3", isolation_level=None)) as db:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
@@ -147,7 +149,7 @@ def _sqlite(batches: Sequence[Sequence[Transfer]]) -> Line:
 
             def insert(part: Sequence[Row]) -> None:
                 db.execute("BEGIN IMMEDIATE")
-                db.executemany(f"INSERT INTO plain VALUES ({', '.join('?' * len(ENTRY_COLUMNS))})", part)
+                db.executemany(_INSERT, part)
                 db.execute("COMMIT")
 
             floor = _floor(rows, len(batches[0]), insert)
@@ -158,14 +160,13 @@ def _postgres(server: Postgres, batches: Sequence[Sequence[Transfer]]) -> Line:
     with PostgresLedger(server.address) as ledger:
         took = _filled(ledger, batches)
     with psycopg.connect(server.address, autocommit=True) as db:
-        query = f"SELECT {_COLUMNS} FROM {SCHEMA}.entry WHERE id IS NOT NULL ORDER BY sequence"
-        rows = db.execute(query.encode()).fetchall()
+        db.execute(f"SET search_path TO {SCHEMA}".encode())
+        rows = db.execute(_ROWS.encode()).fetchall()
         db.execute(_PLAIN)
-        marks = ", ".join(["%s"] * len(ENTRY_COLUMNS))
 
         def insert(part: Sequence[Row]) -> None:
             with db.transaction(), db.cursor() as cursor:
-                cursor.executemany(f"INSERT INTO plain VALUES ({marks})".encode(), part)
+                cursor.executemany(_INSERT.replace("?", "%s").encode(), part)
 
         floor = _floor(rows, len(batches[0]), insert)
     return _line("PostgreSQL", sum(map(len, batches)), took, floor)
@@ -177,6 +178,7 @@ def _line(store: str, transfers: int, took: tuple[float, float, float], floor: t
         store=store,
         transfers_per_s=round(transfers / seconds),
         cpu_seconds=round(cpu, 2),
+        transfers_per_cpu_s=round(transfers / cpu),
         floor_per_s=round(transfers / floor[0]),
         floor_cpu_seconds=round(floor[1], 2),
         of_floor_percent=round(100 * floor[0] / seconds, 1),

@@ -5,8 +5,9 @@ import json
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -28,14 +29,7 @@ SHOWN = 5
 class Figures:
     """What was looked at, and what was wrong."""
 
-    months: int = 0
-    events: int = 0
-    lines: int = 0
-    entries: int = 0
-    statements: int = 0
-    redemptions: int = 0
-    focus_rows: int = 0
-    changed_bytes: int = 0
+    looked: Counter[str] = field(default_factory=Counter)
     difference_micro_yuan: int = 0
     wrong: list[str] = field(default_factory=list)
 
@@ -43,12 +37,14 @@ class Figures:
 def look(seed: int, jobs: int, folder: Path, figures: Figures) -> None:
     """One month: sums, audit, FOCUS, and one changed byte that has to be found."""
     month = random_month(seed, jobs)
-    figures.months += 1
-    figures.events += len(list(month.events))
-    figures.lines += len(month.lines)
-    figures.entries += month.root[0]
-    figures.statements += len(month.bills)
-    figures.redemptions += len(month.redeemed)
+    figures.looked.update(
+        months=1,
+        events=len(list(month.events)),
+        lines=len(month.lines),
+        entries=month.root[0],
+        statements=len(month.bills),
+        redemptions=len(month.redeemed),
+    )
     figures.wrong += [f"seed {seed}: {over}" for over in unbalanced(month.bills)]
     findings, _ = audit(packed(month, folder), month.root[1])
     figures.difference_micro_yuan += sum(finding.difference for finding in findings)
@@ -60,7 +56,7 @@ def look(seed: int, jobs: int, folder: Path, figures: Figures) -> None:
 def _export(seed: int, month: Dossier, figures: Figures) -> None:
     consumers = [bill for bill in month.bills if bill.party.role is Role.CONSUMER]
     made = [row for b in consumers for row in rows(b, issuer="platform", names={}, corrected={OCTOBER.name: OCTOBER})]
-    figures.focus_rows += len(made)
+    figures.looked.update(focus_rows=len(made))
     figures.wrong += [f"seed {seed}: {violation}" for violation in violations(COLUMNS, made)]
 
 
@@ -71,7 +67,7 @@ def _change(seed: int, folder: Path, figures: Figures) -> None:
     place = dice.randrange(len(text))
     text[place] ^= 1 << dice.randrange(8)
     path.write_bytes(bytes(text))
-    figures.changed_bytes += 1
+    figures.looked.update(changed_bytes=1)
     if path.name not in {finding.file for finding in audit(folder)[0]}:
         figures.wrong.append(f"seed {seed}: byte {place} of {path.name} was changed, and nobody told")
 
@@ -89,11 +85,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         for seed in range(args.seed, args.seed + args.months):
             look(seed, args.jobs, Path(folder) / "month", figures)
             shutil.rmtree(Path(folder) / "month")
-    told = asdict(figures) | {"cpu_seconds": round(time.process_time() - begin, 1)}
+    told = {
+        **figures.looked,
+        "cpu_seconds": round(time.process_time() - begin, 1),
+        "difference_micro_yuan": figures.difference_micro_yuan,
+        "wrong": figures.wrong,
+    }
     if args.output == "json":
         print(json.dumps(told, indent=2, ensure_ascii=False))
     else:
-        print(", ".join(f"{value:,} {name}" for name, value in told.items() if isinstance(value, int | float)))
+        print(
+            ", ".join(f"{count:,} {name}" for name, count in figures.looked.items()),
+            f"in {told['cpu_seconds']} CPU seconds",
+        )
         print(
             *figures.wrong[:SHOWN],
             f"{len(figures.wrong)} wrong, {figures.difference_micro_yuan} micro-yuan difference",

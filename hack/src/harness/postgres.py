@@ -1,6 +1,6 @@
 """A PostgreSQL server of its own in a temporary folder, on a socket that only this user reaches; for tests and benchmarks.
 
-The programs are the distribution's: those on PATH, else Debian's folders. PostgreSQL refuses to run as root, so root starts
+Run as a program it says whether there is one. The programs are the distribution's: those on PATH, else Debian's folders. PostgreSQL refuses to run as root, so root starts
 it as the user `postgres` or `nobody`.
 """
 
@@ -154,3 +154,7 @@ def _user() -> dict[str, Any]:
             entry = pwd.getpwnam(name)
             return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
     raise NoPostgresError("PostgreSQL does not run as root, and there is no user postgres or nobody; add one")
+
+
+if __name__ == "__main__":
+    sys.exit(None if programs() else REMEDY)

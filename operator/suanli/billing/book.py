@@ -73,11 +73,12 @@ class Book:
             self.standings[account.name] = Standing(account, standing.balance if standing else Balance())
             self._append(account, 0)
 
-    def commit(self, transfers: Sequence[Transfer]) -> list[Outcome]:
-        """Judge the transfers in their order; the outcome of each."""
+    def commit(self, transfers: Sequence[Transfer], faults: Sequence[str] | None = None) -> list[Outcome]:
+        """Judge the transfers in their order; the outcome of each. `faults` is what `wrong` says of each, if that is known."""
+        faults = list(map(wrong, transfers)) if faults is None else faults
         outcomes = [Outcome.LINKED_FAILED] * len(transfers)
         for unit in _units(transfers):
-            found = self._judge([transfers[index] for index in unit])
+            found = self._judge([transfers[index] for index in unit], [faults[index] for index in unit])
             for index, outcome in zip(unit, found, strict=True):
                 outcomes[index] = outcome
         return outcomes
@@ -114,9 +115,12 @@ class Book:
         self._take(draft)
         return "" if self.hash == entry.hash else "it releases another amount than its hold's rest"
 
-    def _judge(self, unit: Sequence[Transfer]) -> list[Outcome]:
+    def _judge(self, unit: Sequence[Transfer], faults: Sequence[str]) -> list[Outcome]:
         """One transfer, or the whole of a linked group."""
-        before = [self._before(transfer) for transfer in unit]
+        before = [
+            Outcome.NOT_A_TRANSFER if fault else self._before(transfer)
+            for transfer, fault in zip(unit, faults, strict=True)
+        ]
         if any(before):  # a group of which only a part is there is not the one that was accepted
             return [outcome or Outcome.LINKED_FAILED for outcome in before]
         draft = _Draft(self, max(self.time_ms, *(transfer.time_ms for transfer in unit)))
@@ -136,8 +140,6 @@ class Book:
         return outcomes
 
     def _before(self, transfer: Transfer) -> Outcome | None:
-        if wrong(transfer):
-            return Outcome.NOT_A_TRANSFER
         known = self.transfers.get(transfer.id)
         if known is None:
             return None

@@ -10,11 +10,11 @@ zeros. So the hash of line n is found in line n + 1, and the last one is the roo
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from json.encoder import encode_basestring as _quoted
 from typing import Protocol
 
 NO_ENTRY = "0" * 64  # what the first entry holds as the hash of the one before it
@@ -155,19 +155,21 @@ class Ledger(Protocol):
 
 def wrong(transfer: Transfer) -> str:
     """Why this is NOT_A_TRANSFER, whatever the ledger holds; empty when it is one."""
-    for field in ("id", "debit", "credit", "hold", "reference", "linked"):
-        why = _wrong_text(getattr(transfer, field))
-        if why:
-            return f'{field} "{str(getattr(transfer, field))[:80]}" {why}'
+    texts = (transfer.id, transfer.debit, transfer.credit, transfer.hold, transfer.reference, transfer.linked)
+    if not _all_text(texts):
+        for field, text in zip(("id", "debit", "credit", "hold", "reference", "linked"), texts, strict=True):
+            why = _wrong_text(text)
+            if why:
+                return f'{field} "{str(text)[:80]}" {why}'
     if not transfer.id or transfer.id.startswith(EXPIRES):
         return f'id "{transfer.id}" is to be some text that does not begin with "{EXPIRES}"'
     if transfer.debit == transfer.credit:
         return f'debit and credit are both "{transfer.debit}"; name two accounts'
     if type(transfer.kind) is not TransferKind or transfer.kind is TransferKind.EXPIRE_HOLD:
         return f'kind "{transfer.kind}" is not post, hold, post-hold or void-hold'
-    for field in ("amount_micro_yuan", "time_ms", "expires_ms"):
-        if type(getattr(transfer, field)) is not int:
-            return f"{field} {str(getattr(transfer, field))[:80]!r} is not a whole number"
+    numbers = (transfer.amount_micro_yuan, transfer.time_ms, transfer.expires_ms)
+    if set(map(type, numbers)) != {int}:  # a bool is none
+        return f"amount_micro_yuan, time_ms and expires_ms are {str(numbers)[:160]}; they are to be whole numbers"
     return _wrong_amount(transfer) or _wrong_time(transfer) or _wrong_hold(transfer)
 
 
@@ -206,30 +208,31 @@ def digest(text: str) -> str:
 
 
 def _line(sequence: int, transfer: Transfer | None, account: LedgerAccount | None, released: int, previous: str) -> str:
-    fields: dict[str, object] = {"sequence": sequence, "previous": previous}
     if account is not None:
         low, high = account.min_micro_yuan, account.max_micro_yuan
-        fields |= {
-            "kind": "account",
-            "name": account.name,
-            "min_micro_yuan": None if low is None else str(low),
-            "max_micro_yuan": None if high is None else str(high),
-        }
-    if transfer is not None:
-        fields |= {
-            "kind": transfer.kind.value,
-            "id": transfer.id,
-            "debit": transfer.debit,
-            "credit": transfer.credit,
-            "amount_micro_yuan": str(transfer.amount_micro_yuan),
-            "time_ms": transfer.time_ms,
-            "hold": transfer.hold,
-            "expires_ms": transfer.expires_ms,
-            "reference": transfer.reference,
-            "linked": transfer.linked,
-            "released_micro_yuan": str(released),
-        }
-    return json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return (
+            f'{{"kind":"account","max_micro_yuan":{_digits(high)},"min_micro_yuan":{_digits(low)},'
+            f'"name":{_quoted(account.name)},"previous":"{previous}","sequence":{sequence}}}'
+        )
+    assert transfer is not None
+    return (
+        f'{{"amount_micro_yuan":"{transfer.amount_micro_yuan}","credit":{_quoted(transfer.credit)},'
+        f'"debit":{_quoted(transfer.debit)},"expires_ms":{transfer.expires_ms},"hold":{_quoted(transfer.hold)},'
+        f'"id":{_quoted(transfer.id)},"kind":"{transfer.kind.value}","linked":{_quoted(transfer.linked)},'
+        f'"previous":"{previous}","reference":{_quoted(transfer.reference)},"released_micro_yuan":"{released}",'
+        f'"sequence":{sequence},"time_ms":{transfer.time_ms}}}'
+    )
+
+
+def _digits(limit: int | None) -> str:
+    return "null" if limit is None else f'"{limit}"'
+
+
+def _all_text(texts: Sequence[str]) -> bool:
+    """Whether `_wrong_text` would say nothing of any; quickly, for what is nearly always so."""
+    return (
+        set(map(type, texts)) == {str} and max(map(len, texts)) <= MOST_TEXT and bool(_TEXT.fullmatch("".join(texts)))
+    )
 
 
 def _wrong_text(text: object) -> str:
@@ -258,9 +261,9 @@ def _wrong_amount(transfer: Transfer) -> str:
 
 
 def _wrong_time(transfer: Transfer) -> str:
-    for field in ("time_ms", "expires_ms"):
-        if not 0 <= getattr(transfer, field) <= MOST_TIME_MS:
-            return f"{field} {_shown(getattr(transfer, field))} is not from 0 to {MOST_TIME_MS}"
+    for field, time_ms in (("time_ms", transfer.time_ms), ("expires_ms", transfer.expires_ms)):
+        if not 0 <= time_ms <= MOST_TIME_MS:
+            return f"{field} {_shown(time_ms)} is not from 0 to {MOST_TIME_MS}"
     if transfer.expires_ms and transfer.kind is not TransferKind.HOLD:
         return f"expires_ms {transfer.expires_ms} of a {transfer.kind} is to be 0: only a hold expires"
     if transfer.expires_ms and transfer.expires_ms <= transfer.time_ms:

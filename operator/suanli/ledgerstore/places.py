@@ -6,6 +6,7 @@ from pathlib import Path
 
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
+from suanli.billing.ledger import Ledger
 from suanli.ledgerstore.addresses import SCHEMES
 from suanli.ledgerstore.ledger import SqliteLedger
 from suanli.ledgerstore.sql import SqlLedger
@@ -24,7 +25,7 @@ def open_ledger(place: str, access: Access = Access.MAKE) -> SqlLedger:
     return PostgresLedger(place, access=access)
 
 
-def backup(ledger: SqlLedger, target: Path) -> tuple[int, str]:
+def backup(ledger: Ledger, target: Path) -> tuple[int, str]:
     """Copy a ledger, while it is written, into a new SQLite file, and check every entry meanwhile; the root.
 
     The file is there whole or not at all. Raises: SuanliError.

@@ -89,13 +89,14 @@ class SqlLedger(ABC):
 
         Raises: SuanliError, and nothing is kept; where a connection broke, all may be kept: send the same again.
         """
-        good = [transfer for transfer in transfers if not wrong(transfer)]
+        faults = [wrong(transfer) for transfer in transfers]
+        good = [transfer for transfer, fault in zip(transfers, faults, strict=True) if not fault]
         if not good:
-            return Book().commit(transfers)
+            return Book().commit(transfers, faults)
         with self._told(), self._writing():
             book = self._book()
             self._know(book, good)
-            outcomes = book.commit(transfers)
+            outcomes = book.commit(transfers, faults)
             self._keep(book)
         return outcomes
 
