@@ -8,7 +8,20 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from manifests import Manifest, a_job, a_link, a_policy, a_region, a_site, a_tariff, an_account, changed
+from manifests import (
+    Manifest,
+    a_job,
+    a_link,
+    a_policy,
+    a_program,
+    a_region,
+    a_site,
+    a_statement,
+    a_tariff,
+    a_voucher,
+    an_account,
+    changed,
+)
 from suanli.api import KINDS, ComputeJob, ComputeRegion
 from verdicts import Hub
 
@@ -25,6 +38,9 @@ def one_of_each(name: str) -> list[Manifest]:
         "site": a_site,
         "account": an_account,
         "tariff": a_tariff,
+        "program": a_program,
+        "voucher": a_voucher,
+        "statement": a_statement,
     }
     return [build(f"{name}-{kind}") for kind, build in builders.items()]
 

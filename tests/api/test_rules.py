@@ -652,7 +652,7 @@ def test_the_same_without_the_mistake_is_taken(answers: dict[str, str], name: st
 
 
 @pytest.mark.parametrize(
-    "build", [a_region, a_link, a_policy, a_site, an_account, a_job, a_program, a_voucher, a_statement]
+    "build", [a_region, a_link, a_policy, a_site, an_account, a_job, a_tariff, a_program, a_voucher, a_statement]
 )
 @pytest.mark.parametrize("build", [a_region, a_link, a_policy, a_site, an_account, a_job, a_tariff])
 def test_every_object_has_a_short_plain_name(hub: Hub, build: Callable[[], Manifest]) -> None:

@@ -139,3 +139,17 @@ def test_without_psycopg_it_says_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "install suanli with its extra" in done.stdout
+
+
+def test_sums_that_were_changed_are_mended_by_a_copy(
+    ledger: SqlLedger, tmp_path: Path, unguarded: Callable[[SqlLedger, str], None]
+) -> None:
+    filled(ledger)
+    root, standings = ledger.verify(), ledger.standings()
+    unguarded(ledger, "UPDATE standing SET credits = '9' WHERE account = 'provider:east'")
+    refused(ledger.verify, 'account "provider:east" stands as')
+    places.backup(ledger, tmp_path / "copy.sqlite3")
+    places.restore(tmp_path / "copy.sqlite3", str(tmp_path / "mended.sqlite3"))
+    with SqliteLedger(tmp_path / "mended.sqlite3") as mended:
+        assert mended.verify() == root
+        assert mended.standings() == standings

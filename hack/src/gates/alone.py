@@ -28,6 +28,10 @@ def findings(path: Path, source: str) -> Iterator[str]:
                 name == "compile" and isinstance(node, ast.Attribute)
             ):  # re.compile loads nothing
                 yield f"{path}:{line}: {name} may load anything"
+                yield f"{path}:{node.lineno}: {name} may load anything"
+            continue
+        else:
+            continue
         for name in names:
             top = name.partition(".")[0]
             if top != OWN and top not in sys.stdlib_module_names:

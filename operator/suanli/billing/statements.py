@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 
 from suanli.api.statement import Evidence, Role, StatementItem, StatementSpec, StatementTotals
 from suanli.billing.ledger import Entry, Transfer, TransferKind
@@ -96,6 +97,7 @@ def period_of(spec: StatementSpec) -> Period:
     return Period(spec.period, start, end)
 
 
+@lru_cache(maxsize=65_536)
 def party_of(account: str) -> Party | None:
     """Whose account it is; None of a counter and of cash. Raises: ValueError for an account of an unknown kind."""
     kind, _, rest = account.partition(":")
