@@ -1,12 +1,15 @@
 """The books: a period is closed once, posted once, and what comes too late is in the next; whoever is killed is followed by one who goes on."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
+from builders import an_agreement
 from shop import CARD_HOUR, FACTS, Shop
 from suanli.base.errors import SuanliError
 from suanli.base.units import MS_PER_HOUR
@@ -14,6 +17,7 @@ from suanli.billing.facts import read_facts
 from suanli.billing.period import Period, month
 from suanli.billing.posting import COMMISSION, TAX
 from suanli.billing.statements import unbalanced
+from suanli.billing.usage import PodUsage
 
 ZONE = "Asia/Shanghai"
 MARCH, APRIL = month("2026-03", ZONE), month("2026-04", ZONE)
@@ -150,3 +154,42 @@ def test_a_period_that_is_open_has_no_statements(shop: Shop) -> None:
 def test_facts_are_read_as_they_were_written() -> None:
     facts = replace(FACTS, providers={"east": "East Compute"})
     assert read_facts(facts.text()) == facts
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_use_is_exact_with_records_doubled_reordered_and_late_clocks_off_and_the_operator_killed(
+    tmp_path: Path, seed: int
+) -> None:
+    """M1: equal to the generator's sum, to the unit."""
+    random = Random(seed)
+    pods, sums = [], Counter[str]()
+    for n in range(150):
+        start = MARCH.start_ms + random.randrange(30 * 24 * MS_PER_HOUR) + random.randint(-300_000, 300_000)
+        cards = random.randint(1, 4)
+        end = start + random.randrange(1, 40 * MS_PER_HOUR)
+        pods.append(PodUsage(f"p{n}", f"u{n // 3}", 1, "east", "x", start, end, 2_000, 1 << 30, cards))
+        sums[f"job-{n // 3}"] += cards * (end - max(start, MARCH.start_ms))
+    late = random.sample(pods, 2)
+    sent = [pod for pod in pods if pod not in late]
+    sent += random.sample(sent, len(sent) // 10)
+    for _ in range(len(sent) // 20):
+        i, j = random.randrange(len(sent)), random.randrange(len(sent))
+        sent[i], sent[j] = sent[j], sent[i]
+    shop = Shop(tmp_path)
+    shop.usage.agree([replace(an_agreement(f"u{n}"), job=f"job-{n}") for n in range(50)])
+    kills = set(random.sample(range(len(sent)), 50))
+    for n, pod in enumerate(sent):
+        shop.usage.record([pod])
+        if n in kills:
+            shop.books.leave()
+            shop = Shop(tmp_path)
+    shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    shop.usage.record(late)
+    shop.books.close(APRIL, FACTS, APRIL.end_ms)
+    found = Counter[str]()
+    for period in (MARCH, APRIL):
+        for line in shop.books.lines(period.name):
+            found[line.job] += line.quantity
+    assert found == sums
+    assert unbalanced(shop.books.dossier(APRIL.name).bills) == []
+    shop.books.leave()

@@ -7,8 +7,9 @@ attempt was sent, and from nothing that was said later.
 from dataclasses import dataclass
 
 from suanli.api.job import Assignment, ComputeJobSpec
-from suanli.api.site import ComputeSite, SiteResource
-from suanli.base.units import cpu_milli, micro, whole
+from suanli.api.site import ComputeSite
+from suanli.base.units import cpu_milli, whole
+from suanli.billing.event import ClassFacts
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,13 @@ def agreed(
     spec: ComputeJobSpec,
     assignment: Assignment,
     site: ComputeSite,
-    resource: SiteResource,
+    facts: ClassFacts,
     account: str,
     customer_class: str,
     now_ms: int,
 ) -> Agreement:
     """What holds for an attempt that is about to be sent."""
-    per_task, scratch, energy = spec.resources.per_task, spec.template.scratch, site.spec.energy
+    per_task, scratch = spec.resources.per_task, spec.template.scratch
     return Agreement(
         job_uid=job_uid,
         epoch=assignment.epoch,
@@ -69,16 +70,16 @@ def agreed(
         provider=site.spec.operator or site.metadata.name,
         class_=assignment.class_,
         qos=str(spec.qos),
-        unit=str(resource.unit),
-        precision=str(resource.precision),
+        unit=str(facts.unit),
+        precision=facts.precision,
         tasks=spec.tasks,
         cpu_milli=cpu_milli(per_task.cpu),
         memory_bytes=whole(per_task.memory),
         scratch_bytes=whole(scratch.size) if scratch else 0,
         cards=per_task.cards,
-        rated_power_w=resource.rated_power_w,
-        pue_micro=micro(energy.pue),
-        green_micro=micro(energy.green_share),
-        grid_factor_g_per_kwh=energy.grid_factor_g_per_kwh,
+        rated_power_w=facts.rated_power_w,
+        pue_micro=facts.pue_micro,
+        green_micro=facts.green_share_micro,
+        grid_factor_g_per_kwh=facts.grid_factor_g_per_kwh,
         made_ms=now_ms,
     )

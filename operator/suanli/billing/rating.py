@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import NamedTuple
 
-from suanli.billing.event import Borders, ClassFacts, Owner, UsageEvent, UsageKind, pod_events
+from suanli.billing.event import Borders, ClassFacts, Owner, UsageEvent, UsageKind, pod_events, transfer_events
 from suanli.billing.line import KEY, RatedLine, line_id
 from suanli.billing.period import Period, local, midnight_ms
 from suanli.billing.pricebook import Cell, PriceBook, PricedItem, PricedPackage, Version
@@ -214,16 +214,17 @@ def estimate(plan: Plan, owner: Owner, book: PriceBook, customer: Customer, so_f
     )
     borders: Borders = book.borders(plan.site)
     events = pod_events(run, owner, plan.facts, borders, scratch_bytes=plan.scratch_bytes * plan.tasks)
-    events += [_transfer(plan, owner, link, amount) for link, amount in plan.transfers]
+    for link, amount in plan.transfers:
+        events += transfer_events(owner, _transfer(plan, owner, link), amount)
     before = None if so_far is None else {owner.account: so_far}
     customers = {owner.account: replace(customer, account=owner.account)}
     rating = rate(events, book, customers, Period(ESTIMATE, plan.start_ms, end_ms + 1), before)
     return replace(rating, lines=tuple(line for line in rating.lines if line.job_uid))  # fees fall due anyway
 
 
-def _transfer(plan: Plan, owner: Owner, link: str, amount: int) -> UsageEvent:
+def _transfer(plan: Plan, owner: Owner, link: str) -> UsageEvent:
     return UsageEvent(
-        id=f"{ESTIMATE} {link}",
+        id="",
         kind=UsageKind.TRANSFER,
         site=plan.site,
         account=owner.account,
@@ -236,7 +237,7 @@ def _transfer(plan: Plan, owner: Owner, link: str, amount: int) -> UsageEvent:
         precision="",
         start_ms=plan.start_ms,
         end_ms=plan.start_ms,
-        amount=amount,
+        amount=0,
         link=link,
         qos=owner.qos,
     )

@@ -14,6 +14,7 @@ from suanli.base.names import GROUP, VERSION
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
 from suanli.billing.agreement import Agreement, agreed
+from suanli.billing.event import class_facts
 from suanli.federation import render
 from suanli.federation.member import Member
 from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
@@ -338,9 +339,8 @@ class JobWorker:
                 self._on_waiting()
             return False
         self.decisions.pop(entry.uid, None)
-        resource = self._resource(entry)
-        if resource is not None and entry.assignment == assignment:
-            self._meter.expect(self._agreement(entry, assignment, resource))
+        if self._resource(entry) is not None and entry.assignment == assignment:
+            self._meter.expect(self._agreement(entry, assignment))
         self._metrics.placed(assignment.site)
         told = {"site": assignment.site, "class": assignment.class_, "epoch": assignment.epoch}
         LOG.info("placed", extra={"job": entry.label, **told})
@@ -422,7 +422,7 @@ class JobWorker:
             resource=resource,
             failover=entry.failover,
         )
-        await self._meter.agree(self._agreement(entry, step.assignment, resource))
+        await self._meter.agree(self._agreement(entry, step.assignment))
         loop = asyncio.get_running_loop()
         self._attempts.try_create(entry.uid, step.assignment.epoch, loop.time())
         try:
@@ -436,9 +436,12 @@ class JobWorker:
         self._attempts.answered(entry.uid, None, loop.time())
         self._metrics.dispatched(step.site)
 
-    def _agreement(self, entry: JobEntry, assignment: Assignment, resource: SiteResource) -> Agreement:
+    def _agreement(self, entry: JobEntry, assignment: Assignment) -> Agreement:
         """Whose the attempt is, and by what its use will be rated."""
+        site = self._mirror.sites[assignment.site]
+        facts = class_facts(site, assignment.class_)
         assert entry.model is not None, "only a readable job is created"
+        assert facts is not None, "only where its class is offered"
         tenants = self._mirror.tenants
         account = tenants.of(entry.namespace)
         declared = tenants.by_name.get(account)
@@ -448,8 +451,8 @@ class JobWorker:
             job=entry.name,
             spec=entry.model.spec,
             assignment=assignment,
-            site=self._mirror.sites[assignment.site],
-            resource=resource,
+            site=site,
+            facts=facts,
             account=account,
             customer_class=declared.spec.customer_class or "" if declared else "",
             now_ms=self._clock.now_ms(),
