@@ -1,5 +1,7 @@
 """The money commands on a folder of an operator: what was used, what it costs, closing a month, and evidence that another program checks."""
 
+import csv
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +15,7 @@ from typer.testing import CliRunner, Result
 from audit.__main__ import audit
 from builders import an_agreement
 from suanli.base.units import MS_PER_HOUR
+from suanli.billing.focusrules import violations
 from suanli.billing.period import month
 from suanli.billing.usage import PodUsage
 from suanli.cli import app
@@ -96,6 +99,26 @@ def test_settling_twice_posts_once_and_the_statements_add_up_to_nothing(suanli: 
     (one,) = told["statements"]
     assert int(one["net_micro_yuan"]) == -176_080_000
     assert "East Compute" in suanli("statement").stdout
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "Statement"), ("zh", "结算单")])
+def test_a_statement_as_paper(suanli: Suanli, language: str, word: str) -> None:
+    suanli("settle")
+    one = ("lab", "--language", language)
+    page = suanli("statement", *one, "-o", "html").stdout
+    assert word in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    rows = list(csv.reader(io.StringIO(suanli("statement", *one, "-o", "csv").stdout)))
+    assert len(rows) >= 3
+    assert "-176.0" in suanli("statement", "-o", "table").stdout
+
+
+def test_focus_keeps_the_rules_of_focus(suanli: Suanli) -> None:
+    suanli("settle")
+    rows = list(csv.DictReader(io.StringIO(suanli("statement", "lab", "-o", "focus").stdout)))
+    assert list(violations(list(rows[0]), rows, {"lab-2026-03": 176_080_000})) == []
+    assert "name its party" in suanli("statement", "-o", "focus", code=2).stderr
+    assert "is of what a consumer is billed" in suanli("statement", "East Compute", "-o", "focus", code=2).stderr
 
 
 def test_the_evidence_is_checked_by_a_program_of_its_own(suanli: Suanli, tmp_path: Path) -> None:

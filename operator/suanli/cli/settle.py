@@ -1,7 +1,8 @@
 """`suanli settle` and `suanli statement`: close a month, and say what every party owes and gets for it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from enum import StrEnum
 from pathlib import Path
 from typing import IO, Annotated
 
@@ -9,14 +10,28 @@ import typer
 
 from suanli.api.statement import Role
 from suanli.base.money import yuan_text
-from suanli.billing import evidence
+from suanli.billing import evidence, focus, pages
 from suanli.billing.evidence import Dossier, statement_record
 from suanli.billing.statements import Bill, totals, unbalanced
+from suanli.billing.words import Language
 from suanli.cli.ledger import Where
 from suanli.cli.market import DATA, LOCAL, ZONE, Data, Files, HubId, Month, Zone, facts_of, opened, period_of
 from suanli.cli.printing import Format, Now, Output, dump, fail, moment_ms, table
 from suanli.cli.site import HubContext, HubKubeconfig, plain_errors
 
+
+class Form(StrEnum):
+    """How one statement is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+    CSV = "csv"
+    HTML = "html"
+    FOCUS = "focus"
+
+
+PAPERS: Mapping[Form, Callable[[Bill, Language], str]] = {Form.CSV: pages.csv, Form.HTML: pages.html}
 Folder = Annotated[
     Path | None, typer.Option("--evidence", help="Write the evidence package into this folder, which is made.")
 ]
@@ -63,7 +78,14 @@ def statement(
     ledger: Where = None,
     hub_id: HubId = LOCAL,
     folder: Folder = None,
-    output: Format = Output.TABLE,
+    form: Annotated[
+        Form,
+        typer.Option(
+            "-o", "--output", help="How to print; csv, html and focus (FinOps FOCUS 1.2) are of one party alone."
+        ),
+    ] = Form.TABLE,
+    language: Annotated[Language, typer.Option(help="Language of csv and html.")] = Language.ENGLISH,
+    issuer: Annotated[str, typer.Option(help="Name of the platform, in focus.")] = "suanli",
     now: Now = None,
 ) -> None:
     """Say what parties owe and get for a month that is closed, and write the evidence for it.
@@ -78,7 +100,20 @@ def statement(
     bills = [bill for bill in dossier.bills if party in (None, bill.party.name) and role in (None, bill.party.role)]
     if not bills:
         raise fail(f'no party "{party or ""}" has a statement of {asked.name}; without a name all are listed')
-    _tell(dossier, bills, output)
+    if form in (Form.TABLE, Form.JSON, Form.YAML):
+        _tell(dossier, bills, Output(form))
+        return
+    if len(bills) > 1:
+        raise fail(f"{len(bills)} statements are meant, and {form} is of one; name its party, and its --role")
+    if form in PAPERS:
+        typer.echo(PAPERS[form](bills[0], language), nl=False)
+    elif bills[0].party.role is Role.CONSUMER:
+        corrected = {closed.name: closed for closed in dossier.closed}
+        typer.echo(focus.csv_text(focus.rows(bills[0], issuer=issuer, names={}, corrected=corrected)), nl=False)
+    else:
+        raise fail(
+            f"focus is of what a consumer is billed, and {bills[0].party.name} is {bills[0].party.role}; use csv"
+        )
 
 
 def write_package(dossier: Dossier, folder: Path) -> None:
