@@ -46,6 +46,30 @@ OBJECTS: list[dict[str, Any]] = [
         "metadata": {"name": "lab"},
         "spec": {"namespaces": ["team-a"], "customerClass": "university"},
     },
+    {
+        "apiVersion": "suanli.io/v1alpha1",
+        "kind": "ComputeRegion",
+        "metadata": {"name": "shanghai"},
+        "spec": {"displayName": "上海", "latitude": "31.23", "longitude": "121.47", "province": "Shanghai"},
+    },
+    {
+        "apiVersion": "suanli.io/v1alpha1",
+        "kind": "ComputeSite",
+        "metadata": {"name": "east"},
+        "spec": {
+            "region": "shanghai",
+            "operator": "East Compute",
+            "resources": [
+                {
+                    "class": "nvidia-a100-80g",
+                    "type": "Intelligent",
+                    "resourceName": "nvidia.com/gpu",
+                    "unit": "Card",
+                    "declaredUnits": 8,
+                }
+            ],
+        },
+    },
 ]
 Suanli = Callable[..., Result]
 
@@ -61,9 +85,12 @@ def suanli(tmp_path: Path) -> Suanli:
     (tmp_path / "market.yaml").write_text(yaml.safe_dump_all(OBJECTS))
 
     def run(command: str, *arguments: str, code: int = 0) -> Result:
-        files = ["-f", str(tmp_path / "market.yaml")] if command != "statement" else []
+        files = ["-f", str(tmp_path / "market.yaml")] if command not in ("statement", "account") else []
         usual = ["--data", str(tmp_path / "data"), "--period", "2026-03", "--now", AFTER]
-        asked = [command, *files, *usual, *arguments]  # of an option that is given twice the last counts
+        if command == "account":
+            asked = [command, arguments[0], "--data", str(tmp_path / "data"), *arguments[1:]]
+        else:
+            asked = [command, *files, *usual, *arguments]  # of an option that is given twice the last counts
         result = CliRunner().invoke(app, asked)
         assert result.exit_code == code, result.output
         return result
@@ -119,6 +146,36 @@ def test_focus_keeps_the_rules_of_focus(suanli: Suanli) -> None:
     assert list(violations(list(rows[0]), rows, {"lab-2026-03": 176_080_000})) == []
     assert "name its party" in suanli("statement", "-o", "focus", code=2).stderr
     assert "is of what a consumer is billed" in suanli("statement", "East Compute", "-o", "focus", code=2).stderr
+
+
+def test_a_payment_is_entered_once(suanli: Suanli) -> None:
+    suanli("settle")
+    pay = ("top-up", "lab", "176.08", "--id", "2026-0815", "--paid-on", "2026-04-02")
+    assert "176.08 CNY entered, balance 0.00 CNY" in suanli("account", *pay).stdout
+    assert "was there already, balance 0.00 CNY" in suanli("account", *pay).stdout
+    assert "another payment" in suanli("account", *pay[:2], "1", *pay[3:], code=2).stderr
+    assert suanli("account", "balance", "lab").stdout == "lab: 0.00 CNY\n"
+    told = json.loads(suanli("statement", "lab", "-o", "json").stdout)
+    assert told["statements"][0]["net_micro_yuan"] == "-176080000"
+
+
+@pytest.mark.parametrize(
+    ("amount", "why"), [("-5", "not above zero"), ("0", "not above zero"), ("much", "decimal number")]
+)
+def test_a_payment_that_is_none(suanli: Suanli, amount: str, why: str) -> None:
+    assert (
+        why in suanli("account", "top-up", "lab", "--id", "x", "--paid-on", "2026-04-02", "--", amount, code=2).stderr
+    )
+
+
+def test_the_report_on_a_site(suanli: Suanli) -> None:
+    suanli("settle")
+    asked = ("east", "--availability", "0.995")
+    told = json.loads(suanli("asset-report", *asked).stdout)
+    assert (told["billed_micro_yuan"], told["availability"], told["customers"]) == ("176080000", "99.50 %", 1)
+    assert "<svg" in suanli("asset-report", *asked, "-o", "html", "--language", "zh").stdout
+    assert "is no ComputeSite" in suanli("asset-report", "south", *asked[1:], code=2).stderr
+    assert "is not from 0 to 1" in suanli("asset-report", "east", "--availability", "99.5", code=2).stderr
 
 
 def test_the_evidence_is_checked_by_a_program_of_its_own(suanli: Suanli, tmp_path: Path) -> None:

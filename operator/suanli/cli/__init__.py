@@ -5,6 +5,8 @@ import sys
 import typer
 
 from suanli import __version__
+from suanli.cli.account import account_app
+from suanli.cli.asset_report import report
 from suanli.cli.bill import bill, usage
 from suanli.cli.crds import crds
 from suanli.cli.explain import explain
@@ -32,9 +34,11 @@ app.command("usage")(usage)
 app.command("bill")(bill)
 app.command("settle")(settle)
 app.command("statement")(statement)
+app.command("asset-report")(report)
 app.command("crds")(crds)
 app.command("fence")(fence)
 app.add_typer(site_app, name="site")
+app.add_typer(account_app, name="account")
 app.add_typer(ledger_app, name="ledger")
 
 

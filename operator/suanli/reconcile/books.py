@@ -16,7 +16,7 @@ from suanli.billing.agreement import Agreement
 from suanli.billing.event import UsageEvent
 from suanli.billing.evidence import Dossier
 from suanli.billing.facts import Facts, read_facts, read_line
-from suanli.billing.ledger import ACCEPTED, Ledger, LedgerAccount, Transfer
+from suanli.billing.ledger import ACCEPTED, Ledger, LedgerAccount, Outcome, Transfer
 from suanli.billing.line import RatedLine, line_record
 from suanli.billing.owned import Unbilled, owned_events
 from suanli.billing.period import Period
@@ -103,6 +103,16 @@ class Books:
             closed=[c.period for c in adjusted],
             billed=[line for c in adjusted for line in self._billed_before(c, closing)],
         )
+
+    def pay(self, account: str, amount_micro_yuan: int, id_: str, time_ms: int) -> Outcome:
+        """A party pays so much, or below zero is paid; the same id again changes nothing. Raises: SuanliError."""
+        self._ledger.open([LedgerAccount(account), posting.cash_account(account)])
+        (outcome,) = self._ledger.commit([posting.payment(account, amount_micro_yuan, id_, time_ms)])
+        return outcome
+
+    def balance_micro_yuan(self, account: str) -> int:
+        """What an account has; below zero it owes. Raises: SuanliError."""
+        return self._ledger.balance(account).posted_micro_yuan
 
     # --- closing
 

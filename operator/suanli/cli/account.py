@@ -1,0 +1,75 @@
+"""`suanli account`: what a ComputeAccount has paid and owes."""
+
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from suanli.base.money import yuan_text
+from suanli.base.units import micro
+from suanli.billing.ledger import ACCEPTED, Outcome
+from suanli.billing.period import midnight_ms
+from suanli.billing.posting import consumer
+from suanli.cli.ledger import Where
+from suanli.cli.market import DATA, LOCAL, ZONE, Data, Zone, opened
+from suanli.cli.printing import fail
+from suanli.cli.site import plain_errors
+
+account_app = typer.Typer(no_args_is_help=True, help="Take payments of accounts, and see what they have or owe.")
+Name = Annotated[str, typer.Argument(metavar="ACCOUNT", help="A ComputeAccount, or a namespace that no account names.")]
+
+
+@account_app.command("top-up")
+def top_up(
+    account: Name,
+    amount: Annotated[str, typer.Argument(metavar="CNY", help='What was paid, such as "5000" or "12.50".')],
+    payment: Annotated[
+        str,
+        typer.Option("--id", help="Number of the payment; the same payment again changes nothing.", show_default=False),
+    ],
+    paid_on: Annotated[str, typer.Option(help='Day of the payment, such as "2026-11-28".', show_default=False)],
+    timezone: Zone = ZONE,
+    data: Data = DATA,
+    ledger: Where = None,
+) -> None:
+    """Enter a payment of an account into the ledger.
+
+    Exit codes: 0 entered, also before; 2 the input is wrong, or another payment has this number; 4 the ledger cannot be used.
+    """
+    paid, time_ms = _micro_yuan(amount), _day_ms(paid_on, timezone)
+    with plain_errors(), opened(data, ledger, LOCAL) as books:
+        outcome = books.pay(consumer(account), paid, payment, time_ms)
+        balance = books.balance_micro_yuan(consumer(account))
+    if outcome is Outcome.EXISTS_DIFFERENTLY:
+        raise fail(f'--id: "{payment}" is the number of another payment in the ledger; give this one its own')
+    if outcome not in ACCEPTED:
+        raise fail(f"the ledger refuses the payment: {outcome}")
+    known = "was there already" if outcome is Outcome.EXISTS else "entered"
+    typer.echo(f"{account}: {yuan_text(paid)} CNY {known}, balance {yuan_text(balance)} CNY")
+
+
+@account_app.command()
+def balance(account: Name, data: Data = DATA, ledger: Where = None) -> None:
+    """Say what an account has; below zero it owes.
+
+    Exit codes: 0 done, 2 the input is wrong, 4 the ledger cannot be used.
+    """
+    with plain_errors(), opened(data, ledger, LOCAL) as books:
+        typer.echo(f"{account}: {yuan_text(books.balance_micro_yuan(consumer(account)))} CNY")
+
+
+def _day_ms(text: str, timezone: str) -> int:
+    try:
+        return midnight_ms(date.fromisoformat(text).toordinal(), timezone)
+    except (ValueError, KeyError) as error:
+        raise fail(f'--paid-on: "{text}" in {timezone}: {error}; write a day such as "2026-11-28"') from error
+
+
+def _micro_yuan(text: str) -> int:
+    try:
+        amount = micro(text)
+    except ValueError as error:
+        raise fail(f"amount: {error}") from error
+    if amount <= 0:
+        raise fail(f'amount: "{text}" is not above zero; enter what was paid')
+    return amount
