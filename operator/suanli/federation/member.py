@@ -247,13 +247,13 @@ class Member:
     async def _ensure_namespace(self, namespace: Json) -> None:
         name = namespace["metadata"]["name"]
         await self._ensure(NAMESPACES, namespace)
-        for guard in guards(self._hub_id, name, self._bounds):
-            try:
-                await self._ensure(_guards(guard["kind"], name), guard)
-            except ApiError as error:
-                if "cannot create resource" not in error.message:
-                    raise
-                raise ApiError(error.status, error.reason, f"{error.message}; join the site again") from error
+        try:
+            bounds = guards(self._hub_id, name, self._bounds)
+            await asyncio.gather(*(self._ensure(_guards(guard["kind"], name), guard) for guard in bounds))
+        except ApiError as error:
+            if "cannot create resource" not in error.message:
+                raise
+            raise ApiError(error.status, error.reason, f"{error.message}; join the site again") from error
         self._namespaces.add(name)
 
     async def _ensure(self, path: str, manifest: Json) -> bool:
