@@ -497,7 +497,7 @@ async def test_a_pod_that_changed_meanwhile_is_not_touched() -> None:
 
 
 async def test_nobody_waits_long_for_a_member_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(member_module, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(member_module, "PATIENCE_S", 1.0)
     async with (
         FakeApiServer() as slow,
         FakeApiServer() as quick,
@@ -505,7 +505,7 @@ async def test_nobody_waits_long_for_a_member_that_does_not_answer(monkeypatch: 
         following(quick) as (other, _),
     ):
         slow.pause()
-        late = f"{slow.target.server} takes longer than 0.1 s to answer"
+        late = f"{slow.target.server} takes longer than 1 s to answer"
         tries = [asyncio.create_task(stuck.create_job(SPACE, a_job(epoch=n))) for n in range(1, 20)]
         await other.create_job(SPACE, a_job())
         for failed in await asyncio.gather(*tries, return_exceptions=True):
@@ -523,7 +523,7 @@ async def test_nobody_waits_long_for_a_member_that_does_not_answer(monkeypatch: 
 
 
 async def test_one_request_that_is_not_answered_holds_no_others_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(member_module, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(member_module, "PATIENCE_S", 1.0)
     async with FakeApiServer() as server, following(server, probe_s=3_600) as (member, _):
         await member.create_job(SPACE, a_job(epoch=1))
         held = server.hold(f"POST {JOBS}")
@@ -531,7 +531,7 @@ async def test_one_request_that_is_not_answered_holds_no_others_up(monkeypatch: 
         await server.until(lambda: held.waiting)
         server.heal()
         await member.create_job(SPACE, a_job(epoch=3))
-        with pytest.raises(Unreachable, match=r"takes longer than 0\.5 s"):
+        with pytest.raises(Unreachable, match="takes longer than 1 s"):
             await waits
         await member.create_job(SPACE, a_job(epoch=4))
         assert {job.epoch for job in member.jobs[UID].values()} == {1, 3, 4}
