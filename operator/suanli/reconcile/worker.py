@@ -138,8 +138,7 @@ class JobWorker:
         """What is due at a member now that it is the job's turn there; what is due elsewhere comes with the next look."""
 
         async def carry_out() -> None:
-            view = self.view(uid)
-            step = stages.next_step(view)
+            view, step = self._look(uid)
             if isinstance(step, stages.MemberStep) and step.site == site:
                 await self._carry_out(uid, view, step)
             elif isinstance(step, stages.Wait):
@@ -173,8 +172,7 @@ class JobWorker:
         """All steps that are due on the hub and in the ledger; the one that is due at a member then."""
         await self._meter.load(uid)
         for _ in range(MOST_STEPS):
-            view = self.view(uid)
-            step = stages.next_step(view)
+            view, step = self._look(uid)
             if isinstance(step, stages.MemberStep):
                 return step
             if isinstance(step, stages.Wait):
@@ -186,6 +184,12 @@ class JobWorker:
                 return None
         self.queue.add(uid)
         return None
+
+    def _look(self, uid: str) -> tuple[stages.View, stages.Step]:
+        """All that is known of one job now, and what is due."""
+        self.queue.seen(uid)
+        view = self.view(uid)
+        return view, stages.next_step(view)
 
     def view(self, uid: str) -> stages.View:
         """All that is known of one job now."""
