@@ -9,7 +9,7 @@ from bench.dispatch.work import Made, Pair
 from demo.country import Country, load
 from demo.jobs import EXAMPLE
 from suanli.api.job import ComputeJob
-from suanli.base.names import LABEL_JOB_UID
+from suanli.base.names import LABEL_FAILOVER, LABEL_JOB_UID
 
 HUB_ID = "11111111-2222-3333-4444-555555555555"
 UID = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
@@ -17,6 +17,7 @@ STATUS: dict[str, Any] = {
     "state": "Starting",
     "assignment": {"site": "zhongwei-dc1", "epoch": 1, "class": "cpu-x86", "time": "2026-01-01T00:00:00Z"},
     "conditions": [{"type": "Placed", "status": "True", "message": "für 中卫"}],
+    "failover": "AtMostOnce",
 }
 
 
@@ -58,6 +59,7 @@ def test_the_job_is_the_one_the_operator_renders(country: Country) -> None:
     job = json.loads(pair.create)
     assert job["metadata"]["name"] == f"j-{UID}-1"
     assert job["metadata"]["labels"][LABEL_JOB_UID] == UID
+    assert job["metadata"]["labels"][LABEL_FAILOVER] == "AtMostOnce"
     assert pair.create_path == f"/apis/batch/v1/namespaces/{job['metadata']['namespace']}/jobs"
     assert job["spec"]["template"]["spec"]["containers"][0]["command"] == ["sleep", f"{work.RUN_S}s"]
     assert pair.site == "yrd-demo-dc1"

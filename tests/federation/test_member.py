@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -70,7 +71,13 @@ class Told(Happenings):
 
 @contextlib.asynccontextmanager
 async def following(
-    server: FakeApiServer, *, silence_s: float = 60.0, cluster_id: str = "", usable: bool = True, **options: Any
+    server: FakeApiServer,
+    *,
+    silence_s: float = 60.0,
+    probe_s: float = 0.02,
+    cluster_id: str = "",
+    usable: bool = True,
+    **options: Any,
 ) -> AsyncIterator[tuple[Member, Told]]:
     """A member that is being followed; by default from when it is usable."""
     told = Told()
@@ -79,7 +86,7 @@ async def following(
         server.client(**options),
         hub_id=HUB,
         clock=Clock(),
-        probe_s=0.02,
+        probe_s=probe_s,
         unreachable_after_s=silence_s,
         full_compare_s=300.0,
         bounds=BOUNDS,
@@ -259,6 +266,38 @@ async def test_a_job_is_created_with_its_namespace_and_known_at_once() -> None:
         assert server.get(f"{JOBS}/{known.name}")["metadata"]["uid"] == known.uid
         await member.create_job(SPACE, a_job(OTHER))
         assert len(server.asked("POST /api/v1/namespaces")) == 1, "the namespace is known to be there"
+
+
+async def test_a_namespace_is_made_once_for_all_jobs_that_wait_for_it() -> None:
+    async with FakeApiServer() as server, following(server) as (member, _):
+        made = server.hold("POST /api/v1/namespaces")
+        jobs = [asyncio.create_task(member.create_job(SPACE, a_job(f"{UID}{n}"))) for n in range(20)]
+        await server.until(lambda: made.waiting)
+        made.release()
+        await asyncio.gather(*jobs)
+        assert len(member.jobs) == 20
+        wrote = Counter(request.path for request in server.writes)
+        folder = f"namespaces/{NAMESPACE}"
+        assert wrote == {
+            "/api/v1/namespaces": 1,
+            f"/apis/networking.k8s.io/v1/{folder}/networkpolicies": 1,
+            f"/api/v1/{folder}/resourcequotas": 1,
+            JOBS: 20,
+        }
+
+
+async def test_whoever_waited_for_a_namespace_that_was_refused_tries_it_himself() -> None:
+    async with FakeApiServer() as server, following(server) as (member, _):
+        made = server.hold("POST /api/v1/namespaces")
+        refused = server.refuse("POST /api/v1/namespaces", 500, times=1)
+        first, second = (asyncio.create_task(member.create_job(SPACE, a_job(uid))) for uid in (UID, OTHER))
+        await server.until(lambda: made.waiting)
+        made.release()
+        with pytest.raises(ApiError):
+            await first
+        await second
+        assert refused.seen == 1
+        assert set(member.jobs) == {OTHER}
 
 
 async def test_creating_again_changes_nothing() -> None:
@@ -457,7 +496,7 @@ async def test_a_pod_that_changed_meanwhile_is_not_touched() -> None:
 
 
 async def test_nobody_waits_long_for_a_member_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(member_module, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(member_module, "PATIENCE_S", 1.0)
     async with (
         FakeApiServer() as slow,
         FakeApiServer() as quick,
@@ -465,7 +504,7 @@ async def test_nobody_waits_long_for_a_member_that_does_not_answer(monkeypatch: 
         following(quick) as (other, _),
     ):
         slow.pause()
-        late = f"{slow.target.server} takes longer than 0.1 s to answer"
+        late = f"{slow.target.server} takes longer than 1 s to answer"
         tries = [asyncio.create_task(stuck.create_job(SPACE, a_job(epoch=n))) for n in range(1, 20)]
         await other.create_job(SPACE, a_job())
         for failed in await asyncio.gather(*tries, return_exceptions=True):
@@ -480,6 +519,31 @@ async def test_nobody_waits_long_for_a_member_that_does_not_answer(monkeypatch: 
         await stuck.create_job(SPACE, a_job())
         assert UID in stuck.jobs
         assert told.jobs
+
+
+async def test_one_request_that_is_not_answered_holds_no_others_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(member_module, "PATIENCE_S", 1.0)
+    async with FakeApiServer() as server, following(server, probe_s=3_600) as (member, _):
+        await member.create_job(SPACE, a_job(epoch=1))
+        held = server.hold(f"POST {JOBS}")
+        waits = asyncio.create_task(member.create_job(SPACE, a_job(epoch=2)))
+        await server.until(lambda: held.waiting)
+        server.heal()
+        await member.create_job(SPACE, a_job(epoch=3))
+        with pytest.raises(Unreachable, match="takes longer than 1 s"):
+            await waits
+        await member.create_job(SPACE, a_job(epoch=4))
+        assert {job.epoch for job in member.jobs[UID].values()} == {1, 3, 4}
+
+
+async def test_a_member_that_let_somebody_wait_in_vain_is_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(member_module, "PATIENCE_S", 0.1)
+    async with FakeApiServer() as server, following(server, probe_s=3_600) as (member, _):
+        held, asked = server.hold("POST *"), len(server.asked("GET /version"))
+        with pytest.raises(Unreachable):
+            await member.create_job(SPACE, a_job())
+        await server.until(lambda: len(server.asked("GET /version")) > asked)
+        held.release()
 
 
 @pytest.mark.parametrize("status", [429, 500])

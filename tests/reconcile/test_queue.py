@@ -41,6 +41,25 @@ def test_a_key_that_is_worked_on_comes_again_afterwards() -> None:
     play(whole())
 
 
+def test_what_the_worker_sees_needs_no_other_look() -> None:
+    async def whole() -> None:
+        queue = WorkQueue()
+        queue.add("a")
+        assert await queue.get() == "a"
+        queue.add("a")
+        queue.seen("a")
+        queue.done("a")
+        assert len(queue) == 0
+        queue.add("a")
+        assert await queue.get() == "a"
+        queue.seen("a")
+        queue.add("a")
+        queue.done("a")
+        assert await queue.get() == "a", "that came after the look"
+
+    play(whole())
+
+
 def test_an_urgent_key_passes_also_when_it_was_added_while_it_was_worked_on() -> None:
     async def whole() -> None:
         queue = WorkQueue()

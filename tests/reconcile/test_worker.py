@@ -9,6 +9,7 @@ from builders import a_job
 from memoryhub import Fate, Meeting
 from simulation import JOBS, Simulate, Simulation
 from suanli.kube.client import ApiError
+from suanli.reconcile import job as stages
 
 LONG = {"image": "x", "command": ["sleep", "600"]}
 ONLY_EAST = {"allowedSites": ["east"]}
@@ -199,5 +200,28 @@ def test_explanations_of_many_waiting_jobs_are_spread(simulate: Simulate) -> Non
         mirror.waiting |= {f"u{n}": entry for n in range(2_000)}
         assert worker._explain_every_ms() == 100_000
         mirror.waiting.clear()
+
+    simulate(play)
+
+
+def test_a_job_is_looked_at_when_something_happened_and_not_for_its_own_writes(
+    simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    next_step = stages.next_step
+
+    def counted(view: stages.View) -> stages.Step:
+        step = next_step(view)
+        looks.append(type(step).__name__)
+        return step
+
+    async def play(sim: Simulation) -> None:
+        await sim.until(lambda: sim.site_condition("east") == ("True", "Ready"))
+        monkeypatch.setattr(stages, "next_step", counted)
+        sim.put(a_job(template=LONG, data=ONLY_EAST))
+        await sim.until(lambda: sim.state("train")[0] == "Running")
+        await asyncio.sleep(1)
+        # It came, was placed, was to be created, its turn came; its Job is there, its pod is there and runs.
+        assert looks == ["Wait", "Commit", "Create", "Create", "Wait", "Wait", "Write", "Wait"]
 
     simulate(play)

@@ -1,6 +1,7 @@
 """Names and labels on the wire, in one place."""
 
 import hashlib
+from functools import lru_cache
 
 GROUP = "suanli.io"
 VERSION = "v1alpha1"
@@ -35,6 +36,7 @@ def short_hash(*parts: str, length: int = 8) -> str:
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:length]
 
 
+@lru_cache(4_096)
 def member_namespace(hub_id: str, namespace: str) -> str:
     """The tenant's namespace on a member: one per hub and hub namespace, at most 63 characters."""
     return f"{MEMBER_NAMESPACE_PREFIX}{namespace[:40].rstrip('-')}-{short_hash(hub_id, namespace)}"

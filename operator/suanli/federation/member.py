@@ -40,7 +40,8 @@ GUARDS = {
 }
 MOST_NODES, MOST_PODS = 20_000, 200_000  # Kubernetes itself promises 5,000 and 150,000
 MOST_PODS_OF_JOB = 20_000  # a job has at most 10,000 tasks, and each runs once
-PATIENCE_S = 3.0
+PATIENCE_S = 10.0  # with a request for a job: whoever sends one holds up nobody but this member's other jobs
+RENEWAL_S = 3.0  # with the renewal of a fence: those of all members are awaited together
 MENDING_S = 30.0
 OWNER_EVERY_S = 60.0  # whose the cluster is, is asked so often
 BELIEVED_AT_ONCE = (Reason.WRONG_CLUSTER, Reason.JOINED_ELSEWHERE, Reason.DUPLICATE_CLUSTER)
@@ -92,17 +93,19 @@ class Member:
         self._on_site = on_site
         self._cluster_id = cluster_id
         self._namespaces: set[str] = set()
+        self._making: dict[str, asyncio.Event] = {}  # namespaces that are being made; set when that has ended
         self._figures: tuple[object, Mapping[str, capacity.ClassFigures]] | None = None
         self._revision = 0
         self._loads: dict[str, PodLoad] = {}  # of our pods that hold a node, by pod UID
         self._telling: asyncio.TimerHandle | None = None
-        self._stalled = False
+        self._stalled = ""  # how somebody waited in vain, while nothing was heard since
         self._doubts = 0  # moments from which on another cluster may stand behind the address
         self._settled = 0  # of those, the last after which it has said which cluster it is
-        self._doubted = asyncio.Event()
+        self._asked = asyncio.Event()  # somebody cannot go on before it has said how it is
         self._owner = ""  # the hub that the cluster says it belongs to
         self._owner_due_s = 0.0
-        self._heard_s = 0.0  # on the loop's clock, which does not jump
+        self._heard_s = 0.0  # on the loop's clock, which does not jump; by a watch, a list or a probe
+        self._answered_s = 0.0  # the same, by an answer to a write
         self._well_s = 0.0
         ours, others = f"{LABEL_HUB}={hub_id}", f"{LABEL_HUB}!={hub_id}"
         live = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
@@ -208,9 +211,10 @@ class Member:
         """
         name = namespace["metadata"]["name"]
         path = JOBS.format(namespace=name)
-        async with self._patience():
-            if name not in self._namespaces:
-                await self._ensure_namespace(namespace)
+        if name not in self._namespaces:
+            async with self._patience(PATIENCE_S):
+                await self._namespace(namespace)
+        async with self._patience(PATIENCE_S):
             try:
                 answer = await self._client.post(path, job)
             except ApiError as error:
@@ -224,16 +228,32 @@ class Member:
             raise Unreachable(f"{self._client.server} has another object where Job {name}/{wanted.name} should be")
         self._own_jobs.learn(answer)
 
+    async def _namespace(self, namespace: Json) -> None:
+        """Have it there: made once, whoever else needs it too waits for that. Raises: ApiError, Unreachable."""
+        name = namespace["metadata"]["name"]
+        other = self._making.get(name)
+        if other is not None:
+            await other.wait()
+            if name not in self._namespaces:
+                await self._ensure_namespace(namespace)
+            return
+        made = self._making[name] = asyncio.Event()
+        try:
+            await self._ensure_namespace(namespace)
+        finally:
+            del self._making[name]
+            made.set()
+
     async def _ensure_namespace(self, namespace: Json) -> None:
         name = namespace["metadata"]["name"]
         await self._ensure(NAMESPACES, namespace)
-        for guard in guards(self._hub_id, name, self._bounds):
-            try:
-                await self._ensure(_guards(guard["kind"], name), guard)
-            except ApiError as error:
-                if "cannot create resource" not in error.message:
-                    raise
-                raise ApiError(error.status, error.reason, f"{error.message}; join the site again") from error
+        try:
+            bounds = guards(self._hub_id, name, self._bounds)
+            await asyncio.gather(*(self._ensure(_guards(guard["kind"], name), guard) for guard in bounds))
+        except ApiError as error:
+            if "cannot create resource" not in error.message:
+                raise
+            raise ApiError(error.status, error.reason, f"{error.message}; join the site again") from error
         self._namespaces.add(name)
 
     async def _ensure(self, path: str, manifest: Json) -> bool:
@@ -299,7 +319,7 @@ class Member:
         """
         path = JOBS.format(namespace=member_namespace(self._hub_id, namespace))
         dropped = self._own_jobs.dropped
-        async with self._patience():
+        async with self._patience(PATIENCE_S):
             try:
                 answer = await self._client.get(f"{path}/{member_job_name(uid, epoch)}")
             except ApiError as error:
@@ -314,7 +334,7 @@ class Member:
     async def delete_job(self, job: OwnJob) -> None:
         """Delete exactly this Job, its pods first: while one may run, the Job is there. Raises: ApiError, Unreachable."""
         body = {"propagationPolicy": "Foreground", "preconditions": {"uid": job.uid}}
-        async with self._patience():
+        async with self._patience(PATIENCE_S):
             try:
                 await self._client.delete(f"{JOBS.format(namespace=job.namespace)}/{job.name}", body)
             except ApiError as error:
@@ -326,7 +346,7 @@ class Member:
         change = render.release_patch(pod.uid, pod.raw["metadata"].get("finalizers") or [])
         if not change:
             return
-        async with self._patience():
+        async with self._patience(PATIENCE_S):
             try:
                 path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
                 await self._client.patch(path, change, kind="json")
@@ -340,37 +360,43 @@ class Member:
         Raises: ApiError, 404 when the member has none; Unreachable, and then it may come true later.
         """
         spec = {"holderIdentity": self._hub_id, "leaseDurationSeconds": lease_s, "renewTime": stamp}
-        async with self._patience():
+        async with self._patience(RENEWAL_S):
             answer = await self._client.patch(FENCE_LEASE, {"spec": spec})
         return text(mapping(mapping(answer.get("metadata")).get("annotations")).get(ANNOTATION_FENCE_SEEN), 63)
 
     @asynccontextmanager
-    async def _patience(self) -> AsyncIterator[None]:
-        """Those who write serve all members: none of them waits long for this one.
+    async def _patience(self, seconds: float) -> AsyncIterator[None]:
+        """Nobody waits longer for this member; when one waited in vain and nobody was answered, it is asked how it is.
 
-        Raises: Unreachable, at once while the member has not answered since the last such wait, and while it has not said
-        since a connection broke or its credentials were refused which cluster it is.
+        Raises: Unreachable, at once while the member has not answered since such a wait, and while it has not said since a
+        connection broke or its credentials were refused which cluster it is.
         """
-        late = f"{self._client.server} takes longer than {PATIENCE_S:g} s to answer"
         if self._stalled:
-            raise Unreachable(late)
+            raise Unreachable(self._stalled)
         if self._settled != self._doubts:
             raise Unreachable(f"{self._client.server} is being asked again which cluster it is")
+        now_s = asyncio.get_running_loop().time
+        began_s = now_s()
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(seconds):
                 yield
+            self._answered_s = now_s()
         except ApiError as error:
+            self._answered_s = now_s()
             self._doubt(error)
             raise
         except TimeoutError as error:
-            self._stalled = True
+            late = f"{self._client.server} takes longer than {seconds:g} s to answer"
+            if max(self._answered_s, self._heard_s) < began_s:
+                self._stalled = late
+                self._asked.set()
             raise Unreachable(late) from error
 
     def _doubt(self, error: ApiError | Unreachable) -> None:
         """A connection broke, or we are not known there any more: nothing is sent before it has said again who it is."""
         if isinstance(error, Unreachable) or error.status == 401:
             self._doubts += 1
-            self._doubted.set()
+            self._asked.set()
 
     # --- what it tells
 
@@ -420,20 +446,20 @@ class Member:
         silent = True
         while True:
             before, doubts = self.health, self._doubts
-            self._doubted.clear()
+            self._asked.clear()
             try:
                 seen = self._seen(*await self._answers())
                 if seen.reason not in BELIEVED_AT_ONCE:
                     self._settled = doubts
                     self._heard()
-                self._stalled = False
+                self._stalled = ""
                 if silent:
                     for reflector in self._reflectors:
                         reflector.hurry()
                 silent, since_s = False, self._well_s
             except (ApiError, Unreachable) as error:
                 seen, silent = self._refused(error), True
-                self._stalled = self._stalled and isinstance(error, Unreachable)
+                self._stalled = self._stalled if isinstance(error, Unreachable) else ""
                 since_s = self._heard_s if seen.reason is Reason.UNREACHABLE else self._well_s
             self.health = self._believed(seen, since_s)
             if self.health != before:
@@ -473,7 +499,7 @@ class Member:
         if self.synced:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._probe_s):
-                    await (self._doubted.wait() if hurry else asyncio.Event().wait())
+                    await (self._asked.wait() if hurry else asyncio.Event().wait())
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._probe_s):

@@ -15,7 +15,7 @@ from suanli.base.conditions import readable
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
 from suanli.base.untrusted import mapping
-from suanli.federation.member import PATIENCE_S, Member
+from suanli.federation.member import RENEWAL_S, Member
 from suanli.kube.client import ApiError, Unreachable
 from suanli.reconcile.attempts import LATE_S
 from suanli.reconcile.sites import Sites
@@ -107,7 +107,7 @@ class Fences:
         now_ms = self._clock.now_ms()
         stamp = f"{time_text(now_ms)[:-1]}.{now_ms % 1000:03d}000Z"
         before_s = fence.may_until_s
-        fence.may_until_s = max(before_s, now_s() + PATIENCE_S + LATE_S)
+        fence.may_until_s = max(before_s, now_s() + RENEWAL_S + LATE_S)
         try:
             seen = await member.renew_fence(stamp, lease_s)
         except Unreachable:

@@ -72,6 +72,10 @@ class WorkQueue:
         self._active.add(key)
         return key
 
+    def seen(self, key: str) -> None:
+        """The worker looks at all that is known of the key now: what it was added for so far needs no other look."""
+        self._again.pop(key, None)
+
     def done(self, key: str) -> None:
         """The worker is through with the key."""
         self._active.discard(key)

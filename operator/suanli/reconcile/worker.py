@@ -140,8 +140,7 @@ class JobWorker:
         """What is due at a member now that it is the job's turn there; what is due elsewhere comes with the next look."""
 
         async def carry_out() -> None:
-            view = self.view(uid)
-            step = stages.next_step(view)
+            view, step = self._look(uid)
             if isinstance(step, stages.MemberStep) and step.site == site:
                 await self._carry_out(uid, view, step)
             elif isinstance(step, stages.Wait):
@@ -175,10 +174,9 @@ class JobWorker:
         """All steps that are due on the hub and in the ledger; the one that is due at a member then."""
         await self._meter.load(uid)
         for _ in range(MOST_STEPS):
-            view = self.view(uid)
+            view, step = self._look(uid)
             if view.entry is not None:
                 await self._meter.give_up(uid, view.entry.lost)
-            step = stages.next_step(view)
             if isinstance(step, stages.MemberStep):
                 return step
             if isinstance(step, stages.Wait):
@@ -190,6 +188,12 @@ class JobWorker:
                 return None
         self.queue.add(uid)
         return None
+
+    def _look(self, uid: str) -> tuple[stages.View, stages.Step]:
+        """All that is known of one job now, and what is due."""
+        self.queue.seen(uid)
+        view = self.view(uid)
+        return view, stages.next_step(view)
 
     def view(self, uid: str) -> stages.View:
         """All that is known of one job now."""

@@ -9,9 +9,9 @@ What makes the two comparable:
 * The same way in: the operator's token on the hub and the joined site's token on the member, over TLS with kept connections, so
   that authentication, RBAC, admission policies and fair queuing cost both the same.
 * The same surroundings: as many ComputeJobs on the hub, made beforehand; the same nodes and controllers, which create,
-  schedule and run the pods of the Jobs meanwhile; audit logs on everywhere. Between two measurements everything is removed
-  and the servers have to be quiet. (The floor's jobs go to the members in turn, the operator's where they are cheapest while
-  there is room; all servers share the same cores.)
+  schedule and run the pods of the Jobs meanwhile; namespaces with the same quota and network policy on the members; audit
+  logs on everywhere. Between two measurements everything is removed and the servers have to be quiet. (The floor's jobs go
+  to the members in turn, the operator's where they are cheapest while there is room; all servers share the same cores.)
 * The floor does only that: bodies are encoded beforehand, answers are read but not parsed, nothing is watched or decided. The
   concurrency is the best of several, found with smaller rounds.
 * The operator's clock runs from its log line "leading" to the last member Job, by the API servers' audit logs. It includes

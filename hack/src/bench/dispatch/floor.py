@@ -7,7 +7,10 @@ from bench.dispatch import bare
 from bench.dispatch.figures import Bodies, Floor, Pace
 from bench.dispatch.ground import FLOOR, Ground
 from bench.dispatch.work import Json, Made, Pair, manifest, pair, sizes
+from suanli.base.settings import Settings
 from suanli.federation import render
+from suanli.federation.member import GUARDS, NAMESPACES
+from suanli.federation.tenancy import Bounds, guards
 from suanli.kube.client import ApiClient, Target
 
 CONCURRENCIES = (8, 16, 32, 64)
@@ -71,6 +74,12 @@ class FloorRounds:
         return [pair(job, self._status, sites[index % len(sites)], hub_id) for index, job in enumerate(made)]
 
     async def _make_namespaces(self) -> None:
-        for name, target in self._members.items():
-            async with ApiClient(target, name=name) as member:
-                await member.post("/api/v1/namespaces", render.namespace_manifest(self._ground.hub_id, FLOOR))
+        """As the operator makes them: every pod of a namespace with a quota is one more write on its member."""
+        hub_id = self._ground.hub_id
+        namespace = render.namespace_manifest(hub_id, FLOOR)
+        name = namespace["metadata"]["name"]
+        for site, target in self._members.items():
+            async with ApiClient(target, name=site) as member:
+                await member.post(NAMESPACES, namespace)
+                for guard in guards(hub_id, name, Bounds.of(Settings())):
+                    await member.post(GUARDS[guard["kind"]].format(f"/namespaces/{name}"), guard)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.dispatch.figures import Bodies
-from suanli.api.job import Assignment, ComputeJobSpec
+from suanli.api.job import Assignment, ComputeJobSpec, Failover
 from suanli.api.site import ComputeSite
 from suanli.base.names import API_VERSION, GROUP, VERSION
 from suanli.federation import render
@@ -82,6 +82,7 @@ def pair(job: Made, status: Json, site: ComputeSite, hub_id: str) -> Pair:
         spec=ComputeJobSpec.model_validate(job.spec),
         assignment=assignment,
         resource=next(r for r in site.spec.resources if r.class_ == assignment.class_),
+        failover=Failover(placed["failover"]),
     )
     return Pair(
         site=name,
