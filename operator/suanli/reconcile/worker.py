@@ -174,9 +174,9 @@ class JobWorker:
         """All steps that are due on the hub and in the ledger; the one that is due at a member then."""
         await self._meter.load(uid)
         for _ in range(MOST_STEPS):
+            if (entry := self._mirror.jobs.get(uid)) is not None:
+                await self._meter.give_up(uid, entry.lost)
             view, step = self._look(uid)
-            if view.entry is not None:
-                await self._meter.give_up(uid, view.entry.lost)
             if isinstance(step, stages.MemberStep):
                 return step
             if isinstance(step, stages.Wait):
