@@ -365,6 +365,20 @@ def test_what_cannot_be_rated_is_told_and_priced_by_no_guess(event: UsageEvent, 
     assert (unrated.events, unrated.quantity, unrated.example, unrated.kind) == (1, event.amount, event.id, "card-time")
 
 
+def test_an_event_that_runs_into_the_next_tariff_is_not_rated() -> None:
+    """The next one counts its days in another zone, so it begins in the middle of a day of this one."""
+    later = flat("2")
+    later = {
+        **later,
+        "metadata": {"name": "later"},
+        "spec": {**later["spec"], "timezone": "Asia/Kolkata", "effectiveFrom": "2026-11-02"},
+    }
+    begin = T0 + DAY + 5 * HOUR // 2  # 2026-11-02 00:00 in Kolkata
+    (unrated,) = bill([an_event(start_ms=begin - 1, end_ms=begin + 1)], flat("1"), later).unrated
+    assert "it spans a border of Tariff anhui-2026" in unrated.why
+    assert [x.tariff for x in bill(cards(1, begin), flat("1"), later).lines] == ["later"]
+
+
 def test_two_tariffs_from_one_day_on_price_nothing() -> None:
     (unrated,) = bill([an_event()], a_tariff(), a_tariff("twin")).unrated
     assert "has not exactly one tariff for that time" in unrated.why
@@ -524,7 +538,7 @@ def reckoned(
                 )
                 if pack["item"] == item["name"] and has and paid:
                     place = (pack["name"], moment.date() if pack["period"] == "Day" else (moment.year, moment.month))
-                    part = min(paid, pack["included"] * size - covered[place])
+                    part = min(paid, max(0, pack["included"] * size - covered[place]))
                     covered[place] += part
                     paid -= part
                     over = over or (pack if "overagePrice" in pack else None)
@@ -563,7 +577,7 @@ def some_tariff(r: Random, name: str, since: str, zone: str) -> Manifest:
         made: Manifest = {"name": name, "unit": unit, "price": price(), **more}
         if hours and r.random() < 0.6:
             made["bandPrices"] = [
-                {"band": band, "price": price()} for band in {h["band"] for s in hours for h in s["bands"]}
+                {"band": band, "price": price()} for band in sorted({h["band"] for s in hours for h in s["bands"]})
             ]
         if r.random() < 0.6:
             made["brackets"] = [
