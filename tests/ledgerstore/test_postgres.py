@@ -47,17 +47,19 @@ def test_a_connection_that_broke_between_commits(ledger: PostgresLedger, server:
     ledger.verify()
 
 
+@pytest.mark.parametrize("step", ["_lock", "_book", "_know", "_append", "_keep"])
 def test_a_connection_that_breaks_inside_a_commit(
-    ledger: PostgresLedger, server: Postgres, monkeypatch: pytest.MonkeyPatch
+    ledger: PostgresLedger, server: Postgres, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     before = ledger.verify()
-    append = ledger._append
+    done = getattr(ledger, step)
 
-    def killed(rows: list[tuple[object, ...]]) -> None:
-        append(rows)
+    def killed(*values: object) -> object:
+        result = done(*values)
         kill(server, ledger)
+        return result
 
-    monkeypatch.setattr(ledger, "_append", killed)
+    monkeypatch.setattr(ledger, step, killed)
     refused(lambda: ledger.commit([a_transfer()]), "the server went away")
     monkeypatch.undo()
     assert ledger.verify() == before

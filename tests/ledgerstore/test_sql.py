@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -234,6 +235,12 @@ def test_a_reader_writes_nothing(ledger: SqlLedger, place: Place) -> None:
         assert reader.root() == ledger.verify()
         refused(lambda: reader.commit([a_transfer()]), "read-only")
     assert ledger.commit([a_transfer()]) == [Outcome.CREATED]
+
+
+def test_there_is_nothing_to_read(place: Place) -> None:
+    if not place.schema:
+        Path(place.where).touch()
+    refused(lambda: place.open(access=Access.READ), "there is nothing in it")
 
 
 def test_a_closed_ledger_says_so(place: Place) -> None:

@@ -17,7 +17,7 @@ from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
 from suanli.ledgerstore.addresses import shown
 from suanli.ledgerstore.sql import ENTRY_COLUMNS, Row, SqlLedger
-from suanli.ledgerstore.sqlite import BUSY_MS, Access
+from suanli.ledgerstore.sqlite import BUSY_MS, Access, older
 
 SCHEMA = "suanli"
 CONNECT_S = 10
@@ -93,6 +93,7 @@ class PostgresLedger(SqlLedger):
         self._busy_ms = busy_ms
         self._access = access
         self._closed = False
+        self._inside = False  # of a transaction
         if _NAME.fullmatch(schema) is None:
             raise self._unusable(f'schema "{schema}" is not a plain lower-case name')
         with self._told():
@@ -137,7 +138,7 @@ class PostgresLedger(SqlLedger):
         known = len(self.MIGRATIONS)
         version = self._version()
         if self._access is Access.READ and version < known:
-            raise self._unusable(f"its schema is {version}, this suanli's is {known}; open it once with the operator")
+            raise self._unusable(older(version, known))
         if version < known:
             self._migrate()
         if version > known:
@@ -186,16 +187,25 @@ class PostgresLedger(SqlLedger):
             raise self._unusable(_remedy(error, shown(said[0]) if said else type(error).__name__)) from error
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _transaction(self) -> Iterator[None]:
+        """On one connection from beginning to end."""
         self._again()
-        with self._db.transaction():
+        self._inside = True
+        try:
+            with self._db.transaction():
+                yield
+        finally:
+            self._inside = False
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._transaction():
             self._lock()
             yield
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        self._again()
-        with self._db.transaction():
+        with self._transaction():
             self._db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield
 
@@ -203,7 +213,8 @@ class PostgresLedger(SqlLedger):
         self._db.execute(_marks(sql), values)
 
     def _all(self, sql: str, values: Sequence[Any]) -> list[Row]:
-        self._again()
+        if not self._inside:
+            self._again()
         return self._db.execute(_marks(sql), values).fetchall()
 
     def _many(self, sql: str, rows: Sequence[Row]) -> None:

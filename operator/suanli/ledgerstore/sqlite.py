@@ -79,9 +79,7 @@ class SqliteFile:
             )
         if self._access is Access.READ:
             if version < known:
-                raise self._unusable(
-                    f"its schema is {version}, this suanli's is {known}; open it once with the operator"
-                )
+                raise self._unusable(older(version, known))
             return
         if self._pragma("journal_mode") != "wal":
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -137,6 +135,13 @@ _REMEDIES = {
     sqlite3.SQLITE_CORRUPT: "it is damaged; put the last copy back, and keep this file to recover rows from",
     sqlite3.SQLITE_NOTADB: "it is not a SQLite file; move it away or set SUANLI_DATA_DIR",
 }
+
+
+def older(version: int, known: int) -> str:
+    """Why what is behind cannot be read: only who may write brings it forward."""
+    if version == 0:
+        return "there is nothing in it; name the one that the operator writes"
+    return f"its schema is {version}, this suanli's is {known}; open it once with the operator"
 
 
 def statements(script: str) -> Iterator[str]:
