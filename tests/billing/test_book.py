@@ -165,6 +165,14 @@ def test_an_entry_that_cannot_come_next_is_told(record: Transfer | LedgerAccount
     assert words in book.follow(made(book, record, released))
 
 
+def test_a_hold_that_expired_too_early_is_told() -> None:
+    book = a_book()
+    book.commit([a_hold(expires_ms=2_000)])
+    early = replace(a_void(f"{EXPIRES}h1", time_ms=2_000), kind=TransferKind.EXPIRE_HOLD)
+    assert book.follow(made(book, early, 100)) == ""
+    assert "does not bring the time" in book.follow(made(book, a_transfer(time_ms=1_999)))
+
+
 def test_another_book_comes_to_the_same_by_following() -> None:
     book = a_book()
     book.commit(

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from months import NOVEMBER, WUHU, a_program
@@ -64,6 +64,7 @@ def test_tax_is_in_the_price_and_commission_of_what_is_left() -> None:
     assert shares(a_line(tax_permille=0, commission_permille=0)) == Shares(0, 0, 1_060_000)
 
 
+@settings(derandomize=True, deadline=None)
 @given(net=st.integers(-(10**15), 10**15), tax=st.integers(0, 1_000), commission=st.integers(0, 1_000))
 def test_shares_add_up_and_have_one_sign(net: int, tax: int, commission: int) -> None:
     found = shares(a_line(net, tax_permille=tax, commission_permille=commission))
@@ -113,6 +114,7 @@ def test_a_transfer_is_the_network_operators() -> None:
     assert {t.credit for t in post(line, NOW_MS)} == {"tax:payable", "operator:commission", f"network:{WUHU}"}
 
 
+@settings(derandomize=True, deadline=None)
 @given(name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30))
 def test_every_name_is_a_part_of_an_accounts_and_comes_back(name: str) -> None:
     assert ":" not in part(name)

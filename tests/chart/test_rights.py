@@ -12,7 +12,7 @@ import pytest
 from harness.shell import Kubectl
 from installing import NAMESPACE
 from rights import Question, answers
-from suanli.api import KINDS
+from suanli.api import KINDS, PLACEMENT_KINDS
 from suanli.base.names import GROUP, member_account
 from suanli.federation.grants import account_objects, system_namespace
 
@@ -23,6 +23,7 @@ VERBS = (*READ, "create", "update", "patch", "delete", "deletecollection")
 LEAST = 500
 JOBS = "computejobs"
 NATIONAL = tuple(model.kind_info.plural for model in KINDS if not model.kind_info.namespaced)
+MAP = tuple(model.kind_info.plural for model in PLACEMENT_KINDS if not model.kind_info.namespaced)
 RBAC, ADMISSION = "rbac.authorization.k8s.io", "admissionregistration.k8s.io"
 # What would give more than the roles of the chart: group, resource.
 BEYOND = (
@@ -96,7 +97,7 @@ def viewer(asked: Asked) -> bool:
 
 
 def planner(asked: Asked) -> bool:
-    return asked.group == GROUP and is_read(asked, *NATIONAL)
+    return asked.group == GROUP and is_read(asked, *MAP)
 
 
 def auditor(asked: Asked) -> bool:

@@ -58,6 +58,7 @@ class Book:
         self.transfers: dict[str, Transfer] = {}
         self.holds: dict[str, Hold] = {}
         self.entries: list[Entry] = []
+        self._told_ms = 0  # by which followed entries say that holds expired
         self._expiring: list[tuple[int, str]] = []  # a heap; what is over by other means stays in it until it is due
 
     def put(self, hold: Hold) -> None:
@@ -113,6 +114,10 @@ class Book:
             if outcome is not Outcome.CREATED:
                 return f"the rules refuse it: {outcome}"
         self._take(draft)
+        if transfer.kind is TransferKind.EXPIRE_HOLD:
+            self._told_ms = max(self._told_ms, transfer.time_ms)
+        elif not transfer.linked and self.time_ms < self._told_ms:  # in a group a later one may bring the time
+            return "it does not bring the time by which holds expired before it"
         return "" if self.hash == entry.hash else "it releases another amount than its hold's rest"
 
     def _judge(self, unit: Sequence[Transfer], faults: Sequence[str]) -> list[Outcome]:
