@@ -105,15 +105,14 @@ def statement(
         return
     if len(bills) > 1:
         raise fail(f"{len(bills)} statements are meant, and {form} is of one; name its party, and its --role")
-    if form in PAPERS:
-        typer.echo(PAPERS[form](bills[0], language), nl=False)
-    elif bills[0].party.role is Role.CONSUMER:
+    (bill,) = bills
+    if form is Form.FOCUS and bill.party.role is not Role.CONSUMER:
+        raise fail(f"focus is of what a consumer is billed, and {bill.party.name} is {bill.party.role}; use csv")
+    if form is Form.FOCUS:
         corrected = {closed.name: closed for closed in dossier.closed}
-        typer.echo(focus.csv_text(focus.rows(bills[0], issuer=issuer, names={}, corrected=corrected)), nl=False)
+        typer.echo(focus.csv_text(focus.rows(bill, issuer=issuer, names={}, corrected=corrected)), nl=False)
     else:
-        raise fail(
-            f"focus is of what a consumer is billed, and {bills[0].party.name} is {bills[0].party.role}; use csv"
-        )
+        typer.echo(PAPERS[form](bill, language), nl=False)
 
 
 def write_package(dossier: Dossier, folder: Path) -> None:
