@@ -236,7 +236,11 @@ class Search:
         self.left_pk = np.array(left, dtype=float).reshape(self.left_pk.shape)
         made = parts[done]
         job = moves.job[made]
-        self._takes_j[job], self._cost_j[job], self.pool_j[job] = moves.takes[made], moves.cost[made], moves.target[made]
+        self._takes_j[job], self._cost_j[job], self.pool_j[job] = (
+            moves.takes[made],
+            moves.cost[made],
+            moves.target[made],
+        )
         return bool(done)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from suanli.placement import enclaves, explain, knapsacks, queue
 from suanli.placement.accept import refusals
 from suanli.placement.accounts import NOBODY, Tenancy
-from suanli.placement.batch import Batch, Bools, Floats, Ints, make_batch, queue_order
+from suanli.placement.batch import Batch, Bools, Floats, Ints, make_batch, places, queue_order
 from suanli.placement.build import Jobs, by_fractions, in_turn, thinned
-from suanli.placement.deferral import defer
+from suanli.placement.deferral import defer, may_wait
 from suanli.placement.draft import Draft
 from suanli.placement.effort import Effort
 from suanli.placement.exact import MOST_JOBS, search, value
@@ -56,9 +56,10 @@ def place(
     decisions: dict[str, Decision] = {uid: explain.refused(said) for uid, said in refused.items()}
     asked = [job for job in waiting if job.uid not in refused]
     quotas = Quotas(tenancy, (view.site for view in sites))
-    # Who may not run whatever the hour takes no room from those who may wait.
-    decisions |= defer([job for job in asked if queue.fits_alone(quotas, job)], sites, country, now_ms)
-    asked = [job for job in asked if job.uid not in decisions]
+    if any(may_wait(job, now_ms) for job in asked):
+        # Who may not run whatever the hour takes no room from those who may wait.
+        decisions |= defer([job for job in asked if queue.fits_alone(quotas, job)], sites, country, now_ms)
+        asked = [job for job in asked if job.uid not in decisions]
     if not asked:
         return _told(Plan(decisions, prices=warm or Prices()), waiting, {}, tenancy, quotas)
     batch = make_batch(asked, sites, country, now_ms)
@@ -124,18 +125,18 @@ def _made(batch: Batch, start_pk: Floats, effort: Effort | None, seed: int) -> M
 def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:
     """The batch in bare numbers."""
     rank_r = enclaves.rank_r(batch)
-    jobs = sorted((queue_order(job), r) for r, row in enumerate(batch.rows) for job in row.jobs)
-    row_j = np.array([r for _, r in jobs], dtype=np.int64)
+    count_r = np.array([len(row.jobs) for row in batch.rows], dtype=np.int64)
+    row_j = np.repeat(np.arange(len(count_r)), count_r)[places([job for row in batch.rows for job in row.jobs])]
     return Market(
         cost_rp=costs.total_rp.astype(np.int64),
         allowed_rp=sieve.allowed_rp & enclaves.admits_rp(batch),
         wish_rp=batch.wish_rp,
-        count_r=np.array([len(row.jobs) for row in batch.rows], dtype=np.int64),
+        count_r=count_r,
         tasks_r=batch.tasks_r,
         priority_r=rank_r,
         need_rpk=batch.need_rk[:, None, :],
         nodes=tuple(pool.room.free_nodes for pool in batch.pools),
-        queue=merged(row_j[np.argsort(-rank_r[row_j], kind="stable")].tolist()),
+        queue=merged(row_j[np.argsort(-rank_r[row_j], kind="stable")]),
     )
 
 
@@ -274,13 +275,15 @@ def _waiting_cost(market: Market) -> Floats:
 
 def _explained(batch: Batch, explainer: explain.Explainer, draft: Draft) -> dict[str, Decision]:
     """Of equal jobs the older ones run, the cheaper places first; the others wait."""
-    decisions, left = {}, []
-    for r, row in enumerate(batch.rows):
-        places = sorted((int(draft.market.cost_rp[r, p]), p) for p in np.flatnonzero(draft.placed_rp[r]).tolist())
-        pools = [p for _, p in places for _ in range(int(draft.placed_rp[r, p]))]
-        for job, p in zip(row.jobs, pools, strict=False):
-            decisions[job.uid] = explainer.placed(r, p)
-        left += [(queue_order(job), r, job.uid) for job in row.jobs[len(pools) :]]
+    rows, pools = np.nonzero(draft.placed_rp)
+    order = np.lexsort((pools, draft.market.cost_rp[rows, pools], rows))
+    rows, pools = rows[order], pools[order]
+    decisions, taken = dict[str, Decision](), [0] * len(batch.rows)
+    counts = draft.placed_rp[rows, pools].tolist()
+    for r, jobs, decision in zip(rows.tolist(), counts, explainer.placed(rows, pools), strict=True):
+        decisions.update((job.uid, decision) for job in batch.rows[r].jobs[taken[r] : taken[r] + jobs])
+        taken[r] += jobs
+    left = [(queue_order(job), r, job.uid) for r, row in enumerate(batch.rows) for job in row.jobs[taken[r] :]]
     ahead = 0
     for _, r, uid in sorted(left):
         decisions[uid] = explainer.waiting(r, ahead)
