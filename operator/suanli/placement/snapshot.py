@@ -164,9 +164,14 @@ class Decision:
 
 @dataclass(frozen=True)
 class Prices:
-    """Shadow prices by (site, class): micro-yuan per millicore, per byte, per card and per pod. A warm start for the next cycle."""
+    """A start for the next cycle: shadow prices, and the plan that was made with them.
+
+    `by_pool` are micro-yuan per millicore, per byte, per card and per pod by (site, class); `places` say by account and question
+    how many such jobs were to run at which site and class.
+    """
 
     by_pool: Mapping[tuple[str, str], tuple[float, float, float, float]] = field(default_factory=dict)
+    places: Mapping[tuple[str, str], Mapping[tuple[str, str], int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
