@@ -15,6 +15,7 @@ from suanli.base.units import duration_text
 from suanli.placement.accept import Refusal
 from suanli.placement.batch import Batch, Bools, Floats, Ints
 from suanli.placement.filters import MENDED_BY_WAITING, Sieve
+from suanli.placement.ground import Ground
 from suanli.placement.scores import Costs
 from suanli.placement.snapshot import Decision
 from suanli.placement.transfer import Traffic, copies_at
@@ -23,6 +24,7 @@ RUNNERS_UP = 3
 TOLD = 3  # reasons with their example in the message
 EXAMPLE_CHARS = 512
 MESSAGE_CHARS = 900
+WAITS = -1
 
 
 def refused(said: Refusal) -> Decision:
@@ -74,10 +76,36 @@ class _Run(NamedTuple):
     cheaper: int
 
 
-class Explainer:
-    """Says of each row once what its jobs share."""
+@dataclass(frozen=True)
+class Said:
+    """What was said of alike jobs, and the numbers that made it so.
 
-    def __init__(self, batch: Batch, costs: Costs, sieve: Sieve, traffic: Traffic) -> None:
+    `nearest` are site, pool and cost of the cheapest ways, `fell` how many sites fell to each reason, with an example; `decisions`
+    are by pool, that of those who wait by `WAITS`, with the numbers of each.
+    """
+
+    nearest: tuple[list[int], list[int], list[float]]
+    fell: list[tuple[Reason, int, str]]
+    best: list[tuple[int, RunnerUp]]
+    rejections: list[Rejection]
+    decisions: dict[int, tuple[tuple[float | None, ...], Decision]]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the last cycle said, by account and question. It holds on the same ground only: names, ways and copies are of it."""
+
+    ground: Ground
+    now_ms: int
+    said: dict[tuple[str, str], Said]
+
+
+class Explainer:
+    """Says of each row once what its jobs share. What it said in the cycle before and would say again, it takes from there."""
+
+    def __init__(
+        self, batch: Batch, costs: Costs, sieve: Sieve, traffic: Traffic, before: Memory | None = None
+    ) -> None:
         self._batch = batch
         self._traffic = traffic
         self._sieve = sieve
@@ -86,8 +114,12 @@ class Explainer:
         self._nearest = ways.nearest()
         self._names = [view.site.metadata.name for view in batch.sites]
         self._fell = sieve.counted()
+        self._of_row: dict[int, Said] = {}
+        self._known: dict[int, Said] = {}
         self._fallen: dict[int, Decision] = {}
         self._starts: dict[int, str] = {}
+        self._before = before if before is not None and before.ground is batch.ground else None
+        self.memory = Memory(batch.ground, batch.now_ms, {})
 
     def placed(self, rows: Ints, pools: Ints) -> Iterator[Decision]:
         """One decision for all jobs of a row that run in a pool. Shapes: (N,), (N,), rows in ascending order."""
@@ -98,48 +130,83 @@ class Explainer:
         runs = map(_Run._make, zip(*(of_n.tolist() for of_n in told), strict=True))
         lines = zip(*(line[rows, pools].tolist() for line in costs.lines.values()), strict=True)
         for row, of_row in groupby(zip(runs, lines, strict=True), key=lambda one: one[0].row):
-            best, rejections = self._best(row), self._rejections(row)
+            said, moves = self._said(row), self._batch.rows[row].spec.data is not None
             for run, line in of_row:
-                others = [way for site, way in best if site != run.site][:RUNNERS_UP]
-                yield self._describe(run, dict(zip(costs.lines, line, strict=True)), others, rejections)
+                moved = self._traffic.ms(run.row, run.site) if moves else 0
+                numbers = (*run[1:], *line, moved)
+                decision = self._again(row, run.pool, numbers)
+                if decision is None:
+                    decision = self._describe(run, dict(zip(costs.lines, line, strict=True)), moved, said)
+                elif self._before is not None and self._before.now_ms != self._batch.now_ms:
+                    decision = replace(decision, estimate=self._estimate(run, moved))
+                said.decisions[run.pool] = numbers, decision
+                yield decision
 
     def waiting(self, r: int, ahead: int) -> Decision:
         """A job of row r that found no place."""
         if r not in self._fallen:
-            self._fallen[r] = self._why(r)
+            taken = np.flatnonzero(self._sieve.fell_rs[r] < 0)
+            numbers = len(taken), int(taken[0]) if len(taken) else None
+            self._fallen[r] = self._again(r, WAITS, numbers) or self._why(r, *numbers)
+            self._said(r).decisions[WAITS] = numbers, self._fallen[r]
         why = self._fallen[r]
         queue = Queue(position=ahead + 1, ahead=ahead) if why.reason in MENDED_BY_WAITING else None
         return replace(why, queue=queue)
 
-    def _describe(
-        self, run: _Run, lines: Mapping[str, float], others: list[RunnerUp], rejections: list[Rejection]
-    ) -> Decision:
+    def _said(self, r: int) -> Said:
+        """What all jobs of a row share."""
+        if r not in self._of_row:
+            row, sieve = self._batch.rows[r], self._sieve
+            sites, pools, totals = self._nearest
+            nearest = sites[r], pools[r], totals[r]
+            fallen = sorted((-many_r[r], first_r[r], reason) for reason, many_r, first_r in self._fell if many_r[r])
+            fell = [(reason, -less, sieve.why(self._batch, r, s)[:EXAMPLE_CHARS]) for less, s, reason in fallen]
+            known = self._before.said.get((row.account, row.spec.question)) if self._before is not None else None
+            if known is not None and known.nearest == nearest and known.fell == fell:
+                self._known[r] = known
+                best, rejections = known.best, known.rejections
+            else:
+                best = self._best(*nearest)
+                rejections = [Rejection(reason=str(reason), count=many, example=text) for reason, many, text in fell]
+            self._of_row[r] = Said(nearest, fell, best, rejections, {})
+            self.memory.said[row.account, row.spec.question] = self._of_row[r]
+        return self._of_row[r]
+
+    def _again(self, r: int, place: int, numbers: tuple[float | None, ...]) -> Decision | None:
+        """What was said of the row in that place, if it came from the same numbers."""
+        self._said(r)
+        before = self._known[r].decisions.get(place) if r in self._known else None
+        return before[1] if before is not None and before[0] == numbers else None
+
+    def _describe(self, run: _Run, lines: Mapping[str, float], moved: int | None, said: Said) -> Decision:
         b, name = self._batch, self._names[run.site]
         path = b.paths_us[int(b.origin_r[run.row])][run.site]
-        moves = b.rows[run.row].spec.data is not None
-        moved = self._traffic.ms(run.row, run.site) if moves else 0
+        others = [way for site, way in said.best if site != run.site][:RUNNERS_UP]
         # All of it is ours: no lists are left to be validated, and there may be a hundred thousand of them.
         placement = Placement.model_construct(
             cost=CostLines(**{line: str(int(cost)) for line, cost in lines.items()}, total=str(int(run.total))),
             latency=duration_text(path.one_way_us),
             latency_source="Measured" if path.measured else "Estimated",
             runners_up=others,
-            rejections=rejections,
+            rejections=said.rejections,
         )
-        estimate = Estimate(
+        message = _praise(name, run, others) + _told_of_copies(copies_at(b, run.row, run.site))
+        class_ = b.pools[run.pool].resource.class_
+        return Decision(name, class_, Reason.PLACED, message, placement, self._estimate(run, moved))
+
+    def _estimate(self, run: _Run, moved: int | None) -> Estimate:
+        return Estimate(
             cost=str(int(run.paid)),
             transfer_time=duration_text(moved * 1_000) if moved else None,
             start=None if moved is None else self._start(moved),
         )
-        message = _praise(name, run, others) + (_told_of_copies(copies_at(b, run.row, run.site)) if moves else "")
-        return Decision(name, b.pools[run.pool].resource.class_, Reason.PLACED, message, placement, estimate)
 
-    def _best(self, r: int) -> list[tuple[int, RunnerUp]]:
+    def _best(self, sites: list[int], pools: list[int], totals: list[float]) -> list[tuple[int, RunnerUp]]:
         """The cheapest ways to run a row, and at which sites."""
-        pools = self._batch.pools
+        b = self._batch
         return [
-            (site, RunnerUp(site=self._names[site], class_=pools[pool].resource.class_, total=str(int(total))))
-            for site, pool, total in zip(*(of_rn[r] for of_rn in self._nearest), strict=True)
+            (site, RunnerUp(site=self._names[site], class_=b.pools[pool].resource.class_, total=str(int(total))))
+            for site, pool, total in zip(sites, pools, totals, strict=True)
             if total < np.inf
         ]
 
@@ -150,23 +217,12 @@ class Explainer:
             self._starts[moved_ms] = time_text(min(LAST_MS, there_ms))
         return self._starts[moved_ms]
 
-    def _rejections(self, r: int) -> list[Rejection]:
-        """How many sites fell to each reason, most first, each with one of them in numbers."""
-        found = sorted((-many_r[r], first_r[r], reason) for reason, many_r, first_r in self._fell if many_r[r])
-        return [
-            Rejection(reason=str(reason), count=-less, example=self._sieve.why(self._batch, r, s)[:EXAMPLE_CHARS])
-            for less, s, reason in found
-        ]
-
-    def _why(self, r: int) -> Decision:
-        b, rejections = self._batch, self._rejections(r)
-        taken = np.flatnonzero(self._sieve.fell_rs[r] < 0).tolist()
-        if taken:
-            name = b.sites[taken[0]].site.metadata.name
+    def _why(self, r: int, taken: int, first: int | None) -> Decision:
+        b, rejections = self._batch, self._said(r).rejections
+        if first is not None:
+            name = self._names[first]
             text = f"{name} could take it, but what is free there goes to other jobs of this plan"
-            rejections = _added(
-                rejections, Rejection(reason=Reason.WAITING_FOR_CAPACITY, count=len(taken), example=text)
-            )
+            rejections = _added(rejections, Rejection(reason=Reason.WAITING_FOR_CAPACITY, count=taken, example=text))
         reasons = {rejection.reason for rejection in rejections}
         reason = next((x for x in MENDED_BY_WAITING if x in reasons), Reason.NO_FEASIBLE_SITE)
         told = [f"{x.count} {x.reason} ({x.example})" for x in rejections[:TOLD]]

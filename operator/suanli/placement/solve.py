@@ -77,11 +77,9 @@ def place(
         made = _made(repaired, made.solution.price_pk, effort, seed)
     batch, solution = made.batch, made.solution
     traffic = Traffic(batch, solution.draft.placed_rp)
-    plan = Plan(
-        decisions | _explained(batch, explain.Explainer(batch, made.costs, made.sieve, traffic), solution.draft),
-        solution.gap_ppm,
-        _prices(batch, solution),
-    )
+    explainer = explain.Explainer(batch, made.costs, made.sieve, traffic, warm.memory if warm else None)
+    told = decisions | _explained(batch, explainer, solution.draft)
+    plan = Plan(told, solution.gap_ppm, replace(_prices(batch, solution), memory=explainer.memory))
     return _told(plan, waiting, {job.uid: job for row in batch.rows for job in row.jobs}, tenancy, quotas)
 
 
