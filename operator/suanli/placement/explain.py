@@ -195,7 +195,7 @@ class Explainer:
         return Decision(name, class_, Reason.PLACED, message, placement, self._estimate(run, moved))
 
     def _estimate(self, run: _Run, moved: int | None) -> Estimate:
-        return Estimate(
+        return Estimate.model_construct(
             cost=str(int(run.paid)),
             transfer_time=duration_text(moved * 1_000) if moved else None,
             start=None if moved is None else self._start(moved),

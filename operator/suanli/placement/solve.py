@@ -35,7 +35,8 @@ FULL = 0.97  # of a pool's capacity: a resource that is wanted so much is what r
 MOVABLE = 2_000  # jobs that exchanges are looked for, about, where many are alike
 MOST_CHANGED = 0.1  # of the jobs may have no place in the plan before that is to be carried on
 CARRIED_EFFORT = 0.5  # may be spent on working the changes in
-MOST_CARRIED_PPM = 500  # a plan that is carried on is proven to be as close to the best
+FEW_MOVABLE = 1_000  # jobs that exchanges are looked for when little changed
+MOST_CARRIED_PPM = 1_000  # a plan that is carried on is proven to be as close to the best
 FEW_JOBS = 500  # up to which single moves on nodes are worth their time
 
 
@@ -198,7 +199,7 @@ def _carried(market: Market, price_pk: Floats, held_rp: Ints, waiting_r: Floats,
     if int((start.pool_j == len(market.nodes)).sum()) > MOST_CHANGED * len(start.pool_j):
         return None
     key_rp, bound = priced(market, price_pk), proven_bound(market, market.count_r, price_pk)
-    search_ = Search(market, thinned(market, start, MOVABLE), key_rp, waiting_r)
+    search_ = Search(market, thinned(market, start, FEW_MOVABLE), key_rp, waiting_r)
     search_.descend(effort, bound + abs(bound) * effort.tolerance)
     draft = Draft.of(market, search_.jobs.placed_rp(market))
     if not _all_placed(market, draft):
