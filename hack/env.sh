@@ -19,4 +19,5 @@ PATH="$(dirname "$PYTHON"):$PATH"
 export PYTHON PATH
 export PYTHONPATH="$ROOT/operator:$ROOT/hack/src"
 export PYTHONDONTWRITEBYTECODE=1
+export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}" # as suanli/__init__.py has it, also where numpy comes first
 cd "$ROOT"

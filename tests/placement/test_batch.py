@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from suanli.placement.batch import FOREVER_US, MOST, bound_us, group, make_batch, queue_order, tier_of
-from worlds import NOW_MS, a_class, a_country, a_job, a_node, a_policy, a_site
+from suanli.placement.batch import FOREVER_US, MOST, bound_us, group, in_order, make_batch, queue_order, tier_of
+from worlds import NOW_MS, a_class, a_country, a_job, a_node, a_policy, a_site, seeded
 
 TIERS = a_policy(
     latencyTiers=[
@@ -51,6 +55,16 @@ def test_alike_are_jobs_that_placement_cannot_tell_apart() -> None:
 def test_the_queue_is_by_priority_then_age_then_uid() -> None:
     jobs = [a_job("d"), a_job("c", submitted_ms=-1), a_job("b"), a_job("a", priority=1, submitted_ms=9)]
     assert [job.uid for job in sorted(jobs, key=queue_order)] == ["a", "c", "b", "d"]
+
+
+@seeded(100)
+@given(st.lists(st.tuples(*[st.integers(0, 2)] * 3), max_size=30))
+def test_all_jobs_together_are_brought_into_that_order(drawn: list[tuple[int, int, int]]) -> None:
+    jobs = [
+        replace(a_job(f"job-{-i % 7}-{i}", priority=priority, submitted_ms=submitted_ms), turn=turn)
+        for i, (priority, turn, submitted_ms) in enumerate(drawn)
+    ]
+    assert in_order(jobs) == sorted(jobs, key=queue_order)
 
 
 def test_pools_are_the_classes_of_the_sites_by_name() -> None:

@@ -1,10 +1,11 @@
 import numpy as np
 
 from markets import a_market
-from suanli.placement.build import Jobs, by_fractions, in_turn, thinned
+from suanli.placement.build import Jobs, by_fractions, by_places, in_turn, thinned
 from suanli.placement.market import Market
 from suanli.placement.prices import ascend
 
+NO_PRICE = np.zeros((2, 4))
 DEAR = np.full(3, 1e3)  # what it costs to wait
 
 
@@ -51,6 +52,25 @@ def test_who_is_too_many_waits() -> None:
     placed = by_fractions(market, proof).placed_rp(market)[0]
     assert placed[0] <= 3
     assert placed[1] <= 1
+
+
+def test_jobs_are_put_where_their_row_was_and_who_is_new_waits() -> None:
+    market = a_market([[1, 2]], cards=[1], room=[8, 8], count=[5])
+    assert places(market, by_places(market, NO_PRICE, np.array([[1, 2]]))) == [[1, 2]]
+
+
+def test_of_fewer_jobs_the_dearest_places_are_given_up() -> None:
+    market = a_market([[1, 2]], cards=[1], room=[8, 8], count=[5])
+    assert places(market, by_places(market, NO_PRICE, np.array([[3, 4]]))) == [[3, 2]]
+    dear = np.array([[0, 0, 9.0, 0], [0, 0, 0, 0]])
+    assert places(market, by_places(market, dear, np.array([[3, 4]]))) == [[1, 4]]
+
+
+def test_a_place_that_is_no_longer_there_is_given_up() -> None:
+    market = a_market([[1, 2]] * 2, cards=[1, 2], room=[4, 1], count=[3, 3], allowed=[[True, False], [True, True]])
+    placed = by_places(market, NO_PRICE, np.array([[2, 1], [2, 1]])).placed_rp(market)
+    assert placed[:, 1].tolist() == [0, 0]
+    assert int(placed[0, 0]) + 2 * int(placed[1, 0]) <= 4
 
 
 def test_of_alike_jobs_in_one_pool_some_may_move_and_all_that_wait() -> None:

@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 
 from checker import best_plan, idle_room, violations
 from full import Fill, a_full_world
+from markets import a_market
 from suanli.placement import exact
+from suanli.placement.effort import Effort
+from suanli.placement.market import Market
+from suanli.placement.prices import proven_bound
 from suanli.placement.snapshot import Plan, Prices
-from suanli.placement.solve import place
+from suanli.placement.solve import MOST_CARRIED_PPM, place, solve
 from worlds import Taste, World, a_job, a_random_world, a_site, a_world, seeded, shuffled, tastes
 
 ROUNDINGS = 5  # a job's cost has five lines, each rounded
@@ -68,6 +72,66 @@ def test_prices_of_another_cycle_break_nothing(taste: Taste) -> None:
     odd = Prices(dict.fromkeys([*before.by_pool, ("gone", "gpu")], (0.5, 1e-6, 1e9, 3.0)))
     for prices in (before, odd):
         assert wrong(world, place(*world.question, warm=prices)) == []
+
+
+# --- what the cycle before leaves
+
+
+@seeded(60)
+@given(tastes(fewest=2), st.sampled_from([0, 400, 90_000]), st.booleans())
+def test_what_was_said_before_is_said_again_only_where_it_is_still_true(
+    taste: Taste, later_ms: int, full: bool
+) -> None:
+    world = a_random_world(taste)
+    before = world.plan().prices
+    first = world.sites[0]
+    sites = (replace(first, classes={}), *world.sites[1:]) if full else world.sites
+    new = replace(world.jobs[-1], uid="new", submitted_ms=world.now_ms)
+    now = replace(world, jobs=(*world.jobs[1:], new), sites=sites, now_ms=world.now_ms + later_ms)
+    plan = place(*now.question, now.tenancy, warm=before)
+    assert plan == place(*now.question, now.tenancy, warm=replace(before, memory=None))
+    assert plan == place(*now.question, now.tenancy, warm=before)
+    assert wrong(now, plan) == []
+
+
+def test_an_explanation_is_not_made_twice() -> None:
+    world = a_world([a_job("runs", cards=8), a_job("waits", cards=8, submitted_ms=1)], [a_site(), a_site("dear", {})])
+    before = world.plan()
+    again = place(*world.question, warm=before.prices)
+    for uid, site in (("runs", "one"), ("waits", None)):
+        assert again.decisions[uid].site == site
+        assert again.decisions[uid].placement is before.decisions[uid].placement
+
+
+def a_large_market(count: list[int]) -> Market:
+    """Six sorts of jobs, four pools, nearly full: the cheapest pools run short."""
+    costs = [[900 + 37 * row, 1_000, 1_100 + 91 * row, 1_300] for row in range(6)]
+    return a_market(costs, cards=[1, 1, 2, 2, 4, 4], room=[16, 16, 16, 16], count=count, nodes_a_pool=24)
+
+
+def test_a_plan_is_carried_on_where_little_changed_and_stays_proven() -> None:
+    first = solve(a_large_market([100] * 6), NO_PRICE, Effort(300))
+    market = a_large_market([101, 100, 99, 100, 98, 101])
+    held_rp = first.draft.placed_rp
+    carried = solve(market, first.price_pk, Effort(300), held_rp=held_rp)
+    assert carried.draft.placed_rp.sum(axis=1).tolist() == market.count_r.tolist()
+    assert 0 < carried.gap_ppm <= MOST_CARRIED_PPM
+    assert np.abs(carried.draft.placed_rp - held_rp).sum() <= 20
+    bound = proven_bound(market, market.count_r, first.price_pk)
+    assert carried.draft.cost - bound <= carried.gap_ppm * carried.draft.amounts / 1e6
+
+
+@pytest.mark.parametrize("pool", [0, 3])
+def test_where_much_changed_all_is_asked_anew(pool: int) -> None:
+    market = a_large_market([100] * 6)
+    held_rp = np.zeros((6, 4), dtype=np.int64)
+    held_rp[:, pool] = 100
+    anew, made = solve(market, NO_PRICE, Effort(300)), solve(market, NO_PRICE, Effort(300), held_rp=held_rp)
+    assert made.draft.placed_rp.tolist() == anew.draft.placed_rp.tolist()
+    assert (made.gap_ppm, made.price_pk.tolist()) == (anew.gap_ppm, anew.price_pk.tolist())
+
+
+NO_PRICE = np.zeros((4, 4))
 
 
 # --- equal questions have equal answers

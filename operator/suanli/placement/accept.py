@@ -110,11 +110,11 @@ def refusals(
         frozenset(r.class_ for view in sites for r in view.site.spec.resources),
         now_ms,
     )
-    said: dict[tuple[str, JobState], Refusal | None] = {}
+    said: dict[str | tuple[str, JobState], Refusal | None] = {}
     found = {}
     for job in waiting:
         spec = job.job.spec
-        key = spec.question, spec.desired_state
+        key = spec.question if spec.desired_state is JobState.RUNNING else (spec.question, spec.desired_state)
         if key not in said:
             said[key] = next((refusal for check in CHECKS if (refusal := check(spec, known))), None)
         if refusal := said[key]:

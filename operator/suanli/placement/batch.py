@@ -301,13 +301,35 @@ def make_batch(waiting: Sequence[WaitingJob], sites: Sequence[SiteView], country
 
 def group(waiting: Sequence[WaitingJob], claims: Container[str] = ()) -> tuple[Row, ...]:
     """Rows in the order of the queue. Jobs with a claim, or without the quota for a class, are not like others."""
-    alike: dict[tuple[str, str, tuple[tuple[str, str], ...], tuple[str, ...], bool], list[WaitingJob]]
-    alike = defaultdict(list)
-    for job in sorted(waiting, key=queue_order):
-        backoff = tuple(sorted(job.backoff.items())) if job.backoff else ()
-        denied = tuple(sorted(job.denied)) if job.denied else ()
-        alike[job.account, job.job.spec.question, backoff, denied, job.uid in claims].append(job)
+    alike: dict[tuple[object, ...], list[WaitingJob]] = defaultdict(list)
+    for job in in_order(waiting):
+        own: tuple[object, ...] = ()
+        if job.backoff or job.denied or job.uid in claims:
+            own = tuple(sorted(job.backoff.items())), tuple(sorted(job.denied)), job.uid in claims
+        alike[job.account, job.job.spec.question, *own].append(job)
     return tuple(Row(tuple(jobs)) for jobs in alike.values())
+
+
+def in_order(jobs: Sequence[WaitingJob]) -> list[WaitingJob]:
+    """The jobs as they stand in the queue."""
+    return [jobs[i] for i in places(jobs).tolist()]
+
+
+def places(jobs: Sequence[WaitingJob]) -> Ints:
+    """The numbers of the jobs in the order of `queue_order`. Shape (J,)."""
+    keys = (
+        _ints([job.submitted_ms for job in jobs]),
+        _ints([job.turn for job in jobs]),
+        _ints([-job.job.spec.priority for job in jobs]),
+    )
+    order = np.lexsort(keys)
+    like_next: Bools = np.logical_and.reduce([key[order[1:]] == key[order[:-1]] for key in keys])
+    if not like_next.any():
+        return order
+    alike = order[np.append(like_next, False) | np.append(False, like_next)].tolist()
+    uid_j = np.zeros(len(jobs), dtype=np.int64)
+    uid_j[sorted(alike, key=lambda i: jobs[i].uid)] = np.arange(len(alike))
+    return np.lexsort((uid_j, *keys))
 
 
 def queue_order(job: WaitingJob) -> tuple[int, int, int, str]:

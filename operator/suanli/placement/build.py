@@ -1,7 +1,7 @@
 """Jobs into pools, many at a time, by what all nodes of a pool have together.
 
-Out of a plan in fractions of jobs, made whole so that sums stay; or in the order of the queue, each job where it is cheapest of
-what has room.
+Out of a plan in fractions of jobs, made whole so that sums stay; out of the plan before; or in the order of the queue, each job
+where it is cheapest of what has room.
 """
 
 from dataclasses import dataclass
@@ -56,6 +56,28 @@ def by_fractions(market: Market, fractions: Ascent) -> Jobs:
     left_pk = market.capacity_pk[:, kinds] - load_pk(jobs_rp[:, :pools], demand_rpk)
     whole_rp = rounded(jobs_rp, demand_rpk, left_pk)
     _keep_capacity(market, fractions.price_pk, whole_rp)
+    return _one_by_one(whole_rp)
+
+
+def by_places(market: Market, price_pk: Floats, held_rp: Ints) -> Jobs:
+    """All jobs where as many of their row were before, those that are cheapest with the prices first; the others wait.
+
+    Shapes: `price_pk` (P, 4), `held_rp` (R, P).
+    """
+    kept_rp = np.where(market.allowed_rp, held_rp, 0)
+    fewer = np.flatnonzero(kept_rp.sum(axis=1) > market.count_r)
+    order = np.argsort(priced(market, price_pk)[fewer], axis=1, kind="stable")
+    there = np.take_along_axis(kept_rp[fewer], order, axis=1)
+    left = market.count_r[fewer, None] - (np.cumsum(there, axis=1) - there)
+    few_rp = np.zeros(there.shape, dtype=np.int64)
+    np.put_along_axis(few_rp, order, np.clip(left, 0, there), axis=1)
+    kept_rp[fewer] = few_rp
+    whole_rp = np.column_stack([kept_rp, market.count_r - kept_rp.sum(axis=1)])
+    _keep_capacity(market, price_pk, whole_rp)
+    return _one_by_one(whole_rp)
+
+
+def _one_by_one(whole_rp: Ints) -> Jobs:
     row_j, pool_j = (np.repeat(index, whole_rp[whole_rp > 0]) for index in np.nonzero(whole_rp))
     return Jobs(row_j, pool_j)
 

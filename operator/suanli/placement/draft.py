@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from suanli.placement.batch import Floats, Ints
-from suanli.placement.market import Market
+from suanli.placement.market import Market, load_pk
 from suanli.placement.packing import Nodes, Shape, by_size, pack, slots, take
 
 
@@ -40,28 +40,33 @@ class Draft:
     def of(cls, market: Market, wanted_rp: Ints) -> Self:
         """As many of the wanted jobs, `wanted_rp` (R, P), as each pool's nodes take, the largest shapes first."""
         draft = cls(market)
+        draft.placed_rp = wanted_rp.copy()
         for pool in np.flatnonzero(wanted_rp.any(axis=0)).tolist():
-            loads: dict[Shape, list[int]] = {}
-            for row in np.flatnonzero(wanted_rp[:, pool]).tolist():
-                loads.setdefault(market.shape(row, pool), []).append(row)
+            rows = np.flatnonzero(wanted_rp[:, pool])
+            loads: dict[Shape, list[tuple[int, int, int]]] = {}
+            for row, jobs, tasks in zip(
+                rows.tolist(), wanted_rp[rows, pool].tolist(), market.tasks_r[rows].tolist(), strict=True
+            ):
+                loads.setdefault(market.shape(row, pool), []).append((row, jobs, tasks))
             for shape in by_size(loads):
-                draft._pour(pool, shape, [(row, int(wanted_rp[row, pool])) for row in loads[shape]])
+                draft._pour(pool, shape, loads[shape])
+        draft.left_pk -= load_pk(draft.placed_rp, market.demand_rpk)
         return draft
 
-    def _pour(self, pool: int, shape: Shape, wanted: list[tuple[int, int]]) -> None:
-        """Put in jobs whose tasks have one shape, as many as fit."""
-        tasks = sum(int(self.market.tasks_r[row]) * jobs for row, jobs in wanted)
-        free = slots(self._nodes[pool], shape)
-        if tasks <= free:
-            left = take(self._nodes[pool], shape, tasks)
+    def _pour(self, pool: int, shape: Shape, wanted: list[tuple[int, int, int]]) -> None:
+        """Give nodes to jobs whose tasks have one shape, as many as fit; what is wanted of them is (row, jobs, tasks of a job)."""
+        nodes, tasks = self._nodes[pool], sum(jobs * of_job for _, jobs, of_job in wanted)
+        left = take(nodes, shape, tasks)
+        if left is None:
+            free, tasks = slots(nodes, shape), 0
+            for row, jobs, of_job in wanted:
+                fits = min(jobs, (free - tasks) // of_job)
+                self.placed_rp[row, pool] = fits
+                tasks += fits * of_job
+            left = take(nodes, shape, tasks)
             assert left is not None, "there are slots for them"
-            for row, jobs in wanted:
-                self._step(row, pool, jobs, left)
-            return
-        for row, jobs in wanted:
-            fits = min(jobs, self.room(row, pool))
-            if fits:
-                self.put(row, pool, fits)
+        if tasks:
+            self._nodes[pool], self._tasks[pool][shape] = left, tasks
 
     @property
     def cost(self) -> int:

@@ -1,8 +1,9 @@
 """Decisions in words and numbers; it only formats what filters, scores and the solver found."""
 
-from bisect import bisect_left
-from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.units import duration_text
 from suanli.placement.accept import Refusal
-from suanli.placement.batch import Batch, Ints
+from suanli.placement.batch import Batch, Bools, Floats, Ints
 from suanli.placement.filters import MENDED_BY_WAITING, Sieve
+from suanli.placement.ground import Ground
 from suanli.placement.scores import Costs
 from suanli.placement.snapshot import Decision
 from suanli.placement.transfer import Traffic, copies_at
@@ -22,6 +24,7 @@ RUNNERS_UP = 3
 TOLD = 3  # reasons with their example in the message
 EXAMPLE_CHARS = 512
 MESSAGE_CHARS = 900
+WAITS = -1
 
 
 def refused(said: Refusal) -> Decision:
@@ -31,92 +34,181 @@ def refused(said: Refusal) -> Decision:
 
 @dataclass(frozen=True)
 class Ways:
-    """The cheapest way to run a row at each site that could take it, the cheapest first, and what it costs.
+    """The cheapest way to run each row at each site that has a pool.
 
-    `sites` are numbers in `Batch.sites`. Units: `totals` micro-yuan, one a site.
+    Shapes: `site_c` (C,) numbers in `Batch.sites`; `pool_rc` (R, C); `total_rc` (R, C) micro-yuan, infinite where the site cannot
+    take the row.
     """
 
-    sites: list[int]
-    totals: list[float]
-    best: list[RunnerUp]  # one more than is told: one of them may be where it runs
+    site_c: Ints
+    pool_rc: Ints
+    total_rc: Floats
+
+    @classmethod
+    def of(cls, batch: Batch, total_rp: Floats, allowed_rp: Bools) -> Self:
+        """Pools are in the order of their sites. Shapes: (R, P), (R, P)."""
+        firsts, pools = batch.ground.first_pools, np.arange(len(batch.pools))
+        if not len(pools):
+            none = np.zeros((len(batch.rows), 0), dtype=np.int64)
+            return cls(none[:0].ravel(), none, none.astype(float))
+        column_p = np.searchsorted(firsts, pools, side="right") - 1
+        open_rp = np.where(allowed_rp, total_rp, np.inf)
+        total_rc = np.minimum.reduceat(open_rp, firsts, axis=1)
+        pool_rc = np.minimum.reduceat(np.where(open_rp == total_rc[:, column_p], pools, len(pools)), firsts, axis=1)
+        return cls(batch.site_p[firsts], pool_rc, total_rc)
+
+    def nearest(self) -> tuple[list[list[int]], list[list[int]], list[list[float]]]:
+        """Site, pool and cost of each row's cheapest ways, the cheapest first, one more than is told: one may be where a job runs."""
+        best_rn = np.argsort(self.total_rc, axis=1, kind="stable")[:, : RUNNERS_UP + 1]
+        pool_rn, total_rn = (np.take_along_axis(of_rc, best_rn, axis=1) for of_rc in (self.pool_rc, self.total_rc))
+        return self.site_c[best_rn].tolist(), pool_rn.tolist(), total_rn.tolist()
+
+
+class _Run(NamedTuple):
+    """Jobs of one row in one pool. `sites` could take them, `cheaper` of the others cost less. Units: micro-yuan."""
+
+    row: int
+    pool: int
+    site: int
+    total: float
+    paid: float
+    sites: int
+    cheaper: int
+
+
+@dataclass(frozen=True)
+class Said:
+    """What was said of alike jobs, and the numbers that made it so.
+
+    `nearest` are site, pool and cost of the cheapest ways, `fell` how many sites fell to each reason, with an example; `decisions`
+    are by pool, that of those who wait by `WAITS`, with the numbers of each.
+    """
+
+    nearest: tuple[list[int], list[int], list[float]]
+    fell: list[tuple[Reason, int, str]]
+    best: list[tuple[int, RunnerUp]]
+    rejections: list[Rejection]
+    decisions: dict[int, tuple[tuple[float | None, ...], Decision]]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the last cycle said, by account and question. It holds on the same ground only: names, ways and copies are of it."""
+
+    ground: Ground
+    now_ms: int
+    said: dict[tuple[str, str], Said]
 
 
 class Explainer:
-    """Says of each row once what its jobs share."""
+    """Says of each row once what its jobs share. What it said in the cycle before and would say again, it takes from there."""
 
-    def __init__(self, batch: Batch, costs: Costs, sieve: Sieve, traffic: Traffic) -> None:
+    def __init__(
+        self, batch: Batch, costs: Costs, sieve: Sieve, traffic: Traffic, before: Memory | None = None
+    ) -> None:
         self._batch = batch
         self._traffic = traffic
         self._sieve = sieve
         self._costs = costs
-        self._total_rp = costs.total_rp
-        self._paid_rp = costs.paid_rp
-        self._ways: dict[int, Ways] = {}
-        self._fell: dict[int, list[Rejection]] = {}
-        self._placed: dict[tuple[int, int], Decision] = {}
+        self._ways = ways = Ways.of(batch, costs.total_rp, sieve.allowed_rp)
+        self._nearest = ways.nearest()
+        self._names = [view.site.metadata.name for view in batch.sites]
+        self._fell = sieve.counted()
+        self._of_row: dict[int, Said] = {}
+        self._known: dict[int, Said] = {}
         self._fallen: dict[int, Decision] = {}
         self._starts: dict[int, str] = {}
+        self._before = before if before is not None and before.ground is batch.ground else None
+        self.memory = Memory(batch.ground, batch.now_ms, {})
 
-    def placed(self, r: int, p: int) -> Decision:
-        """A job of row r that runs in pool p."""
-        if (r, p) not in self._placed:
-            self._placed[r, p] = self._describe(r, p)
-        return self._placed[r, p]
+    def placed(self, rows: Ints, pools: Ints) -> Iterator[Decision]:
+        """One decision for all jobs of a row that run in a pool. Shapes: (N,), (N,), rows in ascending order."""
+        costs, ways, site_n = self._costs, self._ways, self._batch.site_p[pools]
+        total_n, total_nc = costs.total_rp[rows, pools], ways.total_rc[rows]
+        cheaper_n = ((total_nc < total_n[:, None]) & (ways.site_c != site_n[:, None])).sum(axis=1)
+        told = (rows, pools, site_n, total_n, costs.paid_rp[rows, pools], np.isfinite(total_nc).sum(axis=1), cheaper_n)
+        runs = map(_Run._make, zip(*(of_n.tolist() for of_n in told), strict=True))
+        lines = zip(*(line[rows, pools].tolist() for line in costs.lines.values()), strict=True)
+        for row, of_row in groupby(zip(runs, lines, strict=True), key=lambda one: one[0].row):
+            said, moves = self._said(row), self._batch.rows[row].spec.data is not None
+            for run, line in of_row:
+                moved = self._traffic.ms(run.row, run.site) if moves else 0
+                numbers = (*run[1:], *line, moved)
+                decision = self._again(row, run.pool, numbers)
+                if decision is None:
+                    decision = self._describe(run, dict(zip(costs.lines, line, strict=True)), moved, said)
+                elif self._before is not None and self._before.now_ms != self._batch.now_ms:
+                    decision = replace(decision, estimate=self._estimate(run, moved))
+                said.decisions[run.pool] = numbers, decision
+                yield decision
 
     def waiting(self, r: int, ahead: int) -> Decision:
         """A job of row r that found no place."""
         if r not in self._fallen:
-            self._fallen[r] = self._why(r)
+            taken = np.flatnonzero(self._sieve.fell_rs[r] < 0)
+            numbers = len(taken), int(taken[0]) if len(taken) else None
+            self._fallen[r] = self._again(r, WAITS, numbers) or self._why(r, *numbers)
+            self._said(r).decisions[WAITS] = numbers, self._fallen[r]
         why = self._fallen[r]
         queue = Queue(position=ahead + 1, ahead=ahead) if why.reason in MENDED_BY_WAITING else None
         return replace(why, queue=queue)
 
-    def _describe(self, r: int, p: int) -> Decision:
-        b, site = self._batch, int(self._batch.site_p[p])
-        name = b.sites[site].site.metadata.name
-        ways = self._ways_of(r)
-        others = [way for way in ways.best if way.site != name][:RUNNERS_UP]
-        total = int(self._total_rp[r, p])
-        path = b.paths_us[int(b.origin_r[r])][site]
-        lines = {line: str(int(cost[r, p])) for line, cost in self._costs.lines.items()}
-        moved = self._traffic.ms(r, site)
+    def _said(self, r: int) -> Said:
+        """What all jobs of a row share."""
+        if r not in self._of_row:
+            row, sieve = self._batch.rows[r], self._sieve
+            sites, pools, totals = self._nearest
+            nearest = sites[r], pools[r], totals[r]
+            fallen = sorted((-many_r[r], first_r[r], reason) for reason, many_r, first_r in self._fell if many_r[r])
+            fell = [(reason, -less, sieve.why(self._batch, r, s)[:EXAMPLE_CHARS]) for less, s, reason in fallen]
+            known = self._before.said.get((row.account, row.spec.question)) if self._before is not None else None
+            if known is not None and known.nearest == nearest and known.fell == fell:
+                self._known[r] = known
+                best, rejections = known.best, known.rejections
+            else:
+                best = self._best(*nearest)
+                rejections = [Rejection(reason=str(reason), count=many, example=text) for reason, many, text in fell]
+            self._of_row[r] = Said(nearest, fell, best, rejections, {})
+            self.memory.said[row.account, row.spec.question] = self._of_row[r]
+        return self._of_row[r]
+
+    def _again(self, r: int, place: int, numbers: tuple[float | None, ...]) -> Decision | None:
+        """What was said of the row in that place, if it came from the same numbers."""
+        self._said(r)
+        before = self._known[r].decisions.get(place) if r in self._known else None
+        return before[1] if before is not None and before[0] == numbers else None
+
+    def _describe(self, run: _Run, lines: Mapping[str, float], moved: int | None, said: Said) -> Decision:
+        b, name = self._batch, self._names[run.site]
+        path = b.paths_us[int(b.origin_r[run.row])][run.site]
+        others = [way for site, way in said.best if site != run.site][:RUNNERS_UP]
         # All of it is ours: no lists are left to be validated, and there may be a hundred thousand of them.
         placement = Placement.model_construct(
-            cost=CostLines(**lines, total=str(total)),
+            cost=CostLines(**{line: str(int(cost)) for line, cost in lines.items()}, total=str(int(run.total))),
             latency=duration_text(path.one_way_us),
             latency_source="Measured" if path.measured else "Estimated",
             runners_up=others,
-            rejections=self._rejections(r),
+            rejections=said.rejections,
         )
-        estimate = Estimate.model_construct(
-            cost=str(int(self._paid_rp[r, p])),
+        message = _praise(name, run, others) + _told_of_copies(copies_at(b, run.row, run.site))
+        class_ = b.pools[run.pool].resource.class_
+        return Decision(name, class_, Reason.PLACED, message, placement, self._estimate(run, moved))
+
+    def _estimate(self, run: _Run, moved: int | None) -> Estimate:
+        return Estimate.model_construct(
+            cost=str(int(run.paid)),
             transfer_time=duration_text(moved * 1_000) if moved else None,
             start=None if moved is None else self._start(moved),
         )
-        resource = b.pools[p].resource
-        message = _praise(name, site, total, ways, others) + _told_of_copies(copies_at(b, r, site))
-        return Decision(name, resource.class_, Reason.PLACED, message, placement, estimate)
 
-    def _ways_of(self, r: int) -> Ways:
-        if r not in self._ways:
-            pools = self._cheapest_ways(r)
-            best = [self._runner_up(r, p) for p in pools[: RUNNERS_UP + 1].tolist()]
-            self._ways[r] = Ways(self._batch.site_p[pools].tolist(), self._total_rp[r, pools].tolist(), best)
-        return self._ways[r]
-
-    def _runner_up(self, r: int, p: int) -> RunnerUp:
-        return RunnerUp(
-            site=self._batch.sites[int(self._batch.site_p[p])].site.metadata.name,
-            class_=self._batch.pools[p].resource.class_,
-            total=str(int(self._total_rp[r, p])),
-        )
-
-    def _cheapest_ways(self, r: int) -> Ints:
-        """One pool of each site that could take the row, the cheapest first, then by site. Shape (N,)."""
-        pools = np.flatnonzero(self._sieve.allowed_rp[r])
-        pools = pools[np.argsort(self._total_rp[r, pools], kind="stable")]  # pools are in the order of their sites
-        first = np.sort(np.unique(self._batch.site_p[pools], return_index=True)[1])
-        return np.asarray(pools[first])
+    def _best(self, sites: list[int], pools: list[int], totals: list[float]) -> list[tuple[int, RunnerUp]]:
+        """The cheapest ways to run a row, and at which sites."""
+        b = self._batch
+        return [
+            (site, RunnerUp(site=self._names[site], class_=b.pools[pool].resource.class_, total=str(int(total))))
+            for site, pool, total in zip(sites, pools, totals, strict=True)
+            if total < np.inf
+        ]
 
     def _start(self, moved_ms: int) -> str:
         """When inputs that begin to move now are there; in whole seconds, as transfer times are told."""
@@ -125,31 +217,12 @@ class Explainer:
             self._starts[moved_ms] = time_text(min(LAST_MS, there_ms))
         return self._starts[moved_ms]
 
-    def _rejections(self, r: int) -> list[Rejection]:
-        if r not in self._fell:
-            self._fell[r] = self._rejected(r)
-        return self._fell[r]
-
-    def _rejected(self, r: int) -> list[Rejection]:
-        """How many sites fell to each reason, most first, each with one of them in numbers."""
-        sieve = self._sieve
-        fell = np.flatnonzero(sieve.fell_rs[r] >= 0).tolist()
-        reasons = [sieve.verdicts[filter_].reason for filter_ in sieve.fell_rs[r, fell].tolist()]
-        found = []
-        for reason, count in Counter(reasons).most_common():
-            text = sieve.why(self._batch, r, fell[reasons.index(reason)])[:EXAMPLE_CHARS]
-            found.append(Rejection(reason=str(reason), count=count, example=text))
-        return found
-
-    def _why(self, r: int) -> Decision:
-        b, rejections = self._batch, self._rejections(r)
-        taken = [s for s in range(len(b.sites)) if self._sieve.fell_rs[r, s] < 0]
-        if taken:
-            name = b.sites[taken[0]].site.metadata.name
+    def _why(self, r: int, taken: int, first: int | None) -> Decision:
+        b, rejections = self._batch, self._said(r).rejections
+        if first is not None:
+            name = self._names[first]
             text = f"{name} could take it, but what is free there goes to other jobs of this plan"
-            rejections = _added(
-                rejections, Rejection(reason=Reason.WAITING_FOR_CAPACITY, count=len(taken), example=text)
-            )
+            rejections = _added(rejections, Rejection(reason=Reason.WAITING_FOR_CAPACITY, count=taken, example=text))
         reasons = {rejection.reason for rejection in rejections}
         reason = next((x for x in MENDED_BY_WAITING if x in reasons), Reason.NO_FEASIBLE_SITE)
         told = [f"{x.count} {x.reason} ({x.example})" for x in rejections[:TOLD]]
@@ -158,16 +231,14 @@ class Explainer:
         return Decision(None, None, reason, message, Placement(rejections=rejections))
 
 
-def _praise(name: str, site: int, total: int, ways: Ways, others: list[RunnerUp]) -> str:
-    cost = f"{yuan_text(total)} CNY with policy weights"
+def _praise(name: str, run: _Run, others: list[RunnerUp]) -> str:
+    cost = f"{yuan_text(int(run.total))} CNY with policy weights"
     if not others:
         return f"{name}: {cost}; the only site that can take it now"
     next_ = f"{others[0].site} {yuan_text(int(others[0].total))} CNY"
-    sites = len(ways.sites)
-    cheaper = bisect_left(ways.totals, total) - (ways.totals[ways.sites.index(site)] < total)
-    if not cheaper:
-        return f"{name}: {cost}, the cheapest of {sites} sites; next {next_}"
-    return f"{name}: {cost}; {cheaper} of {sites} sites are cheaper but needed by other jobs, such as {next_}"
+    if not run.cheaper:
+        return f"{name}: {cost}, the cheapest of {run.sites} sites; next {next_}"
+    return f"{name}: {cost}; {run.cheaper} of {run.sites} sites are cheaper but needed by other jobs, such as {next_}"
 
 
 def _told_of_copies(datasets: list[str]) -> str:

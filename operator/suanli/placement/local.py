@@ -8,6 +8,7 @@ touch one another. When none is left, some costs are shaken a little, and it beg
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,7 @@ ROOMY = 0.95  # a pool that is used less has much room
 MOST_WAITING = 500  # who wait may go to every pool, so many of them at a time
 MOST_PAIRS = 50_000  # of each kind that one sweep looks at
 MOST_APPLIED = 1_000  # of each kind that one sweep applies
+AT_ONCE = 4_000  # of the pairs that gain, the best first, are asked whether they have room
 SWEEPS_SHAKEN, SWEEPS = 3, 60
 SHAKES = (0.2, 2.0)  # of the usual difference between a job's two nearest pools
 SHARES = (0.02, 0.1)  # of all jobs that are shaken
@@ -191,12 +193,23 @@ class Search:
         """The best pairs that gain, and that have room when done."""
         gain = moves.extra[first] + moves.extra[second]
         some = np.flatnonzero((gain < NOTHING) & (moves.job[first] != moves.job[second]))
-        first, second, gain = first[some], second[some], gain[some]
-        here = self.left_pk[moves.target[first]] + moves.frees[second] >= moves.takes[first]
+        some = some[np.argsort(gain[some], kind="stable")]
+        roomy, many = [some[:0]], 0
+        for begin in range(0, len(some), AT_ONCE):
+            part = some[begin : begin + AT_ONCE]
+            roomy.append(part[self._has_room(moves, first[part], second[part])])
+            many += len(roomy[-1])
+            if many >= MOST_APPLIED:
+                break
+        best = np.concatenate(roomy)[:MOST_APPLIED]
+        return gain[best], first[best], second[best]
+
+    def _has_room(self, moves: _Moves, first: Ints, second: Ints) -> Bools:
+        """Whether there is room where both moves go when both are done."""
+        here: Bools = self.left_pk[moves.target[first]] + moves.frees[second] >= moves.takes[first]
         back = (moves.target[second] == moves.source[first])[:, None]
-        there = self.left_pk[moves.target[second]] + moves.frees[first] * back >= moves.takes[second]
-        room = np.flatnonzero(here.all(axis=1) & there.all(axis=1))
-        return self._best(gain[room], first[room], second[room])
+        there: Bools = self.left_pk[moves.target[second]] + moves.frees[first] * back >= moves.takes[second]
+        return np.asarray(here.all(axis=1) & there.all(axis=1))
 
     def _best(self, gain: Floats, first: Ints, second: Ints) -> tuple[Floats, Ints, Ints]:
         order = np.argsort(gain, kind="stable")[:MOST_APPLIED]
@@ -204,28 +217,57 @@ class Search:
 
     def _apply(self, moves: _Moves, gain: Floats, first: Ints, second: Ints) -> bool:
         """The best moves first, each job once, while there is room for them."""
-        moved: set[int] = set()
-        for i in np.argsort(gain, kind="stable").tolist():
-            parts = [int(move) for move in (first[i], second[i]) if move >= 0]
-            jobs = {int(moves.job[move]) for move in parts}
-            if jobs & moved or not self._have_room(moves, parts):
+        order = np.argsort(gain, kind="stable")
+        parts = np.column_stack([first[order], second[order]]).ravel()
+        table = _Steps(
+            self.left_pk.shape[1],
+            moves.source[parts].tolist(),
+            moves.target[parts].tolist(),
+            moves.takes[parts].ravel().tolist(),
+            moves.frees[parts].ravel().tolist(),
+        )
+        left, jobs, moved, done = self.left_pk.ravel().tolist(), moves.job[parts].tolist(), set[int](), list[int]()
+        for n, alone in enumerate((second[order] < 0).tolist()):
+            steps = range(2 * n, 2 * n + (1 if alone else 2))
+            if any(jobs[i] in moved for i in steps) or not table.make(left, steps):
                 continue
-            moved |= jobs
-            for move in parts:
-                job, target = int(moves.job[move]), int(moves.target[move])
-                self._takes_j[job], self._cost_j[job], self.pool_j[job] = moves.takes[move], moves.cost[move], target
-        return bool(moved)
+            moved.update(jobs[i] for i in steps)
+            done += steps
+        self.left_pk = np.array(left, dtype=float).reshape(self.left_pk.shape)
+        made = parts[done]
+        job = moves.job[made]
+        self._takes_j[job], self._cost_j[job], self.pool_j[job] = (
+            moves.takes[made],
+            moves.cost[made],
+            moves.target[made],
+        )
+        return bool(done)
 
-    def _have_room(self, moves: _Moves, parts: list[int]) -> bool:
-        """Take and free what the moves do; nothing changes where that is more than there is."""
-        for move in parts:
-            self.left_pk[moves.source[move]] += moves.frees[move]
-            self.left_pk[moves.target[move]] -= moves.takes[move]
-        if all((self.left_pk[moves.target[move]] >= 0.0).all() for move in parts):
+
+class _Steps(NamedTuple):
+    """Single moves in flat lists, which cost the collector of garbage nothing: K resources of each."""
+
+    kinds: int
+    source: list[int]
+    target: list[int]
+    takes: list[float]
+    frees: list[float]
+
+    def make(self, left: list[float], steps: range) -> bool:
+        """Take and free what the steps do; nothing changes where that is more than there is. `left` is (P + 1) x K."""
+        kinds = range(self.kinds)
+        for i in steps:
+            source, target, own = self.source[i] * self.kinds, self.target[i] * self.kinds, i * self.kinds
+            for k in kinds:
+                left[source + k] += self.frees[own + k]
+                left[target + k] -= self.takes[own + k]
+        if all(left[self.target[i] * self.kinds + k] >= 0.0 for i in steps for k in kinds):
             return True
-        for move in parts:
-            self.left_pk[moves.source[move]] -= moves.frees[move]
-            self.left_pk[moves.target[move]] += moves.takes[move]
+        for i in steps:
+            source, target, own = self.source[i] * self.kinds, self.target[i] * self.kinds, i * self.kinds
+            for k in kinds:
+                left[source + k] -= self.frees[own + k]
+                left[target + k] += self.takes[own + k]
         return False
 
 

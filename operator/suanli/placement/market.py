@@ -1,6 +1,5 @@
 """The question in bare numbers: rows of equal jobs want places in pools, every place has a cost, pools have nodes."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -65,8 +64,15 @@ class Market:
 
     def shape(self, row: int, pool: int) -> Shape:
         """What one task of a row takes in a pool. Units: millicores, bytes, cards, pods."""
-        cpu, memory, cards, pods = self.need_rpk[row, pool if self.need_rpk.shape[1] > 1 else 0].tolist()
+        if self.need_rpk.shape[1] == 1:
+            return self._shape_r[row]
+        cpu, memory, cards, pods = self.need_rpk[row, pool].tolist()
         return cpu, memory, cards, pods
+
+    @cached_property
+    def _shape_r(self) -> list[Shape]:
+        """The same where it is one in all pools."""
+        return [(cpu, memory, cards, pods) for cpu, memory, cards, pods in self.need_rpk[:, 0].tolist()]
 
     def load(self, row: int, pool: int, jobs: int) -> Load:
         """So many jobs of a row as tasks in a pool."""
@@ -95,14 +101,7 @@ def load_pk(jobs_rp: Floats | Ints, demand_rpk: Floats) -> Floats:
     return np.asarray(np.einsum("rp,rpk->pk", jobs_rp.astype(float), demand_rpk))
 
 
-def merged(queue: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """Rows one after the other as (row, how many in succession)."""
-    return tuple(_runs(queue))
-
-
-def _runs(queue: Sequence[int]) -> Iterator[tuple[int, int]]:
-    begin = 0
-    for i in range(1, len(queue) + 1):
-        if i == len(queue) or queue[i] != queue[begin]:
-            yield queue[begin], i - begin
-            begin = i
+def merged(row_j: Ints) -> tuple[tuple[int, int], ...]:
+    """Rows one after the other as (row, how many in succession). Shape: `row_j` (J,)."""
+    begins = np.flatnonzero(np.diff(row_j, prepend=-1))
+    return tuple(zip(row_j[begins].tolist(), np.diff(begins, append=len(row_j)).tolist(), strict=True))

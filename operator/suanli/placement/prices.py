@@ -33,6 +33,7 @@ SCALE = 0.01  # of the mean capacity: smaller pools are measured by so much
 TINY = 1e-9  # keeps what nobody wants from being singular
 HOLDS = 6  # times that more prices are held at zero within one step
 FLAT = 1e-2  # of the usual curvature: where there is less, so much is taken
+LOST = -40.0  # e to this power
 ROUNDING = 1e-12  # of all that was summed up, far more than floats lose
 
 
@@ -259,22 +260,29 @@ def _bounded_step(curvature: Floats, slope: Floats, least: Floats) -> Floats:
 def _point(climb: _Climb, price_pk: Floats, temperature: float) -> _Point:
     columns, pools = climb.columns_rc, len(price_pk)
     if columns is None:
-        priced_rc = np.column_stack(
-            [_with_prices(climb.cost_rp[:, :pools], climb.demand_rpk, price_pk), climb.cost_rp[:, pools]]
-        )
+        priced_rc = climb.cost_rp.copy()
+        priced_rc[:, :pools] = _with_prices(climb.cost_rp[:, :pools], climb.demand_rpk, price_pk)
     else:
         ahead_pk = np.vstack([price_pk, np.zeros(price_pk.shape[1])])  # to wait costs no capacity
         priced_rc = climb.cost_rp.copy()
         for k in range(price_pk.shape[1]):
             priced_rc += _at(climb.demand_rpk[:, :, k], columns) * ahead_pk[columns, k]
     least = priced_rc.min(axis=1)
-    spread = np.exp((least[:, None] - priced_rc) / temperature)
+    spread = _exp((least[:, None] - priced_rc) / temperature)
     total = spread.sum(axis=1)
     spread *= (climb.count_r / total)[:, None]
     value = float((climb.count_r * (least - temperature * np.log(total))).sum()) - float(
         (price_pk * climb.capacity_pk).sum()
     )
     return _Point(value, _load(climb, spread, pools) - climb.capacity_pk, spread)
+
+
+def _exp(powers: Floats) -> Floats:
+    """e to powers of 0 and below; nothing where it would be lost in a sum with 1, which most are: those are slow to compute."""
+    found = np.zeros(powers.shape)
+    near = np.flatnonzero(powers.ravel() > LOST)
+    found.ravel()[near] = np.exp(powers.ravel()[near])
+    return found
 
 
 def _load(climb: _Climb, spread_rc: Floats, pools: int) -> Floats:

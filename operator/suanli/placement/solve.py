@@ -9,9 +9,9 @@ import numpy as np
 from suanli.placement import enclaves, explain, knapsacks, queue
 from suanli.placement.accept import refusals
 from suanli.placement.accounts import NOBODY, Tenancy
-from suanli.placement.batch import Batch, Bools, Floats, Ints, make_batch, queue_order
-from suanli.placement.build import Jobs, by_fractions, in_turn, thinned
-from suanli.placement.deferral import defer
+from suanli.placement.batch import Batch, Bools, Floats, Ints, make_batch, places, queue_order
+from suanli.placement.build import Jobs, by_fractions, by_places, in_turn, thinned
+from suanli.placement.deferral import defer, may_wait
 from suanli.placement.draft import Draft
 from suanli.placement.effort import Effort
 from suanli.placement.exact import MOST_JOBS, search, value
@@ -33,6 +33,10 @@ FEW_LOST = 1e-3  # of the jobs: so few are found room for one by one
 FIRST_EXCHANGES = 0.05  # of the effort, before knapsacks are tried
 FULL = 0.97  # of a pool's capacity: a resource that is wanted so much is what ran short
 MOVABLE = 2_000  # jobs that exchanges are looked for, about, where many are alike
+MOST_CHANGED = 0.1  # of the jobs may have no place in the plan before that is to be carried on
+CARRIED_EFFORT = 0.5  # may be spent on working the changes in
+FEW_MOVABLE = 1_000  # jobs that exchanges are looked for when little changed
+MOST_CARRIED_PPM = 1_000  # a plan that is carried on is proven to be as close to the best
 FEW_JOBS = 500  # up to which single moves on nodes are worth their time
 
 
@@ -56,15 +60,16 @@ def place(
     decisions: dict[str, Decision] = {uid: explain.refused(said) for uid, said in refused.items()}
     asked = [job for job in waiting if job.uid not in refused]
     quotas = Quotas(tenancy, (view.site for view in sites))
-    # Who may not run whatever the hour takes no room from those who may wait.
-    decisions |= defer([job for job in asked if queue.fits_alone(quotas, job)], sites, country, now_ms)
-    asked = [job for job in asked if job.uid not in decisions]
+    if any(may_wait(job, now_ms) for job in asked):
+        # Who may not run whatever the hour takes no room from those who may wait.
+        decisions |= defer([job for job in asked if queue.fits_alone(quotas, job)], sites, country, now_ms)
+        asked = [job for job in asked if job.uid not in decisions]
     if not asked:
         return _told(Plan(decisions, prices=warm or Prices()), waiting, {}, tenancy, quotas)
     batch = make_batch(asked, sites, country, now_ms)
     if tenancy.accounts.by_name:
         batch = queue.arranged(batch, sift(batch, score(batch)).allowed_rp, quotas, tenancy)
-    made = _made(batch, _start(batch, warm), effort, seed)
+    made = _made(batch, _start(batch, warm), effort, seed, _held(batch, warm))
     for rounds in itertools.count():
         placed_rp = made.solution.draft.placed_rp
         repaired = enclaves.repaired(made.batch, made.sieve, made.solution.draft.market.cost_rp, placed_rp, rounds)
@@ -73,11 +78,9 @@ def place(
         made = _made(repaired, made.solution.price_pk, effort, seed)
     batch, solution = made.batch, made.solution
     traffic = Traffic(batch, solution.draft.placed_rp)
-    plan = Plan(
-        decisions | _explained(batch, explain.Explainer(batch, made.costs, made.sieve, traffic), solution.draft),
-        solution.gap_ppm,
-        _prices(batch, solution.price_pk),
-    )
+    explainer = explain.Explainer(batch, made.costs, made.sieve, traffic, warm.memory if warm else None)
+    told = decisions | _explained(batch, explainer, solution.draft)
+    plan = Plan(told, solution.gap_ppm, replace(_prices(batch, solution), memory=explainer.memory))
     return _told(plan, waiting, {job.uid: job for row in batch.rows for job in row.jobs}, tenancy, quotas)
 
 
@@ -114,40 +117,44 @@ class Made:
     solution: Solution
 
 
-def _made(batch: Batch, start_pk: Floats, effort: Effort | None, seed: int) -> Made:
+def _made(batch: Batch, start_pk: Floats, effort: Effort | None, seed: int, held_rp: Ints | None = None) -> Made:
     costs = score(batch)
     sieve = sift(batch, costs)
-    solution = solve(market_of(batch, costs, sieve), start_pk, effort or Effort(EFFORT_MS), seed)
+    solution = solve(market_of(batch, costs, sieve), start_pk, effort or Effort(EFFORT_MS), seed, held_rp)
     return Made(batch, costs, sieve, solution)
 
 
 def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:
     """The batch in bare numbers."""
     rank_r = enclaves.rank_r(batch)
-    jobs = sorted((queue_order(job), r) for r, row in enumerate(batch.rows) for job in row.jobs)
-    row_j = np.array([r for _, r in jobs], dtype=np.int64)
+    count_r = np.array([len(row.jobs) for row in batch.rows], dtype=np.int64)
+    row_j = np.repeat(np.arange(len(count_r)), count_r)[places([job for row in batch.rows for job in row.jobs])]
     return Market(
         cost_rp=costs.total_rp.astype(np.int64),
         allowed_rp=sieve.allowed_rp & enclaves.admits_rp(batch),
         wish_rp=batch.wish_rp,
-        count_r=np.array([len(row.jobs) for row in batch.rows], dtype=np.int64),
+        count_r=count_r,
         tasks_r=batch.tasks_r,
         priority_r=rank_r,
         need_rpk=batch.need_rk[:, None, :],
         nodes=tuple(pool.room.free_nodes for pool in batch.pools),
-        queue=merged(row_j[np.argsort(-rank_r[row_j], kind="stable")].tolist()),
+        queue=merged(row_j[np.argsort(-rank_r[row_j], kind="stable")]),
     )
 
 
-def solve(market: Market, start_pk: Floats, effort: Effort, seed: int = 0) -> Solution:
+def solve(market: Market, start_pk: Floats, effort: Effort, seed: int = 0, held_rp: Ints | None = None) -> Solution:
     """The best plan found: as many jobs as can run, who is ahead in the queue first, and these as cheaply as possible.
 
-    `start_pk` (P, 4) are prices that were good before.
+    Shapes: `start_pk` (P, 4), prices that were good before; `held_rp` (R, P), how many jobs of each row were where then.
     """
     cheapest = _at_cheapest(market)
     if cheapest is not None:
         return Solution(cheapest, 0, np.zeros((len(market.nodes), RESOURCES)))
     waiting_r = _waiting_cost(market)
+    if held_rp is not None and int(market.count_r.sum()) > FEW_JOBS:
+        carried = _carried(market, start_pk, held_rp, waiting_r, effort.part(CARRIED_EFFORT))
+        if carried is not None:
+            return carried
     guide = ascend(market, market.count_r, waiting_r, start_pk)
     key_rp = priced(market, guide.price_pk)
     draft, least = _drafted(market, guide, waiting_r, effort, seed)
@@ -181,6 +188,24 @@ def _at_cheapest(market: Market) -> Draft | None:
         return None
     draft = Draft.of(market, wanted_rp)
     return draft if _all_placed(market, draft) else None
+
+
+def _carried(market: Market, price_pk: Floats, held_rp: Ints, waiting_r: Floats, effort: Effort) -> Solution | None:
+    """The plan before with what changed worked in, where that is little and the result proves to be good by the prices of then.
+
+    None if many jobs have no place in it, one finds none, or it is not close to the bound: then all has to be asked anew.
+    """
+    start = by_places(market, price_pk, held_rp)
+    if int((start.pool_j == len(market.nodes)).sum()) > MOST_CHANGED * len(start.pool_j):
+        return None
+    key_rp, bound = priced(market, price_pk), proven_bound(market, market.count_r, price_pk)
+    search_ = Search(market, thinned(market, start, FEW_MOVABLE), key_rp, waiting_r)
+    search_.descend(effort, bound + abs(bound) * effort.tolerance)
+    draft = Draft.of(market, search_.jobs.placed_rp(market))
+    if not _all_placed(market, draft):
+        fill_rest(draft, key_rp)
+    gap = gap_ppm(draft, max(bound, _least_cost(market, market.count_r)))
+    return Solution(draft, gap, price_pk) if _all_placed(market, draft) and gap <= MOST_CARRIED_PPM else None
 
 
 def _drafted(market: Market, guide: Ascent, waiting_r: Floats, effort: Effort, seed: int) -> tuple[Draft, int]:
@@ -274,13 +299,15 @@ def _waiting_cost(market: Market) -> Floats:
 
 def _explained(batch: Batch, explainer: explain.Explainer, draft: Draft) -> dict[str, Decision]:
     """Of equal jobs the older ones run, the cheaper places first; the others wait."""
-    decisions, left = {}, []
-    for r, row in enumerate(batch.rows):
-        places = sorted((int(draft.market.cost_rp[r, p]), p) for p in np.flatnonzero(draft.placed_rp[r]).tolist())
-        pools = [p for _, p in places for _ in range(int(draft.placed_rp[r, p]))]
-        for job, p in zip(row.jobs, pools, strict=False):
-            decisions[job.uid] = explainer.placed(r, p)
-        left += [(queue_order(job), r, job.uid) for job in row.jobs[len(pools) :]]
+    rows, pools = np.nonzero(draft.placed_rp)
+    order = np.lexsort((pools, draft.market.cost_rp[rows, pools], rows))
+    rows, pools = rows[order], pools[order]
+    decisions, taken = dict[str, Decision](), [0] * len(batch.rows)
+    counts = draft.placed_rp[rows, pools].tolist()
+    for r, jobs, decision in zip(rows.tolist(), counts, explainer.placed(rows, pools), strict=True):
+        decisions.update((job.uid, decision) for job in batch.rows[r].jobs[taken[r] : taken[r] + jobs])
+        taken[r] += jobs
+    left = [(queue_order(job), r, job.uid) for r, row in enumerate(batch.rows) for job in row.jobs[taken[r] :]]
     ahead = 0
     for _, r, uid in sorted(left):
         decisions[uid] = explainer.waiting(r, ahead)
@@ -298,9 +325,31 @@ def _start(batch: Batch, warm: Prices | None) -> Floats:
     return np.asarray(np.nan_to_num(start_pk, posinf=0.0, neginf=0.0).clip(0.0, MOST_MICRO_YUAN))
 
 
-def _prices(batch: Batch, price_pk: Floats) -> Prices:
-    found = {}
-    for pool, (cpu, memory, cards, pods) in zip(batch.pools, price_pk.tolist(), strict=True):
-        if cpu or memory or cards or pods:
-            found[batch.sites[pool.site].site.metadata.name, pool.resource.class_] = (cpu, memory, cards, pods)
-    return Prices(found)
+def _held(batch: Batch, warm: Prices | None) -> Ints | None:
+    """How many jobs of each row were where in the plan before. Shape (R, P)."""
+    if warm is None or not warm.places:
+        return None
+    pool = {(batch.sites[p.site].site.metadata.name, p.resource.class_): i for i, p in enumerate(batch.pools)}
+    held_rp = np.zeros((len(batch.rows), len(batch.pools)), dtype=np.int64)
+    for r, row in enumerate(batch.rows):
+        for place, jobs in warm.places.get((row.account, row.spec.question), {}).items():
+            if place in pool:
+                held_rp[r, pool[place]] = jobs
+    return held_rp
+
+
+def _prices(batch: Batch, solution: Solution) -> Prices:
+    """What the next cycle may start from."""
+    name = [(batch.sites[pool.site].site.metadata.name, pool.resource.class_) for pool in batch.pools]
+    found = {
+        place: (cpu, memory, cards, pods)
+        for place, (cpu, memory, cards, pods) in zip(name, solution.price_pk.tolist(), strict=True)
+        if cpu or memory or cards or pods
+    }
+    places: dict[tuple[str, str], dict[tuple[str, str], int]] = {}
+    rows, pools = np.nonzero(solution.draft.placed_rp)
+    for r, p, jobs in zip(rows.tolist(), pools.tolist(), solution.draft.placed_rp[rows, pools].tolist(), strict=True):
+        row = batch.rows[r]
+        there = places.setdefault((row.account, row.spec.question), {})
+        there[name[p]] = there.get(name[p], 0) + jobs
+    return Prices(found, places)
