@@ -654,7 +654,6 @@ def test_the_same_without_the_mistake_is_taken(answers: dict[str, str], name: st
 @pytest.mark.parametrize(
     "build", [a_region, a_link, a_policy, a_site, an_account, a_job, a_tariff, a_program, a_voucher, a_statement]
 )
-@pytest.mark.parametrize("build", [a_region, a_link, a_policy, a_site, an_account, a_job, a_tariff])
 def test_every_object_has_a_short_plain_name(hub: Hub, build: Callable[[], Manifest]) -> None:
     objects = [named(build(), name) for name in NOT_A_NAME.values()]
     for name, said in hub.verdicts(objects).items():
