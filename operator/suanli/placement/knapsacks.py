@@ -357,10 +357,8 @@ class KnapsackSearch:
         self.pool_j, self.bound = plan.pool_j.copy(), bound
         self._row_j, self._cost_rp = plan.row_j, np.column_stack([market.open_cost_rp, waiting_r])
         self.cost = self._cost_of(self.pool_j)
-        kind = int(np.flatnonzero(scarce(market, market.count_r).any(axis=0))[0])
-        size_jp = np.broadcast_to(market.demand_rpk[:, :, kind], key_rp.shape)[plan.row_j].astype(np.int64)
-        grain = _grain(market, kind)
-        self._size_jp, self._room_p = size_jp // grain, market.capacity_pk[:, kind].astype(np.int64) // grain
+        one = single(market, plan)
+        self._size_jp, self._room_p = one.size_jp, one.room_p
         key_jp = key_rp[plan.row_j]
         self._least_j = key_jp.min(axis=1)
         second = np.partition(key_jp, 1, axis=1)[:, 1] - self._least_j
@@ -485,19 +483,43 @@ def _columns_of(open_jp: Bools, cost_jp: Floats, size_jp: Ints, room_p: Ints) ->
     return Columns(job, pool, cost_jp[job, pool], size_jp[job, pool], room_p)
 
 
-def is_for(market: Market, plan: Jobs, effort: Effort) -> bool:
-    """Whether one resource alone is scarce, in numbers a knapsack may count, every job has a pool that takes it, and effort allows it."""
+@dataclass(frozen=True)
+class Single:
+    """The one resource that is scarce, in its largest common unit. Shapes: `size_jp` (J, P), `room_p` (P,)."""
+
+    size_jp: Ints
+    room_p: Ints
+    grain: int
+
+
+def single(market: Market, plan: Jobs) -> Single:
+    """What jobs take and pools have of the only scarce resource."""
+    kind = int(np.flatnonzero(scarce(market, market.count_r).any(axis=0))[0])
+    size_jp = np.broadcast_to(market.demand_rpk[:, :, kind], market.cost_rp.shape)[plan.row_j].astype(np.int64)
+    grain = _grain(market, kind)
+    return Single(size_jp // grain, market.capacity_pk[:, kind].astype(np.int64) // grain, grain)
+
+
+def is_single(market: Market, plan: Jobs) -> bool:
+    """Whether one resource alone is scarce, in numbers a knapsack may count, and every job may move and has a pool that takes it."""
     if plan.held_rp is not None and plan.held_rp.any():
         return False
     kinds = np.flatnonzero(scarce(market, market.count_r).any(axis=0))
+    return (
+        len(kinds) == 1
+        and len(market.nodes) > 1
+        and bool(market.able_r[plan.row_j].all())
+        and float((market.capacity_pk[:, kinds[0]] / _grain(market, int(kinds[0]))).max()) <= MOST_ROOM
+    )
+
+
+def is_for(market: Market, plan: Jobs, effort: Effort) -> bool:
+    """Whether it is such a market, small enough, and effort allows for trees."""
     work = WHOLE * ROOT_STEPS * (WORK_PER_STEP + WORK_PER_COLUMN * MOST_COLUMNS * len(plan.row_j))
     return (
         effort.affords(work)
-        and len(kinds) == 1
-        and len(market.nodes) > 1
         and len(plan.row_j) * len(market.nodes) <= MOST_PLACES
-        and bool(market.able_r[plan.row_j].all())
-        and float((market.capacity_pk[:, kinds[0]] / _grain(market, int(kinds[0]))).max()) <= MOST_ROOM
+        and is_single(market, plan)
     )
 
 
