@@ -9,6 +9,7 @@ Many nodes of the tree are looked at together, each knapsack is a row of one arr
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -357,6 +358,7 @@ class KnapsackSearch:
         self.pool_j, self.bound = plan.pool_j.copy(), bound
         self._row_j, self._cost_rp = plan.row_j, np.column_stack([market.open_cost_rp, waiting_r])
         self.cost = self._cost_of(self.pool_j)
+        self._polish: Callable[[Ints], Ints] = np.copy
         one = single(market, plan)
         self._size_jp, self._room_p = one.size_jp, one.room_p
         key_jp = key_rp[plan.row_j]
@@ -372,12 +374,14 @@ class KnapsackSearch:
         self._heavy = 1e3 * (1.0 + float(np.ptp(market.open_cost_rp[market.allowed_rp])))
         self._rounding = 1e-6 + 1e-12 * self._heavy * len(plan.row_j)
 
-    def better(self, effort: Effort) -> None:
+    def better(self, effort: Effort, polish: Callable[[Ints], Ints] = np.copy) -> None:
         """Try targets above the bound until the plan and the bound meet, for long nothing is found, or the effort is spent.
 
         Boldly, until something is found; when the plan is close to the bound or little is found, thoroughly at the bound, which
-        raises it. As long as nothing is found at all, so much of the effort as is `TRIAL`.
+        raises it. As long as nothing is found at all, so much of the effort as is `TRIAL`. `polish` makes of a plan that was found one that is
+        at least as good.
         """
+        self._polish = polish
         started, left = self.cost, effort.part(TRIAL)
         multiplier_j, proof, vain = self._root(left), None, 0
         while (
@@ -387,8 +391,8 @@ class KnapsackSearch:
             and not left.is_spent
         ):
             before, gap = self.cost, int(self.cost - self.bound)
-            ahead = int(min(FAR * self._unit, gap / 2) * AHEAD[vain % len(AHEAD)])
-            target = self.bound + min(max(1, ahead), gap - 1)
+            ahead = min(FAR * self._unit, 2.0 * gap) * AHEAD[vain % len(AHEAD)]
+            target = self.bound + max(1, int(ahead))  # what is found above the plan may be polished to one below it
             nodes = NODES * (1 + vain // TRIES)
             self._ends(self._attempt(multiplier_j, target, BOLD[vain % len(BOLD)], left), nodes, left)
             vain = vain + 1 if self.cost == before else 0
@@ -455,6 +459,7 @@ class KnapsackSearch:
                 return True
             pool_j = pool_j.copy()
             pool_j[attempt.jobs[tree.columns.job[tree.taken]]] = tree.columns.pool[tree.taken]
+        pool_j = self._polish(pool_j)
         if self._cost_of(pool_j) < self.cost:
             self.pool_j, self.cost = pool_j, self._cost_of(pool_j)
         return True
@@ -485,19 +490,19 @@ def _columns_of(open_jp: Bools, cost_jp: Floats, size_jp: Ints, room_p: Ints) ->
 
 @dataclass(frozen=True)
 class Single:
-    """The one resource that is scarce, in its largest common unit. Shapes: `size_jp` (J, P), `room_p` (P,)."""
+    """The one resource that is scarce, in its largest common unit. Shapes: `size_rp` (R, P), `size_jp` (J, P), `room_p` (P,)."""
 
+    size_rp: Ints
     size_jp: Ints
     room_p: Ints
-    grain: int
 
 
 def single(market: Market, plan: Jobs) -> Single:
     """What jobs take and pools have of the only scarce resource."""
     kind = int(np.flatnonzero(scarce(market, market.count_r).any(axis=0))[0])
-    size_jp = np.broadcast_to(market.demand_rpk[:, :, kind], market.cost_rp.shape)[plan.row_j].astype(np.int64)
     grain = _grain(market, kind)
-    return Single(size_jp // grain, market.capacity_pk[:, kind].astype(np.int64) // grain, grain)
+    size_rp = np.broadcast_to(market.demand_rpk[:, :, kind], market.cost_rp.shape).astype(np.int64) // grain
+    return Single(size_rp, size_rp[plan.row_j], market.capacity_pk[:, kind].astype(np.int64) // grain)
 
 
 def is_single(market: Market, plan: Jobs) -> bool:

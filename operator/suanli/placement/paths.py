@@ -17,7 +17,7 @@ import numpy as np
 from suanli.placement.batch import Bools, Floats, Ints
 from suanli.placement.build import Jobs
 from suanli.placement.effort import Effort
-from suanli.placement.knapsacks import single
+from suanli.placement.knapsacks import is_single, single
 from suanli.placement.market import Market
 
 LENGTH = 10  # pools of a path; all paths of a step are looked at together
@@ -28,13 +28,13 @@ NEAREST = 12  # pools of a job that say which pools are near to each other
 WINDOW = 3  # times the largest usual size: what a pool may get or lose on the way
 USUAL = 99  # percentile
 WARMTH = 0.3  # of the mean difference between a job's two nearest pools: moves that cost so much more are drawn less often
-SHAKEN = 0.4  # of that warmth: the noise at the beginning of a cycle
-CYCLE = 100  # steps until there is no noise
-OVERLOAD, MORE_OVERLOAD = 3.0, 1.05  # prices for a unit too much in a pool; how it grows until there is none
+SHAKES = (0.8, 0.4, 1.6)  # of that warmth: the noise at the beginning of a cycle, in turn
+CYCLE, QUIET = 100, 50  # steps, and at the end so many without noise
+OVERLOAD, MORE_OVERLOAD = 3.0, 1.05  # prices for a unit too much in a pool; how it grows with every step until there is none
 NEVER, NO_MOVE = 1e18, 1e17  # costs
 MOST_PLACES = 400_000  # jobs x pools
-LEAST_WORK = 8_000_000  # with less effort there are better uses for it
-WORK_PER_STEP, WORK_PER_PLACE, WORK_PER_JOB, WORK_PER_SET = 3_000, 150, 2, 0.15
+WORK = 8_000_000  # with less effort left there are better uses for it
+WORK_PER_STEP, WORK_PER_POOL, WORK_PER_JOB, WORK_PER_SET = 3_000, 150, 6, 0.15
 
 
 class PathSearch:
@@ -43,7 +43,7 @@ class PathSearch:
     `pool_j` (J,) is the best plan found, the pool after the last is to wait at `waiting_r` (R,); `cost` is what it costs.
     """
 
-    def __init__(self, market: Market, plan: Jobs, key_rp: Floats, waiting_r: Floats, price_p: Floats) -> None:
+    def __init__(self, market: Market, plan: Jobs, key_rp: Floats, waiting_r: Floats) -> None:
         one = single(market, plan)
         self._size_jp, self._room_p, self._pools = one.size_jp, one.room_p, len(one.room_p)
         self._every = np.arange(len(plan.row_j))
@@ -53,40 +53,58 @@ class PathSearch:
         two = np.partition(self._key_jp, 1, axis=1)[:, :2]
         regret = (two[:, 1] - two[:, 0])[np.isfinite(two[:, 1])]
         self._warmth = max(1e-3, WARMTH * float(regret.mean())) if len(regret) else 1.0
-        self._half = max(1, int(WINDOW * np.percentile(self._size_jp[np.isfinite(self._cost_jp[:, :-1])], USUAL)))
-        self._price_p = OVERLOAD * price_p * one.grain + 1.0
+        sizes = self._size_jp[np.isfinite(self._cost_jp[:, :-1])]
+        self._half = max(1, int(WINDOW * np.percentile(sizes, USUAL)))
+        prices = (key_rp - market.open_cost_rp)[market.allowed_rp] / np.maximum(1, one.size_rp[market.allowed_rp])
+        self._overload = OVERLOAD * float(prices.max()) + self._warmth
         self.pool_j = plan.pool_j.copy()
         self.cost = self._cost_of(self.pool_j)
         self._now_j = np.where(plan.pool_j < self._pools, plan.pool_j, self._key_jp.argmin(axis=1))
 
-    def better(self, bound: int, effort: Effort, rng: np.random.Generator, most_cycles: int) -> None:
-        """Cycles until the plan costs no more than `bound`, so many have gained nothing, or the effort is spent."""
-        vain = 0
-        while vain < most_cycles and self.cost > bound and not effort.is_spent:
+    def better(self, bound: int, effort: Effort, rng: np.random.Generator) -> None:
+        """Cycles until the plan costs no more than `bound`, many have gained nothing, or the effort is spent."""
+        vain, cycle = 0, 0
+        while vain < effort.patience and self.cost > bound and not effort.is_spent:
             before = self.cost
             for step in range(CYCLE):
                 if self.cost <= bound or effort.is_spent:
                     break
-                self._step(SHAKEN * (1.0 - 2.0 * step / CYCLE), effort, rng)
+                noise = SHAKES[cycle % len(SHAKES)] * max(0.0, 1.0 - step / (CYCLE - QUIET))
+                self._step(noise * self._warmth, effort, rng)
+            cycle += 1
             vain = vain + 1 if self.cost == before else 0
             if (self.pool_j < self._pools).all():
                 self._now_j = self.pool_j.copy()
 
-    def _step(self, shaken: float, effort: Effort, rng: np.random.Generator) -> None:
+    def polish(self, pool_j: Ints, effort: Effort, rng: np.random.Generator) -> Ints:
+        """What a few steps without noise make of a plan that places all. Shapes: (J,) -> (J,)."""
+        self._now_j = pool_j.copy()
+        self.pool_j, self.cost = self._now_j.copy(), self._cost_of(pool_j)
+        for _ in range(QUIET):
+            if effort.is_spent:
+                break
+            self._step(0.0, effort, rng)
+        return self.pool_j
+
+    def _step(self, noise: float, effort: Effort, rng: np.random.Generator) -> None:
         """Follow some paths through all pools once."""
         load_p = np.bincount(self._now_j, weights=self._size_jp[self._every, self._now_j], minlength=self._pools)
         left_p = self._room_p - load_p.astype(np.int64)
         paths = self._paths(rng)
-        moves = self._moves(paths, max(0.0, shaken) * self._warmth, rng)
-        self._now_j = _followed(self._now_j, paths, moves, left_p, self._price_p, self._half)
+        moves = self._moves(paths, noise, rng)
+        self._now_j = _followed(self._now_j, paths, moves, left_p, self._overload, self._half)
         effort.spend(
-            int(WORK_PER_STEP + WORK_PER_PLACE * self._pools + WORK_PER_JOB * NEAREST * len(self._every))
-            + int(WORK_PER_SET * moves.cost_es.size)
+            int(
+                WORK_PER_STEP
+                + WORK_PER_POOL * self._pools
+                + WORK_PER_JOB * len(self._every)
+                + WORK_PER_SET * moves.cost_es.size
+            )
         )
         load_p = np.bincount(self._now_j, weights=self._size_jp[self._every, self._now_j], minlength=self._pools)
         cost = self._cost_of(self._now_j)
         if (load_p > self._room_p).any():
-            self._price_p = self._price_p * MORE_OVERLOAD
+            self._overload *= MORE_OVERLOAD
         elif cost < self.cost:
             self.pool_j, self.cost = self._now_j.copy(), cost
 
@@ -163,58 +181,69 @@ class _Moves:
     cost_es: Floats
 
 
-def _followed(now_j: Ints, paths: Ints, moves: _Moves, left_p: Ints, price_p: Floats, half: int) -> Ints:
-    """The plan after the best sets of all edges. Pools that are too full pay a price for it, no other becomes so.
+def _followed(now_j: Ints, paths: Ints, moves: _Moves, left_p: Ints, overload: float, half: int) -> Ints:
+    """The plan after the best sets of all edges. Pools that are too full pay `overload` a unit, no other becomes so.
 
-    Shapes: `paths` (G, H); `left_p`, `price_p` (P,). Loads on the way change by `half` at most.
+    Shapes: `paths` (G, H); `left_p` (P,). Loads on the way change by `half` at most.
     """
     many, length = paths.shape
     width = 2 * half + 1
-    left_gh, price_gh = np.append(left_p, width)[paths], np.append(price_p, 0.0)[paths]
+    left_gh = np.append(left_p, width)[paths]
     g, every = np.arange(many), np.arange(width)
+    begin_g = (g * (width + 1))[:, None, None]  # the last place of each path is for what is too far
     before_ges, after_ges, cost_ges = (
         array.reshape(many, length - 1, -1) for array in (moves.before_es, moves.after_es + half, moves.cost_es)
     )
-    after_ges = np.where((after_ges < 0) | (after_ges >= width), width, after_ges)  # the last place is for what is too far
+    from_ges = np.minimum(left_gh[:, :-1, None] + half - before_ges, width - 1)
+    from_ges = np.where(from_ges < 0, width, from_ges) + begin_g
+    to_ges = np.where((after_ges < 0) | (after_ges >= width), width, after_ges) + begin_g
     least_gw = np.full((many, width + 1), NEVER)
     least_gw[:, half] = 0.0
     leasts, totals = [least_gw], []
     for h in range(length - 1):
-        room_gw = _within(least_gw, left_gh[:, h], price_gh[:, h])
-        at_gs = left_gh[:, h, None] + half - before_ges[:, h]
-        at_gs = np.where(at_gs < 0, width, np.minimum(at_gs, width - 1))
-        total_gs = room_gw[g[:, None], at_gs] + cost_ges[:, h]
+        room_gw = _within(least_gw, left_gh[:, h], overload)
+        total_gs = room_gw.take(from_ges[:, h]) + cost_ges[:, h]
         least_gw = np.full((many, width + 1), NEVER)
-        np.minimum.at(least_gw.ravel(), (after_ges[:, h] + g[:, None] * (width + 1)).ravel(), total_gs.ravel())
+        np.minimum.at(least_gw.reshape(-1), to_ges[:, h].reshape(-1), total_gs.reshape(-1))
         least_gw[:, width] = NEVER
         leasts.append(least_gw)
         totals.append(total_gs)
-    then_j, limit_g = now_j.copy(), np.minimum(left_gh[:, -1] + half, width - 1)
-    for h in range(length - 1, -1, -1):
-        over_gw = np.maximum(every - limit_g[:, None], 0)
-        dear_gw = np.where(left_gh[:, h, None] < 0, price_gh[:, h, None] * over_gw, NEVER * (over_gw > 0))
-        w_g = (leasts[h][:, :width] + dear_gw).argmin(axis=1)
-        if h == 0:
-            break
+    then_j, limit_g = now_j.copy(), left_gh[:, -1] + half
+    for h in range(length - 1, 0, -1):
+        w_g = _cheapest(leasts[h][:, :width], every, limit_g, left_gh[:, h], overload)
         reached_g = leasts[h][g, w_g]
         set_g = ((after_ges[:, h - 1] == w_g[:, None]) & (totals[h - 1] == reached_g[:, None])).argmax(axis=1)
-        path, move = np.nonzero(moves.member_st[set_g] & (reached_g < NO_MOVE / 2)[:, None])
+        path, move = np.nonzero(moves.member_st[set_g])
         edge = path * (length - 1) + h - 1
         then_j[moves.job_et[edge, move]] = moves.target_et[edge, move]
         limit_g = left_gh[:, h - 1] + half - before_ges[g, h - 1, set_g]
     return then_j
 
 
-def _within(least_gw: Floats, left_g: Ints, price_g: Floats) -> Floats:
+def _cheapest(least_gw: Floats, every: Ints, limit_g: Ints, left_g: Ints, overload: float) -> Ints:
+    """Where it costs least that a pool gets no more than its limit, or more where it is too full. Shape (G,)."""
+    dear_gw = np.where(every > limit_g[:, None], NEVER, least_gw)
+    full = np.flatnonzero(left_g < 0)
+    if len(full):
+        dear_gw[full] = least_gw[full] + overload * np.maximum(every - limit_g[full, None], 0)
+    return np.asarray(dear_gw.argmin(axis=1))
+
+
+def _within(least_gw: Floats, left_g: Ints, overload: float) -> Floats:
     """What it costs least that the path so far brings a pool at most so much; more has its price where a pool is too full."""
     room_gw = np.minimum.accumulate(least_gw, axis=1)
     full = np.flatnonzero(left_g < 0)
     if len(full):
-        worth = np.arange(least_gw.shape[1]) * price_g[full, None]
+        worth = np.arange(least_gw.shape[1]) * overload
         over = np.minimum.accumulate((least_gw[full] + worth)[:, ::-1], axis=1)[:, ::-1] - worth
         room_gw[full] = np.minimum(room_gw[full], over)
     room_gw[:, -1] = NEVER
     return room_gw
+
+
+def is_for(market: Market, plan: Jobs, effort: Effort) -> bool:
+    """Whether one resource alone is scarce, the market is small, and there is much effort."""
+    return effort.affords(WORK) and len(plan.row_j) * len(market.nodes) <= MOST_PLACES and is_single(market, plan)
 
 
 @cache
