@@ -44,11 +44,11 @@ class _Manner:
 
 
 THOROUGH = _Manner(16, 0.15, 0.0)
-BOLD = (_Manner(4, 0.15, 0.5), _Manner(4, 0.3, 0.8), _Manner(4, 0.3, 0.5))  # in turn
-NODES = 64  # of a tree, before another one is looked at
+BOLD = (_Manner(4, 0.3, 0.8), _Manner(4, 0.15, 0.5), _Manner(4, 0.3, 0.5))  # in turn
+NODES = 160  # of a tree, before another one is looked at
 FAR, CLOSE = 6.0, 2.0  # usual differences above the bound: a first bold target; what a plan costs when proofs begin
-AHEAD = (1.0, 2.0, 0.5, 4.0)  # bold targets in turn, times the first
-TRIAL = 0.5  # of the effort may be spent before anything is found
+AHEAD = (0.25, 1.0, 0.12, 0.5)  # bold targets in turn, times the first
+TRIAL = 0.9  # of the effort may be spent before anything is found
 TRIES = 4  # in vain before a proof is tried, and trees get more nodes
 
 
@@ -391,8 +391,8 @@ class KnapsackSearch:
             and not left.is_spent
         ):
             before, gap = self.cost, int(self.cost - self.bound)
-            ahead = min(FAR * self._unit, 2.0 * gap) * AHEAD[vain % len(AHEAD)]
-            target = self.bound + max(1, int(ahead))  # what is found above the plan may be polished to one below it
+            ahead = min(FAR * self._unit, gap) * AHEAD[vain % len(AHEAD)]
+            target = self.bound + min(max(1, int(ahead)), gap - 1)
             nodes = NODES * (1 + vain // TRIES)
             self._ends(self._attempt(multiplier_j, target, BOLD[vain % len(BOLD)], left), nodes, left)
             vain = vain + 1 if self.cost == before else 0
@@ -521,11 +521,7 @@ def is_single(market: Market, plan: Jobs) -> bool:
 def is_for(market: Market, plan: Jobs, effort: Effort) -> bool:
     """Whether it is such a market, small enough, and effort allows for trees."""
     work = WHOLE * ROOT_STEPS * (WORK_PER_STEP + WORK_PER_COLUMN * MOST_COLUMNS * len(plan.row_j))
-    return (
-        effort.affords(work)
-        and len(plan.row_j) * len(market.nodes) <= MOST_PLACES
-        and is_single(market, plan)
-    )
+    return effort.affords(work) and len(plan.row_j) * len(market.nodes) <= MOST_PLACES and is_single(market, plan)
 
 
 def _grain(market: Market, kind: int) -> int:

@@ -27,14 +27,19 @@ FEW_MOVES = 8  # of so many all sets are looked at
 NEAREST = 12  # pools of a job that say which pools are near to each other
 WINDOW = 3  # times the largest usual size: what a pool may get or lose on the way
 USUAL = 99  # percentile
-WARMTH = 0.3  # of the mean difference between a job's two nearest pools: moves that cost so much more are drawn less often
+WARMTH = (
+    0.3  # of the mean difference between a job's two nearest pools: moves that cost so much more are drawn less often
+)
 SHAKES = (0.8, 0.4, 1.6)  # of that warmth: the noise at the beginning of a cycle, in turn
 CYCLE, QUIET = 100, 50  # steps, and at the end so many without noise
-OVERLOAD, MORE_OVERLOAD = 3.0, 1.05  # prices for a unit too much in a pool; how it grows with every step until there is none
+OVERLOAD, MORE_OVERLOAD = (
+    3.0,
+    1.05,
+)  # prices for a unit too much in a pool; how it grows with every step until there is none
 NEVER, NO_MOVE = 1e18, 1e17  # costs
 MOST_PLACES = 400_000  # jobs x pools
 WORK = 8_000_000  # with less effort left there are better uses for it
-WORK_PER_STEP, WORK_PER_POOL, WORK_PER_JOB, WORK_PER_SET = 3_000, 150, 6, 0.15
+WORK_PER_STEP, WORK_PER_POOL, WORK_PER_LOAD, WORK_PER_JOB, WORK_PER_SET = 3_000, 150, 0.04, 6, 0.15
 
 
 class PathSearch:
@@ -54,12 +59,21 @@ class PathSearch:
         regret = (two[:, 1] - two[:, 0])[np.isfinite(two[:, 1])]
         self._warmth = max(1e-3, WARMTH * float(regret.mean())) if len(regret) else 1.0
         sizes = self._size_jp[np.isfinite(self._cost_jp[:, :-1])]
-        self._half = max(1, int(WINDOW * np.percentile(sizes, USUAL)))
-        prices = (key_rp - market.open_cost_rp)[market.allowed_rp] / np.maximum(1, one.size_rp[market.allowed_rp])
+        self._half = max(1, min(int(WINDOW * np.percentile(sizes, USUAL)), int(self._room_p.max())))
+        open_ = market.allowed_rp
+        prices = (key_rp[open_] - market.open_cost_rp[open_]) / np.maximum(1, one.size_rp[open_])
         self._overload = OVERLOAD * float(prices.max()) + self._warmth
-        self.pool_j = plan.pool_j.copy()
-        self.cost = self._cost_of(self.pool_j)
-        self._now_j = np.where(plan.pool_j < self._pools, plan.pool_j, self._key_jp.argmin(axis=1))
+        self.restore(plan.pool_j)
+
+    def restore(self, pool_j: Ints) -> None:
+        """Be at that plan. Shape: `pool_j` (J,)."""
+        self.pool_j, self.cost = pool_j.copy(), self._cost_of(pool_j)
+        self._now_j = np.where(pool_j < self._pools, pool_j, self._key_jp.argmin(axis=1))
+
+    @property
+    def places_all(self) -> bool:
+        """Whether nobody waits."""
+        return bool((self.pool_j < self._pools).all())
 
     def better(self, bound: int, effort: Effort, rng: np.random.Generator) -> None:
         """Cycles until the plan costs no more than `bound`, many have gained nothing, or the effort is spent."""
@@ -73,13 +87,12 @@ class PathSearch:
                 self._step(noise * self._warmth, effort, rng)
             cycle += 1
             vain = vain + 1 if self.cost == before else 0
-            if (self.pool_j < self._pools).all():
+            if self.places_all:
                 self._now_j = self.pool_j.copy()
 
     def polish(self, pool_j: Ints, effort: Effort, rng: np.random.Generator) -> Ints:
         """What a few steps without noise make of a plan that places all. Shapes: (J,) -> (J,)."""
-        self._now_j = pool_j.copy()
-        self.pool_j, self.cost = self._now_j.copy(), self._cost_of(pool_j)
+        self.restore(pool_j)
         for _ in range(QUIET):
             if effort.is_spent:
                 break
@@ -96,7 +109,7 @@ class PathSearch:
         effort.spend(
             int(
                 WORK_PER_STEP
-                + WORK_PER_POOL * self._pools
+                + (WORK_PER_POOL + WORK_PER_LOAD * self._half) * self._pools
                 + WORK_PER_JOB * len(self._every)
                 + WORK_PER_SET * moves.cost_es.size
             )
@@ -114,14 +127,14 @@ class PathSearch:
         further_jc = np.take_along_axis(key_jp, self._near_jc, axis=1) - key_jp[self._every, now_j][:, None]
         weight_jc = np.exp(-np.maximum(further_jc, 0.0) / self._warmth)
         code_jc = now_j[:, None] * pools + self._near_jc
-        weight = np.bincount(code_jc.ravel(), weights=weight_jc.ravel(), minlength=pools * pools)
+        weight: Floats = np.bincount(code_jc.ravel(), weights=weight_jc.ravel(), minlength=pools * pools)
         weight_pp = weight.reshape(pools, pools)
-        weight_pp = (weight_pp + weight_pp.T + 1e-6) * rng.random((pools, pools))
+        drawn_pp: Floats = (weight_pp + weight_pp.T + 1e-6) * rng.random((pools, pools))
         at, order = int(rng.integers(pools)), []
         for _ in range(pools):
             order.append(at)
-            weight_pp[:, at] = -1.0
-            at = int(weight_pp[at].argmax())
+            drawn_pp[:, at] = -1.0
+            at = int(drawn_pp[at].argmax())
         many = -(-pools // LENGTH)
         length = -(-pools // many)
         return np.array(order + [pools] * (many * length - pools)).reshape(many, length)
