@@ -25,11 +25,11 @@ from commandline import number
 from suanli.placement.batch import Ints
 from suanli.placement.effort import Effort
 from suanli.placement.market import Market
-from suanli.placement.solve import FEW_JOBS, RESOURCES, solve
+from suanli.placement.solve import RESOURCES, solve
 
 PEERS = (("HiGHS MIP", "mip"), ("CP-SAT", "cpsat"))
 BEST_KNOWN = "best_known.csv"
-LEEWAY_MS, FEW_JOBS_LEEWAY_MS = 200, 600  # what comes after the search: packing, single moves of few jobs, the proof
+LEEWAY_MS = 200  # what comes after the search: packing and the proof
 MOST_NUMBERS = 20_000_000
 MOST_VALUE = 1 << 40
 NEVER = 1 << 40  # work and attempts that no run comes to: the clock decides
@@ -156,8 +156,7 @@ def market(numbers: Ints) -> Market:
 def measure(name: str, market: Market, seconds: float, seed: int, known: int | None) -> Line:
     """Solve one instance in so many seconds of processor time: on an idle core they are seconds."""
     began, cpu_began = time.perf_counter(), time.process_time()
-    leeway_ms = FEW_JOBS_LEEWAY_MS if int(market.count_r.sum()) <= FEW_JOBS else LEEWAY_MS
-    late_ms = NEVER - max(0.0, 1_000 * seconds - leeway_ms)
+    late_ms = NEVER - max(0.0, 1_000 * seconds - LEEWAY_MS)
 
     def elapsed_ms() -> float:
         return late_ms + 1_000 * (time.process_time() - cpu_began)

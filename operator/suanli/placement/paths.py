@@ -127,9 +127,9 @@ class PathSearch:
         further_jc = np.take_along_axis(key_jp, self._near_jc, axis=1) - key_jp[self._every, now_j][:, None]
         weight_jc = np.exp(-np.maximum(further_jc, 0.0) / self._warmth)
         code_jc = now_j[:, None] * pools + self._near_jc
-        weight: Floats = np.bincount(code_jc.ravel(), weights=weight_jc.ravel(), minlength=pools * pools)
+        weight = np.bincount(code_jc.ravel(), weights=weight_jc.ravel(), minlength=pools * pools).astype(float)
         weight_pp = weight.reshape(pools, pools)
-        drawn_pp: Floats = (weight_pp + weight_pp.T + 1e-6) * rng.random((pools, pools))
+        drawn_pp = (weight_pp + weight_pp.T + 1e-6) * rng.random((pools, pools))
         at, order = int(rng.integers(pools)), []
         for _ in range(pools):
             order.append(at)

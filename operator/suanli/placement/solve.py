@@ -152,8 +152,9 @@ def solve(market: Market, start_pk: Floats, effort: Effort, seed: int = 0) -> So
     waiting_r = _waiting_cost(market)
     guide = ascend(market, market.count_r, waiting_r, start_pk)
     key_rp = priced(market, guide.price_pk)
+    sums_do = effort.affords(paths.WORK) and all(sum(count for count, _ in nodes) <= 1 for nodes in market.nodes)
     draft, least = _drafted(market, guide, waiting_r, effort, seed)
-    if int(market.count_r.sum()) <= FEW_JOBS:
+    if int(market.count_r.sum()) <= FEW_JOBS and not (sums_do and _all_placed(market, draft)):
         improve(draft)
         if not _all_placed(market, draft):
             fill_rest(draft, key_rp)  # what moved to cheaper pools has left room
