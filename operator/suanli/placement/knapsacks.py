@@ -48,6 +48,7 @@ BOLD = (_Manner(4, 0.3, 0.8), _Manner(4, 0.15, 0.5), _Manner(4, 0.3, 0.5))  # in
 NODES = 160  # of a tree, before another one is looked at
 FAR, CLOSE = 6.0, 2.0  # usual differences above the bound: a bold target; what a plan costs when proofs begin
 AHEAD = (0.25, 1.0, 0.12, 0.5)  # bold targets in turn, times `FAR`
+TRIAL = 0.6  # of the effort may be spent before anything is found
 TRIES = 4  # in vain before a proof is tried, and trees get more nodes
 
 
@@ -377,24 +378,27 @@ class KnapsackSearch:
         """Try targets above the bound until the plan and the bound meet, for long nothing is found, or the effort is spent.
 
         Boldly, until something is found; when the plan is close to the bound or little is found, thoroughly at the bound, which
-        raises it. `polish` makes of a plan that was found one that is at least as good.
+        raises it. As long as nothing is found at all, so much of the effort as is `TRIAL`. `polish` makes of a plan that was found
+        one that is at least as good.
         """
         self._polish = polish
-        multiplier_j, proof, vain = self._root(effort), None, 0
+        started, left = self.cost, effort.part(TRIAL)
+        multiplier_j, proof, vain = self._root(left), None, 0
         while (
             self.bound < self.cost
             and self.bound <= self._highest
             and vain < TRIES * effort.patience
-            and not effort.is_spent
+            and not left.is_spent
         ):
             before, gap = self.cost, int(self.cost - self.bound)
             ahead = min(FAR * self._unit, gap) * AHEAD[vain % len(AHEAD)]
             target = self.bound + min(max(1, int(ahead)), gap - 1)
             nodes = NODES * (1 + vain // TRIES)
-            self._ends(self._attempt(multiplier_j, target, BOLD[vain % len(BOLD)], effort), nodes, effort)
+            self._ends(self._attempt(multiplier_j, target, BOLD[vain % len(BOLD)], left), nodes, left)
             vain = vain + 1 if self.cost == before else 0
+            left = effort if self.cost < started else left
             if self.cost - self.bound <= CLOSE * self._unit or (vain and vain % TRIES == 0):
-                proof = self._proven(proof, multiplier_j, nodes, effort)
+                proof = self._proven(proof, multiplier_j, nodes, left)
 
     def _proven(self, proof: "_Attempt | None", multiplier_j: Floats, nodes: int, effort: Effort) -> "_Attempt | None":
         """Look thoroughly for plans at the bound: without any it rises. The attempt that is not at its end."""
