@@ -11,8 +11,6 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-from pydantic import ValidationError
-
 from apistore import Json
 from memoryhub import FENCE, MemoryServer, Request
 from suanli.api.account import ComputeAccountSpec
@@ -371,10 +369,10 @@ def _asked_milli(job: Json) -> int:
     """The cores that a job asks for; none of one that cannot be read, or that asks for cards. Units: thousandths."""
     try:
         spec = ComputeJobSpec.model_validate(job["spec"])
-    except ValidationError:
+        per_task = spec.resources.per_task
+        return 0 if per_task.cards else spec.tasks * cpu_milli(per_task.cpu)
+    except ValueError:
         return 0
-    per_task = spec.resources.per_task
-    return 0 if per_task.cards else spec.tasks * cpu_milli(per_task.cpu)
 
 
 class _Limits:
@@ -424,7 +422,7 @@ class _Limits:
 def _account(raw: Json | None) -> ComputeAccountSpec | None:
     try:
         return ComputeAccountSpec.model_validate(mapping(raw).get("spec"))
-    except ValidationError:
+    except ValueError:
         return None
 
 
