@@ -78,7 +78,7 @@ def test_a_flood_is_told_beside_none_of_each_kind(
 ) -> None:
     assert command.main(["--flood", "20"]) == 0
     assert capsys.readouterr().out.count("under a flood of 20 jobs") == len(Kind)
-    monkeypatch.setattr(command, "waits", lambda jobs, kind: Waits([0.2 if jobs else 0.1]))
+    monkeypatch.setattr(command, "waits", lambda jobs, kind, with_solver=False: Waits([0.2 if jobs else 0.1]))
     assert command.main(["--flood", "20"]) == 1
 
 
