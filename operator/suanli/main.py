@@ -119,8 +119,9 @@ async def _serve(settings: Settings, target: Target, store: UsageStore) -> int:
         ApiClient, target, name="hub", observer=metrics.request, user_agent=f"suanli-operator/{__version__}"
     )
     try:
-        hub = connect(concurrency=settings.hub_concurrency)
         renewing = connect(concurrency=1)  # a renewal does not queue behind the jobs' writes
+        lease = Lease(renewing, settings.namespace, LEASE, settings.identity, duration_s=settings.lease_s)
+        hub = connect(concurrency=settings.hub_concurrency, may_write=lease.certain)
     except ValueError as error:
         LOG.error("bad configuration: %s", error)
         return 2
@@ -137,6 +138,7 @@ async def _serve(settings: Settings, target: Target, store: UsageStore) -> int:
             settings=settings,
             metrics=metrics,
             open_books=partial(_open_books, settings, hub_id),
+            certain=lease.certain,
         )
         probes = ProbeServer(
             settings.http_host, settings.http_port, healthy=pulse.wrong, ready=operator.ready, metrics=operator.scrape
@@ -149,7 +151,6 @@ async def _serve(settings: Settings, target: Target, store: UsageStore) -> int:
             return 2
         told = {"version": __version__, "hub": target.server, "port": port, "identity": settings.identity}
         LOG.info("started", extra=told)
-        lease = Lease(renewing, settings.namespace, LEASE, settings.identity, duration_s=settings.lease_s)
         try:
             return await _run_until_stopped(operator, lease, pulse, stop)
         finally:

@@ -34,7 +34,7 @@ def test_an_instance_is_solved_and_compared(tmp_path: Path, capsys: pytest.Captu
 def test_an_item_that_fits_nowhere_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put(tmp_path, "full", SMALL.replace("10 5", "5 5"))
     assert main([str(tmp_path), "--seconds", "0.5"]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split()[-2] == "1"
+    assert capsys.readouterr().out.splitlines()[1].split()[-3] == "1"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from edits import fields
 from faultrun import Outcome
 from faults import __main__ as command
+from flood import Kind, Waits
 
 
 def an_outcome(seed: int, *violations: str) -> Outcome:
@@ -72,7 +73,16 @@ def test_edits_are_run_reported_and_replayed_alike(
     assert command.main(["--edits", "--replay", "3"]) == 1
 
 
-@pytest.mark.parametrize("argv", [["--runs", "0"], ["--runs", "many"], ["--replay"], ["--verbose"]])
+def test_a_flood_is_told_beside_none_of_each_kind(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["--flood", "20"]) == 0
+    assert capsys.readouterr().out.count("under a flood of 20 jobs") == len(Kind)
+    monkeypatch.setattr(command, "waits", lambda jobs, kind, with_solver=False: Waits([0.2 if jobs else 0.1]))
+    assert command.main(["--flood", "20"]) == 1
+
+
+@pytest.mark.parametrize("argv", [["--flood", "0"], ["--runs", "0"], ["--runs", "many"], ["--replay"], ["--verbose"]])
 def test_wrong_arguments_are_refused(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         command.main(argv)

@@ -9,7 +9,7 @@ import pytest
 
 import virtualtime
 from apistore import Change, Json
-from builders import a_job
+from builders import a_job, an_object
 from evidence import ORACLES, Evidence, violations
 from memoryhub import MemoryServer, Request
 from simulation import Simulation
@@ -88,6 +88,20 @@ def is_finished(change: Change) -> bool:
     return change.resource == "computejobs" and bool(status.get("finishedAt"))
 
 
+def bound(sim: Simulation, name: str, begins_s: float = -100.0, parent: str = "", **quota: int) -> None:
+    """As if an account had had that quota of cores from that moment on."""
+    spec = {"namespaces": ["team-a"] if name == "bank" else [], "quotas": [{"class": "cpu", **quota}]}
+    raw = an_object("ComputeAccount", name, {**spec, **({"parent": parent} if parent else {})})
+    sim.hub.store.history.insert(0, Change(0, raw["apiVersion"], "computeaccounts", None, raw))
+    sim.hub.moments_s.insert(0, begins_s)
+
+
+def bound_the_parent(sim: Simulation) -> None:
+    """Its own quota is enough, its parent's is not."""
+    bound(sim, "trust", nominal=0)
+    bound(sim, "bank", parent="trust", nominal=1)
+
+
 def write(sim: Simulation, who: str, sent_s: float) -> None:
     sim.hub.requests.append(Request("PATCH", JOB, {}, range(0), who, sent_s, sent_s))
 
@@ -106,6 +120,11 @@ def write(sim: Simulation, who: str, sent_s: float) -> None:
         (run_again_though_not_given_up, {"copies_at_once", "miscounted"}),
         (lambda sim: forget(sim.clusters["east"].server, is_ended), {"let_go_early", "lost", "miscounted"}),
         (lambda sim: forget(sim.hub, is_finished), {"lost", "miscounted", "stopped_without_cause"}),
+        (lambda sim: bound(sim, "bank", nominal=0), {"quota_exceeded"}),
+        (lambda sim: bound(sim, "bank", nominal=1), set()),
+        (lambda sim: bound(sim, "bank", parent="trust", nominal=0, borrowingLimit=1), {"quota_exceeded"}),
+        (bound_the_parent, {"quota_exceeded"}),
+        (lambda sim: bound(sim, "bank", 0.0, nominal=0), set()),
         (lambda sim: write(sim, "operator-0", asyncio.get_running_loop().time()), {"wrote_when_idle"}),
         (lambda sim: write(sim, "operator-9", 1.0), {"wrote_without_lease"}),
     ],
@@ -121,4 +140,4 @@ def test_settling_late_is_told(tmp_path: Path) -> None:
 
 
 def test_all_oracles_are_asked() -> None:
-    assert len({oracle.__name__ for oracle in ORACLES}) == len(ORACLES) == 12
+    assert len({oracle.__name__ for oracle in ORACLES}) == len(ORACLES) == 13

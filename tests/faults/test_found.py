@@ -77,6 +77,23 @@ def test_a_job_created_without_an_answer_and_without_an_event_was_removed_by_nob
     simulate(play)
 
 
+def test_a_job_that_ends_as_its_site_begins_to_drain_is_done_once(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        east = sim.clusters["east"]
+        sim.put(a_job(template={"image": "busybox", "command": ["sleep", "3"]}))
+        await sim.until(lambda: sim.state("train")[0] == "Running")
+        east.server.fate = lambda resource: Fate(delay_s=2.0)
+        await sim.until(lambda: not east.alive)
+        await asyncio.sleep(0.15)
+        sim.edit_site("east", desiredState="Drain")
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded", 30)
+        assert sim.job("train")["status"]["epoch"] == 1
+        east.server.fate = lambda resource: Fate()
+        await sim.until(lambda: not sim.member_objects(), 90)
+
+    simulate(play)
+
+
 def test_a_list_of_a_moment_ago_ends_no_attempt(simulate: Simulate) -> None:
     async def play(sim: Simulation) -> None:
         east = sim.clusters["east"].server

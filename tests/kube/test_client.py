@@ -114,6 +114,21 @@ async def test_no_more_requests_than_allowed_are_under_way() -> None:
         assert held.waiting == 5
 
 
+async def test_only_reads_are_sent_while_it_may_not_write() -> None:
+    may = True
+    async with FakeApiServer() as server, server.client(concurrency=1, may_write=lambda: may) as client:
+        held = server.hold("POST /api/v1/namespaces")
+        first = asyncio.create_task(client.post("/api/v1/namespaces", TENANT))
+        await server.until(lambda: held.waiting == 1)
+        waits = asyncio.create_task(client.delete("/api/v1/namespaces/a"))
+        may = False  # while one is under way and one waits for its turn
+        held.release()
+        await first
+        assert "nothing was sent" in await _unreachable(waits)
+        assert server.get("/api/v1/namespaces/a")["metadata"]["name"] == "a"
+        assert await _all(client) == []
+
+
 async def test_the_environment_has_no_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")

@@ -48,7 +48,13 @@ class Replica:
     def __post_init__(self) -> None:
         now = datetime(2026, 3, 1, tzinfo=UTC) + self.skew
         self.lease = Lease(
-            self.client, "suanli-system", "op", self.name, duration_s=self.duration_s, now=lambda: now + elapsed()
+            self.client,
+            "suanli-system",
+            "op",
+            self.name,
+            duration_s=self.duration_s,
+            now=lambda: now + elapsed(),
+            uptime_s=clock,
         )
 
     @property
@@ -165,6 +171,8 @@ def test_a_leader_that_is_cut_off_stops_before_another_leads(client: NewClient, 
         task_b = b.start()
         await asyncio.sleep(20)
         a.client.cut = True
+        await until(lambda: not a.lease.certain())
+        assert not b.leads
         await until(lambda: b.leads)
         assert task_a.done()
         assert task_a.exception() is None
@@ -177,11 +185,14 @@ def test_a_leader_that_is_cut_off_stops_before_another_leads(client: NewClient, 
 def test_a_leader_that_stood_still_does_not_go_on_leading(client: NewClient, in_virtual_time: Run) -> None:
     async def story() -> None:
         a = Replica(client())
+        assert not a.lease.certain()
         task = a.start()
         await until(lambda: a.leads)
         await asyncio.sleep(20)
+        assert a.lease.certain()
         loop: Any = asyncio.get_running_loop()
         loop.now_s += 30  # such as a machine that was suspended
+        assert not a.lease.certain(), "before any timer has run"
         woke = clock()
         await until(task.done)
         assert a.spans[0][1] - woke < 0.1

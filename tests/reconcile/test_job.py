@@ -241,6 +241,16 @@ def test_an_attempt_leaves_a_site_that_drains_when_it_is_its_turn(
         assert not isinstance(found, Wait) or found.seconds == expected
 
 
+@pytest.mark.parametrize("deleting", [False, True])
+def test_an_attempt_that_was_done_when_it_was_told_to_leave_is_done(deleting: bool) -> None:
+    entry = assigned(a_condition("Dispatched", "False", "Drained"), status={"startedAt": T0})
+    pod = a_member_pod(phase="Succeeded", state=ended(), metered=not deleting)
+    found = step(entry, a_member_job(Complete=True, deleting=deleting), pod, recorded=frozenset({pod.uid}))
+    assert written(found)["Finished"] == ("True", "Succeeded")
+    job = a_member_job(deleting=deleting)
+    assert step(entry, job) == (Wait() if deleting else Delete("east", job, "the attempt ended: Drained"))
+
+
 def test_an_older_attempt_is_removed_before_a_new_one_is_made() -> None:
     old = a_member_job(epoch=1)
     assert step(assigned(epoch=2), old) == Delete("east", old, "it is of another attempt")

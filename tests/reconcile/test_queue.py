@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import virtualtime
+from suanli.reconcile.line import Line
 from suanli.reconcile.queue import MOST_BACKOFF_S, WorkQueue
 
 
@@ -21,6 +22,16 @@ def test_a_key_waits_once_and_keys_come_in_order() -> None:
             queue.add(key)
         assert len(queue) == 2
         assert [await queue.get(), await queue.get()] == ["a", "b"]
+
+    play(whole())
+
+
+def test_keys_come_in_the_order_of_the_line_that_was_given() -> None:
+    async def whole() -> None:
+        queue = WorkQueue(Line(lambda key: key[0]))
+        for key in ("a1", "a2", "a3", "b1"):
+            queue.add(key)
+        assert [await queue.get() for _ in range(4)] == ["a1", "b1", "a2", "a3"]
 
     play(whole())
 

@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from apistore import Change
 from builders import a_job
+from flood import MOST_TIMES, Kind, told, waits
 from memoryhub import Meeting
 from simulation import Simulate, Simulation
 from suanli.base.names import member_namespace
@@ -56,44 +56,12 @@ def test_an_account_that_may_not_look_is_told_of_once(simulate: Simulate, caplog
     assert told[0].endswith("join the site again")
 
 
-FLOOD, OTHERS = 1_000, 50
-EVERY_S = 0.13  # so that they come at all moments of a cycle
+FLOOD = 1_000  # ./hack/faults --flood 10000 for more
 
 
-def times_to_placement_s(simulate: Simulate, flood: int) -> list[float]:
-    """How long jobs of one tenant wait for their place while another has so many jobs wait, in virtual time."""
-    took: dict[str, float] = {}
-
-    async def play(sim: Simulation) -> None:
-        sim.hub.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flood"}})
-        loop, begun = asyncio.get_running_loop(), dict[str, float]()
-
-        def seen(change: Change) -> None:
-            if change.resource == "computejobs" and change.after is not None:
-                name, status = change.after["metadata"]["name"], change.after.get("status") or {}
-                if name in begun and name not in took and status.get("assignment"):
-                    took[name] = loop.time() - begun[name]
-
-        sim.hub.store.listen(seen)
-        huge = {"class": ["cpu"], "perTask": {"cpu": "500", "memory": "1Gi"}}
-        for n in range(flood):
-            sim.put(a_job(f"f{n}", resources=huge, metadata={"namespace": "flood"}))
-        small = {"class": ["cpu"], "perTask": {"cpu": "10m", "memory": "1Mi"}}
-        for n in range(OTHERS):
-            await asyncio.sleep(EVERY_S)
-            begun[f"j{n}"] = loop.time()
-            sim.put(a_job(f"j{n}", resources=small, template=LONG))
-        await sim.until(lambda: len(took) == OTHERS)
-
-    simulate(play, explain_s=3600)
-    return sorted(took.values())
-
-
-def test_a_flood_of_one_tenant_does_not_hold_others_up(simulate: Simulate, capsys: pytest.CaptureFixture[str]) -> None:
-    alone, flooded = (times_to_placement_s(simulate, flood) for flood in (0, FLOOD))
-    p99, p99_flooded = (times[-1 - OTHERS // 100] for times in (alone, flooded))
+@pytest.mark.parametrize("kind", Kind)
+def test_a_flood_of_one_tenant_does_not_hold_others_up(kind: Kind, capsys: pytest.CaptureFixture[str]) -> None:
+    alone, flooded = waits(0, kind), waits(FLOOD, kind)
     with capsys.disabled():
-        print(
-            f"\nS4: time to placement p99 {p99:.2f} s alone, {p99_flooded:.2f} s under a flood of {FLOOD} jobs (virtual time)"
-        )
-    assert p99_flooded < 2 * p99
+        print(f"\n{told(kind, FLOOD, alone, flooded)}")
+    assert flooded.p99_s < MOST_TIMES * alone.p99_s

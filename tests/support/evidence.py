@@ -3,6 +3,7 @@
 Nothing here asks the operator. Moments are seconds of the loop, which no clock that was set wrong can change.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from typing import Any
 
 from apistore import Json
 from memoryhub import FENCE, MemoryServer, Request
+from suanli.api.account import ComputeAccountSpec
+from suanli.api.job import ComputeJobSpec
 from suanli.base.clock import time_or_zero
 from suanli.base.conditions import readable
 from suanli.base.names import LABEL_EPOCH, LABEL_HUB, LABEL_JOB_UID
@@ -19,6 +22,7 @@ from suanli.base.reasons import Reason
 from suanli.base.units import cpu_milli
 from suanli.base.untrusted import items, mapping
 
+KNOWN_S = 12.0  # after which an edit is known, but where its events or lists are held up
 LATE_S = 15.0  # between what an operator saw and what it made of it
 JOBS, PODS = "jobs", "pods"
 
@@ -333,6 +337,95 @@ def miscounted(evidence: Evidence) -> list[str]:
     return found
 
 
+def quota_exceeded(evidence: Evidence) -> list[str]:
+    """P1: no attempt is put on record beyond a quota of its account, its parent's or the siblings' together.
+
+    A quota that was lowered may be unknown for `KNOWN_S`. Jobs whose status somebody damaged, or that cannot be read, count as holding
+    nothing.
+    """
+    limits, found = _Limits(evidence), []
+    held: dict[str, tuple[str, str, int]] = {}  # by UID: account, class, thousandths
+    for seen in evidence.changes(evidence.hub, "computejobs") if limits.are_known else []:
+        word, epoch = _assignment(seen.after), (_assignment(seen.before) or {}).get("epoch")
+        held.pop(seen.uid, None)
+        if word is None or seen.after is None or _finished(seen.after) or evidence.is_damaged(seen.uid):
+            continue
+        milli, class_ = _asked_milli(seen.after), str(word.get("class"))
+        account = limits.account(seen.after["metadata"]["namespace"])
+        held[seen.uid] = account, class_, milli
+        if word["epoch"] == epoch or seen.version not in evidence.ours["hub"]:
+            continue
+        for whose, names, most in limits.of(account, class_, seen.moment_s):
+            sum_milli = sum(m for name, other, m in held.values() if name in names and other == class_)
+            if sum_milli > most:
+                found.append(
+                    f"job {seen.uid}: epoch {word['epoch']} asks for {milli} thousandths, was put on record at"
+                    f" {seen.moment_s:.2f} s, and {whose} held {sum_milli} then, of {most}"
+                )
+    return found
+
+
+def _asked_milli(job: Json) -> int:
+    """The cores that a job asks for; none of one that cannot be read, or that asks for cards. Units: thousandths."""
+    try:
+        spec = ComputeJobSpec.model_validate(job["spec"])
+        per_task = spec.resources.per_task
+        return 0 if per_task.cards else spec.tasks * cpu_milli(per_task.cpu)
+    except ValueError:
+        return 0
+
+
+class _Limits:
+    """What quotas of classes allowed at any moment, by the hub's history of accounts."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._histories: dict[str, list[tuple[float, ComputeAccountSpec | None]]] = defaultdict(list)
+        for seen in evidence.changes(evidence.hub, "computeaccounts"):
+            name = (seen.after or seen.before or {})["metadata"]["name"]
+            self._histories[name].append((seen.moment_s, _account(seen.after)))
+        specs = {name: [spec for _, spec in history if spec] for name, history in self._histories.items()}
+        self._owners = {space: name for name, seen in specs.items() for spec in seen for space in spec.namespaces}
+        self._parents = {name: seen[-1].parent for name, seen in specs.items() if seen and seen[-1].parent}
+        # Who takes namespaces or parents away, or makes accounts unreadable, is looked at elsewhere.
+        self.are_known = bool(specs) and all(
+            len(seen) == len(self._histories[name]) and len({(s.parent, *s.namespaces) for s in seen}) == 1
+            for name, seen in specs.items()
+        )
+
+    def account(self, namespace: str) -> str:
+        """Whose the namespace is."""
+        return self._owners.get(namespace, namespace)
+
+    def of(self, account: str, class_: str, moment_s: float) -> Iterator[tuple[str, frozenset[str], float]]:
+        """Of each limit, whose it is, which accounts it counts, and the most that it allowed of late. Units: thousandths."""
+        parent = self._parents.get(account)
+        yield f"account {account}", frozenset({account}), self._most(account, class_, moment_s, borrows=True)
+        if parent is not None:
+            siblings = frozenset(name for name, other in self._parents.items() if other == parent)
+            together = sum(self._most(name, class_, moment_s) for name in siblings)
+            yield f"accounts of {parent}", siblings, together
+            yield f"account {parent}", siblings | {parent}, self._most(parent, class_, moment_s)
+
+    def _most(self, account: str, class_: str, moment_s: float, *, borrows: bool = False) -> float:
+        """The largest in force in the last `KNOWN_S`; without bound where there was no such quota."""
+        most, ends_s = 0.0, math.inf
+        for begins_s, spec in [*reversed(self._histories.get(account, [])), (-math.inf, None)]:
+            if begins_s <= moment_s and ends_s >= moment_s - KNOWN_S:
+                quota = next((q for q in spec.quotas if q.class_ == class_), None) if spec else None
+                if quota is None:
+                    return math.inf
+                most = max(most, 1_000 * (quota.nominal + (quota.borrowing_limit or 0 if borrows else 0)))
+            ends_s = begins_s
+        return most
+
+
+def _account(raw: Json | None) -> ComputeAccountSpec | None:
+    try:
+        return ComputeAccountSpec.model_validate(mapping(raw).get("spec"))
+    except ValueError:
+        return None
+
+
 def let_go_early(evidence: Evidence) -> list[str]:
     """No pod is released while it runs."""
     return list(evidence.let_go) if evidence.containers else []
@@ -380,6 +473,7 @@ ORACLES: tuple[Callable[[Evidence], list[str]], ...] = (
     stopped_without_cause,
     orphans,
     miscounted,
+    quota_exceeded,
     let_go_early,
     wrote_when_idle,
     wrote_without_lease,

@@ -73,6 +73,7 @@ class FaultPlan:
     crashes: tuple[Crash, ...]
     clocks_off_ms: Mapping[str, int]
     fenced: bool = False  # every member has a fence, and one of them is cut off for longer than its lease
+    quotas: bool = False  # the jobs' accounts have quotas, which change, and the real solver keeps them
 
     def as_json(self) -> dict[str, Any]:
         """For people and reports."""
@@ -96,7 +97,8 @@ def draw(seed: int, sites: Sequence[str]) -> FaultPlan:
         cut_s = random.uniform(TROUBLE_S, 60.0)  # after all that would end it
         windows.append(Window(random.choice(sites), Fault.CUT, cut_s, cut_s + random.choice((80.0, 170.0)), 1.0))
     clocks = {site: random.randrange(-off_ms, off_ms) for site in sites}
-    return FaultPlan(seed, lasts_s, replicas, tuple(windows), tuple(crashes), clocks, fenced)
+    quotas = random.random() < 0.25
+    return FaultPlan(seed, lasts_s, replicas, tuple(windows), tuple(crashes), clocks, fenced, quotas)
 
 
 def one_crash(write: int, moment: str, sites: Sequence[str], lasts_s: float) -> FaultPlan:

@@ -20,6 +20,7 @@ from fenced import a_fence, put_lease
 from people import People, Routine, finished
 from simulation import Simulation, place_first
 from suanli.placement.snapshot import Plan, SiteView, WaitingJob
+from suanli.placement.solve import place
 
 SITES = ("east", "west")
 MOST_SETTLING_S = 240.0
@@ -67,7 +68,7 @@ class Outcome:
 def outcome(seed: int) -> Outcome:
     """Run a seed, in virtual time."""
     plan = draw(seed, SITES)
-    return _run(plan, lambda sim: People(sim, Random(f"people {seed}"), plan.lasts_s))
+    return _run(plan, lambda sim: People(sim, Random(f"people {seed}"), plan.lasts_s, quotas=plan.quotas))
 
 
 def crash_outcome(write: int, moment: str) -> Outcome:
@@ -144,7 +145,9 @@ class _Run:
             await asyncio.sleep(away_s)
 
     def _place(self, waiting: Sequence[WaitingJob], sites: Sequence[SiteView], *args: Any, **kwargs: Any) -> Plan:
-        """Anywhere, so that a new attempt is seldom where the last one was."""
+        """Anywhere, so that a new attempt is seldom where the last one was; where quotas count, as the product does."""
+        if self.plan.quotas:
+            return place(waiting, sites, *args, **kwargs)
         return place_first(waiting, self.random.sample(sites, len(sites)), *args, **kwargs)
 
     def _dies(self, number: int, moment: str) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apistore import Change, Json, Path, Refusal, Store, copied, selected
+from standstill import Standstill, outside
 from suanli.base.clock import Clock, time_text_ms
 from suanli.kube.client import PATCH_TYPES, ApiClient, ApiError, Target, Unreachable
 
@@ -75,6 +76,10 @@ class Life:
     numbers: Iterator[int] = field(default_factory=itertools.count)  # of writes; all processes may share them
     dies: Callable[[int, str], bool] = lambda number, moment: False  # "before" or "after" the write of that number
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    standstill: Standstill | None = None
+    stops: Callable[[str, str, str], bool] = lambda server, verb, path: (
+        False
+    )  # whether it stands still before that write
 
     def end(self) -> None:
         """SIGKILL."""
@@ -289,8 +294,14 @@ class MemoryServer:
 class MemoryClient(ApiClient):
     """A client of such a server, of the process whose life it is."""
 
-    def __init__(self, server: MemoryServer, name: str, life: Life | None = None) -> None:
-        super().__init__(Target(server=f"http://{name}", ca_pem=None), name=name)
+    def __init__(
+        self,
+        server: MemoryServer,
+        name: str,
+        life: Life | None = None,
+        may_write: Callable[[], bool] = lambda: True,
+    ) -> None:
+        super().__init__(Target(server=f"http://{name}", ca_pem=None), name=name, may_write=may_write)
         self.closed = False
         self.token: str | None = None  # what it shows, where somebody says so
         self._memory = server
@@ -317,10 +328,14 @@ class MemoryClient(ApiClient):
         life = self._life
         number = None if method == "GET" else next(life.numbers)
         await life.pass_by(number, "before")
+        if number is not None and life.standstill is not None and life.stops(self._memory.cluster_id, method, path):
+            await life.standstill.here()
+        self._check_may_send(method)
         sent = json.loads(json.dumps(body))
         kind = KIND_OF_PATCH.get(content_type, "")
         try:
-            answer = await self._memory.ask(method, path, params or {}, sent, kind, life.name)
+            asked = self._memory.ask(method, path, params or {}, sent, kind, life.name)
+            answer = await (asked if life.standstill is None else outside(asked))
         except (ApiError, Unreachable):
             await life.pass_by(number, "after")
             raise

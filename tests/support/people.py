@@ -7,12 +7,18 @@ from random import Random
 from typing import Any
 
 from apistore import Refusal
-from builders import a_job
+from builders import a_job, an_object
 from faultplan import TROUBLE_S
 from simulation import JOBS, Simulation
 from suanli.base.conditions import readable
 
 STEADY = "steady-"
+ACCOUNTS: dict[str, dict[str, Any]] = {
+    "trust": {},
+    "bank": {"namespaces": ["team-a"], "parent": "trust"},
+    "shop": {"namespaces": ["default"], "parent": "trust"},
+}
+ENOUGH = 64  # cores
 NONSENSE = (
     {"assignment": None},
     {"assignment": {"site": None}},
@@ -57,8 +63,9 @@ class Routine:
 class People:
     """Who applies, edits, suspends and deletes jobs, damages a status, or removes what is on a member."""
 
-    def __init__(self, simulation: Simulation, random: Random, lasts_s: float) -> None:
+    def __init__(self, simulation: Simulation, random: Random, lasts_s: float, *, quotas: bool = False) -> None:
         self.sim = simulation
+        self._quotas = quotas
         self.random = random
         self._lasts_s = lasts_s
         self._names = 0
@@ -66,9 +73,12 @@ class People:
         self._rate = 80.0 / lasts_s  # acts a second
 
     async def act(self) -> None:
-        """For so long; afterwards nothing is kept suspended."""
+        """For so long; afterwards nothing is kept suspended, and no quota keeps anybody waiting for long."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self._lasts_s
+        if self._quotas:
+            for account in ACCOUNTS:
+                self._set_quota(account)
         for _ in range(3):
             self._new_job()
         if self._lasts_s > TROUBLE_S:
@@ -81,6 +91,9 @@ class People:
                 self.sim.edit(name, desiredState="Running")
         for name in self.sim.clusters:
             self.sim.edit_site(name, desiredState="Active")
+        if self._quotas:
+            for account in ACCOUNTS:
+                self._put_account(account, ENOUGH)
 
     # --- what can happen
 
@@ -96,6 +109,7 @@ class People:
             (self._delete_behind_our_back, 0.5),
             (self._jump, 0.5),
             (self._drain_or_not, 0.3),
+            *([(self._change_quota, 2.0), (self._neighbour, 0.7)] if self._quotas else []),
         ]
 
     def _new_job(self) -> None:
@@ -106,6 +120,16 @@ class People:
         template = {"image": "busybox", "command": command}
         failover = self.random.choice(("AtMostOnce", "AtMostOnce", "AtLeastOnce"))
         self.sim.put(a_job(f"job-{self._names}", tasks=tasks, template=template, limits=limits, failover=failover))
+
+    def _set_quota(self, account: str) -> None:
+        nominal, borrowed = self.random.choice((2, 2, 3, 5)), self.random.choice((0, 0, 1, 3))
+        self._put_account(account, nominal, borrowed)
+
+    def _put_account(self, name: str, nominal: int, borrowed: int = 0) -> None:
+        quota = {"class": "cpu", "nominal": nominal}
+        if ACCOUNTS[name].get("parent"):
+            quota["borrowingLimit"] = borrowed
+        self.sim.put(an_object("ComputeAccount", name, {**ACCOUNTS[name], "quotas": [quota]}))
 
     def _steady_jobs(self) -> None:
         """Long work that nobody touches on the hub: what becomes of it is the federation's doing."""
@@ -175,6 +199,17 @@ class People:
         """A site takes no more jobs, or takes some again."""
         name = self.random.choice(list(self.sim.clusters))
         self.sim.edit_site(name, desiredState=self.random.choice(("Active", "Inactive", "Drain")))
+
+    async def _change_quota(self) -> None:
+        """More or less than before; what is held already stays."""
+        self._set_quota(self.random.choice(list(ACCOUNTS)))
+
+    async def _neighbour(self) -> None:
+        """A job of the other account of the same parent."""
+        self._names += 1
+        template = {"image": "busybox", "command": ["sleep", self.random.choice(self._lengths)]}
+        name, metadata = f"{STEADY}neighbour-{self._names}", {"namespace": "default"}
+        self.sim.put(a_job(name, tasks=self.random.choice((1, 2)), template=template, metadata=metadata))
 
     def _any_job(self) -> str:
         names = sorted(name for name in self.sim.jobs() if not name.startswith(STEADY))

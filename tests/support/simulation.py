@@ -18,6 +18,7 @@ import virtualtime
 from apistore import Change, Json, Refusal, merged
 from builders import a_region, a_site
 from memoryhub import FOREGROUND, Life, MemoryClient, MemoryServer
+from standstill import Standstill
 from suanli.api import PLACEMENT_KINDS
 from suanli.api.job import Placement
 from suanli.base.clock import time_text_ms
@@ -319,6 +320,7 @@ class Simulation:
         self.processes: dict[str, Process] = {}
         self.numbers = itertools.count(1)  # of the operator's writes
         self.dies: Callable[[int, str], bool] = lambda number, moment: False
+        self.stops: Callable[[str, str, str, str], bool] = lambda name, server, verb, path: False
         self.place_all: Callable[..., Plan] = place_first
         self.connections: list[tuple[Target, MemoryClient]] = []  # all that were ever made to a member
         self._folder = folder
@@ -484,19 +486,39 @@ class Simulation:
         """The only replica's life, if it lives."""
         return next(iter(self.processes.values()), None)
 
-    def start(self, name: str = "operator", *, elect: bool = False) -> Process:
-        """A new life of a replica; `elect`: it leads only while it holds the lease."""
+    def start(self, name: str = "operator", *, elect: bool = False, standstill: Standstill | None = None) -> Process:
+        """A new life of a replica; `elect`: it leads only while it holds the lease; it may stand still where the loop allows it."""
+        if standstill is not None:
+            return standstill.enter().run(self._start, name, elect, standstill)
+        return self._start(name, elect, None)
+
+    def _start(self, name: str, elect: bool, standstill: Standstill | None) -> Process:
         assert name not in self.processes, "it lives"
-        life = Life(name, numbers=self.numbers, dies=lambda number, moment: self.dies(number, moment))
+        life = Life(
+            name,
+            numbers=self.numbers,
+            dies=lambda number, moment: self.dies(number, moment),
+            standstill=standstill,
+            stops=lambda server, verb, path: self.stops(name, server, verb, path),
+        )
+        lease = Lease(
+            MemoryClient(self.hub, "hub", life),
+            NAMESPACE,
+            LEASE,
+            name,
+            duration_s=self.settings.lease_s,
+            uptime_s=asyncio.get_running_loop().time,
+        )
+        certain = lease.certain if elect else lambda: True
 
         def connect(target: Target, site: str) -> MemoryClient:
             cluster = target.server.removeprefix("https://").split(".")[0]
-            client = MemoryClient(self.clusters[cluster].server, site, life)
+            client = MemoryClient(self.clusters[cluster].server, site, life, certain)
             client.token = target.token
             self.connections.append((target, client))
             return client
 
-        hub = MemoryClient(self.hub, "hub", life)
+        hub = MemoryClient(self.hub, "hub", life, certain)
         store = UsageStore(self._folder / "usage.sqlite3")
         operator = Operator(
             target=Target(server="http://hub", ca_pem=None),
@@ -510,7 +532,7 @@ class Simulation:
             place_all=self.place_all,
             ledger_thread=InlinePool(),
         )
-        leading = asyncio.ensure_future(self._lead(operator, life) if elect else operator.lead())
+        leading = asyncio.ensure_future(lease.run(operator.lead) if elect else operator.lead())
         leading.add_done_callback(lambda _: life.over.set())
         tasks = [
             leading,
@@ -518,10 +540,6 @@ class Simulation:
         ]
         self.processes[name] = process = Process(operator, store, tasks, life)
         return process
-
-    async def _lead(self, operator: Operator, life: Life) -> None:
-        client = MemoryClient(self.hub, "hub", life)
-        await Lease(client, NAMESPACE, LEASE, life.name, duration_s=self.settings.lease_s).run(operator.lead)
 
     async def kill(self, name: str = "operator") -> None:
         """SIGKILL: nothing that it does from now on has any effect."""

@@ -16,6 +16,7 @@ from edits import fields
 from faultplan import Fault
 from faultrun import Outcome
 from faults.pool import edit_outcomes, outcomes
+from flood import MOST_TIMES, Kind, told, waits
 
 ENOUGH = 200  # in so many runs every fault must have hit something
 SAID_S = 10.0  # between two lines where there is no terminal
@@ -24,6 +25,8 @@ SAID_S = 10.0  # between two lines where there is no terminal
 def main(argv: Sequence[str] | None = None) -> int:
     """Run; 0 nothing is wrong and every fault was met, 1 something is, 2 wrong arguments."""
     args = _arguments(argv)
+    if args.flood is not None:
+        return _flood(args.flood)
     if args.replay is not None:
         return _replay(args.replay, args.edits)
     began = time.monotonic()
@@ -104,6 +107,18 @@ def _replay(seed: int, edits: bool) -> int:
     return 1 if one.violations else 0
 
 
+def _flood(jobs: int) -> int:
+    """Print what other tenants meet meanwhile; 1 when they wait too long for it."""
+    wrong = False
+    for kind in Kind:
+        alone, flooded = waits(0, kind), waits(jobs, kind)
+        print(told(kind, jobs, alone, flooded), flush=True)
+        counted = waits(jobs, kind, with_solver=True)
+        print(f"with the solver's processor time on this machine: p99 {counted.p99_s:.2f} s", flush=True)
+        wrong |= flooded.p99_s >= MOST_TIMES * alone.p99_s
+    return int(wrong)
+
+
 def _text(result: dict[str, Any]) -> str:
     lines = [
         f"{result['runs']} runs from seed {result['seed']}: {len(result['failed'])} failed, {result['violations']} "
@@ -132,6 +147,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--report", type=Path, help="file for all figures, plans and violations as JSON")
     parser.add_argument("--processes", type=_count, default=2, help="at once (default: 2)")
     parser.add_argument("--edits", action="store_true", help="edit every field of every kind instead, and set it back")
+    parser.add_argument("--flood", type=_count, metavar="JOBS", help="one tenant's, at once: how long others wait then")
     parser.add_argument("--replay", type=int, metavar="SEED", help="show one run: its plan and what is wrong")
     return parser.parse_args(argv)
 

@@ -101,7 +101,9 @@ class ApiClient:
         timeout_s: float = 15.0,
         observer: Observer = _no_observer,
         user_agent: str = "suanli",
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`may_write` is asked just before each request that may change something is sent."""
         self.name = name
         self.server = target.server
         self._base = target.server.rstrip("/")
@@ -113,6 +115,7 @@ class ApiClient:
         self._token = target.token
         self._concurrency = concurrency
         self._observe = observer
+        self._may_write = may_write
         self._session: aiohttp.ClientSession | None = None
         self._resolver: Resolver | None = None
         self._slots = asyncio.Semaphore(concurrency)
@@ -278,15 +281,22 @@ class ApiClient:
         data = None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         result = "error"
         try:
-            async with self._slots, self._open(method, path, params, data, content_type, self._timeout) as answer:
-                result = str(answer.status)
-                if answer.status >= 300:
-                    await self._refused(answer)
-                return _parsed(await _bounded(answer, most), self.server)
+            async with self._slots:
+                self._check_may_send(method)
+                async with self._open(method, path, params, data, content_type, self._timeout) as answer:
+                    result = str(answer.status)
+                    if answer.status >= 300:
+                        await self._refused(answer)
+                    return _parsed(await _bounded(answer, most), self.server)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(_why(error, self.server)) from error
         finally:
             self._observe(self.name, method.lower(), _resource(path), result)
+
+    def _check_may_send(self, method: str) -> None:
+        """Raises: Unreachable when it would change something and may not."""
+        if method != "GET" and not self._may_write():
+            raise Unreachable(f"nothing was sent to {self.server}: it is not certain any more that this replica leads")
 
     async def _refused(self, answer: aiohttp.ClientResponse) -> NoReturn:
         """Raises: ApiError with what the server says."""

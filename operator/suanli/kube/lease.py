@@ -2,13 +2,15 @@
 
 Two writers can never both succeed: every take-over and renewal is a PUT that the server checks by resourceVersion. Clocks
 are not compared: a standby waits until the record has stood still for the lease's duration on its own monotonic clock,
-and a leader stops itself well before that time has passed since it began its last good renewal.
+and a leader stops itself well before that time has passed since it began its last good renewal. One that stood still for longer,
+such as in a machine that was suspended, finds out with its next write (`certain`) and not only when its timers have run.
 Source: the algorithm of Kubernetes' client-go leaderelection.
 """
 
 import asyncio
 import contextlib
 import logging
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -41,6 +43,11 @@ def _wall_clock() -> datetime:
     return datetime.now(UTC)
 
 
+def _uptime_s() -> float:
+    """Seconds of a clock that does not jump, and goes on while the machine is suspended where the system has such a one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 class Lease:
     """One replica's part in the election.
 
@@ -57,6 +64,7 @@ class Lease:
         *,
         duration_s: float = 15.0,
         now: Callable[[], datetime] = _wall_clock,
+        uptime_s: Callable[[], float] = _uptime_s,
     ) -> None:
         """Units: seconds. `now` only dates the record for people."""
         # Unique to this life: a replica that was restarted under its old name is another one.
@@ -69,8 +77,10 @@ class Lease:
         self._name = name
         self._path = LEASES.format(namespace=namespace)
         self._now = now
+        self._uptime_s = uptime_s
         self._held: Json | None = None  # the record as we last wrote it
         self._renewed = 0.0  # when the last good renewal began
+        self._certain_until_s = 0.0  # of the uptime
         self._seen: Json | None = None  # somebody else's record, and since when it has stood still
         self._seen_since = 0.0
         self._trouble = ""
@@ -98,6 +108,10 @@ class Lease:
         for task in (work, renewing):
             if not task.cancelled():
                 task.result()
+
+    def certain(self) -> bool:
+        """Whether nobody else can lead at this moment, however long this process stood still."""
+        return self._held is not None and self._uptime_s() < self._certain_until_s
 
     # --- taking and keeping it
 
@@ -128,7 +142,7 @@ class Lease:
 
     async def _attempt(self) -> bool:
         """One try to take or renew it; whether it is ours now."""
-        began = asyncio.get_running_loop().time()
+        began, began_s = asyncio.get_running_loop().time(), self._uptime_s()
         try:
             written = await self._write()
         except _Conflict:
@@ -142,6 +156,7 @@ class Lease:
         self._held = written
         if written is not None:
             self._renewed = began
+            self._certain_until_s = began_s + self.give_up_s
         return written is not None
 
     async def _write(self) -> Json | None:

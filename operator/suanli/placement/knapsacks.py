@@ -9,6 +9,7 @@ Many nodes of the tree are looked at together, each knapsack is a row of one arr
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,11 +44,11 @@ class _Manner:
 
 
 THOROUGH = _Manner(16, 0.15, 0.0)
-BOLD = (_Manner(4, 0.15, 0.5), _Manner(4, 0.3, 0.8), _Manner(4, 0.3, 0.5))  # in turn
-NODES = 64  # of a tree, before another one is looked at
-FAR, CLOSE = 6.0, 2.0  # usual differences above the bound: a first bold target; what a plan costs when proofs begin
-AHEAD = (1.0, 2.0, 0.5, 4.0)  # bold targets in turn, times the first
-TRIAL = 0.5  # of the effort may be spent before anything is found
+BOLD = (_Manner(4, 0.3, 0.8), _Manner(4, 0.15, 0.5), _Manner(4, 0.3, 0.5))  # in turn
+NODES = 160  # of a tree, before another one is looked at
+FAR, CLOSE = 6.0, 2.0  # usual differences above the bound: a bold target; what a plan costs when proofs begin
+AHEAD = (0.25, 1.0, 0.12, 0.5)  # bold targets in turn, times `FAR`
+TRIAL = 0.6  # of the effort may be spent before anything is found
 TRIES = 4  # in vain before a proof is tried, and trees get more nodes
 
 
@@ -357,10 +358,9 @@ class KnapsackSearch:
         self.pool_j, self.bound = plan.pool_j.copy(), bound
         self._row_j, self._cost_rp = plan.row_j, np.column_stack([market.open_cost_rp, waiting_r])
         self.cost = self._cost_of(self.pool_j)
-        kind = int(np.flatnonzero(scarce(market, market.count_r).any(axis=0))[0])
-        size_jp = np.broadcast_to(market.demand_rpk[:, :, kind], key_rp.shape)[plan.row_j].astype(np.int64)
-        grain = _grain(market, kind)
-        self._size_jp, self._room_p = size_jp // grain, market.capacity_pk[:, kind].astype(np.int64) // grain
+        self._polish: Callable[[Ints], Ints] = np.copy
+        one = single(market, plan)
+        self._size_jp, self._room_p = one.size_jp, one.room_p
         key_jp = key_rp[plan.row_j]
         self._least_j = key_jp.min(axis=1)
         second = np.partition(key_jp, 1, axis=1)[:, 1] - self._least_j
@@ -374,12 +374,14 @@ class KnapsackSearch:
         self._heavy = 1e3 * (1.0 + float(np.ptp(market.open_cost_rp[market.allowed_rp])))
         self._rounding = 1e-6 + 1e-12 * self._heavy * len(plan.row_j)
 
-    def better(self, effort: Effort) -> None:
+    def better(self, effort: Effort, polish: Callable[[Ints], Ints] = np.copy) -> None:
         """Try targets above the bound until the plan and the bound meet, for long nothing is found, or the effort is spent.
 
         Boldly, until something is found; when the plan is close to the bound or little is found, thoroughly at the bound, which
-        raises it. As long as nothing is found at all, so much of the effort as is `TRIAL`.
+        raises it. As long as nothing is found at all, so much of the effort as is `TRIAL`. `polish` makes of a plan that was found
+        one that is at least as good.
         """
+        self._polish = polish
         started, left = self.cost, effort.part(TRIAL)
         multiplier_j, proof, vain = self._root(left), None, 0
         while (
@@ -389,8 +391,8 @@ class KnapsackSearch:
             and not left.is_spent
         ):
             before, gap = self.cost, int(self.cost - self.bound)
-            ahead = int(min(FAR * self._unit, gap / 2) * AHEAD[vain % len(AHEAD)])
-            target = self.bound + min(max(1, ahead), gap - 1)
+            ahead = min(FAR * self._unit, gap) * AHEAD[vain % len(AHEAD)]
+            target = self.bound + min(max(1, int(ahead)), gap - 1)
             nodes = NODES * (1 + vain // TRIES)
             self._ends(self._attempt(multiplier_j, target, BOLD[vain % len(BOLD)], left), nodes, left)
             vain = vain + 1 if self.cost == before else 0
@@ -457,6 +459,7 @@ class KnapsackSearch:
                 return True
             pool_j = pool_j.copy()
             pool_j[attempt.jobs[tree.columns.job[tree.taken]]] = tree.columns.pool[tree.taken]
+        pool_j = self._polish(pool_j)
         if self._cost_of(pool_j) < self.cost:
             self.pool_j, self.cost = pool_j, self._cost_of(pool_j)
         return True
@@ -485,20 +488,40 @@ def _columns_of(open_jp: Bools, cost_jp: Floats, size_jp: Ints, room_p: Ints) ->
     return Columns(job, pool, cost_jp[job, pool], size_jp[job, pool], room_p)
 
 
-def is_for(market: Market, plan: Jobs, effort: Effort) -> bool:
-    """Whether one resource alone is scarce, in numbers a knapsack may count, every job has a pool that takes it, and effort allows it."""
+@dataclass(frozen=True)
+class Single:
+    """The one resource that is scarce, in its largest common unit. Shapes: `size_rp` (R, P), `size_jp` (J, P), `room_p` (P,)."""
+
+    size_rp: Ints
+    size_jp: Ints
+    room_p: Ints
+
+
+def single(market: Market, plan: Jobs) -> Single:
+    """What jobs take and pools have of the only scarce resource."""
+    kind = int(np.flatnonzero(scarce(market, market.count_r).any(axis=0))[0])
+    grain = _grain(market, kind)
+    size_rp = np.broadcast_to(market.demand_rpk[:, :, kind], market.cost_rp.shape).astype(np.int64) // grain
+    return Single(size_rp, size_rp[plan.row_j], market.capacity_pk[:, kind].astype(np.int64) // grain)
+
+
+def is_single(market: Market, plan: Jobs) -> bool:
+    """Whether one resource alone is scarce, in numbers a knapsack may count, and every job may move and has a pool that takes it."""
     if plan.held_rp is not None and plan.held_rp.any():
         return False
     kinds = np.flatnonzero(scarce(market, market.count_r).any(axis=0))
-    work = WHOLE * ROOT_STEPS * (WORK_PER_STEP + WORK_PER_COLUMN * MOST_COLUMNS * len(plan.row_j))
     return (
-        effort.affords(work)
-        and len(kinds) == 1
+        len(kinds) == 1
         and len(market.nodes) > 1
-        and len(plan.row_j) * len(market.nodes) <= MOST_PLACES
         and bool(market.able_r[plan.row_j].all())
         and float((market.capacity_pk[:, kinds[0]] / _grain(market, int(kinds[0]))).max()) <= MOST_ROOM
     )
+
+
+def is_for(market: Market, plan: Jobs, effort: Effort) -> bool:
+    """Whether it is such a market, small enough, and effort allows for trees."""
+    work = WHOLE * ROOT_STEPS * (WORK_PER_STEP + WORK_PER_COLUMN * MOST_COLUMNS * len(plan.row_j))
+    return effort.affords(work) and len(plan.row_j) * len(market.nodes) <= MOST_PLACES and is_single(market, plan)
 
 
 def _grain(market: Market, kind: int) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from suanli.placement import enclaves, explain, knapsacks, queue
+from suanli.placement import enclaves, explain, knapsacks, paths, queue
 from suanli.placement.accept import refusals
 from suanli.placement.accounts import NOBODY, Tenancy
 from suanli.placement.batch import Batch, Bools, Floats, Ints, make_batch, places, queue_order
@@ -30,7 +30,9 @@ RESOURCES = 4
 EFFORT_MS = 300
 ROUNDS = 4  # times that a plan is made with what nodes have been found to take
 FEW_LOST = 1e-3  # of the jobs: so few are found room for one by one
-FIRST_EXCHANGES = 0.05  # of the effort, before knapsacks are tried
+FIRST_EXCHANGES = 0.02  # of the effort, before paths and knapsacks are tried
+FIRST_PATHS, KNAPSACKS, KNAPSACKS_FAR = 0.06, 0.85, 0.5  # of what is left, one after the other
+NEAR = 15.0  # usual differences between a job's two nearest pools: how far from the bound a plan may be to have knapsacks tried
 FULL = 0.97  # of a pool's capacity: a resource that is wanted so much is what ran short
 MOVABLE = 2_000  # jobs that exchanges are looked for, about, where many are alike
 MOST_CHANGED = 0.1  # of the jobs may have no place in the plan before that is to be carried on
@@ -157,8 +159,9 @@ def solve(market: Market, start_pk: Floats, effort: Effort, seed: int = 0, held_
             return carried
     guide = ascend(market, market.count_r, waiting_r, start_pk)
     key_rp = priced(market, guide.price_pk)
+    sums_do = effort.affords(paths.WORK) and all(sum(count for count, _ in nodes) <= 1 for nodes in market.nodes)
     draft, least = _drafted(market, guide, waiting_r, effort, seed)
-    if int(market.count_r.sum()) <= FEW_JOBS:
+    if int(market.count_r.sum()) <= FEW_JOBS and not (sums_do and _all_placed(market, draft)):
         improve(draft)
         if not _all_placed(market, draft):
             fill_rest(draft, key_rp)  # what moved to cheaper pools has left room
@@ -247,11 +250,20 @@ def _bettered(
     if len(start.row_j) > MOST_JOBS:  # fewer are searched whole
         rng = np.random.default_rng(seed)
         search_.better(bound, effort.part(FIRST_EXCHANGES), rng)
-        if bound < search_.cost and knapsacks.is_for(market, search_.jobs, effort):
-            exact = knapsacks.KnapsackSearch(market, search_.jobs, key_rp, waiting_r, bound)
-            exact.better(effort)
-            search_.restore(exact.pool_j)
-            bound = exact.bound
+        if bound < search_.cost and paths.is_for(market, search_.jobs, effort):
+            along = paths.PathSearch(market, search_.jobs, key_rp, waiting_r)
+            along.better(bound, effort.part(FIRST_PATHS), rng)
+            near = along.cost <= bound + NEAR * search_.usual
+            if bound < along.cost and (near or not along.places_all) and knapsacks.is_for(market, search_.jobs, effort):
+                search_.restore(along.pool_j)
+                exact = knapsacks.KnapsackSearch(market, search_.jobs, key_rp, waiting_r, bound)
+                part = effort.part(KNAPSACKS if near else KNAPSACKS_FAR)
+                exact.better(part, lambda pool_j: along.polish(pool_j, part, rng))
+                bound = exact.bound
+                along.restore(exact.pool_j)
+            if along.places_all:
+                along.better(bound, effort, rng)
+            search_.restore(along.pool_j)
         search_.better(bound, effort, rng)
     return search_.jobs.placed_rp(market), bound
 

@@ -321,6 +321,8 @@ def take_back(view: View) -> Step | None:
     if ending is None:
         return None
     reason, text = ending
+    if reason is Reason.DRAINED and (done := _done_meanwhile(view)) is not None:
+        return done
     gone = _stopped(view, f"the attempt ended: {reason}")
     if gone is not None:
         return gone
@@ -501,6 +503,15 @@ def _ended(view: View, job: OwnJob, pods: list[OwnPod], tasks: int) -> Step:
         entry, Reason.FAILED, text, usage, view.now_ms, startedAt=started_at, failures=entry.failures + 1
     )
     return Write(wanted, Reason.FAILED, text)
+
+
+def _done_meanwhile(view: View) -> Step | None:
+    """The end of an attempt that had done its work when it was told to leave, which nobody here knew yet."""
+    job, pods = view.job(), view.pods()
+    if job is None or not job.complete:
+        return None
+    tasks = _tasks(_entry(view), pods)
+    return _await_pods(view, job, pods, tasks) or _succeeded(view, pods, tasks)
 
 
 def _mark_running(view: View, tasks: int) -> Step:

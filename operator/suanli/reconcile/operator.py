@@ -58,17 +58,21 @@ class Operator:
         clock: Clock,
         settings: Settings,
         metrics: Metrics,
+        certain: Callable[[], bool] = lambda: True,
         connect: Callable[[Target, str], ApiClient] | None = None,
         place_all: Callable[..., Plan] = place,
         ledger_thread: Executor | None = None,
         open_books: Callable[[], Books] | None = None,
     ) -> None:
-        """`open_books`: without it nothing is billed."""
+        """`certain`: whether it is certain that no other replica leads; else nothing is sent to members, nor by `hub` to the hub.
+        `open_books`: without it nothing is billed.
+        """
         self._target = target
         self._hub = hub
         self._clock = clock
         self._settings = settings
         self._metrics = metrics
+        self._certain = certain
         self._filled = False
         self._leads = False
         self._states: dict[str, tuple[bool, bool, bool]] = {}  # of sites, as their jobs were last told
@@ -220,6 +224,7 @@ class Operator:
             concurrency=self._settings.member_concurrency,
             observer=self._metrics.request,
             user_agent="suanli-operator",
+            may_write=self._certain,
         )
 
     def _job_changed(self, uid: str, changed: bool) -> None:

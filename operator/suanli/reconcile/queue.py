@@ -17,7 +17,7 @@ class WorkQueue:
 
     def __init__(self, line: Line | None = None) -> None:
         """`line` is the order in which keys that are due have their turn."""
-        self._ready = line or Line()
+        self._ready = line if line is not None else Line()  # an empty one is false
         self._active: set[str] = set()
         self._again: dict[str, bool] = {}  # keys that were added while they were worked on; whether one is urgent
         self._due: dict[str, float] = {}

@@ -97,11 +97,11 @@ class JobWorker:
                 group.create_task(self._work())
 
     def _fair_line(self) -> Line:
-        """One in which the namespaces of the hub take turns."""
+        """One in which the tenants take turns, however many namespaces they have."""
 
         def whose(uid: str) -> str:
             entry = self._mirror.jobs.get(uid)
-            return entry.namespace if entry is not None else ""
+            return self._mirror.tenants.of(entry.namespace) if entry is not None else ""
 
         return Line(whose)
 
