@@ -1,0 +1,95 @@
+"""Where the operator is killed: each of its writes has a name that is the same in every run of the routine."""
+
+import json
+import os
+import re
+import signal
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+from typing import Self
+
+UNCOUNTED = {"leases", "events"}  # heartbeats, and what people read
+UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+DRAWN = re.compile(r"-[a-z0-9]{5}$")  # what a controller adds to a pod's name
+TENANT = re.compile(r"^suanli-t-[^/]*")
+
+
+class Moment(StrEnum):
+    """When it is killed: the server has not seen the write, or has carried it out and the operator does not know."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One crash."""
+
+    moment: Moment
+    write: str
+
+    def __str__(self) -> str:
+        return f"{self.moment} {self.write}"
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """The point that is written so. Raises: ValueError."""
+        moment, _, write = text.partition(" ")
+        return cls(Moment(moment), write)
+
+
+def drawn(writes: Sequence[str], seed: int, most: int | None) -> list[Point]:
+    """Points of these writes in an order of the seed; all of them, or so many."""
+    points = [Point(moment, write) for write in sorted(set(writes)) for moment in Moment]
+    Random(seed).shuffle(points)  # noqa: S311 - chance, not secrecy
+    return points[:most]
+
+
+def named(cluster: str, method: str, path: str, body: bytes, job_of: Callable[[str], str]) -> str:
+    """What a write is called: cluster, method and object, with jobs by their names; "" for one that does not count."""
+    parts = path.strip("/").split("/")
+    parts = parts[2:] if parts[0] == "api" else parts[3:]
+    if parts[0] == "namespaces" and len(parts) > 2:
+        parts = parts[2:]
+    if method not in ("POST", "PUT", "PATCH", "DELETE") or parts[0] in UNCOUNTED:
+        return ""
+    resource, *rest = [*parts, json.loads(body)["metadata"]["name"]] if method == "POST" else parts
+    name = UID.sub(lambda found: job_of(found[0]), TENANT.sub("tenant", "/".join(rest)))
+    return f"{cluster} {method} {resource}/{DRAWN.sub('', name) if resource == 'pods' else name}"
+
+
+class Trap:
+    """Counts the writes since it was set, and kills the operator at one of them."""
+
+    def __init__(self, job_of: Callable[[str], str]) -> None:
+        """`job_of` knows a job's name by its UID."""
+        self._job_of = job_of
+        self._seen: Counter[str] = Counter()
+        self._point: Point | None = None
+        self._pid: Callable[[], int] = os.getpid
+        self.writes: list[str] = []
+        self.sprung = False
+
+    def set(self, point: Point | None, pid: Callable[[], int]) -> None:
+        """From now on wait for this point; `pid` says whom to kill."""
+        self._seen, self.writes, self.sprung = Counter(), [], False
+        self._point, self._pid = point, pid
+
+    def moment(self, cluster: str, method: str, path: str, body: bytes) -> Moment | None:
+        """When at this write the operator is to be killed, if it is."""
+        name = named(cluster, method, path, body, self._job_of)
+        if not name:
+            return None
+        self._seen[name] += 1
+        write = f"{name} #{self._seen[name]}"
+        self.writes.append(write)
+        point = self._point
+        return point.moment if point is not None and point.write == write and not self.sprung else None
+
+    def spring(self) -> None:
+        """Kill it."""
+        self.sprung = True
+        os.kill(self._pid(), signal.SIGKILL)

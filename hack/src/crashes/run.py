@@ -1,0 +1,136 @@
+"""A federation whose operator is killed at one write after another, each in a new namespace."""
+
+import base64
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from crashes.points import Point, Trap
+from crashes.proxy import Proxies
+from crashes.routine import Routine
+from harness import Federation, Observer, OperatorProcess, Tenant
+from harness.federation import NAMESPACE
+from harness.kubeconfigs import replace_kubeconfig
+from suanli.base.names import SECRET_KEY
+from suanli.kube.local import load_target
+
+LOOK_S = 0.2
+NAME = "crashes"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one point. Units: seconds; `settled_s` from the kill on."""
+
+    point: Point | None
+    was_met: bool
+    settled_s: float
+    took_s: float
+    starts: int
+    writes: list[str]
+    violations: list[str]
+
+
+class Crashes:
+    """The operator behind proxies. When the block ends, the sites are reached directly again."""
+
+    def __init__(self, federation: Federation, observer: Observer, settings: Mapping[str, str]) -> None:
+        self._federation = federation
+        self._observer = observer
+        self._settings = settings
+        self._trap = Trap(self._job_of)
+        self._stack = ExitStack()
+        self._runs = 0
+        self._routines: list[Routine] = []
+
+    def __enter__(self) -> Self:
+        federation = self._federation
+        targets = {name: load_target(cluster.kubeconfig) for name, cluster in federation.clusters.items()}
+        with ExitStack() as stack:
+            proxies = stack.enter_context(Proxies(targets, self._trap))
+            for name in federation.sites:
+                direct = self._secret_of(name)
+                stack.callback(self._connect, name, direct)
+                self._connect(name, proxies.through(name, direct))
+            self._process = stack.enter_context(federation.operator(NAME, **self._settings))
+            path = federation.folder / f"{NAME}.kubeconfig"
+            path.write_text(proxies.through("hub", path.read_text(encoding="utf-8")), encoding="utf-8")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def process(self) -> OperatorProcess:
+        """The operator."""
+        return self._process
+
+    def run(self, point: Point | None, within_s: float) -> Outcome:
+        """The routine in a namespace of its own, with one crash, or none; it waits so long for all to settle."""
+        self._runs += 1
+        process, trap = self._process, self._trap
+        self._start()
+        process.wait_leading(within_s)
+        log_bytes = process.log.stat().st_size
+        self._federation.wait_ready(seconds=within_s)
+        with Tenant(self._federation.hub, self._observer, f"{NAME}-{self._runs}") as tenant:
+            routine = Routine(self._federation.hub, self._observer, tenant, process.recorded)
+            self._routines.append(routine)
+            trap.set(point, lambda: process.pid)
+            began_s = since_s = time.monotonic()
+            starts, was_sprung = 0, False
+            try:
+                routine.begin()
+                while (wrong := routine.wrong()) and time.monotonic() < since_s + within_s:
+                    if trap.sprung and not was_sprung:
+                        was_sprung, since_s = True, time.monotonic()
+                    starts += self._start()
+                    routine.step()
+                    time.sleep(LOOK_S)
+            finally:
+                routine.end()
+            now_s = time.monotonic()
+        wrong += self._unforeseen(log_bytes)
+        return Outcome(
+            point=point,
+            was_met=trap.sprung,
+            settled_s=round(now_s - since_s, 1),
+            took_s=round(now_s - began_s, 1),
+            starts=starts,
+            writes=list(trap.writes),
+            violations=wrong,
+        )
+
+    def afterwards(self) -> list[str]:
+        """What is wrong by now of all that was run: nothing may come late."""
+        return [text for routine in self._routines for text in routine.amiss()]
+
+    def _start(self) -> bool:
+        """Begin it again when it has ended, as a Deployment does; whether that was so."""
+        if self._process.running:
+            return False
+        self._process.kill()
+        self._process.start()
+        return True
+
+    def _unforeseen(self, since: int) -> list[str]:
+        """What was logged since so many bytes that nobody foresaw."""
+        lines = self._process.log.read_bytes()[since:].decode(errors="replace").splitlines()
+        return [f"log: {line}" for line in lines if " ERROR " in line or line.startswith("Traceback")]
+
+    def _job_of(self, uid: str) -> str:
+        job = self._observer.jobs.last.get(uid)
+        return str(job["metadata"]["name"]) if job else uid
+
+    def _secret_of(self, site: str) -> str:
+        secret = self._federation.hub.json("get", "secret", f"site-{site}", "--namespace", NAMESPACE)
+        return base64.b64decode(secret["data"][SECRET_KEY]).decode()
+
+    def _connect(self, site: str, kubeconfig: str) -> None:
+        replace_kubeconfig(self._federation.hub, NAMESPACE, f"site-{site}", kubeconfig)
