@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 from random import Random
 from typing import Self
 
@@ -61,6 +62,14 @@ def named(cluster: str, method: str, path: str, body: bytes, job_of: Callable[[s
     return f"{cluster} {method} {resource}/{DRAWN.sub('', name) if resource == 'pods' else name}"
 
 
+@dataclass(frozen=True)
+class Write:
+    """One write of the operator, and when it is to be killed at it, if it is; `name` is "" for one that does not count."""
+
+    name: str
+    kill: Moment | None = None
+
+
 class Trap:
     """Counts the writes since it was set, and kills the operator at one of them."""
 
@@ -78,16 +87,19 @@ class Trap:
         self._seen, self.writes, self.sprung = Counter(), [], False
         self._point, self._pid = point, pid
 
-    def moment(self, cluster: str, method: str, path: str, body: bytes) -> Moment | None:
-        """When at this write the operator is to be killed, if it is."""
+    def comes(self, cluster: str, method: str, path: str, body: bytes) -> Write:
+        """A request that may change something has come."""
         name = named(cluster, method, path, body, self._job_of)
         if not name:
-            return None
+            return Write("")
         self._seen[name] += 1
-        write = f"{name} #{self._seen[name]}"
-        self.writes.append(write)
-        point = self._point
-        return point.moment if point is not None and point.write == write and not self.sprung else None
+        write, point = f"{name} #{self._seen[name]}", self._point
+        return Write(write, point.moment if point is not None and point.write == write and not self.sprung else None)
+
+    def answered(self, write: Write, status: int) -> None:
+        """What a server refused has changed nothing, and is no write."""
+        if write.name and status < HTTPStatus.BAD_REQUEST:
+            self.writes.append(write.name)
 
     def spring(self) -> None:
         """Kill it."""

@@ -14,7 +14,7 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from crashes.points import Moment
+from crashes.points import Moment, Write
 from localfed.pki import Authority
 from suanli.kube.client import Target
 
@@ -24,10 +24,14 @@ BODY_BYTES = 64 << 20
 
 
 class Tap(Protocol):
-    """Who is asked at each request."""
+    """Who is told of each request that may change something."""
 
-    def moment(self, cluster: str, method: str, path: str, body: bytes) -> Moment | None:
-        """When at this request the operator is to be killed, if it is."""
+    def comes(self, cluster: str, method: str, path: str, body: bytes) -> Write:
+        """It has come; `kill` of the answer says whether the operator is to be killed at it."""
+        ...
+
+    def answered(self, write: Write, status: int) -> None:
+        """The server's answer."""
         ...
 
     def spring(self) -> None:
@@ -108,15 +112,17 @@ class Proxies:
 def _handler(
     name: str, server: str, session: aiohttp.ClientSession, tap: Tap
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def write(request: web.Request, body: bytes, moment: Moment | None) -> web.StreamResponse:
-        if moment is Moment.BEFORE:
+    async def pass_on(request: web.Request, body: bytes) -> web.StreamResponse:
+        write = tap.comes(name, request.method, request.path, body)
+        if write.kill is Moment.BEFORE:
             tap.spring()
             return _cut(request)
         async with session.request(
             request.method, server + request.raw_path, data=body, headers=_kept(request.headers)
         ) as answer:
             said = await answer.read()
-        if moment is Moment.AFTER:
+        tap.answered(write, answer.status)
+        if write.kill is Moment.AFTER:
             tap.spring()
             return _cut(request)
         return web.Response(status=answer.status, body=said, headers=_kept(answer.headers))
@@ -133,8 +139,7 @@ def _handler(
         try:
             if request.method == "GET":
                 return await read(request)
-            body = await request.read()
-            return await asyncio.shield(write(request, body, tap.moment(name, request.method, request.path, body)))
+            return await asyncio.shield(pass_on(request, await request.read()))
         except (aiohttp.ClientError, ConnectionError):
             return _cut(request)
 
