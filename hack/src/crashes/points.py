@@ -5,7 +5,7 @@ import os
 import re
 import signal
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -42,7 +42,7 @@ class Point:
         return cls(Moment(moment), write)
 
 
-def drawn(writes: Sequence[str], seed: int, most: int | None) -> list[Point]:
+def drawn(writes: Iterable[str], seed: int, most: int | None) -> list[Point]:
     """Points of these writes in an order of the seed; all of them, or so many."""
     points = [Point(moment, write) for write in sorted(set(writes)) for moment in Moment]
     Random(seed).shuffle(points)  # noqa: S311 - chance, not secrecy

@@ -20,6 +20,7 @@ from suanli.kube.client import Target
 
 HOP = {"connection", "host", "keep-alive", "transfer-encoding", "content-length"}
 STARTS_S = 30.0
+CLOSING_S = 0.2  # for connections to end
 BODY_BYTES = 64 << 20
 
 
@@ -89,13 +90,11 @@ class Proxies:
             tls = _serving(self._authority)
             for name, target in self._targets.items():
                 connector = aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context(cadata=target.ca_pem))
-                session = await stack.enter_async_context(
-                    aiohttp.ClientSession(
-                        connector=connector,
-                        timeout=aiohttp.ClientTimeout(total=None),
-                        auto_decompress=False,
-                        skip_auto_headers=("User-Agent", "Accept-Encoding", "Accept"),
-                    )
+                session = aiohttp.ClientSession(
+                    connector=connector,
+                    timeout=aiohttp.ClientTimeout(total=None),
+                    auto_decompress=False,
+                    skip_auto_headers=("User-Agent", "Accept-Encoding", "Accept"),
                 )
                 app = web.Application(client_max_size=BODY_BYTES)
                 app.router.add_route("*", "/{path:.*}", _handler(name, target.server.rstrip("/"), session, self._tap))
@@ -103,10 +102,12 @@ class Proxies:
                 runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
                 await runner.setup()
                 stack.push_async_callback(runner.cleanup)
+                stack.push_async_callback(session.close)  # first, so that watches end at once
                 await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
                 self._servers[name] = f"https://127.0.0.1:{runner.addresses[0][1]}"
             self._ready.set()
             await self._stop.wait()
+        await asyncio.sleep(CLOSING_S)
 
 
 def _handler(
