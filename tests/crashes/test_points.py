@@ -44,29 +44,30 @@ def test_a_write_is_called_the_same_in_every_run(method: str, path: str, sent: b
 
 def test_all_points_are_drawn_in_the_seeds_order() -> None:
     writes = ["hub PATCH a #1", "hub PATCH a #2", "east POST b #1"]
-    points = drawn(writes, 3, None)
-    assert {(p.moment, p.write) for p in points} == {(m, w) for m in Moment for w in writes}
-    assert points == drawn(reversed([*writes, writes[0]]), 3, None)
-    assert points != drawn(writes, 4, None)
-    assert drawn(writes, 3, 2) == points[:2]
+    points = drawn({"work": writes, "lost": writes[:1]}, 3)
+    assert {(p.moment, p.write) for p in points if p.routine == "work"} == {(m, w) for m in Moment for w in writes}
+    assert {(p.moment, p.write) for p in points if p.routine == "lost"} == {(m, writes[0]) for m in Moment}
+    assert points == drawn({"work": reversed([*writes, writes[0]]), "lost": writes[:1]}, 3)
+    assert points != drawn({"work": writes, "lost": writes[:1]}, 4)
+    assert drawn({"work": writes, "lost": writes[:1]}, 3, 2) == points[:2]
     assert Point.of(str(points[0])) == points[0]
     with pytest.raises(ValueError, match="during"):
-        Point.of("during hub PATCH a #1")
+        Point.of("work during hub PATCH a #1")
 
 
 def test_the_operator_is_killed_at_that_write_and_at_no_other() -> None:
     trap = Trap(of_gang)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        trap.set(Point(Moment.AFTER, "hub PATCH computejobs/gang/status #2"), lambda: process.pid)
+        trap.set(Point("work", Moment.AFTER, "hub PATCH computejobs/gang/status #2"), lambda: process.pid)
         first = trap.comes("hub", "PATCH", STATUS, b"{}")
         trap.answered(first, 200)
         refused = trap.comes("hub", "PATCH", STATUS, b"{}")
-        assert (first.kill, refused.kill, trap.sprung) == (None, Moment.AFTER, False)
+        assert (first.kill, refused.kill, trap.sprung_s) == (None, Moment.AFTER, None)
         trap.answered(refused, 409)
         trap.spring()
         assert process.wait(30) == -signal.SIGKILL
     third = trap.comes("hub", "PATCH", STATUS, b"{}")
     trap.answered(third, 201)
     assert third.kill is None
-    assert trap.sprung
+    assert trap.sprung_s is not None
     assert trap.writes == ["hub PATCH computejobs/gang/status #1", "hub PATCH computejobs/gang/status #3"]

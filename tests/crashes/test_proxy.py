@@ -37,7 +37,7 @@ class Tap:
 
 
 @asynccontextmanager
-async def behind(tap: Tap, folder: Path) -> AsyncIterator[tuple[FakeApiServer, ApiClient]]:
+async def behind(tap: Tap, folder: Path) -> AsyncIterator[tuple[FakeApiServer, ApiClient, Proxies]]:
     """A server, and a client of it by way of a proxy."""
     async with FakeApiServer(authority=Authority("hub")) as server:
         path = server.kubeconfig(folder)
@@ -49,12 +49,12 @@ async def behind(tap: Tap, folder: Path) -> AsyncIterator[tuple[FakeApiServer, A
             path.write_text(proxies.through("hub", path.read_text()))
             assert load_target(path).server != server.target.server
             async with ApiClient(load_target(path), name="hub") as client:
-                yield server, client
+                yield server, client, proxies
 
 
 async def test_requests_answers_and_errors_are_passed_on(tmp_path: Path) -> None:
     tap = Tap()
-    async with behind(tap, tmp_path) as (server, client):
+    async with behind(tap, tmp_path) as (server, client, _):
         assert (await client.post(NAMESPACES, NEW))["metadata"]["name"] == "new"
         assert (await client.get(f"{NAMESPACES}/new"))["metadata"]["name"] == "new"
         with pytest.raises(Exception, match="409"):
@@ -65,7 +65,7 @@ async def test_requests_answers_and_errors_are_passed_on(tmp_path: Path) -> None
 
 
 async def test_what_a_watch_tells_comes_as_it_happens(tmp_path: Path) -> None:
-    async with behind(Tap(), tmp_path) as (server, client):
+    async with behind(Tap(), tmp_path) as (server, client, _):
         events = client.watch(NAMESPACES, {"resourceVersion": "0"}, silence_s=20, longest_s=20)
         async with aclosing(events):
             while (event := await anext(events))["object"]["metadata"]["name"] != "kube-system":
@@ -79,9 +79,28 @@ async def test_what_a_watch_tells_comes_as_it_happens(tmp_path: Path) -> None:
 @pytest.mark.parametrize("moment", list(Moment))
 async def test_who_is_killed_gets_no_answer_and_the_server_has_the_write_or_not(tmp_path: Path, moment: Moment) -> None:
     tap = Tap(moment)
-    async with behind(tap, tmp_path) as (server, client):
+    async with behind(tap, tmp_path) as (server, client, _):
         with pytest.raises(Unreachable):
             await client.post(NAMESPACES, NEW)
         there = {raw["metadata"]["name"] for raw in server.objects(NAMESPACES)}
     assert ("new" in there) == (moment is Moment.AFTER)
     assert tap.told[1:] == {Moment.BEFORE: ["killed"], Moment.AFTER: ["it 201", "killed"]}[moment]
+
+
+async def test_nothing_gets_through_to_a_silent_cluster_or_from_it(tmp_path: Path) -> None:
+    tap = Tap()
+    async with behind(tap, tmp_path) as (server, client, proxies):
+        events = client.watch(NAMESPACES, {"resourceVersion": "0"}, silence_s=20, longest_s=20)
+        async with aclosing(events):
+            await anext(events)
+            proxies.cut("hub", True)
+            with pytest.raises(Unreachable):
+                await client.post(NAMESPACES, NEW)
+            server.put(NEW)
+            told = []
+            with pytest.raises(Unreachable):
+                told += [event["object"]["metadata"]["name"] async for event in events]
+            assert "new" not in told
+        assert tap.told == []
+        proxies.cut("hub", False)
+        assert (await client.get(f"{NAMESPACES}/new"))["metadata"]["name"] == "new"

@@ -8,47 +8,52 @@ from typing import Any
 
 import pytest
 
-from crashes.routine import GONE, JOBS, Routine
+from crashes.routine import GONE, ROUTINES, Job, Routine, Stage
 from harness import Amount, Kubectl, Observer, Tenant
+from harness.pods import WIRE
 
 NAMESPACE = "crashes-1"
-UIDS = {name: f"00000000-0000-4000-8000-00000000000{n}" for n, name in enumerate(JOBS)}
+UIDS = {
+    name: f"00000000-0000-4000-8000-00000000000{number}"
+    for number, name in enumerate(sorted({name for routine in ROUTINES.values() for name in routine.JOBS}))
+}
 Raw = dict[str, Any]
 
 
 class Seen:
     """All that was seen of a federation in which everything went as it should."""
 
-    def __init__(self) -> None:
-        self.jobs = {name: a_job(name) for name in JOBS}
-        self.member_jobs = {f"{name} {e}": a_member_job(name, e) for name in JOBS for e in epochs(name)}
+    def __init__(self, routine: str = "work") -> None:
+        self.routine = ROUTINES[routine]
+        jobs = self.routine.JOBS
+        self.jobs = {name: a_job(name, job) for name, job in jobs.items()}
+        self.member_jobs = {f"{name} {e}": a_member_job(name, e) for name, job in jobs.items() for e in epochs(job)}
         self.pods = {
-            f"{name} {e} {n}": a_pod(name, e, n) for name in JOBS for e in epochs(name) for n in range(JOBS[name].tasks)
+            f"{name} {e} {n}": a_pod(name, e, n)
+            for name, job in jobs.items()
+            for e in epochs(job)
+            for n in range(job.tasks)
         }
-        self.ledger = {name: self.ran(name) for name in JOBS}
-        self.gone = {name for name, job in JOBS.items() if job.ends == GONE}
-
-    def ran(self, name: str) -> Amount:
-        """One second of each pod."""
-        count = sum(key.split()[0] == name for key in self.pods)
-        return Amount(count * 1_000, count * 500_000, count * (1_000 << 30), 0)
+        self.ledger = {name: ran(job.attempts * job.tasks) for name, job in jobs.items()}
+        self.gone = {name for name, job in jobs.items() if job.ends == GONE}
 
 
-def epochs(name: str) -> range:
-    return range(1, JOBS[name].attempts + 1)
+def epochs(job: Job) -> range:
+    return range(1, job.attempts + 1)
 
 
-def a_job(name: str) -> Raw:
-    job = JOBS[name]
-    seconds = job.attempts * job.tasks
-    usage = {
-        "runMs": f"{seconds * 1_000}",
-        "cpuMilliMs": f"{seconds * 500_000}",
-        "memoryByteMs": f"{seconds * (1_000 << 30)}",
-    }
+def ran(seconds: int) -> Amount:
+    """What a task, or several together, ran in so many seconds."""
+    return Amount(seconds * 1_000, seconds * 500_000, seconds * (1_000 << 30), 0)
+
+
+def a_job(name: str, job: Job) -> Raw:
+    billed = ran((job.attempts - job.lost) * job.tasks)
+    usage = {wire: str(getattr(billed, field)) for field, wire in WIRE.items()}
+    lost = {"lost": [{"epoch": epoch, "site": "west"} for epoch in epochs(job)[: job.lost]]} if job.lost else {}
     state = "Running" if job.ends == GONE else job.ends
     metadata = {"name": name, "namespace": NAMESPACE, "uid": UIDS[name], "resourceVersion": "7"}
-    return {"metadata": metadata, "status": {"state": state, "usage": {**usage, "cardMs": "0"}}}
+    return {"metadata": metadata, "status": {"state": state, "usage": usage, **lost}}
 
 
 def a_member_job(name: str, epoch: int) -> Raw:
@@ -83,7 +88,8 @@ def routine(seen: Seen, folder: Path, left: str = "") -> Routine:
     for pod in seen.pods.values():
         observer._pods["east"]._see("ADDED", pod)
     ledger = {UIDS[name]: amount for name, amount in seen.ledger.items()}
-    return Routine(kubectl, observer, Tenant(kubectl, observer, NAMESPACE), ledger.__getitem__)
+    tenant = Tenant(kubectl, observer, NAMESPACE)
+    return seen.routine(Stage(kubectl, observer, tenant, ledger.__getitem__, lambda _site, _is_cut: None))
 
 
 def lost(seen: Seen) -> None:
@@ -110,12 +116,13 @@ def tried_too_often(seen: Seen) -> None:
 
 def ran_twice(seen: Seen) -> None:
     seen.pods["another"] = a_pod("gang", 1, 3)
-    seen.ledger["gang"] = seen.ran("gang") + Amount(1_000, 500_000, 1_000 << 30, 0)
+    seen.ledger["gang"] += ran(1)
 
 
 def overlapped(seen: Seen) -> None:
     state = seen.pods["moves 1 0"]["status"]["containerStatuses"][0]["state"]["terminated"]
     state["finishedAt"] = "2026-01-01T00:00:05Z"
+    seen.ledger["moves"] += ran(2)
 
 
 def not_recorded(seen: Seen) -> None:
@@ -144,9 +151,10 @@ WRONG: dict[Callable[[Seen], None], str] = {
 }
 
 
-def test_nothing_is_wrong_when_all_went_well(tmp_path: Path) -> None:
-    assert routine(Seen(), tmp_path).wrong() == []
-    assert routine(Seen(), tmp_path).amiss() == []
+@pytest.mark.parametrize("name", ROUTINES)
+def test_nothing_is_wrong_when_all_went_well(name: str, tmp_path: Path) -> None:
+    assert routine(Seen(name), tmp_path).wrong() == []
+    assert routine(Seen(name), tmp_path).amiss() == []
 
 
 @pytest.mark.parametrize("damage", WRONG, ids=lambda damage: damage.__name__)
@@ -155,6 +163,18 @@ def test_what_went_wrong_is_found_and_named(damage: Callable[[Seen], None], tmp_
     damage(seen)
     found = routine(seen, tmp_path).wrong()
     assert any(text.startswith(WRONG[damage]) for text in found), found
+
+
+def test_two_attempts_may_overlap_once_the_first_was_given_up_but_only_the_second_is_billed(tmp_path: Path) -> None:
+    seen = Seen("lost")
+    overlapped(seen)
+    assert routine(seen, tmp_path).wrong() == []
+    status = seen.jobs["moves"]["status"]
+    status["usage"] = {wire: str(getattr(ran(2), field)) for field, wire in WIRE.items()}
+    del status["lost"]
+    told, given_up = routine(seen, tmp_path).wrong()
+    assert told.startswith("moves: its status says Amount(run_ms=2000,")
+    assert given_up == "moves: attempts [] were given up, and should have been 1"
 
 
 def test_what_a_member_still_holds_is_left_over(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from commandline import interrupt, number, whole
 from crashes.ground import SETTINGS, SITES, prepare
 from crashes.points import Point, drawn
+from crashes.routine import ROUTINES
 from crashes.run import Crashes, Outcome
 from harness import CommandError, Federation, Observer
 from localfed import LocalfedError, provider_from_env
@@ -60,15 +61,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def report(done: Sequence[Outcome], late: Sequence[str], seed: int, seconds: float) -> dict[str, Any]:
     """All figures. Units: seconds, `settledS` from the kill on."""
-    met = [one for one in done if one.was_met]
-    settled = sorted(one.settled_s for one in met if not one.violations) or [0.0]
+    met = [one for one in done if one.settled_s is not None]
+    settled = sorted(one.settled_s for one in met if one.settled_s is not None and not one.violations) or [0.0]
     return {
         "seed": seed,
         "points": len(met),
-        "writes": len({one.point.write for one in met if one.point}),
-        "calmWrites": [write for one in done if one.point is None for write in one.writes],
-        "neverCame": [str(one.point) for one in done if one.point and not one.was_met],
-        "failed": [{"point": str(one.point or "none"), "violations": one.violations} for one in done if one.violations],
+        "writes": len({(one.routine, one.point.write) for one in met if one.point}),
+        "calm": {one.routine: one.writes for one in done if one.point is None},
+        "neverCame": [str(one.point) for one in done if one.point and one.settled_s is None],
+        "failed": [
+            {"point": str(one.point or f"{one.routine} calm"), "violations": one.violations}
+            for one in done
+            if one.violations
+        ],
         "late": list(late),
         "settledS": {"median": settled[len(settled) // 2], "max": settled[-1]},
         "each": [
@@ -98,17 +103,18 @@ def again(point: str) -> str:
 
 
 def _tried(crashes: Crashes, args: argparse.Namespace, done: list[Outcome], say: Any) -> list[str]:
-    points: Sequence[Point | None] = args.only
+    points: Sequence[Point] = args.only
     if not points:
-        calm = crashes.run(None, args.within)
-        done.append(calm)
-        points = drawn(calm.writes, args.seed, args.points)
-        say(f"{len(calm.writes)} writes in {calm.took_s} s; {len(points)} points {calm.violations or ''}")
+        calm = [crashes.calm(name, args.within) for name in args.routine or ROUTINES]
+        done += calm
+        points = drawn({one.routine: one.writes for one in calm}, args.seed, args.points)
+        for one in calm:
+            say(f"{one.routine}: {len(one.writes)} writes in {one.took_s} s {'; '.join(one.violations)}")
     for count, point in enumerate(points, 1):
-        one = crashes.run(point, args.within)
+        one = crashes.at(point, args.within)
         done.append(one)
-        told = f"settled {one.settled_s} s after" if one.was_met else "never came:"
-        say(f"{count} of {len(points)}: {told} {point} {'; '.join(one.violations)}")
+        told = "never came:" if one.settled_s is None else f"settled in {one.settled_s} s:"
+        say(f"{count} of {len(points)} {told} {point} {'; '.join(one.violations)}")
     return crashes.afterwards()
 
 
@@ -117,18 +123,28 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="hack/crashes",
         description="A federation of real API servers, whose operator is killed (SIGKILL) before or after one of its "
-        "writes while users do a fixed routine, and begun again; then all jobs must have ended right, once, and exactly "
-        "measured, with nothing left over. Without --only, every write of one calm run is tried both ways.",
+        "writes while users do a fixed routine, of work or around a site that is lost, and begun again; then all jobs must have ended right, once, and exactly "
+        "measured, with nothing left over. Without --only, every write of one calm run of each routine is tried both ways.",
         epilog="Exit code: 0 nothing was wrong; 1 something was, or it could not be tried; 2 wrong arguments; 130 interrupted.",
     )
     parser.add_argument("--seed", type=int, default=1, help="of the order, and of the choice with --points (1)")
     parser.add_argument("--points", type=whole(1, 10_000), help="so many points, drawn (all)")
-    parser.add_argument("--only", type=Point.of, action="append", default=[], help="one point, as the report names it")
+    parser.add_argument(
+        "--routine", choices=tuple(ROUTINES), action="append", help="what users do meanwhile: one of these (all)"
+    )
+    parser.add_argument("--only", type=_point, action="append", default=[], help="one point, as the report names it")
     parser.add_argument(
         "--within", type=number(10, 3600), default=PROMISED_S, help="seconds in which all must have settled (60)"
     )
     parser.add_argument("--report", type=Path, help="file for all figures as JSON")
     return parser.parse_args(argv)
+
+
+def _point(text: str) -> Point:
+    point = Point.of(text)
+    if point.routine not in ROUTINES:
+        raise argparse.ArgumentTypeError(f"{text!r} names no routine; there are {', '.join(ROUTINES)}")
+    return point
 
 
 if __name__ == "__main__":

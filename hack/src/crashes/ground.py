@@ -13,6 +13,8 @@ PLACES = {"shanghai": ("31.23", "121.47"), "zhongwei": ("37.51", "105.19")}
 # Short times, so that little is waited for; a finished job's objects go at once, so that all writes come.
 SETTINGS = {
     "SUANLI_PROBE_S": "1",
+    "SUANLI_UNREACHABLE_AFTER_S": "6",
+    "SUANLI_DEAD_AFTER_S": "15",
     "SUANLI_RETRY_BACKOFF_S": "1",
     "SUANLI_SITE_STATUS_S": "1",
     "SUANLI_LEASE_S": "6",

@@ -4,8 +4,9 @@ import json
 import os
 import re
 import signal
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -27,24 +28,25 @@ class Moment(StrEnum):
 
 @dataclass(frozen=True)
 class Point:
-    """One crash."""
+    """One crash in one routine."""
 
+    routine: str
     moment: Moment
     write: str
 
     def __str__(self) -> str:
-        return f"{self.moment} {self.write}"
+        return f"{self.routine} {self.moment} {self.write}"
 
     @classmethod
     def of(cls, text: str) -> Self:
         """The point that is written so. Raises: ValueError."""
-        moment, _, write = text.partition(" ")
-        return cls(Moment(moment), write)
+        routine, moment, write = text.split(" ", 2)
+        return cls(routine, Moment(moment), write)
 
 
-def drawn(writes: Iterable[str], seed: int, most: int | None) -> list[Point]:
-    """Points of these writes in an order of the seed; all of them, or so many."""
-    points = [Point(moment, write) for write in sorted(set(writes)) for moment in Moment]
+def drawn(writes: Mapping[str, Iterable[str]], seed: int, most: int | None = None) -> list[Point]:
+    """Points of these writes, by routine, in an order of the seed; all of them, or so many."""
+    points = [Point(name, when, write) for name, of in writes.items() for write in sorted(set(of)) for when in Moment]
     Random(seed).shuffle(points)  # noqa: S311 - chance, not secrecy
     return points[:most]
 
@@ -80,11 +82,11 @@ class Trap:
         self._point: Point | None = None
         self._pid: Callable[[], int] = os.getpid
         self.writes: list[str] = []
-        self.sprung = False
+        self.sprung_s: float | None = None  # when, on the monotonic clock
 
     def set(self, point: Point | None, pid: Callable[[], int]) -> None:
         """From now on wait for this point; `pid` says whom to kill."""
-        self._seen, self.writes, self.sprung = Counter(), [], False
+        self._seen, self.writes, self.sprung_s = Counter(), [], None
         self._point, self._pid = point, pid
 
     def comes(self, cluster: str, method: str, path: str, body: bytes) -> Write:
@@ -94,7 +96,7 @@ class Trap:
             return Write("")
         self._seen[name] += 1
         write, point = f"{name} #{self._seen[name]}", self._point
-        return Write(write, point.moment if point is not None and point.write == write and not self.sprung else None)
+        return Write(write, point.moment if point is not None and point.write == write else None)
 
     def answered(self, write: Write, status: int) -> None:
         """What a server refused has changed nothing, and is no write."""
@@ -103,5 +105,5 @@ class Trap:
 
     def spring(self) -> None:
         """Kill it."""
-        self.sprung = True
+        self.sprung_s = time.monotonic()
         os.kill(self._pid(), signal.SIGKILL)

@@ -48,6 +48,7 @@ class Proxies:
         self._tap = tap
         self._authority = Authority("proxies")
         self._servers: dict[str, str] = {}
+        self._silent: set[str] = set()
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._ready = threading.Event()
@@ -76,6 +77,13 @@ class Proxies:
         entry["cluster"] = {"server": self._servers[cluster], "certificate-authority-data": authority}
         return yaml.safe_dump(document)
 
+    def cut(self, cluster: str, is_cut: bool) -> None:
+        """From now on nothing gets through to a cluster or from it, or all does again."""
+        if is_cut:
+            self._silent.add(cluster)
+        else:
+            self._silent.discard(cluster)
+
     def _run(self) -> None:
         try:
             self._loop.run_until_complete(self._serve())
@@ -97,7 +105,7 @@ class Proxies:
                     skip_auto_headers=("User-Agent", "Accept-Encoding", "Accept"),
                 )
                 app = web.Application(client_max_size=BODY_BYTES)
-                app.router.add_route("*", "/{path:.*}", _handler(name, target.server.rstrip("/"), session, self._tap))
+                app.router.add_route("*", "/{path:.*}", self._handler(name, session))
                 # Who is gone needs no answer: its watches end, and what it had sent is carried out all the same.
                 runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
                 await runner.setup()
@@ -109,42 +117,47 @@ class Proxies:
             await self._stop.wait()
         await asyncio.sleep(CLOSING_S)
 
+    def _handler(
+        self, name: str, session: aiohttp.ClientSession
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        server, tap, silent = self._targets[name].server.rstrip("/"), self._tap, self._silent
 
-def _handler(
-    name: str, server: str, session: aiohttp.ClientSession, tap: Tap
-) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def pass_on(request: web.Request, body: bytes) -> web.StreamResponse:
-        write = tap.comes(name, request.method, request.path, body)
-        if write.kill is Moment.BEFORE:
-            tap.spring()
-            return _cut(request)
-        async with session.request(
-            request.method, server + request.raw_path, data=body, headers=_kept(request.headers)
-        ) as answer:
-            said = await answer.read()
-        tap.answered(write, answer.status)
-        if write.kill is Moment.AFTER:
-            tap.spring()
-            return _cut(request)
-        return web.Response(status=answer.status, body=said, headers=_kept(answer.headers))
+        async def pass_on(request: web.Request, body: bytes) -> web.StreamResponse:
+            write = tap.comes(name, request.method, request.path, body)
+            if write.kill is Moment.BEFORE:
+                tap.spring()
+                return _cut(request)
+            async with session.request(
+                request.method, server + request.raw_path, data=body, headers=_kept(request.headers)
+            ) as answer:
+                said = await answer.read()
+            tap.answered(write, answer.status)
+            if write.kill is Moment.AFTER:
+                tap.spring()
+                return _cut(request)
+            return web.Response(status=answer.status, body=said, headers=_kept(answer.headers))
 
-    async def read(request: web.Request) -> web.StreamResponse:
-        async with session.get(server + request.raw_path, headers=_kept(request.headers)) as answer:
-            response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
-            await response.prepare(request)
-            async for piece in answer.content.iter_any():
-                await response.write(piece)
-        return response
+        async def read(request: web.Request) -> web.StreamResponse:
+            async with session.get(server + request.raw_path, headers=_kept(request.headers)) as answer:
+                response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
+                await response.prepare(request)
+                async for piece in answer.content.iter_any():
+                    if name in silent:
+                        return _cut(request)
+                    await response.write(piece)
+            return response
 
-    async def handle(request: web.Request) -> web.StreamResponse:
-        try:
-            if request.method == "GET":
-                return await read(request)
-            return await asyncio.shield(pass_on(request, await request.read()))
-        except (aiohttp.ClientError, ConnectionError):
-            return _cut(request)
+        async def handle(request: web.Request) -> web.StreamResponse:
+            try:
+                if name in silent:
+                    return _cut(request)
+                if request.method == "GET":
+                    return await read(request)
+                return await asyncio.shield(pass_on(request, await request.read()))
+            except (aiohttp.ClientError, ConnectionError):
+                return _cut(request)
 
-    return handle
+        return handle
 
 
 def _cut(request: web.Request) -> web.Response:

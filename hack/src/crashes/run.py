@@ -10,8 +10,8 @@ from typing import Self
 
 from crashes.points import Point, Trap
 from crashes.proxy import Proxies
-from crashes.routine import Routine
-from harness import Federation, Observer, OperatorProcess, Tenant
+from crashes.routine import ROUTINES, Routine, Stage
+from harness import Federation, Observer, Tenant
 from harness.federation import NAMESPACE
 from harness.kubeconfigs import replace_kubeconfig
 from suanli.base.names import SECRET_KEY
@@ -23,11 +23,11 @@ NAME = "crashes"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one point. Units: seconds; `settled_s` from the kill on."""
+    """What became of one run. Units: seconds; `settled_s` from the kill on, None when the write never came."""
 
+    routine: str
     point: Point | None
-    was_met: bool
-    settled_s: float
+    settled_s: float | None
     took_s: float
     starts: int
     writes: list[str]
@@ -50,7 +50,7 @@ class Crashes:
         federation = self._federation
         targets = {name: load_target(cluster.kubeconfig) for name, cluster in federation.clusters.items()}
         with ExitStack() as stack:
-            proxies = stack.enter_context(Proxies(targets, self._trap))
+            proxies = self._proxies = stack.enter_context(Proxies(targets, self._trap))
             for name in federation.sites:
                 direct = self._secret_of(name)
                 stack.callback(self._connect, name, direct)
@@ -66,45 +66,44 @@ class Crashes:
     ) -> None:
         self._stack.close()
 
-    @property
-    def process(self) -> OperatorProcess:
-        """The operator."""
-        return self._process
+    def calm(self, routine: str, within_s: float) -> Outcome:
+        """The routine without a crash: `writes` are those at which there may be one."""
+        return self._run(routine, None, within_s)
 
-    def run(self, point: Point | None, within_s: float) -> Outcome:
-        """The routine in a namespace of its own, with one crash, or none; it waits so long for all to settle."""
+    def at(self, point: Point, within_s: float) -> Outcome:
+        """The point's routine in a namespace of its own, with this crash; it waits so long for all to settle."""
+        return self._run(point.routine, point, within_s)
+
+    def _run(self, name: str, point: Point | None, within_s: float) -> Outcome:
         self._runs += 1
-        process, trap = self._process, self._trap
+        process, trap, hub = self._process, self._trap, self._federation.hub
         self._start()
         process.wait_leading(within_s)
-        log_bytes = process.log.stat().st_size
         self._federation.wait_ready(seconds=within_s)
-        with Tenant(self._federation.hub, self._observer, f"{NAME}-{self._runs}") as tenant:
-            routine = Routine(self._federation.hub, self._observer, tenant, process.recorded)
+        log_bytes, began_s, starts = process.log.stat().st_size, time.monotonic(), 0
+        with Tenant(hub, self._observer, f"{NAME}-{self._runs}") as tenant:
+            routine = ROUTINES[name](Stage(hub, self._observer, tenant, process.recorded, self._proxies.cut))
             self._routines.append(routine)
-            trap.set(point, lambda: process.pid)
-            began_s = since_s = time.monotonic()
-            starts, was_sprung = 0, False
             try:
+                routine.prepare(within_s)
+                trap.set(point, lambda: process.pid)
                 routine.begin()
-                while (wrong := routine.wrong()) and time.monotonic() < since_s + within_s:
-                    if trap.sprung and not was_sprung:
-                        was_sprung, since_s = True, time.monotonic()
+                since_s = time.monotonic()
+                while (wrong := routine.wrong()) and time.monotonic() < (trap.sprung_s or since_s) + within_s:
                     starts += self._start()
                     routine.step()
                     time.sleep(LOOK_S)
             finally:
                 routine.end()
-            now_s = time.monotonic()
-        wrong += self._unforeseen(log_bytes)
+            ended_s = time.monotonic()
         return Outcome(
+            routine=name,
             point=point,
-            was_met=trap.sprung,
-            settled_s=round(now_s - since_s, 1),
-            took_s=round(now_s - began_s, 1),
+            settled_s=None if trap.sprung_s is None else round(ended_s - trap.sprung_s, 1),
+            took_s=round(ended_s - began_s, 1),
             starts=starts,
             writes=list(trap.writes),
-            violations=wrong,
+            violations=wrong + self._unforeseen(log_bytes),
         )
 
     def afterwards(self) -> list[str]:
