@@ -1,6 +1,7 @@
 """What the command says of points."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +53,15 @@ def test_wrong_arguments_are_named(wrong: list[str], capsys: pytest.CaptureFixtu
         command.arguments(wrong)
     assert ended.value.code == 2
     assert wrong[0] in capsys.readouterr().err
+
+
+def test_without_a_federation_it_says_that_it_was_not_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SUANLI_CLUSTERS", str(tmp_path / "none.yaml"))
+    assert command.main(["--report", str(tmp_path / "report.json")]) == 1
+    out, err = capsys.readouterr()
+    assert "crashes: not tried: " in err
+    assert "none.yaml" in err
+    assert out.startswith("0 crashes at 0 writes")
+    assert json.loads((tmp_path / "report.json").read_text())["points"] == 0

@@ -1,5 +1,6 @@
 """A member dies: what may run twice moves, paced; the rest waits; when it is back nothing is left over, and all use is exact."""
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -27,7 +28,14 @@ def paced(federation: Federation, process: OperatorProcess, settings: dict[str, 
         made.wait_leading()
         federation.wait_ready()
         yield made
+        wish(federation, "east", "Active")
         made.terminate()
+
+
+def wish(federation: Federation, site: str, state: str) -> None:
+    """What an administrator wants of a site."""
+    patch = json.dumps({"spec": {"desiredState": state}})
+    federation.hub("patch", "computesite", site, "--type", "merge", "--patch", patch)
 
 
 def ran_as(tenant: Tenant, name: str, epoch: int) -> Amount:
@@ -45,13 +53,15 @@ def ran_at(tenant: Tenant, name: str) -> list[tuple[str, str]]:
 def test_a_member_that_dies_is_left_at_the_pace_by_what_may_run_twice_and_all_is_counted(
     tenant: Tenant, federation: Federation, observer: Observer, paced: OperatorProcess
 ) -> None:
+    wish(federation, "east", "Inactive")
     tenant.apply(
         *(tenant.manifest(name, "hang", failover="AtLeastOnce") for name in MOVING),
         tenant.manifest("stays", "hang"),
         tenant.manifest("deleted", "hang", tasks=2),
     )
     for name in (*MOVING, "stays", "deleted"):
-        assert tenant.wait_state(name, "Running", seconds=LONG_S)["status"]["assignment"]["site"] == "west", name
+        tenant.wait_state(name, "Running", seconds=LONG_S)
+    wish(federation, "east", "Active")
     tenant.run("ends", "sleep 8", data=WEST)
     tenant.wait_pods("ends", 1, "running", seconds=LONG_S)
     federation.clusters["west"].stop()

@@ -92,6 +92,10 @@ class Routine:
     def _suspend(self, name: str) -> None:
         self._tenant.patch(name, {"desiredState": "Suspended"})
 
+    def _wish(self, site: str, state: str) -> None:
+        patch = f'{{"spec":{{"desiredState":"{state}"}}}}'
+        self._stage.hub("patch", "computesite", site, "--type", "merge", "--patch", patch)
+
     # --- oracles
 
     def _is_gone(self, name: str) -> bool:
@@ -166,16 +170,12 @@ class Work(Routine):
 
     def end(self) -> None:
         """The west takes work again."""
-        self._wish("Active")
+        self._wish("west", "Active")
         self._is_drained = False
 
     def _drain(self, _name: str) -> None:
-        self._wish("Drain")
+        self._wish("west", "Drain")
         self._is_drained = True
-
-    def _wish(self, state: str) -> None:
-        patch = f'{{"spec":{{"desiredState":"{state}"}}}}'
-        self._stage.hub("patch", "computesite", "west", "--type", "merge", "--patch", patch)
 
 
 class Lost(Routine):
@@ -193,11 +193,12 @@ class Lost(Routine):
         self._is_cut = False
 
     def prepare(self, within_s: float) -> None:
-        """All run in the west, which is cheaper."""
+        """All run in the west."""
+        self._wish("east", "Inactive")
         self._apply()
         for name in self.JOBS:
-            job = self._tenant.wait_state(name, "Running", seconds=within_s)
-            assert job["status"]["assignment"]["site"] == "west", job["status"]
+            self._tenant.wait_state(name, "Running", seconds=within_s)
+        self._wish("east", "Active")
 
     def begin(self) -> None:
         """The west falls silent, and a job is deleted that runs there."""
@@ -215,8 +216,9 @@ class Lost(Routine):
                 self._suspend(name)
 
     def end(self) -> None:
-        """The west can be reached."""
+        """The west can be reached, and the east takes work."""
         self._stage.cut("west", False)
+        self._wish("east", "Active")
         self._is_cut = False
 
 

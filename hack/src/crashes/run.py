@@ -1,6 +1,7 @@
 """A federation whose operator is killed at one write after another, each in a new namespace."""
 
 import base64
+import subprocess
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ from typing import Self
 from crashes.points import Point, Trap
 from crashes.proxy import Proxies
 from crashes.routine import ROUTINES, Routine, Stage
-from harness import Federation, Observer, Tenant
+from harness import CommandError, Federation, Observer, Tenant
 from harness.federation import NAMESPACE
 from harness.kubeconfigs import replace_kubeconfig
 from suanli.base.names import SECRET_KEY
@@ -44,7 +45,7 @@ class Crashes:
         self._trap = Trap(self._job_of)
         self._stack = ExitStack()
         self._runs = 0
-        self._routines: list[Routine] = []
+        self._right: list[Routine] = []
 
     def __enter__(self) -> Self:
         federation = self._federation
@@ -75,6 +76,13 @@ class Crashes:
         return self._run(point.routine, point, within_s)
 
     def _run(self, name: str, point: Point | None, within_s: float) -> Outcome:
+        """That something does not come in time, or a command of a user fails, is told of this point alone."""
+        try:
+            return self._played(name, point, within_s)
+        except (TimeoutError, CommandError, subprocess.TimeoutExpired) as error:
+            return Outcome(name, point, None, 0.0, 0, [], [str(error)])
+
+    def _played(self, name: str, point: Point | None, within_s: float) -> Outcome:
         self._runs += 1
         process, trap, hub = self._process, self._trap, self._federation.hub
         self._start()
@@ -83,7 +91,6 @@ class Crashes:
         log_bytes, began_s, starts = process.log.stat().st_size, time.monotonic(), 0
         with Tenant(hub, self._observer, f"{NAME}-{self._runs}") as tenant:
             routine = ROUTINES[name](Stage(hub, self._observer, tenant, process.recorded, self._proxies.cut))
-            self._routines.append(routine)
             try:
                 routine.prepare(within_s)
                 trap.set(point, lambda: process.pid)
@@ -96,6 +103,8 @@ class Crashes:
             finally:
                 routine.end()
             ended_s = time.monotonic()
+        if not wrong:
+            self._right.append(routine)
         return Outcome(
             routine=name,
             point=point,
@@ -107,8 +116,8 @@ class Crashes:
         )
 
     def afterwards(self) -> list[str]:
-        """What is wrong by now of all that was run: nothing may come late."""
-        return [text for routine in self._routines for text in routine.amiss()]
+        """What is wrong by now of all that was right: nothing may come late."""
+        return [text for routine in self._right for text in routine.amiss()]
 
     def _start(self) -> bool:
         """Begin it again when it has ended, as a Deployment does; whether that was so."""
