@@ -141,7 +141,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _point(text: str) -> Point:
-    point = Point.of(text)
+    try:
+        point = Point.of(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no point; give one as the report names it") from None
     if point.routine not in ROUTINES:
         raise argparse.ArgumentTypeError(f"{text!r} names no routine; there are {', '.join(ROUTINES)}")
     return point

@@ -96,7 +96,9 @@ class Crashes:
                 trap.set(point, lambda: process.pid)
                 routine.begin()
                 since_s = time.monotonic()
-                while (wrong := routine.wrong()) and time.monotonic() < (trap.sprung_s or since_s) + within_s:
+                while (wrong := routine.wrong() or self._away(starts)) and (
+                    time.monotonic() < (trap.sprung_s or since_s) + within_s
+                ):
                     starts += self._start()
                     routine.step()
                     time.sleep(LOOK_S)
@@ -126,6 +128,12 @@ class Crashes:
         self._process.kill()
         self._process.start()
         return True
+
+    def _away(self, starts: int) -> list[str]:
+        """That the operator does not lead again, if it was killed."""
+        if self._trap.sprung_s is None or (starts and self._process.running and " leading " in self._process.words()):
+            return []
+        return ["the operator does not lead again"]
 
     def _unforeseen(self, since: int) -> list[str]:
         """What was logged since so many bytes that nobody foresaw."""
