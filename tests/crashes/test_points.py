@@ -55,6 +55,13 @@ def test_all_points_are_drawn_in_the_seeds_order() -> None:
         Point.of("work during hub PATCH a #1")
 
 
+def test_a_trap_that_rests_kills_nobody() -> None:
+    trap = Trap(of_gang)
+    trap.set(Point("work", Moment.BEFORE, "hub PATCH computejobs/gang/status #1"), lambda: 0)
+    trap.rest()
+    assert trap.comes("hub", "PATCH", STATUS, b"{}").kill is None
+
+
 def test_the_operator_is_killed_at_that_write_and_at_no_other() -> None:
     trap = Trap(of_gang)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:

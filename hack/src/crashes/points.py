@@ -89,6 +89,10 @@ class Trap:
         self._seen, self.writes, self.sprung_s = Counter(), [], None
         self._point, self._pid = point, pid
 
+    def rest(self) -> None:
+        """Kill no more; what was seen stays."""
+        self._point = None
+
     def comes(self, cluster: str, method: str, path: str, body: bytes) -> Write:
         """A request that may change something has come."""
         name = named(cluster, method, path, body, self._job_of)

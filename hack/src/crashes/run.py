@@ -12,7 +12,7 @@ from typing import Self
 from crashes.points import Point, Trap
 from crashes.proxy import Proxies
 from crashes.routine import ROUTINES, Routine, Stage
-from harness import CommandError, Federation, Observer, Tenant
+from harness import CommandError, Federation, Observer, Tenant, wait_for
 from harness.federation import NAMESPACE
 from harness.kubeconfigs import replace_kubeconfig
 from suanli.base.names import SECRET_KEY
@@ -85,8 +85,7 @@ class Crashes:
     def _played(self, name: str, point: Point | None, within_s: float) -> Outcome:
         self._runs += 1
         process, trap, hub = self._process, self._trap, self._federation.hub
-        self._start()
-        process.wait_leading(within_s)
+        wait_for("the operator to lead", lambda: not self._start() and self._leads(), seconds=within_s)
         self._federation.wait_ready(seconds=within_s)
         log_bytes, began_s, starts = process.log.stat().st_size, time.monotonic(), 0
         with Tenant(hub, self._observer, f"{NAME}-{self._runs}") as tenant:
@@ -103,6 +102,7 @@ class Crashes:
                     routine.step()
                     time.sleep(LOOK_S)
             finally:
+                trap.rest()
                 routine.end()
             ended_s = time.monotonic()
         if not wrong:
@@ -129,11 +129,13 @@ class Crashes:
         self._process.start()
         return True
 
+    def _leads(self) -> bool:
+        return " leading " in self._process.words()
+
     def _away(self, starts: int) -> list[str]:
         """That the operator does not lead again, if it was killed."""
-        if self._trap.sprung_s is None or (starts and self._process.running and " leading " in self._process.words()):
-            return []
-        return ["the operator does not lead again"]
+        is_away = self._trap.sprung_s is not None and not (starts and self._leads())
+        return ["the operator does not lead again"] if is_away else []
 
     def _unforeseen(self, since: int) -> list[str]:
         """What was logged since so many bytes that nobody foresaw."""
