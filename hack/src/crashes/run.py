@@ -138,9 +138,10 @@ class Crashes:
         return ["the operator does not lead again"] if is_away else []
 
     def _unforeseen(self, since: int) -> list[str]:
-        """What was logged since so many bytes that nobody foresaw."""
+        """What was logged since so many bytes that nobody foresaw; a lease may be lost on a machine that has much to do."""
         lines = self._process.log.read_bytes()[since:].decode(errors="replace").splitlines()
-        return [f"log: {line}" for line in lines if " ERROR " in line or line.startswith("Traceback")]
+        wrong = [line for line in lines if " ERROR " in line or line.startswith("Traceback")]
+        return [f"log: {line}" for line in wrong if "the lead ended; the process ends" not in line]
 
     def _job_of(self, uid: str) -> str:
         job = self._observer.jobs.last.get(uid)
