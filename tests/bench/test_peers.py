@@ -196,7 +196,7 @@ def test_placement_is_compared_with_relaxations_of_its_own_market() -> None:
 )
 def test_an_instance_is_compared_with_whole_plans(text: str, values: list[int | None], good: bool) -> None:
     market = gap_market(text)
-    compared = gap.compare(gap.measure("small", market, 0.3, 0, None), 0.1, market, Listing())
+    compared = gap.compare(gap.measure("small", market, 0.3, 0, None), market, Listing())
     assert [peer.value for peer in compared.peers] == values
     assert compared.at_least_as_good is good
     assert ("worse than" in gap._shown(compared)) is not good

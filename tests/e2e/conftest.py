@@ -111,6 +111,12 @@ def observer(federation: Federation) -> Iterator[Observer]:
 
 
 @pytest.fixture(scope="session")
+def settings() -> dict[str, str]:
+    """The operator's settings, for a test that runs one of its own."""
+    return dict(SETTINGS)
+
+
+@pytest.fixture(scope="session")
 def process(federation: Federation, pytestconfig: pytest.Config) -> Iterator[OperatorProcess]:
     """The operator; it runs when somebody asks for `operator` or for a tenant."""
     with federation.operator(**SETTINGS) as made:

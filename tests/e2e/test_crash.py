@@ -5,9 +5,17 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 
-from harness import Amount, Federation, OperatorProcess, Tenant, wait_for
+import pytest
+
+from crashes.ground import SETTINGS
+from crashes.points import drawn
+from crashes.run import Crashes
+from harness import Amount, Federation, Observer, OperatorProcess, Tenant, wait_for
 from harness.hold import held_status
 
+SEED, POINTS = 1, 6  # ./hack/crashes tries all
+FEWEST_WRITES = 50
+LONG_S = 240  # on a machine that has much else to do
 EAST = {"allowedSites": ["east"]}
 ASSIGNMENT = {"site": "east", "epoch": 1, "class": "cpu-x86", "time": "2026-01-01T00:00:00Z"}
 HELD = (
@@ -141,6 +149,24 @@ def test_jobs_that_end_come_or_are_deleted_while_it_is_down(
     tenant.wait_state("suspended", "Suspended")
     assert tenant.told("suspended") == tenant.ran("suspended")
     assert tenant.ran("suspended").run_ms >= 1_000
+
+
+@pytest.mark.timeout(1200)  # about two minutes on a machine that has nothing else to do
+def test_killed_before_and_after_writes_that_a_seed_draws(
+    federation: Federation, observer: Observer, process: OperatorProcess
+) -> None:
+    """F2. A point that fails is tried again by the command that its line ends with."""
+    process.kill()
+    settings = {**SETTINGS, "SUANLI_DATA_DIR": str(process.ledger.parent)}
+    with Crashes(federation, observer, settings) as crashes:
+        calm = crashes.calm("work", LONG_S)
+        assert calm.violations == []
+        assert len(set(calm.writes)) >= FEWEST_WRITES
+        done = [crashes.at(point, LONG_S) for point in drawn({"work": calm.writes}, SEED, POINTS)]
+        late = crashes.afterwards()
+    wrong = [f"{text}; ./hack/crashes --only '{one.point}'" for one in done for text in one.violations]
+    assert wrong + late == []
+    assert sum(one.settled_s is not None for one in done) > POINTS / 2
 
 
 @contextmanager
