@@ -131,7 +131,7 @@ def test_a_month_is_closed_when_it_is_over_and_everybody_gets_a_statement_once(p
 
 def test_months_in_which_nothing_ran_are_closed_too_one_by_one(play: Play) -> None:
     async def scene(office: Office) -> None:
-        office.shop.ran("p", month("2026-01", "Asia/Shanghai").start_ms, 1)
+        office.shop.ran("p", month("2026-01", "Asia/Shanghai").start_ms + DAY_MS, 1)
         office.put_tariff()
         office.clock.at_ms = APRIL.start_ms + 2 * DAY_MS
         await asyncio.sleep(5)

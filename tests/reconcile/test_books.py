@@ -17,7 +17,7 @@ from suanli.billing.facts import read_facts
 from suanli.billing.period import Period, month
 from suanli.billing.posting import COMMISSION, TAX
 from suanli.billing.statements import unbalanced
-from suanli.billing.usage import PodUsage
+from suanli.billing.usage import MAX_SKEW_MS, PodUsage
 
 ZONE = "Asia/Shanghai"
 MARCH, APRIL = month("2026-03", ZONE), month("2026-04", ZONE)
@@ -111,6 +111,15 @@ def test_a_member_cannot_have_more_billed_than_a_task_was_to_get(shop: Shop) -> 
     shop.ran("p", MARCH.start_ms, 1, cards=1_000, cpu_milli=10**9)
     (line,) = shop.books.preview(MARCH, FACTS).rating.lines
     assert line.quantity == 4 * MS_PER_HOUR
+
+
+def test_a_member_cannot_have_time_billed_from_before_the_attempt_was_sent(shop: Shop) -> None:
+    shop.ran("p", MARCH.start_ms + 24 * MS_PER_HOUR, 2)
+    told = PodUsage("q", "u-p", 1, "east", "x", MARCH.start_ms, MARCH.start_ms + 25 * MS_PER_HOUR, 2_000, 1 << 30, 4)
+    early = PodUsage("r", "u-p", 1, "east", "x", MARCH.start_ms, MARCH.start_ms + MS_PER_HOUR, 2_000, 1 << 30, 4)
+    shop.usage.record([told, early])
+    (line,) = shop.books.preview(MARCH, FACTS).rating.lines
+    assert line.quantity == 4 * (2 * MS_PER_HOUR + MS_PER_HOUR + MAX_SKEW_MS)
 
 
 def test_whoever_comes_after_a_crash_posts_the_rest_and_nothing_twice(

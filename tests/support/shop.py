@@ -60,7 +60,7 @@ class Shop:
         end_ms = start_ms + hours * MS_PER_HOUR
         base = PodUsage(pod, f"u-{pod}", 1, "east", "nvidia-a100-80g", start_ms, end_ms, 2_000, 1 << 30, 4)
         usage = replace(base, **fields)
-        self.usage.agree([replace(an_agreement(f"u-{pod}"), job=pod)])
+        self.usage.agree([replace(an_agreement(f"u-{pod}"), job=pod, made_ms=start_ms)])
         self.usage.record([usage])
         return usage
 

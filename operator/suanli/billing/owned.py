@@ -7,7 +7,7 @@ from suanli.api.site import ComputeUnit
 from suanli.billing.agreement import Agreement
 from suanli.billing.event import Borders, ClassFacts, Owner, UsageEvent, pod_events
 from suanli.billing.period import Period
-from suanli.billing.usage import PodUsage
+from suanli.billing.usage import MAX_SKEW_MS, PodUsage
 
 Agreements = Mapping[tuple[str, int], Agreement]
 
@@ -52,9 +52,12 @@ def owned_events(
 
 
 def bounded(pod: PodUsage, agreement: Agreement) -> PodUsage:
-    """The pod's use, of no more than one task was to get, whatever the member says."""
+    """The pod's use, of no more than one task was to get, and not before the attempt was sent, whatever the member says."""
+    start_ms = max(pod.start_ms, agreement.made_ms - MAX_SKEW_MS)
     return replace(
         pod,
+        start_ms=start_ms,
+        end_ms=max(pod.end_ms, start_ms),
         cpu_milli=min(pod.cpu_milli, agreement.cpu_milli),
         memory_bytes=min(pod.memory_bytes, agreement.memory_bytes),
         cards=min(pod.cards, agreement.cards),

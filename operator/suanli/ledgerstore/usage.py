@@ -168,9 +168,9 @@ class UsageStore(SqliteFile):
             return int(self._db.execute("SELECT coalesce(max(sequence), 0) FROM pod_order").fetchone()[0])
 
     def began_ms(self) -> int | None:
-        """When the first pod of all began that is recorded; None when none is. Raises: SuanliError."""
+        """When the first attempt was sent, by the hub's clock; None before. Raises: SuanliError."""
         with self._plainly():
-            found = self._db.execute("SELECT min(start_ms) FROM pod_usage").fetchone()[0]
+            found = self._db.execute("SELECT min(made_ms) FROM agreement").fetchone()[0]
             return None if found is None else int(found)
 
     def run_within(self, start_ms: int, end_ms: int, upto: int) -> list[PodUsage]:

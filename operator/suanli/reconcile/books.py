@@ -22,6 +22,7 @@ from suanli.billing.owned import Unbilled, owned_events
 from suanli.billing.period import Period
 from suanli.billing.rating import Rating, adjustments, rate
 from suanli.billing.statements import bills
+from suanli.billing.usage import MAX_SKEW_MS
 from suanli.ledgerstore.books import BookStore, Closing
 from suanli.ledgerstore.usage import UsageStore
 
@@ -67,8 +68,9 @@ class Books:
         return self._books.closings()
 
     def began_ms(self) -> int | None:
-        """When anything ran for the first time; None when nothing did. Raises: SuanliError."""
-        return self._usage.began_ms()
+        """When anything may have run for the first time, by a member's clock; None when nothing did. Raises: SuanliError."""
+        sent_ms = self._usage.began_ms()
+        return None if sent_ms is None else sent_ms - MAX_SKEW_MS
 
     def leave(self) -> None:
         """Give the files back."""
