@@ -22,12 +22,13 @@ from suanli.billing.decisions import (
     redeemed_text,
 )
 from suanli.billing.evidence import Redeemed
-from suanli.billing.ledger import ACCEPTED, Ledger, LedgerAccount, Outcome, Transfer, TransferKind
+from suanli.billing.ledger import ACCEPTED, Ledger, LedgerAccount, Outcome, Transfer, TransferKind, wrong_account
 from suanli.billing.line import RatedLine
 from suanli.billing.period import Period
 from suanli.billing.vouchers import Claim, Given, Granted, Part, Redemption, Rejected, Scope
 from suanli.ledgerstore.books import BookStore, KeptRedemption
 
+OF_NO_LINE = (ProgramKind.RENT, ProgramKind.DEPLOYMENT)
 PAYOUT_BILL = "payout"  # a voucher that is for no line of ours is paid out once
 
 
@@ -67,6 +68,9 @@ class Vouchers:
         if isinstance(found, Rejected):
             return self._refuse(program, claim, found)
         decision = Decision(program, claim, given, found)
+        for account in posting.voucher_accounts(program, decision.holding()):
+            if wrong := wrong_account(account):
+                return self._refuse(program, claim, Rejected(Reason.INVALID_SPEC, f"no account can be kept: {wrong}"))
         kept = read_decision(self._store.keep_grant(claim.voucher, decision.text()))
         if kept == decision:
             self._ledger.open(posting.voucher_accounts(program, decision.holding()))
@@ -118,9 +122,10 @@ class Vouchers:
         if outcome is Outcome.HOLD_OVER:
             why = f"it would have expired at {time_text(decision.granted.expires_ms)}, before it was held for"
             return self._refuse(program, claim, Rejected(Reason.VOUCHER_EXPIRED, why))
-        if outcome is not Outcome.EXCEEDS_LIMIT:
-            raise refused(hold, outcome)
-        return self._refuse(program, claim, self._exceeded(decision))
+        if outcome is Outcome.EXCEEDS_LIMIT:
+            return self._refuse(program, claim, self._exceeded(decision))
+        why = f"the ledger has something else under the voucher's id or refuses its hold ({outcome}); apply another one"
+        return self._refuse(program, claim, Rejected(Reason.BOOKS_REFUSED, why))
 
     def _exceeded(self, decision: Decision) -> Rejected:
         """Which limit of the ledger a grant would pass, because others were granted meanwhile."""
@@ -177,6 +182,9 @@ class Vouchers:
             found = vouchers.redeem(decision.program, holding, own, scope, now_ms=now_ms, subsidised=paid_for)
             if isinstance(found, Rejected) or not found.parts:
                 continue
+            providers = [line.provider for line in own]
+            if any(map(wrong_account, posting.voucher_accounts(decision.program, holding, providers))):
+                continue  # no account of the ledger can have such a name: the bill is not cut, and nothing else waits
             made.append(
                 Redeemed(
                     voucher=decision.claim.voucher,
@@ -253,7 +261,7 @@ class Vouchers:
     def _transfers(self, decision: Decision, each: Redeemed, lines: Mapping[str, RatedLine]) -> Iterator[Transfer]:
         hold = self._newest_hold(decision, each)
         holding, now_ms = decision.holding(), each.time_ms
-        if decision.program.spec.kind in (ProgramKind.RENT, ProgramKind.DEPLOYMENT):
+        if decision.program.spec.kind in OF_NO_LINE:
             amount = each.redemption.amount_micro_yuan
             yield from posting.paid_out(decision.program, holding, hold, each.bill, amount, now_ms)
         else:
@@ -286,6 +294,11 @@ class Vouchers:
         for number, uid, text in self._store.redemptions(self._read["redemptions"]):
             self._redeemed.setdefault(uid, []).append(read_redeemed(text))
             self._read["redemptions"] = number
+
+
+def is_paid_out(standing: Standing) -> bool:
+    """Whether it is a grant that is for no line of a bill: rent, or a deployment."""
+    return standing.decision is not None and standing.decision.program.spec.kind in OF_NO_LINE
 
 
 def kept_of(each: Redeemed) -> KeptRedemption:
