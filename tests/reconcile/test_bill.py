@@ -303,7 +303,7 @@ def test_a_claim_is_of_the_account_and_its_family(play: Play) -> None:
         office.mirror.apply("ADDED", an_object("ComputeAccount", "school", {"namespaces": ["office"]}))
         office.mirror.apply("ADDED", an_object("ComputeAccount", "group", {"namespaces": ["g"], "parent": "lab"}))
         member = {"namespaces": ["team-a"], "customerClass": "university", "parent": "school"}
-        office.mirror.apply("MODIFIED", an_object("ComputeAccount", "lab", member))
+        office.mirror.apply("MODIFIED", an_object("ComputeAccount", "lab", member, generation=2))
         office.hub.put(
             a_programme(terms=[{"name": "schools", "applicantClasses": ["university"], "ratePermille": 500}])
         )
