@@ -324,7 +324,7 @@ def test_a_claim_is_of_the_account_and_its_family(play: Play) -> None:
 
 def test_a_rent_subsidy_is_paid_out_when_the_invoice_shows_that_all_was_paid(play: Play) -> None:
     async def scene(office: Office) -> None:
-        rent = {"kind": "Rent", "flow": "ReimburseUser", "terms": [{"name": "all", "ratePermille": 100}]}
+        rent: Json = {"kind": "Rent", "flow": "ReimburseUser", "terms": [{"name": "all", "ratePermille": 100}]}
         office.hub.put(a_programme(**rent))
         office.hub.put(a_voucher("rent"))
         await asyncio.sleep(3)

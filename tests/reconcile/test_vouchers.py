@@ -84,6 +84,27 @@ def test_what_is_rejected_stays_rejected(
     assert held(shop) == 40 * YUAN
 
 
+def test_a_claim_of_which_no_account_can_be_kept_is_rejected_and_stops_no_other(shop: Shop) -> None:
+    terms = [{"name": "all", "rewardPerUnit": "5"}]
+    program = a_program("built", kind="Deployment", flow="ReimburseUser", terms=terms)
+    found = shop.books.grant(program, a_claim(provider="算" * 250, units=1))
+    assert isinstance(found, Rejected)
+    assert found.reason is Reason.INVALID_SPEC
+    assert granted(shop.books.grant(program, a_claim("v2", provider="算力", units=3))) == 15
+    assert set(shop.books.standings()) == {"v1", "v2"}
+
+
+def test_what_the_ledger_has_of_other_books_is_rejected_and_stops_no_other(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "lost").mkdir()
+    lost = Shop(tmp_path / "lost")
+    Books(lost.usage, lost.store, shop.ledger, "hub").grant(PROGRAM, a_claim())
+    found = shop.books.grant(PROGRAM, a_claim(amount_micro_yuan=YUAN))
+    assert isinstance(found, Rejected)
+    assert found.reason is Reason.BOOKS_REFUSED
+    granted(shop.books.grant(PROGRAM, a_claim("v2")))
+    assert held(shop) == 80 * YUAN
+
+
 def test_a_contract_of_somebody_else_is_another_one(shop: Shop) -> None:
     granted(shop.books.grant(PROGRAM, a_claim()))
     theirs = a_claim("v2", entity="bureau", family=frozenset({"bureau"}), contract="c-v1")
