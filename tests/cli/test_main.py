@@ -13,6 +13,7 @@ from suanli.cli import app
 
 OPERATOR = Path(__file__).resolve().parents[2] / "operator"
 COMMANDS = ("plan", "explain", "what-if", "price", "simulate", "crds", "fence", "site", "version", "operator")
+COMMANDS += ("usage", "bill", "settle", "statement", "ledger", "voucher")
 
 
 def suanli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
