@@ -115,11 +115,17 @@ def test_a_contract_of_somebody_else_is_another_one(shop: Shop) -> None:
     assert found.reason is Reason.CLAIMED_ALREADY
 
 
-def test_whoever_dies_before_the_hold_is_followed_by_one_who_holds(shop: Shop) -> None:
-    shop.ledger.left = 0
-    with pytest.raises(KeyboardInterrupt):
-        shop.books.grant(PROGRAM, a_claim())
-    shop.ledger.left = 1 << 30
+@pytest.mark.parametrize("step", ["open", "commit"])
+def test_whoever_dies_before_the_hold_is_followed_by_one_who_holds(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.ledger, step, die)
+        with pytest.raises(KeyboardInterrupt):
+            shop.books.grant(PROGRAM, a_claim())
     assert held(shop) == 0
     next_one = Books(shop.usage, shop.store, shop.ledger, "hub")
     assert next_one.standings()["v1"].decision is not None
