@@ -12,7 +12,7 @@ import pytest
 from harness.shell import Kubectl
 from installing import NAMESPACE
 from rights import Question, answers
-from suanli.api import KINDS
+from suanli.api import KINDS, PLACEMENT_KINDS
 from suanli.base.names import GROUP, member_account
 from suanli.federation.grants import account_objects, system_namespace
 
@@ -22,8 +22,8 @@ READ = ("get", "list", "watch")
 VERBS = (*READ, "create", "update", "patch", "delete", "deletecollection")
 LEAST = 500
 JOBS, VOUCHERS, STATEMENTS = "computejobs", "vouchers", "statements"
-SOLD = ("tariffs", "voucherprograms", VOUCHERS)  # what the operator looks through now and then
 NATIONAL = tuple(model.kind_info.plural for model in KINDS if not model.kind_info.namespaced)
+MAP = tuple(model.kind_info.plural for model in PLACEMENT_KINDS if not model.kind_info.namespaced)
 RBAC, ADMISSION = "rbac.authorization.k8s.io", "admissionregistration.k8s.io"
 # What would give more than the roles of the chart: group, resource.
 BEYOND = (
@@ -78,11 +78,7 @@ def operator(asked: Asked) -> bool:
     if asked.group == GROUP:
         if asked.resource.endswith("/status"):
             return asked.kind in (*NATIONAL, JOBS, VOUCHERS) and asked.verb == "patch"
-        if asked.resource == STATEMENTS:
-            return asked.verb in ("create", "get")
-        if asked.resource in SOLD:
-            return asked.verb == "list"
-        return is_read(asked, *NATIONAL, JOBS)
+        return is_read(asked, *NATIONAL, JOBS, VOUCHERS) or (asked.resource, asked.verb) == (STATEMENTS, "create")
     in_own = asked.namespace == NAMESPACE
     return (
         (in_own and asked.group == "" and is_read(asked, "secrets"))
@@ -111,7 +107,7 @@ def viewer(asked: Asked) -> bool:
 
 
 def planner(asked: Asked) -> bool:
-    return asked.group == GROUP and is_read(asked, *(kind for kind in NATIONAL if kind != STATEMENTS))
+    return asked.group == GROUP and is_read(asked, *MAP, "tariffs", "voucherprograms")
 
 
 def auditor(asked: Asked) -> bool:
