@@ -21,13 +21,13 @@ HUB_ID = "7c1f3d0e-58a1-4a5e-8a43-2c9a1d2f4b60"
 READ = ("get", "list", "watch")
 VERBS = (*READ, "create", "update", "patch", "delete", "deletecollection")
 LEAST = 500
-JOBS = "computejobs"
+JOBS, VOUCHERS, STATEMENTS = "computejobs", "vouchers", "statements"
 NATIONAL = tuple(model.kind_info.plural for model in KINDS if not model.kind_info.namespaced)
 MAP = tuple(model.kind_info.plural for model in PLACEMENT_KINDS if not model.kind_info.namespaced)
 RBAC, ADMISSION = "rbac.authorization.k8s.io", "admissionregistration.k8s.io"
 # What would give more than the roles of the chart: group, resource.
 BEYOND = (
-    *((GROUP, f"{JOBS}/{sub}") for sub in ("scale", "finalizers")),
+    *((GROUP, f"{kind}/{sub}") for kind in (JOBS, VOUCHERS) for sub in ("scale", "finalizers")),
     *(("", kind) for kind in ("pods", "pods/exec", "pods/log", "pods/ephemeralcontainers", "pods/status", "secrets", "configmaps")),
     *(("", kind) for kind in ("services", "serviceaccounts", "serviceaccounts/token", "events", "resourcequotas", "limitranges")),
     *(("", kind) for kind in ("namespaces", "nodes", "nodes/proxy", "persistentvolumes", "persistentvolumeclaims")),
@@ -76,8 +76,9 @@ def is_read(asked: Asked, *resources: str) -> bool:
 
 def operator(asked: Asked) -> bool:
     if asked.group == GROUP:
-        status = asked.resource.endswith("/status") and asked.kind in (*NATIONAL, JOBS)
-        return is_read(asked, *NATIONAL, JOBS) or (status and asked.verb == "patch")
+        if asked.resource.endswith("/status"):
+            return asked.kind in (*NATIONAL, JOBS, VOUCHERS) and asked.verb == "patch"
+        return is_read(asked, *NATIONAL, JOBS, VOUCHERS) or (asked.resource, asked.verb) == (STATEMENTS, "create")
     in_own = asked.namespace == NAMESPACE
     return (
         (in_own and asked.group == "" and is_read(asked, "secrets"))
@@ -89,15 +90,24 @@ def operator(asked: Asked) -> bool:
 def tenant(asked: Asked) -> bool:
     if asked.group != GROUP or asked.namespace != OWN:
         return False
-    return asked.resource == JOBS or (asked.resource, asked.verb) == (f"{JOBS}/status", "get")
+    if asked.resource == VOUCHERS:
+        return asked.verb != "deletecollection"
+    return asked.resource == JOBS or (asked.resource, asked.verb) in (
+        (f"{JOBS}/status", "get"),
+        (f"{VOUCHERS}/status", "get"),
+    )
 
 
 def viewer(asked: Asked) -> bool:
-    return asked.group == GROUP and asked.namespace == OWN and is_read(asked, JOBS, f"{JOBS}/status")
+    return (
+        asked.group == GROUP
+        and asked.namespace == OWN
+        and is_read(asked, JOBS, f"{JOBS}/status", VOUCHERS, f"{VOUCHERS}/status")
+    )
 
 
 def planner(asked: Asked) -> bool:
-    return asked.group == GROUP and is_read(asked, *MAP)
+    return asked.group == GROUP and is_read(asked, *MAP, "tariffs", "voucherprograms")
 
 
 def auditor(asked: Asked) -> bool:
@@ -144,7 +154,7 @@ NAMED: Mapping[Question, tuple[str, ...]] = {  # objects that a role may touch b
 
 
 def questions() -> Iterator[Asked]:
-    resources = [(GROUP, name) for kind in (*NATIONAL, JOBS) for name in (kind, f"{kind}/status")]
+    resources = [(GROUP, name) for kind in (*NATIONAL, JOBS, VOUCHERS) for name in (kind, f"{kind}/status")]
     for group, resource in (*resources, *BEYOND):
         another = OTHER if group == GROUP else NAMESPACE  # where there is something to take
         namespaces = (ALL,) if resource.partition("/")[0] in CLUSTER_WIDE else (OWN, another)

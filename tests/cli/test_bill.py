@@ -13,12 +13,15 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from audit.__main__ import audit
-from builders import an_agreement
+from builders import a_region, a_site, an_agreement, an_object
+from months import a_program
 from suanli.base.units import MS_PER_HOUR
 from suanli.billing.focusrules import violations
 from suanli.billing.period import month
 from suanli.billing.usage import PodUsage
+from suanli.billing.vouchers import Claim
 from suanli.cli import app
+from suanli.cli.market import opened
 from suanli.ledgerstore.usage import UsageStore
 
 MARCH = month("2026-03", "Asia/Shanghai")
@@ -187,6 +190,27 @@ def test_the_evidence_is_checked_by_a_program_of_its_own(suanli: Suanli, tmp_pat
     findings, _ = audit(tmp_path / "package")
     assert any(finding.file == "lines.jsonl" for finding in findings)
     assert "is not empty" in suanli("settle", "--evidence", str(tmp_path / "package"), code=2).stderr
+
+
+def test_vouchers_cut_the_bill_by_what_sites_are_and_the_audit_finds_the_same(suanli: Suanli, tmp_path: Path) -> None:
+    hub = {"name": "yangtze", "side": "East", "regions": ["shanghai"]}
+    labelled = {"class": "nvidia-a100-80g", "resourceName": "nvidia.com/gpu", "labels": {"chip-family": "ampere"}}
+    resource = {"type": "Intelligent", "unit": "Card", **labelled}
+    site = a_site("east", operator="East Compute", resources=[resource])
+    policy = an_object("HubPolicy", "national", {"hubs": [hub]})
+    with (tmp_path / "market.yaml").open("a") as file:
+        file.write("---\n" + yaml.safe_dump_all([a_region(), site, policy]))
+    program = a_program(
+        "city", eligible={"sides": ["East"]}, terms=[{"name": "a", "chips": ["ampere"], "ratePermille": 300}]
+    )
+    claim = Claim("v1", "lab", frozenset({"lab"}), "", "team-a/train", "", 100_000_000, 1, MARCH.start_ms)
+    with opened(tmp_path / "data", None, "local") as books:
+        books.grant(program, claim)
+    assert suanli("settle", "--evidence", str(tmp_path / "package")).stderr == ""
+    findings, counts = audit(tmp_path / "package")
+    assert ([str(finding) for finding in findings], counts["redemptions"]) == ([], 1)
+    (issuer,) = json.loads(suanli("statement", "city-bureau", "-o", "json").stdout)["statements"]
+    assert issuer["net_micro_yuan"] == "-30000000"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,10 @@ from suanli import __version__
 from suanli.cli import app
 
 OPERATOR = Path(__file__).resolve().parents[2] / "operator"
-COMMANDS = ("plan", "explain", "what-if", "price", "simulate", "crds", "fence", "site", "version", "operator")
+COMMANDS = (
+    "plan", "explain", "what-if", "price", "simulate", "usage", "bill", "settle", "statement", "crds", "fence", "site", "ledger",
+    "voucher", "version", "operator",
+)  # fmt: skip
 
 
 def suanli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

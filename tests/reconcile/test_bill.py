@@ -11,7 +11,7 @@ import pytest
 import virtualtime
 from builders import a_site, an_object
 from memoryhub import MemoryClient, MemoryServer
-from shop import CARD_HOUR, TARIFF, Shop
+from shop import CARD_HOUR, FACTS, TARIFF, Shop
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
@@ -45,6 +45,7 @@ class Office:
         self.shop = Shop(folder)
         self.clock = Clock(APRIL.start_ms + DAY_MS)
         self.hub = MemoryServer(self.clock)
+        self.hub.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a"}})
         self.metrics = Metrics()
         self.mirror = Mirror(on_job=lambda uid, changed: None, on_map=lambda kind, name, changed: None)
         self.mirror.apply("ADDED", a_site("east", operator="East Compute"))
@@ -180,5 +181,180 @@ def test_while_the_ledger_cannot_be_used_bills_wait_and_say_so(play: Play, caplo
         await asyncio.sleep(5)
         assert len(office.statements()) == 3
         assert office.metrics.surprises._value.get() == 0
+
+    play(scene)
+
+
+YUAN = 1_000_000
+
+
+def a_programme(name: str = "city", **spec: Any) -> Json:
+    whole = {
+        "displayName": name,
+        "issuer": f"{name}-bureau",
+        "flow": "DeductAtCheckout",
+        "terms": [{"name": "all", "ratePermille": 200}],
+        "from": "2026-01-01",
+        **spec,
+    }
+    return an_object("VoucherProgram", name, whole)
+
+
+def a_voucher(name: str, program: str = "city", **spec: Any) -> Json:
+    whole = {"program": program, "contract": f"c-{name}", "amount": str(200 * YUAN), **spec}
+    created = "2026-03-10T00:00:00Z"
+    return an_object("Voucher", name, whole, namespace="team-a", creationTimestamp=created)
+
+
+def voucher_status(office: Office, name: str) -> tuple[dict[str, str], dict[str, tuple[str, str]]]:
+    """What a voucher's status says: its figures, and status and reason of each condition."""
+    status = office.hub.get(f"{MAP}/namespaces/team-a/vouchers/{name}").get("status", {})
+    figures = {key: value for key, value in status.items() if key != "conditions"}
+    return figures, {c["type"]: (c["status"], c["reason"]) for c in status.get("conditions", [])}
+
+
+def test_a_voucher_is_granted_pays_of_the_bill_and_expires(play: Play) -> None:
+    async def scene(office: Office) -> None:
+        office.shop.ran("p", MARCH.start_ms + DAY_MS, 10)
+        office.put_tariff()
+        office.hub.put(a_programme(poolPerYear=str(100 * YUAN)))
+        office.hub.put(a_voucher("mine"))
+        await asyncio.sleep(3)
+        figures, said = voucher_status(office, "mine")
+        assert figures == {
+            "entity": "lab",
+            "granted": str(40 * YUAN),
+            "redeemed": "0",
+            "remaining": str(40 * YUAN),
+            "expires": "2027-03-10T00:00:00Z",
+        }
+        assert said == {
+            "Granted": ("True", "Granted"),
+            "Redeemed": ("False", "NotRedeemed"),
+            "Expired": ("False", "Valid"),
+        }
+        office.clock.at_ms = APRIL.start_ms + 2 * DAY_MS
+        await asyncio.sleep(3)
+        owed = 10 * 4 * CARD_HOUR * 80 // 100
+        figures, said = voucher_status(office, "mine")
+        assert (figures["redeemed"], said["Redeemed"]) == (str(owed // 5), ("True", "Redeemed"))
+        found = office.statements()
+        assert found["Issuer", "city-bureau", "2026-03"]["status"]["totals"]["net"] == str(-(owed // 5))
+        assert found["Consumer", "lab", "2026-03"]["status"]["totals"]["net"] == str(owed // 5 - owed)
+        writes = office.writes()
+        await asyncio.sleep(30)
+        assert office.writes() == writes
+        office.clock.at_ms = month("2027-03", "Asia/Shanghai").start_ms + 20 * DAY_MS
+        await asyncio.sleep(30)
+        figures, said = voucher_status(office, "mine")
+        assert (figures["remaining"], said["Expired"]) == ("0", ("True", "VoucherExpired"))
+
+    play(scene)
+
+
+def test_a_rejected_claim_is_final_and_stops_no_other(play: Play) -> None:
+    async def scene(office: Office) -> None:
+        office.hub.put(a_programme(maxContractDays=30, poolPerYear=str(70 * YUAN)))
+        office.hub.put(a_programme("broken", terms="all of it"))
+        office.hub.put(a_voucher("a-long", contractDays=31))
+        office.hub.put(a_voucher("b-broken", amount=-5))
+        office.hub.put(a_voucher("c-unknown", program="nowhere"))
+        office.hub.put(a_voucher("d-unread", program="broken"))
+        office.hub.put(a_voucher("e-mine"))
+        office.hub.put(a_voucher("f-cut"))
+        office.hub.put(a_voucher("g-late"))
+        await asyncio.sleep(3)
+        said = {n: voucher_status(office, n)[1]["Granted"] for n in ("a-long", "b-broken", "c-unknown", "d-unread")}
+        assert said == {
+            "a-long": ("False", "ContractTooLong"),
+            "b-broken": ("False", "InvalidSpec"),
+            "c-unknown": ("False", "UnknownProgram"),
+            "d-unread": ("False", "UnknownProgram"),
+        }
+        granted = {n: voucher_status(office, n)[0].get("granted") for n in ("e-mine", "f-cut", "g-late")}
+        assert granted == {"e-mine": str(40 * YUAN), "f-cut": str(30 * YUAN), "g-late": None}
+        assert voucher_status(office, "g-late")[1] == {"Granted": ("False", "PoolExhausted")}
+        status = office.hub.get(f"{MAP}/voucherprograms/city")["status"]
+        assert {key: status[key] for key in ("year", "vouchers", "rejected", "issued", "redeemed", "remaining")} == {
+            "year": 2026,
+            "vouchers": 2,
+            "rejected": 2,
+            "issued": str(70 * YUAN),
+            "redeemed": "0",
+            "remaining": "0",
+        }
+        assert [(c["type"], c["status"]) for c in status["conditions"]] == [("InForce", "True")]
+        office.hub.put(a_programme("nowhere"))  # who asked for it need not ask again
+        office.hub.put(a_programme())  # more generous now, and without a pool
+        await asyncio.sleep(3)
+        assert voucher_status(office, "c-unknown")[1]["Granted"] == ("True", "Granted")
+        assert voucher_status(office, "a-long")[1]["Granted"] == ("False", "ContractTooLong")
+        assert voucher_status(office, "g-late")[1]["Granted"] == ("False", "PoolExhausted")
+        writes = office.writes()
+        await asyncio.sleep(30)
+        assert office.writes() == writes
+        assert office.metrics.surprises._value.get() == 0
+
+    play(scene)
+
+
+def test_a_claim_is_of_the_account_and_its_family(play: Play) -> None:
+    async def scene(office: Office) -> None:
+        office.mirror.apply("ADDED", an_object("ComputeAccount", "school", {"namespaces": ["office"]}))
+        office.mirror.apply("ADDED", an_object("ComputeAccount", "group", {"namespaces": ["g"], "parent": "lab"}))
+        member = {"namespaces": ["team-a"], "customerClass": "university", "parent": "school"}
+        office.mirror.apply("MODIFIED", an_object("ComputeAccount", "lab", member, generation=2))
+        office.hub.put(
+            a_programme(terms=[{"name": "schools", "applicantClasses": ["university"], "ratePermille": 500}])
+        )
+        for name in ("school", "group", "lab", "other"):
+            office.hub.put(a_voucher(name, provider=name))
+        office.hub.put(a_voucher("class", applicantClass="start-up"))
+        await asyncio.sleep(3)
+        said = {n: voucher_status(office, n)[1]["Granted"][1] for n in ("school", "group", "lab", "other", "class")}
+        assert said == {
+            **dict.fromkeys(("school", "group", "lab"), "RelatedParties"),
+            "other": "Granted",
+            "class": "ApplicantNotEligible",
+        }
+        assert voucher_status(office, "other")[0]["granted"] == str(100 * YUAN)
+
+    play(scene)
+
+
+def test_a_rent_subsidy_is_paid_out_when_the_invoice_shows_that_all_was_paid(play: Play) -> None:
+    async def scene(office: Office) -> None:
+        rent: Json = {"kind": "Rent", "flow": "ReimburseUser", "terms": [{"name": "all", "ratePermille": 100}]}
+        office.hub.put(a_programme(**rent))
+        office.hub.put(a_voucher("rent"))
+        await asyncio.sleep(3)
+        assert voucher_status(office, "rent")[1]["Redeemed"] == ("False", "NotRedeemed")
+
+        def invoice(paid: int) -> Json:
+            return {"number": "7", "paid": str(paid), "paidOn": "2026-03-11"}
+
+        office.hub.put(a_voucher("rent", invoice=invoice(199 * YUAN)))
+        await asyncio.sleep(3)
+        assert voucher_status(office, "rent")[1]["Redeemed"] == ("False", "NotPaid")
+        office.hub.put(a_voucher("rent", invoice=invoice(200 * YUAN)))
+        await asyncio.sleep(3)
+        figures, said = voucher_status(office, "rent")
+        assert (figures["redeemed"], figures["remaining"], said["Redeemed"][0]) == (str(20 * YUAN), "0", "True")
+        assert office.shop.owes("subsidy:city-bureau") == 20 * YUAN
+
+    play(scene)
+
+
+def test_what_was_closed_by_one_who_died_is_posted_before_statements_are_issued(play: Play) -> None:
+    async def scene(office: Office) -> None:
+        office.shop.ran("p", MARCH.start_ms + DAY_MS, 10)
+        office.shop.ledger.left = 0
+        with pytest.raises(KeyboardInterrupt):
+            office.shop.books.close(MARCH, FACTS, MARCH.end_ms)
+        office.shop.ledger.left = 1 << 30
+        office.put_tariff()
+        await asyncio.sleep(3)
+        assert len(office.statements()) == 3
+        assert office.shop.owes("consumer:lab") == 10 * 4 * CARD_HOUR * 80 // 100
 
     play(scene)

@@ -33,6 +33,8 @@ KINDS = {
     "computejobs": "ComputeJob",
     "tariffs": "Tariff",
     "statements": "Statement",
+    "voucherprograms": "VoucherProgram",
+    "vouchers": "Voucher",
     "clusterroles": "ClusterRole",
     "clusterrolebindings": "ClusterRoleBinding",
     "validatingadmissionpolicies": "ValidatingAdmissionPolicy",
@@ -56,6 +58,8 @@ APIS = {
         "computejobs",
         "tariffs",
         "statements",
+        "voucherprograms",
+        "vouchers",
     ),
 }
 NAMESPACED = (
@@ -69,6 +73,7 @@ NAMESPACED = (
     "deployments",
     "replicasets",
     "computejobs",
+    "vouchers",
     "networkpolicies",
     "resourcequotas",
 )

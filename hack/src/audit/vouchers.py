@@ -17,14 +17,17 @@ DAY_MS = 86_400_000
 
 def check(package: Package, lines: Mapping[str, Record], replay: Replay) -> Iterator[Finding]:
     """Grants, redemptions, and no money of vouchers beside them."""
-    programs = {p["name"]: p["spec"] for p in package.of("programmes.json")}
+    programs = package.of("programmes.json")
+    specs = {c["voucher"]: programs[c["program_line"] - 1]["spec"] for c in package.of(GRANTS)}
     claims = {c["voucher"]: c for c in package.of(GRANTS)}
     for number, claim in enumerate(package.of(GRANTS), 1):
-        yield from _grant(number, claim, programs[claim["program"]], replay)
+        if programs[claim["program_line"] - 1]["name"] != claim["program"]:
+            yield Finding(GRANTS, f"line {number}, voucher {claim['voucher']}", "names the line of another programme")
+        yield from _grant(number, claim, specs[claim["voucher"]], replay)
     expected: dict[str, Expected] = {}
     for number, redemption in enumerate(package.of(REDEMPTIONS), 1):
         claim = claims[redemption["voucher"]]
-        spec = programs[claim["program"]]
+        spec = specs[redemption["voucher"]]
         due = _due(redemption, claim, spec, lines, package.period)
         told = {p["line"]: int(p["amount_micro_yuan"]) for p in redemption["parts"]}
         for line in sorted(due.keys() | told.keys()):

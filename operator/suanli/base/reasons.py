@@ -103,7 +103,14 @@ class Reason(StrEnum):
     DOES_NOT_FIT = "DoesNotFit"
     ISSUED = "Issued"
     LEDGER_CHANGED = "LedgerChanged"
+    # vouchers
+    GRANTED = "Granted"
+    REDEEMED = "Redeemed"
+    NOT_REDEEMED = "NotRedeemed"
+    VALID = "Valid"
+    IN_FORCE = "InForce"
     # why a voucher is not granted, or not redeemed
+    UNKNOWN_PROGRAM = "UnknownProgram"
     NOT_IN_FORCE = "NotInForce"
     APPLICANT_NOT_ELIGIBLE = "ApplicantNotEligible"
     RELATED_PARTIES = "RelatedParties"

@@ -9,7 +9,7 @@ named, and a seal over itself. The ledger's chain binds the rest to the root has
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from suanli.api.tariff import Tariff
@@ -26,7 +26,7 @@ VERSION = 1
 BLOCK_BYTES = 4_096
 MANIFEST = "manifest.json"
 NOWHERE = Scope({}, {})
-_EVENT = tuple(field.name for field in fields(UsageEvent))
+_EVENT = tuple(each.name for each in fields(UsageEvent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,11 @@ class Award:
 
 @dataclass(frozen=True, slots=True)
 class Dossier:
-    """All of a period. `billed` has what was billed before of the closed periods that have adjustments now."""
+    """All of a period. `billed` has what was billed before of the closed periods that have adjustments now.
+
+    `programs` may have a programme more than once, as it was when vouchers were granted; `granted_by` says, by voucher, the
+    place in it of the one that counts, where that is not the first of the name.
+    """
 
     period: Period
     events: Iterable[UsageEvent]
@@ -72,6 +76,7 @@ class Dossier:
     holdings: Sequence[tuple[Holding, Given]] = ()
     redeemed: Sequence[Redeemed] = ()
     scope: Scope = NOWHERE
+    granted_by: Mapping[str, int] = field(default_factory=dict)
 
 
 def write(dossier: Dossier, out: Callable[[str, str], None]) -> str:
@@ -126,7 +131,7 @@ def _files(d: Dossier) -> Iterator[tuple[str, Iterable[Any]]]:
     yield "tariffs.json", (_object(tariff) for tariff in d.tariffs)
     yield "customers.json", (_customer(d.customers[name]) for name in sorted(d.customers))
     yield "programmes.json", (_object(program) for program in d.programs)
-    yield "vouchers.jsonl", (_holding(holding, given) for holding, given in d.holdings)
+    yield "vouchers.jsonl", (_holding(d, holding, given) for holding, given in d.holdings)
     yield "redemptions.jsonl", map(_redeemed, d.redeemed)
     yield "billed.jsonl", map(line_record, d.billed)
     yield "lines.jsonl", map(line_record, d.lines)
@@ -170,11 +175,13 @@ def _customer(customer: Customer) -> dict[str, Any]:
     }
 
 
-def _holding(holding: Holding, given: Given) -> dict[str, Any]:
+def _holding(d: Dossier, holding: Holding, given: Given) -> dict[str, Any]:
     claim, granted = holding.claim, holding.grant
+    names = [program.metadata.name for program in d.programs]
     return {
         "voucher": claim.voucher,
         "program": granted.program,
+        "program_line": d.granted_by.get(claim.voucher, names.index(granted.program)) + 1,
         "entity": claim.entity,
         "family": sorted(claim.family),
         "applicant_class": claim.applicant_class,

@@ -10,11 +10,13 @@ from typing import Any
 
 from suanli.api.account import ComputeAccount
 from suanli.api.kind import Resource
+from suanli.api.policy import Side
 from suanli.api.tariff import Tariff
 from suanli.billing.event import UsageKind
 from suanli.billing.line import RatedLine
 from suanli.billing.pricebook import PriceBook
 from suanli.billing.rating import Customer, Subscription
+from suanli.billing.vouchers import Scope
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Facts:
     tariffs: tuple[Tariff, ...]
     customers: Mapping[str, Customer]  # by account
     providers: Mapping[str, str] = field(default_factory=dict)  # by site
+    scope: Scope = field(default_factory=lambda: Scope({}, {}))  # what vouchers ask of a site
 
     def book(self) -> PriceBook:
         """The tariffs made ready."""
@@ -34,6 +37,8 @@ class Facts:
         body = {
             "tariffs": [_object(tariff) for tariff in self.tariffs],
             "providers": dict(self.providers),
+            "sides": dict(self.scope.side_of_site),
+            "chips": [[site, class_, chip] for (site, class_), chip in sorted(self.scope.chip_of_class.items())],
             "customers": [
                 {
                     "account": c.account,
@@ -68,7 +73,11 @@ def read_facts(text: str) -> Facts:
         c["account"]: Customer(c["account"], c["class"], c["plan"], tuple(Subscription(*s) for s in c["subscriptions"]))
         for c in body["customers"]
     }
-    return Facts(tuple(Tariff.model_validate(t) for t in body["tariffs"]), customers, body["providers"])
+    scope = Scope(
+        {site: Side(side) for site, side in body["sides"].items()},
+        {(site, class_): chip for site, class_, chip in body["chips"]},
+    )
+    return Facts(tuple(Tariff.model_validate(t) for t in body["tariffs"]), customers, body["providers"], scope)
 
 
 def read_line(text: str) -> RatedLine:

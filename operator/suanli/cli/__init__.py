@@ -17,6 +17,7 @@ from suanli.cli.price import price
 from suanli.cli.settle import settle, statement
 from suanli.cli.simulate import simulate
 from suanli.cli.site import site_app
+from suanli.cli.voucher import voucher_app
 from suanli.cli.what_if import what_if
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ app.command("fence")(fence)
 app.add_typer(site_app, name="site")
 app.add_typer(account_app, name="account")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(voucher_app, name="voucher")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What prices go by, from manifests or the hub: tariffs and accounts. And the stores that money commands read."""
+"""What bills go by, from manifests or the hub: tariffs, accounts, and what vouchers ask of sites. And the stores that money commands read."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from suanli.api import ComputeAccount, Resource, Tariff
+from suanli.api import ComputeAccount, ComputeSite, HubPolicy, Resource, Tariff
 from suanli.api.kind import parse
 from suanli.base.names import API_VERSION, GROUP, VERSION
 from suanli.base.untrusted import mapping
@@ -28,6 +28,7 @@ from suanli.ledgerstore.books import BookStore
 from suanli.ledgerstore.places import open_ledger
 from suanli.ledgerstore.usage import UsageStore
 from suanli.reconcile.books import Books
+from suanli.reconcile.claims import scope_of
 
 Data = Annotated[
     Path,
@@ -42,7 +43,10 @@ Zone = Annotated[str, typer.Option("--timezone", help="IANA time zone in which m
 Files = Annotated[
     list[Path] | None,
     typer.Option(
-        "-f", "--file", help="Manifests with Tariffs and ComputeAccounts; repeatable. Without any: those of the hub."
+        "-f",
+        "--file",
+        help="Manifests with Tariffs, ComputeAccounts and, for vouchers, ComputeSites and the HubPolicy; repeatable. "
+        "Without any: those of the hub.",
     ),
 ]
 HubId = Annotated[
@@ -65,20 +69,21 @@ def period_of(name: str | None, timezone: str, now_ms: int) -> Period:
 def facts_of(
     files: Sequence[Path] | None, hub_id: str, kubeconfig: Path | None, context: str | None
 ) -> tuple[Facts, str]:
-    """Tariffs and accounts of the files, or of the hub, and the hub's id. Raises: typer.Exit."""
+    """Tariffs, accounts and sites of the files, or of the hub, and the hub's id. Raises: typer.Exit."""
     if files:
         found = read(files)
     else:
         with plain_errors():
             found, hub_id = asyncio.run(_hub(load_target(kubeconfig, context)))
     tell(found.problems, found.warnings)
-    return Facts(tuple(found.tariffs.values()), customers_of(found.accounts.values())), hub_id
+    scope = scope_of(found.sites.values(), found.country)
+    return Facts(tuple(found.tariffs.values()), customers_of(found.accounts.values()), scope=scope), hub_id
 
 
 async def _hub(target: Target) -> tuple[Manifests, str]:
     found = Manifests()
     async with administered("hub", target) as hub:
-        for model in (Tariff, ComputeAccount):
+        for model in (Tariff, ComputeAccount, HubPolicy, ComputeSite):
             await _take(found, hub, model)
         system = await hub.get("/api/v1/namespaces/kube-system")
     return found, str(mapping(mapping(system).get("metadata")).get("uid", ""))

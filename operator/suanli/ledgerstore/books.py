@@ -1,12 +1,15 @@
 """The books of periods: an append-only SQLite file with what each closed period was made from, and every line that was billed.
 
-A period is closed once, whole or not at all. Closing it again gives what was kept the first time.
+A period is closed once, whole or not at all, with what vouchers pay of it. Closing it again gives what was kept the first time.
+What was decided about a voucher is kept the same way: the first word holds.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from suanli.base.errors import SuanliError
+from suanli.base.reasons import Reason
 from suanli.billing.period import Period
 from suanli.ledgerstore.sqlite import SqliteFile
 
@@ -19,6 +22,16 @@ class Closing:
     counted: int
     closed_ms: int
     facts: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRedemption:
+    """What a voucher pays of one bill, as JSON; a voucher pays of each bill once."""
+
+    voucher: str
+    bill: str
+    time_ms: int
+    record: str
 
 
 def _append_only(table: str, key: str) -> str:
@@ -51,6 +64,27 @@ CREATE TABLE billed (
 CREATE INDEX billed_by_period ON billed (period, place);
 CREATE INDEX billed_by_adjusted ON billed (adjusts, period, place);
 {_append_only("billed", "id")}
+CREATE TABLE granted (
+  sequence INTEGER PRIMARY KEY,
+  voucher TEXT NOT NULL UNIQUE CHECK (length(voucher) BETWEEN 1 AND 100),
+  record TEXT NOT NULL
+) STRICT;
+{_append_only("granted", "voucher")}
+CREATE TABLE rejected (
+  sequence INTEGER PRIMARY KEY,
+  voucher TEXT NOT NULL UNIQUE CHECK (length(voucher) BETWEEN 1 AND 100),
+  record TEXT NOT NULL
+) STRICT;
+{_append_only("rejected", "voucher")}
+CREATE TABLE redeemed (
+  sequence INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  voucher TEXT NOT NULL,
+  bill TEXT NOT NULL,
+  time_ms INTEGER NOT NULL,
+  record TEXT NOT NULL
+) STRICT;
+{_append_only("redeemed", "id")}
 """
 _CLOSING = "SELECT name, start_ms, end_ms, counted, closed_ms, facts FROM closing"
 
@@ -62,11 +96,19 @@ class BookStore(SqliteFile):
     APPLICATION_ID = 0x53554142  # "SUAB"
     MIGRATIONS = (_SCHEMA,)
 
-    def close_period(self, closing: Closing, lines: Iterable[tuple[str, str, str]]) -> Closing:
+    def close_period(
+        self,
+        closing: Closing,
+        lines: Iterable[tuple[str, str, str]],
+        redemptions: Iterable[KeptRedemption] = (),
+        known: int = 0,
+    ) -> Closing:
         """Close a period with its lines (id, the closed period that it adjusts or "", the line as JSON), in their order.
 
+        `redemptions` is what vouchers pay of it, after those of the number `known`.
         What is kept of it: this, or what was kept before. Raises: SuanliError, and nothing is kept.
         """
+        redemptions = list(redemptions)
         with self._plainly(), self._transaction():
             before = self._closing(closing.period.name)
             if before is not None:
@@ -80,7 +122,34 @@ class BookStore(SqliteFile):
                 "INSERT INTO billed (id, period, place, adjusts, line) VALUES (?, ?, ?, ?, ?)",
                 ((id_, p.name, place, adjusts, line) for place, (id_, adjusts, line) in enumerate(lines)),
             )
+            if redemptions:
+                self._redeem(redemptions, known)
         return closing
+
+    def keep_payout(self, redemption: KeptRedemption, known: int) -> None:
+        """Keep what a voucher pays for no line, after the redemptions of the number `known`. Raises: SuanliError."""
+        with self._plainly(), self._transaction():
+            self._redeem([redemption], known)
+
+    def keep_grant(self, voucher: str, record: str) -> str:
+        """Keep a grant, as JSON. What is kept of it: this, or what was kept before. Raises: SuanliError."""
+        return self._keep("granted", voucher, record)
+
+    def keep_rejection(self, voucher: str, record: str) -> str:
+        """The same of a claim that was rejected; of one that is granted, too, the rejection holds. Raises: SuanliError."""
+        return self._keep("rejected", voucher, record)
+
+    def grants(self, after: int = 0) -> list[tuple[int, str, str]]:
+        """Number, voucher and record of what was granted, in order. Raises: SuanliError."""
+        return self._kept("granted", after)
+
+    def rejections(self, after: int = 0) -> list[tuple[int, str, str]]:
+        """The same of what was rejected. Raises: SuanliError."""
+        return self._kept("rejected", after)
+
+    def redemptions(self, after: int = 0) -> list[tuple[int, str, str]]:
+        """The same of what was redeemed. Raises: SuanliError."""
+        return self._kept("redeemed", after)
 
     def closings(self) -> list[Closing]:
         """All closed periods, in the order in which they were closed. Raises: SuanliError."""
@@ -107,6 +176,33 @@ class BookStore(SqliteFile):
                 [period],
             )
             return [line for (line,) in rows]
+
+    def _keep(self, table: str, voucher: str, record: str) -> str:
+        with self._plainly(), self._transaction():
+            row = self._db.execute(f"SELECT record FROM {table} WHERE voucher = ?", [voucher]).fetchone()  # noqa: S608 - a name of this file
+            if row is not None:
+                return str(row[0])
+            self._db.execute(f"INSERT INTO {table} (voucher, record) VALUES (?, ?)", [voucher, record])  # noqa: S608 - the same
+        return record
+
+    def _kept(self, table: str, after: int) -> list[tuple[int, str, str]]:
+        with self._plainly():
+            rows = self._db.execute(
+                f"SELECT sequence, voucher, record FROM {table} WHERE sequence > ? ORDER BY sequence",  # noqa: S608 - the same
+                [after],
+            )
+            return [(sequence, voucher, record) for sequence, voucher, record in rows]
+
+    def _redeem(self, redemptions: Iterable[KeptRedemption], known: int) -> None:
+        (last,) = self._db.execute("SELECT coalesce(max(sequence), 0) FROM redeemed").fetchone()
+        if last != known:
+            raise SuanliError(
+                Reason.BOOKS_REFUSED, "another process redeemed vouchers meanwhile; nothing was kept, try again"
+            )
+        self._db.executemany(
+            "INSERT INTO redeemed (id, voucher, bill, time_ms, record) VALUES (?, ?, ?, ?, ?)",
+            [(f"{r.voucher}:{r.bill}", r.voucher, r.bill, r.time_ms, r.record) for r in redemptions],
+        )
 
     def _closing(self, name: str) -> Closing | None:
         row = self._db.execute(f"{_CLOSING} WHERE name = ?", [name]).fetchone()

@@ -1,4 +1,7 @@
-"""Closes months that are over, and keeps tariffs and statements on the hub true. What fails is told and tried again; placement goes on."""
+"""Closes months that are over, decides claims, and keeps tariffs, vouchers and statements on the hub true.
+
+What fails is told and tried again; placement goes on.
+"""
 
 import asyncio
 import logging
@@ -10,11 +13,11 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from suanli.api import Tariff
+from suanli.api import Tariff, Voucher, VoucherProgram
 from suanli.api.common import Model
 from suanli.api.kind import Resource, parse
 from suanli.api.statement import Role
-from suanli.base.clock import Clock, time_text
+from suanli.base.clock import Clock, time_or_zero, time_text
 from suanli.base.conditions import Condition, merged
 from suanli.base.errors import SuanliError
 from suanli.base.names import API_VERSION, GROUP, VERSION, short_hash
@@ -27,16 +30,21 @@ from suanli.billing.facts import Facts, customers_of
 from suanli.billing.period import Period, local, month
 from suanli.billing.pricebook import problems
 from suanli.billing.statements import Bill
+from suanli.billing.vouchers import Rejected
 from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
 from suanli.reconcile.books import Books
+from suanli.reconcile.claims import claim_of, program_told, scope_of, unknown_program, voucher_told
 from suanli.reconcile.state import Mirror
 from suanli.reconcile.status import patch_of
+from suanli.reconcile.vouchers import is_paid_out
 from suanli.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
 MOST_TOLD = 5  # problems of one tariff in its condition
 MOST_NAME = 50  # characters of a party in the name of its Statement
-ORDER = ("Issued", "Settled", "Disputed")
+ORDER = ("Issued", "Settled", "Disputed", "InForce", "Granted", "Redeemed", "Expired")
+# The condition that says of a kind why an object of it cannot be read.
+UNREADABLE = {"Tariff": "Consistent", "VoucherProgram": "InForce", "Voucher": "Granted"}
 T = TypeVar("T")
 R = TypeVar("R", bound=Resource)
 
@@ -85,25 +93,37 @@ class Biller:
             self._thread.shutdown(wait=False)
 
     async def _look(self) -> None:
-        tariffs = await self._read(Tariff)
-        if not tariffs:
+        tariffs, programs = await self._read(Tariff), await self._read(VoucherProgram)
+        claims = await self._read(Voucher)
+        if not tariffs and not programs and not claims:
             return  # nothing is sold here
         await self._judge([tariff for tariff, _ in tariffs], {t.metadata.name: raw for t, raw in tariffs})
         if self._books is None:
             self._books = await self._in_thread(self._open_books)
         books, facts = self._books, self._facts([tariff for tariff, _ in tariffs])
+        await self._finish(books, facts)
+        await self._decide(books, programs, claims)
+        if not tariffs:
+            return
         due = await self._in_thread(lambda: self._due(books))
         if due is not None:
             now_ms = self._clock.now_ms()
             closing = await self._in_thread(lambda: books.close(due, facts, now_ms))
             LOG.info("closed", extra={"period": due.name, "usage_records": closing.counted})
+        await self._finish(books, facts)
+
+    async def _finish(self, books: Books, facts: Facts) -> None:
+        """Post what is closed and not posted yet, as after a crash, and give everybody the statements of it."""
         for closed in await self._in_thread(books.closings):
             if closed.period.name not in self._issued:
+                now_ms = self._clock.now_ms()
+                await self._in_thread(partial(books.close, closed.period, facts, now_ms))
                 await self._issue(await self._in_thread(partial(books.dossier, closed.period.name)))
                 self._issued.add(closed.period.name)
 
     def _facts(self, tariffs: Iterable[Tariff]) -> Facts:
-        return Facts(tuple(tariffs), customers_of(self._mirror.accounts.values()))
+        scope = scope_of(self._mirror.sites.values(), self._mirror.country)
+        return Facts(tuple(tariffs), customers_of(self._mirror.accounts.values()), scope=scope)
 
     def _due(self, books: Books) -> Period | None:
         """The first month that is over, in which or before which something ran, and that is not closed."""
@@ -129,6 +149,44 @@ class Biller:
             text = "; ".join(own[:MOST_TOLD]) or "it fits the provider's sites and other tariffs"
             said = Condition("Consistent", not own, Reason.DOES_NOT_FIT if own else Reason.CONSISTENT, text)
             await self._say("tariffs", raws[tariff.metadata.name], {}, [said])
+
+    # --- vouchers
+
+    async def _decide(
+        self, books: Books, programs: list[tuple[VoucherProgram, Json]], claims: list[tuple[Voucher, Json]]
+    ) -> None:
+        """Grant or reject claims, the oldest first, pay out what is paid without a bill, and say what became of each."""
+        known = {program.metadata.name: program for program, _ in programs}
+        standings = await self._in_thread(books.standings)
+        claims = sorted(claims, key=lambda c: (time_or_zero(c[0].metadata.creation_timestamp), c[0].metadata.uid))
+        undecided = [
+            (known[voucher.spec.program], claim_of(voucher, self._mirror.tenants, self._clock.now_ms()))
+            for voucher, _ in claims
+            if voucher.metadata.uid not in standings and voucher.spec.program in known
+        ]
+        for program, claim in undecided:
+            await self._in_thread(partial(books.grant, program, claim))
+        waits = {}
+        if undecided:
+            standings = await self._in_thread(books.standings)
+        for voucher, _ in claims:
+            standing, invoice = standings.get(voucher.metadata.uid), voucher.spec.invoice
+            if standing is not None and invoice is not None and is_paid_out(standing) and not standing.bills:
+                paid, now_ms = int(invoice.paid), self._clock.now_ms()
+                found = await self._in_thread(partial(books.pay_out, voucher.metadata.uid, paid, now_ms))
+                if isinstance(found, Rejected):
+                    waits[voucher.metadata.uid] = found
+        standings, now_ms = await self._in_thread(books.standings), self._clock.now_ms()
+        for voucher, raw in claims:
+            uid = voucher.metadata.uid
+            told = (
+                voucher_told(standings[uid], waits.get(uid), now_ms)
+                if uid in standings
+                else unknown_program(voucher, known)
+            )
+            await self._say("vouchers", raw, *told)
+        for program, raw in programs:
+            await self._say("voucherprograms", raw, *program_told(program, standings, now_ms))
 
     # --- statements
 
@@ -173,7 +231,9 @@ class Biller:
             except ValidationError as error:
                 first = error.errors()[0]
                 text = f"{'.'.join(map(str, first['loc']))}: {first['msg']}; correct the field"
-                await self._say(kind.plural, whole, {}, [Condition("Consistent", False, Reason.INVALID_SPEC, text)])
+                await self._say(
+                    kind.plural, whole, {}, [Condition(UNREADABLE[kind.kind], False, Reason.INVALID_SPEC, text)]
+                )
         return found
 
     async def _say(self, plural: str, raw: Json, figures: Json, conditions: list[Condition]) -> None:
@@ -186,10 +246,13 @@ class Biller:
         if not patch:
             return
         body = {"metadata": {"resourceVersion": metadata.get("resourceVersion")}, "status": patch}
+        place = f"namespaces/{metadata['namespace']}/" if metadata.get("namespace") else ""
         try:
-            await self._hub.patch(f"/apis/{GROUP}/{VERSION}/{plural}/{metadata.get('name')}/status", body)
+            await self._hub.patch(f"/apis/{GROUP}/{VERSION}/{place}{plural}/{metadata.get('name')}/status", body)
         except ApiError as error:
-            if error.status not in (404, 409):
+            if error.status == 422:  # what somebody else wrote into it is in the way; others must not wait for that
+                LOG.warning("a status is refused", extra={"object": f"{place}{plural}/{metadata.get('name')}"})
+            elif error.status not in (404, 409):
                 raise  # else somebody was faster: the next look sees what there is
 
     async def _in_thread(self, work: Callable[[], T]) -> T:

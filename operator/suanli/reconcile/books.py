@@ -8,11 +8,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from suanli.api.voucher import VoucherProgram
 from suanli.base.clock import time_text
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
 from suanli.billing import posting
 from suanli.billing.agreement import Agreement
+from suanli.billing.decisions import Decision
 from suanli.billing.event import UsageEvent
 from suanli.billing.evidence import Dossier
 from suanli.billing.facts import Facts, read_facts, read_line
@@ -23,8 +25,10 @@ from suanli.billing.period import Period
 from suanli.billing.rating import Rating, adjustments, rate
 from suanli.billing.statements import bills
 from suanli.billing.usage import MAX_SKEW_MS
+from suanli.billing.vouchers import Claim, Granted, Rejected
 from suanli.ledgerstore.books import BookStore, Closing
 from suanli.ledgerstore.usage import UsageStore
+from suanli.reconcile.vouchers import Standing, Vouchers, kept_of, refused
 
 MOST_AT_ONCE = 1_000  # transfers of one commit
 
@@ -47,6 +51,7 @@ class Books:
         self._books = books
         self._ledger = ledger
         self._hub_id = hub_id
+        self._vouchers = Vouchers(books, ledger)
 
     def preview(self, period: Period, facts: Facts) -> Preview:
         """What the period would be billed if it were closed now. Raises: SuanliError."""
@@ -60,8 +65,23 @@ class Books:
             closing = self._fixed(period, facts, now_ms)
         elif closing.period != period:
             raise _refused(f"period {period.name} was closed with other days; give this one another name")
-        self._post(self.lines(period.name), closing.closed_ms)
+        lines = self.lines(period.name)
+        self._post(lines, closing.closed_ms)
+        by_id = {line.id: line for line in lines}
+        self._vouchers.post(self._vouchers.of_period(period, by_id), by_id)
         return closing
+
+    def grant(self, program: VoucherProgram, claim: Claim) -> Granted | Rejected:
+        """The voucher of a claim, or the rule that rejects it; asked again, the same. Raises: SuanliError."""
+        return self._vouchers.grant(program, claim)
+
+    def standings(self) -> dict[str, Standing]:
+        """What became of each claim, by voucher. Raises: SuanliError."""
+        return self._vouchers.standings()
+
+    def pay_out(self, voucher: str, paid_micro_yuan: int, now_ms: int) -> int | Rejected:
+        """Pay a rent subsidy or a deployment reward out, once. Raises: SuanliError."""
+        return self._vouchers.pay_out(voucher, paid_micro_yuan, now_ms)
 
     def closings(self) -> list[Closing]:
         """The closed periods, in the order of closing. Raises: SuanliError."""
@@ -92,6 +112,11 @@ class Books:
         adjusted = [c for c in self._books.closings() if any(line.adjusts == c.period.name for line in lines)]
         root = self._ledger.root()
         by_id = {line.id: line for line in lines}
+        redeemed = self._vouchers.of_period(closing.period, by_id)
+        decisions = self._vouchers.decisions(closing.period, redeemed)
+        programs: dict[str, tuple[int, VoucherProgram]] = {}  # each as it was when a voucher was granted
+        for decision in decisions:
+            programs.setdefault(_as_granted(decision), (len(programs), decision.program))
         return Dossier(
             period=closing.period,
             events=self._rated(closing.period, facts, closing.counted).events,
@@ -104,6 +129,11 @@ class Books:
             root=root,
             closed=[c.period for c in adjusted],
             billed=[line for c in adjusted for line in self._billed_before(c, closing)],
+            programs=[program for _, program in programs.values()],
+            holdings=[(decision.holding(), decision.given) for decision in decisions],
+            redeemed=redeemed,
+            scope=facts.scope,
+            granted_by={each.claim.voucher: programs[_as_granted(each)][0] for each in decisions},
         )
 
     def pay(self, account: str, amount_micro_yuan: int, id_: str, time_ms: int) -> Outcome:
@@ -133,7 +163,9 @@ class Books:
             *(line for other in earlier for line in self._late(period, other, counted)),
         ]
         closing = Closing(period, counted, now_ms, facts.text())
-        return self._books.close_period(closing, ((line.id, line.adjusts, _text(line)) for line in lines))
+        redeemed, known = self._vouchers.on_bills(period, lines, facts.scope, now_ms)
+        texts = ((line.id, line.adjusts, _text(line)) for line in lines)
+        return self._books.close_period(closing, texts, map(kept_of, redeemed), known)
 
     def _late(self, period: Period, closed: Closing, counted: int) -> Sequence[RatedLine]:
         """What came too late for a closed period, as lines of this one."""
@@ -182,9 +214,7 @@ class Books:
         for batch in _whole_groups(transfers):
             for transfer, outcome in zip(batch, self._ledger.commit(batch), strict=True):
                 if outcome not in ACCEPTED:
-                    raise _refused(
-                        f"transfer {transfer.id} of {transfer.debit} to {transfer.credit} was refused: {outcome}"
-                    )
+                    raise refused(transfer, outcome)
 
 
 def _accounts(lines: Sequence[RatedLine]) -> Iterator[LedgerAccount]:
@@ -201,6 +231,11 @@ def _whole_groups(transfers: Sequence[Transfer]) -> Iterator[list[Transfer]]:
         batch.append(transfer)
     if batch:
         yield batch
+
+
+def _as_granted(decision: Decision) -> str:
+    program = decision.program
+    return f"{program.metadata.name} {program.spec.model_dump_json()}"
 
 
 def _text(line: RatedLine) -> str:

@@ -1,0 +1,316 @@
+"""Vouchers in the books and in the ledger: what is granted, what they pay of a bill, and what is left of each.
+
+Every step can be done again. What is decided is kept first, then posted under ids that follow from it; a hold that the ledger refuses,
+because somebody else was faster, makes a rejection of the grant.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from suanli.api.voucher import Flow, ProgramKind, VoucherProgram
+from suanli.base.clock import time_text
+from suanli.base.errors import SuanliError
+from suanli.base.money import yuan_text
+from suanli.base.reasons import Reason
+from suanli.billing import posting, vouchers
+from suanli.billing.decisions import (
+    Decision,
+    Refusal,
+    read_decision,
+    read_redeemed,
+    read_refusal,
+    redeemed_text,
+)
+from suanli.billing.evidence import Redeemed
+from suanli.billing.ledger import ACCEPTED, Ledger, LedgerAccount, Outcome, Transfer, TransferKind, wrong_account
+from suanli.billing.line import RatedLine
+from suanli.billing.period import Period
+from suanli.billing.vouchers import Claim, Given, Granted, Part, Redemption, Rejected, Scope
+from suanli.ledgerstore.books import BookStore, KeptRedemption
+
+OF_NO_LINE = (ProgramKind.RENT, ProgramKind.DEPLOYMENT)
+PAYOUT_BILL = "payout"  # a voucher that is for no line of ours is paid out once
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What became of a claim: a grant with what was redeemed of it, or a refusal. Units: micro-yuan."""
+
+    decision: Decision | None
+    refusal: Refusal | None = None
+    redeemed_micro_yuan: int = 0
+    bills: tuple[str, ...] = ()  # by which it was redeemed, in order
+
+
+class Vouchers:
+    """All that was decided, read once and then as far as it is new. Synchronous, of one thread, as the stores are."""
+
+    def __init__(self, store: BookStore, ledger: Ledger) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._granted: dict[str, Decision] = {}
+        self._refused: dict[str, Refusal] = {}
+        self._redeemed: dict[str, list[Redeemed]] = {}
+        self._read = {"grants": 0, "rejections": 0, "redemptions": 0}
+        self._held: set[str] = set()  # vouchers whose hold is known to be in the ledger
+
+    # --- grants
+
+    def grant(self, program: VoucherProgram, claim: Claim) -> Granted | Rejected:
+        """The voucher of a claim, or why it is rejected; asked again, the same. Raises: SuanliError."""
+        self._refresh()
+        if claim.voucher in self._refused:
+            return self._refused[claim.voucher].why
+        if claim.voucher in self._granted:
+            return self._hold(self._granted[claim.voucher])
+        given = self._given(program, claim)
+        found = vouchers.grant(program, claim, given)
+        if isinstance(found, Rejected):
+            return self._refuse(program, claim, found)
+        decision = Decision(program, claim, given, found)
+        for account in posting.voucher_accounts(program, decision.holding()):
+            if wrong := wrong_account(account):
+                return self._refuse(program, claim, Rejected(Reason.INVALID_SPEC, f"no account can be kept: {wrong}"))
+        kept = read_decision(self._store.keep_grant(claim.voucher, decision.text()))
+        if kept == decision:
+            self._ledger.open(posting.voucher_accounts(program, decision.holding()))
+        return self._hold(kept)
+
+    def standings(self) -> dict[str, Standing]:
+        """What became of each claim, by voucher. Raises: SuanliError."""
+        self._refresh()
+        for decision in list(self._granted.values()):
+            self._hold(decision)
+        found = {uid: Standing(None, refusal) for uid, refusal in self._refused.items()}
+        for uid, decision in self._granted.items():
+            if uid not in found:
+                bills = tuple(each.bill for each in self._redeemed.get(uid, ()))
+                found[uid] = Standing(decision, None, self._spent(uid), bills)
+        return found
+
+    def _given(self, program: VoucherProgram, claim: Claim) -> Given:
+        year = vouchers.year(program, claim.time_ms)
+        cap = posting.cap_account(program, claim.entity, claim.applicant_class, year)
+        of_contract = [
+            decision.granted.program
+            for uid, decision in self._granted.items()
+            if uid not in self._refused
+            and decision.claim.contract == claim.contract
+            and decision.claim.entity in claim.family
+        ]
+        return Given(
+            -self._ledger.balance(cap.name).least_micro_yuan,
+            self._ledger.balance(posting.pool_account(program, year).name).most_micro_yuan,
+            tuple(of_contract),
+        )
+
+    def _hold(self, decision: Decision) -> Granted | Rejected:
+        """The grant, with its hold in the ledger; whoever kept the decision may have died before that."""
+        program, claim = decision.program, decision.claim
+        if claim.voucher in self._held:
+            return decision.granted
+        if claim.voucher in self._refused:
+            return self._refused[claim.voucher].why
+        hold = posting.grant_hold(program, decision.holding())
+        (outcome,) = self._ledger.commit([hold])
+        if outcome is Outcome.ACCOUNT_UNKNOWN:
+            self._ledger.open(posting.voucher_accounts(program, decision.holding()))
+            (outcome,) = self._ledger.commit([hold])
+        if outcome in ACCEPTED:
+            self._held.add(claim.voucher)
+            return decision.granted
+        if outcome is Outcome.HOLD_OVER:
+            why = f"it would have expired at {time_text(decision.granted.expires_ms)}, before it was held for"
+            return self._refuse(program, claim, Rejected(Reason.VOUCHER_EXPIRED, why))
+        if outcome is Outcome.EXCEEDS_LIMIT:
+            return self._refuse(program, claim, self._exceeded(decision))
+        why = f"the ledger has something else under the voucher's id or refuses its hold ({outcome}); apply another one"
+        return self._refuse(program, claim, Rejected(Reason.BOOKS_REFUSED, why))
+
+    def _exceeded(self, decision: Decision) -> Rejected:
+        """Which limit of the ledger a grant would pass, because others were granted meanwhile."""
+        program, claim, granted = decision.program, decision.claim, decision.granted
+        given = self._given(program, claim)
+        pool = program.spec.pool_per_year
+        amount = granted.amount_micro_yuan
+        if pool is not None and given.pool_micro_yuan + amount > int(pool):
+            return Rejected(
+                Reason.POOL_EXHAUSTED,
+                f"{yuan_text(given.pool_micro_yuan)} CNY of {yuan_text(int(pool))} (poolPerYear) of {granted.year} are granted; "
+                f"{yuan_text(amount)} more exceed it",
+            )
+        cap = vouchers.cap_micro_yuan(program, claim.applicant_class) or 0
+        return Rejected(
+            Reason.CAP_EXHAUSTED,
+            f"{claim.entity} has {yuan_text(given.entity_micro_yuan)} CNY of {yuan_text(cap)} (capPerEntityYear) of "
+            f"{granted.year}; {yuan_text(amount)} more exceed it",
+        )
+
+    def _refuse(self, program: VoucherProgram, claim: Claim, why: Rejected) -> Rejected:
+        refusal = Refusal(program.metadata.name, vouchers.year(program, claim.time_ms), why)
+        kept = read_refusal(self._store.keep_rejection(claim.voucher, refusal.text()))
+        self._refused[claim.voucher] = kept
+        return kept.why
+
+    # --- redemptions
+
+    def on_bills(
+        self, period: Period, lines: Sequence[RatedLine], scope: Scope, now_ms: int
+    ) -> tuple[list[Redeemed], int]:
+        """What vouchers that cut bills pay of a period's lines, and the number of the last redemption that is known.
+
+        Of one account's vouchers the one that expires first pays first. Nothing is kept yet. Raises: SuanliError.
+        """
+        standings = self.standings()
+        by_account: dict[str, list[RatedLine]] = {}
+        for line in lines:
+            by_account.setdefault(line.account, []).append(line)
+        granted = [
+            (standing.decision, standing.redeemed_micro_yuan)
+            for standing in standings.values()
+            if standing.decision is not None
+            and standing.decision.claim.entity in by_account
+            and standing.decision.program.spec.flow is Flow.DEDUCT_AT_CHECKOUT
+        ]
+        granted.sort(key=lambda one: (one[0].granted.expires_ms, one[0].claim.time_ms, one[0].claim.voucher))
+        made: list[Redeemed] = []
+        subsidised: dict[str, dict[str, str]] = {}  # by account
+        for decision, spent in granted:
+            own = by_account[decision.claim.entity]
+            paid_for = subsidised.setdefault(decision.claim.entity, {})
+            holding = decision.holding(spent)
+            found = vouchers.redeem(decision.program, holding, own, scope, now_ms=now_ms, subsidised=paid_for)
+            if isinstance(found, Rejected) or not found.parts:
+                continue
+            providers = [line.provider for line in own]
+            if any(map(wrong_account, posting.voucher_accounts(decision.program, holding, providers))):
+                continue  # no account of the ledger can have such a name: the bill is not cut, and nothing else waits
+            made.append(
+                Redeemed(
+                    voucher=decision.claim.voucher,
+                    bill=period.name,
+                    time_ms=now_ms,
+                    remaining_micro_yuan=holding.remaining_micro_yuan,
+                    paid_micro_yuan=0,
+                    lines=tuple(line.id for line in own),
+                    subsidised=dict(paid_for),
+                    redemption=Redemption(found.parts, ()),
+                )
+            )
+            paid_for |= {part.line: decision.program.metadata.name for part in found.parts}
+        return made, self._read["redemptions"]
+
+    def pay_out(self, voucher: str, paid_micro_yuan: int, now_ms: int) -> int | Rejected:
+        """Pay a rent subsidy or a deployment reward out, once; what was paid, or why not yet. Raises: SuanliError."""
+        self._refresh()
+        decision = self._granted[voucher]
+        before = self._redeemed.get(voucher, [])
+        if not before:
+            holding = decision.holding()
+            found = vouchers.payout(decision.program, holding, now_ms=now_ms, paid_micro_yuan=paid_micro_yuan)
+            if isinstance(found, Rejected):
+                return found
+            parts = (Part(PAYOUT_BILL, 0, found),)
+            made = Redeemed(
+                voucher, PAYOUT_BILL, now_ms, found, paid_micro_yuan, (), {}, Redemption(parts, ())
+            )  # fmt: skip
+            self._store.keep_payout(kept_of(made), self._read["redemptions"])
+            self._refresh()
+            before = self._redeemed[voucher]
+        self.post(before, {})
+        return before[0].redemption.amount_micro_yuan
+
+    def of_period(self, period: Period, lines: Mapping[str, RatedLine]) -> list[Redeemed]:
+        """The redemptions of a closed period: for its lines, and for no line in its time. Raises: SuanliError."""
+        self._refresh()
+        every = [each for of_one in self._redeemed.values() for each in of_one]
+        found = [
+            each
+            for each in every
+            if (each.bill == PAYOUT_BILL and period.holds(each.time_ms))
+            or any(part.line in lines for part in each.redemption.parts)
+        ]
+        return sorted(found, key=lambda each: (each.time_ms, len(each.subsidised), each.voucher))
+
+    def decisions(self, period: Period, redeemed: Iterable[Redeemed]) -> list[Decision]:
+        """The grants that were made in a period or redeemed in it, with a hold in the ledger. Raises: SuanliError."""
+        asked = {each.voucher for each in redeemed}
+        return [
+            standing.decision
+            for uid, standing in self.standings().items()
+            if standing.decision is not None and (uid in asked or period.holds(standing.decision.claim.time_ms))
+        ]
+
+    def post(self, redemptions: Iterable[Redeemed], lines: Mapping[str, RatedLine]) -> None:
+        """The transfers of redemptions that are kept; those that are there already change nothing. Raises: SuanliError."""
+        for each in redemptions:
+            decision = self._granted[each.voucher]
+            self._hold(decision)
+            transfers = list(self._transfers(decision, each, lines))
+            providers = [lines[part.line].provider for part in each.redemption.parts if part.line in lines]
+            accounts = posting.voucher_accounts(decision.program, decision.holding(), providers)
+            self._ledger.open([one for one in accounts if not _is_counter(one)])
+            outcomes = self._ledger.commit(transfers)
+            if Outcome.EXCEEDS_LIMIT in outcomes:  # a pool or cap that was made smaller than what is granted
+                self._ledger.open([LedgerAccount(one.name) for one in accounts if _is_counter(one)])
+                outcomes = self._ledger.commit(transfers)
+            for transfer, outcome in zip(transfers, outcomes, strict=True):
+                if outcome not in (*ACCEPTED, Outcome.LINKED_FAILED):
+                    raise refused(transfer, outcome)
+
+    def _transfers(self, decision: Decision, each: Redeemed, lines: Mapping[str, RatedLine]) -> Iterator[Transfer]:
+        hold = self._newest_hold(decision, each)
+        holding, now_ms = decision.holding(), each.time_ms
+        if decision.program.spec.kind in OF_NO_LINE:
+            amount = each.redemption.amount_micro_yuan
+            yield from posting.paid_out(decision.program, holding, hold, each.bill, amount, now_ms)
+        else:
+            parts = [(part, lines[part.line]) for part in each.redemption.parts]
+            yield from posting.redeemed(decision.program, holding, hold, each.bill, parts, now_ms)
+
+    def _newest_hold(self, decision: Decision, until: Redeemed) -> Transfer:
+        """The hold that a redemption takes from: of the grant, or the rest of the redemption before it."""
+        hold = posting.grant_hold(decision.program, decision.holding())
+        for each in self._redeemed[until.voucher]:
+            if each.bill == until.bill:
+                break
+            rest = hold.amount_micro_yuan - each.redemption.amount_micro_yuan
+            id_ = f"{posting.VOUCHER}{each.voucher}:{each.bill}:rest"
+            hold = replace(hold, id=id_, amount_micro_yuan=rest, kind=TransferKind.HOLD)
+        return hold
+
+    def _spent(self, voucher: str) -> int:
+        return sum(each.redemption.amount_micro_yuan for each in self._redeemed.get(voucher, ()))
+
+    # --- what is kept
+
+    def _refresh(self) -> None:
+        for number, uid, text in self._store.grants(self._read["grants"]):
+            self._granted[uid] = read_decision(text)
+            self._read["grants"] = number
+        for number, uid, text in self._store.rejections(self._read["rejections"]):
+            self._refused[uid] = read_refusal(text)
+            self._read["rejections"] = number
+        for number, uid, text in self._store.redemptions(self._read["redemptions"]):
+            self._redeemed.setdefault(uid, []).append(read_redeemed(text))
+            self._read["redemptions"] = number
+
+
+def is_paid_out(standing: Standing) -> bool:
+    """Whether it is a grant that is for no line of a bill: rent, or a deployment."""
+    return standing.decision is not None and standing.decision.program.spec.kind in OF_NO_LINE
+
+
+def kept_of(each: Redeemed) -> KeptRedemption:
+    """A redemption as the books keep it."""
+    return KeptRedemption(each.voucher, each.bill, each.time_ms, redeemed_text(each))
+
+
+def refused(transfer: Transfer, outcome: Outcome) -> SuanliError:
+    """A transfer that the ledger refused."""
+    why = f"transfer {transfer.id} of {transfer.debit} to {transfer.credit} was refused: {outcome}"
+    return SuanliError(Reason.BOOKS_REFUSED, why)
+
+
+def _is_counter(account: LedgerAccount) -> bool:
+    return account.name.startswith(("voucher:", "cap:"))
