@@ -4,6 +4,8 @@ Every step can be done again. What is decided is kept first, then posted under i
 because somebody else was faster, makes a rejection of the grant.
 """
 
+import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -28,6 +30,7 @@ from suanli.billing.period import Period
 from suanli.billing.vouchers import Claim, Given, Granted, Part, Redemption, Rejected, Scope
 from suanli.ledgerstore.books import BookStore, KeptRedemption
 
+LOG = logging.getLogger(__name__)
 OF_NO_LINE = (ProgramKind.RENT, ProgramKind.DEPLOYMENT)
 PAYOUT_BILL = "payout"  # a voucher that is for no line of ours is paid out once
 
@@ -180,7 +183,13 @@ class Vouchers:
             paid_for = subsidised.setdefault(decision.claim.entity, {})
             holding = decision.holding(spent)
             found = vouchers.redeem(decision.program, holding, own, scope, now_ms=now_ms, subsidised=paid_for)
-            if isinstance(found, Rejected) or not found.parts:
+            if isinstance(found, Rejected):
+                continue
+            if found.passed_over:
+                reasons = Counter(str(why.reason) for _, why in found.passed_over)
+                told = {"voucher": decision.claim.voucher, "period": period.name, "lines": dict(reasons)}
+                LOG.info("a voucher does not pay for all lines", extra=told)
+            if not found.parts:
                 continue
             providers = [line.provider for line in own]
             if any(map(wrong_account, posting.voucher_accounts(decision.program, holding, providers))):
