@@ -13,7 +13,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from audit.__main__ import audit
-from builders import a_region, a_site, an_agreement, an_object
+from builders import an_agreement, an_object
 from months import a_program
 from suanli.base.units import MS_PER_HOUR
 from suanli.billing.focusrules import violations
@@ -69,6 +69,7 @@ OBJECTS: list[dict[str, Any]] = [
                     "resourceName": "nvidia.com/gpu",
                     "unit": "Card",
                     "declaredUnits": 8,
+                    "labels": {"chip-family": "ampere"},
                 }
             ],
         },
@@ -194,12 +195,9 @@ def test_the_evidence_is_checked_by_a_program_of_its_own(suanli: Suanli, tmp_pat
 
 def test_vouchers_cut_the_bill_by_what_sites_are_and_the_audit_finds_the_same(suanli: Suanli, tmp_path: Path) -> None:
     hub = {"name": "yangtze", "side": "East", "regions": ["shanghai"]}
-    labelled = {"class": "nvidia-a100-80g", "resourceName": "nvidia.com/gpu", "labels": {"chip-family": "ampere"}}
-    resource = {"type": "Intelligent", "unit": "Card", **labelled}
-    site = a_site("east", operator="East Compute", resources=[resource])
     policy = an_object("HubPolicy", "national", {"hubs": [hub]})
     with (tmp_path / "market.yaml").open("a") as file:
-        file.write("---\n" + yaml.safe_dump_all([a_region(), site, policy]))
+        file.write("---\n" + yaml.safe_dump(policy))
     program = a_program(
         "city", eligible={"sides": ["East"]}, terms=[{"name": "a", "chips": ["ampere"], "ratePermille": 300}]
     )

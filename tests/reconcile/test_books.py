@@ -1,6 +1,6 @@
 """The books: a period is closed once, posted once, and what comes too late is in the next; whoever is killed is followed by one who goes on."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from audit.__main__ import audit
 from builders import an_agreement
 from shop import CARD_HOUR, FACTS, Shop
 from suanli.base.errors import SuanliError
 from suanli.base.units import MS_PER_HOUR
+from suanli.billing.evidence import Dossier, write
 from suanli.billing.facts import read_facts
 from suanli.billing.period import Period, month
 from suanli.billing.posting import COMMISSION, TAX
@@ -50,7 +52,16 @@ def test_what_ran_in_a_month_is_billed_and_posted_once(shop: Shop) -> None:
     assert {event.pod_uid for event in dossier.events} == {"p"}
 
 
-def test_what_came_too_late_is_an_adjustment_of_the_next_month_once(shop: Shop) -> None:
+def found_by_the_audit(dossier: Dossier, folder: Path) -> list[str]:
+    texts: defaultdict[str, list[str]] = defaultdict(list)
+    write(dossier, lambda name, text: texts[name].append(text))
+    folder.mkdir()
+    for name, parts in texts.items():
+        (folder / name).write_text("".join(parts), encoding="utf-8", newline="")
+    return [str(finding) for finding in audit(folder)[0]]
+
+
+def test_what_came_too_late_is_an_adjustment_of_the_next_month_once(shop: Shop, tmp_path: Path) -> None:
     shop.ran("p", MARCH.start_ms, 10)
     shop.books.close(MARCH, FACTS, MARCH.end_ms)
     shop.ran("late", MARCH.start_ms + MS_PER_HOUR, 2)
@@ -66,7 +77,8 @@ def test_what_came_too_late_is_an_adjustment_of_the_next_month_once(shop: Shop) 
         == (12 * 80 // 100 * 4 * CARD_HOUR + 12 * 80 % 100 * 4 * CARD_HOUR // 100) + 4 * CARD_HOUR
     )
     dossier = shop.books.dossier("2026-04")
-    assert [period.name for period in dossier.closed] == ["2026-03"]
+    assert [closed.period.name for closed in dossier.closed] == ["2026-03"]
+    assert found_by_the_audit(dossier, tmp_path / "evidence") == []
     assert [line.job for line in dossier.billed] == ["p"]
     may = month("2026-05", ZONE)
     shop.books.close(may, FACTS, may.end_ms)

@@ -13,7 +13,7 @@ from suanli.api.voucher import VoucherProgram
 from suanli.base.names import API_VERSION, short_hash
 from suanli.billing.book import Book
 from suanli.billing.event import ClassFacts, Owner, UsageEvent, UsageKind, pod_events, transfer_events
-from suanli.billing.evidence import Award, Dossier, Redeemed, write
+from suanli.billing.evidence import Award, Closed, Dossier, Redeemed, write
 from suanli.billing.ledger import Entry, LedgerAccount, Outcome, Transfer
 from suanli.billing.line import ID_LENGTH, RatedLine
 from suanli.billing.period import Period, month
@@ -284,7 +284,8 @@ def random_month(seed: int, jobs: int = 12) -> Dossier:
         entries=entries,
         bills=made,
         root=root,
-        closed=[OCTOBER],
+        rated_by=[tariff.metadata.name for tariff in priced],
+        closed=[Closed(OCTOBER, [tariff.metadata.name for tariff in priced], PROVIDERS, people)],
         billed=billed,
         awards=awards,
         programs=issued,

@@ -59,10 +59,10 @@ def check(package: Package) -> Iterator[Finding]:
 def lines(package: Package) -> dict[str, Record]:
     """All lines of the period by id: its use, corrections of closed periods, and awards."""
     period = package.period
-    book = Book(package)
-    made = book.rated(period)
+    made = Book(package, period, package.of("customers.json")).rated(period)
     for closed in period["closed"]:
-        made |= corrections(period, closed, package.of("billed.jsonl"), book.rated(closed).values())
+        now = Book(package, closed, closed["customers"]).rated(closed).values()
+        made |= corrections(period, closed, package.of("billed.jsonl"), now)
     for award in period["awards"]:
         line, amount = award["line"], -int(award["amount_micro_yuan"])
         id_ = sha256("\x00".join(("dispute", line["id"], award["dispute"])))[:32]
@@ -145,14 +145,15 @@ class Tariff:
 
 
 class Book:
-    """Tariffs, customers and events of a package."""
+    """Events of a package, and what a period is rated by: `terms` has its providers and the names of its tariffs."""
 
-    def __init__(self, package: Package) -> None:
-        self.providers: Mapping[str, str] = package.period["providers"]
-        self.customers = {c["account"]: c for c in package.of("customers.json")}
+    def __init__(self, package: Package, terms: Record, customers: Iterable[Record]) -> None:
+        self.providers: Mapping[str, str] = terms["providers"]
+        self.customers = {c["account"]: c for c in customers}
         self.events = package.of("usage.jsonl")
         self.tariffs: dict[str, list[Tariff]] = defaultdict(list)
-        for tariff in sorted(map(Tariff, package.of("tariffs.json")), key=lambda t: (t.start, t.name)):
+        known = (Tariff(record) for record in package.of("tariffs.json") if record["name"] in terms["tariffs"])
+        for tariff in sorted(known, key=lambda t: (t.start, t.name)):
             self.tariffs[tariff.spec["provider"]].append(tariff)
 
     def at(self, provider: str, at_ms: int) -> Tariff | None:

@@ -53,8 +53,18 @@ class Award:
 
 
 @dataclass(frozen=True, slots=True)
+class Closed:
+    """A closed period that is corrected now, and what it was rated by: names of tariffs, sites' providers, customers."""
+
+    period: Period
+    tariffs: Sequence[str]
+    providers: Mapping[str, str]
+    customers: Mapping[str, Customer]
+
+
+@dataclass(frozen=True, slots=True)
 class Dossier:
-    """All of a period. `billed` has what was billed before of the closed periods that have adjustments now.
+    """All of a period. `tariffs` has those of the closed periods as well, `rated_by` the names of its own; so has `events`. `billed` has what was billed before of the closed periods that have adjustments now.
 
     `programs` may have a programme more than once, as it was when vouchers were granted; `granted_by` says, by voucher, the
     place in it of the one that counts, where that is not the first of the name.
@@ -69,7 +79,8 @@ class Dossier:
     entries: Iterable[Entry]
     bills: Sequence[Bill]
     root: tuple[int, str]
-    closed: Sequence[Period] = ()
+    rated_by: Sequence[str] = ()
+    closed: Sequence[Closed] = ()
     billed: Sequence[RatedLine] = ()
     awards: Sequence[Award] = ()
     programs: Sequence[VoucherProgram] = ()
@@ -145,7 +156,16 @@ def _period_record(d: Dossier) -> dict[str, Any]:
 
     return {
         **bounds(d.period),
-        "closed": [bounds(period) for period in d.closed],
+        "tariffs": sorted(d.rated_by),
+        "closed": [
+            bounds(c.period)
+            | {
+                "tariffs": sorted(c.tariffs),
+                "providers": dict(c.providers),
+                "customers": [_customer(c.customers[name]) for name in sorted(c.customers)],
+            }
+            for c in d.closed
+        ],
         "providers": dict(d.providers),
         "sides": dict(d.scope.side_of_site),
         "chips": [[site, class_, chip] for (site, class_), chip in sorted(d.scope.chip_of_class.items())],

@@ -109,7 +109,7 @@ def statement(
     if form is Form.FOCUS and bill.party.role is not Role.CONSUMER:
         raise fail(f"focus is of what a consumer is billed, and {bill.party.name} is {bill.party.role}; use csv")
     if form is Form.FOCUS:
-        corrected = {closed.name: closed for closed in dossier.closed}
+        corrected = {closed.period.name: closed.period for closed in dossier.closed}
         typer.echo(focus.csv_text(focus.rows(bill, issuer=issuer, names={}, corrected=corrected)), nl=False)
     else:
         typer.echo(PAPERS[form](bill, language), nl=False)

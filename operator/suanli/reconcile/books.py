@@ -7,6 +7,7 @@ ids that follow from the lines, so that whoever comes after a crash posts the re
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from suanli.api.voucher import VoucherProgram
 from suanli.base.clock import time_text
@@ -16,7 +17,7 @@ from suanli.billing import posting
 from suanli.billing.agreement import Agreement
 from suanli.billing.decisions import Decision
 from suanli.billing.event import UsageEvent
-from suanli.billing.evidence import Dossier
+from suanli.billing.evidence import Closed, Dossier
 from suanli.billing.facts import Facts, read_facts, read_line
 from suanli.billing.ledger import ACCEPTED, Ledger, LedgerAccount, Outcome, Transfer
 from suanli.billing.line import RatedLine, line_record
@@ -117,17 +118,21 @@ class Books:
         programs: dict[str, tuple[int, VoucherProgram]] = {}  # each as it was when a voucher was granted
         for decision in decisions:
             programs.setdefault(_as_granted(decision), (len(programs), decision.program))
+        terms = {c.period.name: self._terms(c, closing.counted) for c in adjusted}
+        tariffs = {t.metadata.name: t for each in (*terms.values(), facts) for t in each.tariffs}
+        late = (self._rated(c.period, terms[c.period.name], closing.counted).events for c in adjusted)
         return Dossier(
             period=closing.period,
-            events=self._rated(closing.period, facts, closing.counted).events,
-            tariffs=facts.tariffs,
+            events=[*chain.from_iterable(late), *self._rated(closing.period, facts, closing.counted).events],
+            tariffs=[tariffs[name] for name in sorted(tariffs)],
+            rated_by=[tariff.metadata.name for tariff in facts.tariffs],
             providers=facts.providers,
             customers=facts.customers,
             lines=lines,
             entries=self._ledger.entries(),
             bills=bills(closing.period, self._ledger.entries(), by_id, root),
             root=root,
-            closed=[c.period for c in adjusted],
+            closed=[_closed(c.period, terms[c.period.name]) for c in adjusted],
             billed=[line for c in adjusted for line in self._billed_before(c, closing)],
             programs=[program for _, program in programs.values()],
             holdings=[(decision.holding(), decision.given) for decision in decisions],
@@ -173,8 +178,13 @@ class Books:
         known = max([c.counted for c in self._books.closings()])
         if len(self._usage.run_within(start, end, counted)) == len(self._usage.run_within(start, end, known)):
             return []
-        now = self._rated(closed.period, read_facts(closed.facts), counted).rating.lines
+        now = self._rated(closed.period, self._terms(closed, counted), counted).rating.lines
         return adjustments(period, closed.period, self._billed_before(closed, None), now)
+
+    def _terms(self, closed: Closing, counted: int) -> Facts:
+        """What a closed period is rated by again: what held then, and whose the sites were that were not heard of before."""
+        facts = read_facts(closed.facts)
+        return replace(facts, providers={**self._providers(closed.period, counted), **facts.providers})
 
     def _billed_before(self, closed: Closing, until: Closing | None) -> list[RatedLine]:
         """What was billed of a closed period, in it and in later ones up to another."""
@@ -231,6 +241,10 @@ def _whole_groups(transfers: Sequence[Transfer]) -> Iterator[list[Transfer]]:
         batch.append(transfer)
     if batch:
         yield batch
+
+
+def _closed(period: Period, facts: Facts) -> Closed:
+    return Closed(period, [tariff.metadata.name for tariff in facts.tariffs], facts.providers, facts.customers)
 
 
 def _as_granted(decision: Decision) -> str:
