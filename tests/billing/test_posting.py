@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from months import NOVEMBER, WUHU, a_program, awarded
+from months import NOVEMBER, WUHU, a_program
 from suanli.billing.book import Book
 from suanli.billing.event import UsageKind
 from suanli.billing.ledger import Outcome, TransferKind
@@ -15,6 +15,7 @@ from suanli.billing.line import RatedLine
 from suanli.billing.posting import (
     Shares,
     accounts,
+    awarded,
     cap_account,
     cash_account,
     consumer,

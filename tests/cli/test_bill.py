@@ -89,9 +89,9 @@ def suanli(tmp_path: Path) -> Suanli:
     (tmp_path / "market.yaml").write_text(yaml.safe_dump_all(OBJECTS))
 
     def run(command: str, *arguments: str, code: int = 0) -> Result:
-        files = ["-f", str(tmp_path / "market.yaml")] if command not in ("statement", "account") else []
+        files = ["-f", str(tmp_path / "market.yaml")] if command not in ("statement", "account", "award") else []
         usual = ["--data", str(tmp_path / "data"), "--period", "2026-03", "--now", AFTER]
-        if command == "account":
+        if command in ("account", "award"):
             asked = [command, arguments[0], "--data", str(tmp_path / "data"), *arguments[1:]]
         else:
             asked = [command, *files, *usual, *arguments]  # of an option that is given twice the last counts
@@ -170,6 +170,19 @@ def test_a_payment_that_is_none(suanli: Suanli, amount: str, why: str) -> None:
     assert (
         why in suanli("account", "top-up", "lab", "--id", "x", "--paid-on", "2026-04-02", "--", amount, code=2).stderr
     )
+
+
+def test_a_dispute_is_ended_by_an_award(suanli: Suanli) -> None:
+    suanli("settle")
+    lines = json.loads(suanli("bill", "-o", "json").stdout)["lines"]
+    card = next(line["id"] for line in lines if line["item"] == "a100")
+    told = "lab for a100 in 2026-03: 12.50 CNY less, with the next month that is closed\n"
+    for _ in range(2):
+        assert suanli("award", card, "12.50", "--dispute", "d-1").stdout == told
+    assert "another one its own name" in suanli("award", card, "1", "--dispute", "d-1", code=2).stderr
+    suanli("settle", "--period", "2026-04", "--now", "2026-05-01T00:00:00Z")
+    april = json.loads(suanli("bill", "--period", "2026-04", "-o", "json").stdout)
+    assert [(line["adjusts"], line["net_micro_yuan"]) for line in april["lines"]] == [("2026-03", "-12500000")]
 
 
 def test_the_report_on_a_site(suanli: Suanli) -> None:

@@ -13,7 +13,7 @@ from suanli.cli import app
 
 OPERATOR = Path(__file__).resolve().parents[2] / "operator"
 COMMANDS = (
-    "plan", "explain", "what-if", "price", "simulate", "usage", "bill", "settle", "statement", "crds", "fence", "site", "ledger",
+    "plan", "explain", "what-if", "price", "simulate", "usage", "bill", "settle", "statement", "award", "asset-report", "account", "crds", "fence", "site", "ledger",
     "voucher", "version", "operator",
 )  # fmt: skip
 

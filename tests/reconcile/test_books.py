@@ -85,6 +85,45 @@ def test_what_came_too_late_is_an_adjustment_of_the_next_month_once(shop: Shop, 
     assert shop.books.lines("2026-05") == []
 
 
+def test_a_dispute_ends_with_an_adjustment_of_the_next_month_once_and_late_use_does_not_undo_it(
+    shop: Shop, tmp_path: Path
+) -> None:
+    shop.ran("p", MARCH.start_ms, 10)
+    shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    (line,) = shop.books.lines("2026-03")
+    owed = shop.owes("consumer:lab")
+    for _ in range(2):
+        shop.books.award(line.id, "d-1", 5_000_000)
+    shop.ran("late", MARCH.start_ms, 1)
+    shop.books.close(APRIL, FACTS, APRIL.end_ms)
+    late = 4 * CARD_HOUR * 80 // 100
+    assert sorted(each.net_micro_yuan for each in shop.books.lines("2026-04")) == [-5_000_000, late]
+    assert shop.owes("consumer:lab") == owed - 5_000_000 + late
+    dossier = shop.books.dossier("2026-04")
+    assert [award.dispute for award in dossier.awards] == ["d-1"]
+    assert unbalanced(dossier.bills) == []
+    assert found_by_the_audit(dossier, tmp_path / "evidence") == []
+    may = month("2026-05", ZONE)
+    shop.ran("later", MARCH.start_ms, 1)
+    shop.books.close(may, FACTS, may.end_ms)
+    assert [each.net_micro_yuan for each in shop.books.lines("2026-05")] == [late]
+    assert found_by_the_audit(shop.books.dossier("2026-05"), tmp_path / "more") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "amount", "why"),
+    [("nothing", 1, "no line nothing was billed"), ("", 0, "more than 0"), ("", 10**12, "176.00 CNY left")],
+)
+def test_an_award_that_cannot_be_says_why(shop: Shop, line: str, amount: int, why: str) -> None:
+    shop.ran("p", MARCH.start_ms, 10)
+    shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    with pytest.raises(SuanliError, match=why):
+        shop.books.award(line or shop.books.lines("2026-03")[0].id, "d-1", amount)
+    shop.books.award(shop.books.lines("2026-03")[0].id, "d-1", 1)
+    with pytest.raises(SuanliError, match="ended with 0"):
+        shop.books.award(shop.books.lines("2026-03")[0].id, "d-1", 2)
+
+
 def test_a_run_over_the_end_of_a_month_is_billed_in_both(shop: Shop) -> None:
     shop.ran("p", MARCH.end_ms - 3 * MS_PER_HOUR, 5)
     for period in (MARCH, APRIL):

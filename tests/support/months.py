@@ -1,7 +1,7 @@
 """Random months: tariffs, customers, use, late use, disputes, vouchers, a ledger and the statements of all of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -10,15 +10,16 @@ from suanli.api.policy import Side
 from suanli.api.site import ComputeUnit
 from suanli.api.tariff import Tariff
 from suanli.api.voucher import VoucherProgram
-from suanli.base.names import API_VERSION, short_hash
+from suanli.base.names import API_VERSION
 from suanli.billing.book import Book
 from suanli.billing.event import ClassFacts, Owner, UsageEvent, UsageKind, pod_events, transfer_events
 from suanli.billing.evidence import Award, Closed, Dossier, Redeemed, write
 from suanli.billing.ledger import Entry, LedgerAccount, Outcome, Transfer
-from suanli.billing.line import ID_LENGTH, RatedLine
+from suanli.billing.line import RatedLine
 from suanli.billing.period import Period, month
 from suanli.billing.posting import (
     accounts,
+    awarded,
     cash_account,
     consumer,
     grant_hold,
@@ -171,21 +172,6 @@ def programs(dice: Random) -> list[VoucherProgram]:
             relatedParties="Allowed",
         ),
     ]  # fmt: skip
-
-
-def awarded(line: RatedLine, period: str, dispute: str, amount_micro_yuan: int) -> RatedLine:
-    """The adjustment by which a dispute about a line ends: so much less is owed, in a later period. Nothing is edited."""
-    return replace(
-        line,
-        id=short_hash("dispute", line.id, dispute, length=ID_LENGTH),
-        period=period,
-        adjusts=line.period,
-        quantity=0,
-        list_micro_yuan=-amount_micro_yuan,
-        discount_micro_yuan=0,
-        net_micro_yuan=-amount_micro_yuan,
-        events=0,
-    )
 
 
 @dataclass

@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from suanli.api.voucher import Flow, ProgramKind, VoucherProgram
+from suanli.base.names import short_hash
 from suanli.billing.event import UsageKind
 from suanli.billing.ledger import LedgerAccount, Transfer, TransferKind
-from suanli.billing.line import RatedLine
+from suanli.billing.line import ID_LENGTH, RatedLine
 from suanli.billing.vouchers import PERMILLE, Holding, Part, cap_micro_yuan
 
 COMMISSION = "operator:commission"
@@ -123,6 +124,26 @@ def post(line: RatedLine, time_ms: int) -> list[Transfer]:
 def accounts(line: RatedLine) -> list[LedgerAccount]:
     """The accounts that its transfers need, without limits; a consumer's limit is set by its budget."""
     return list(map(LedgerAccount, (consumer(line.account), TAX, COMMISSION, seller(line))))
+
+
+def awarded(line: RatedLine, period: str, dispute: str, amount_micro_yuan: int) -> RatedLine:
+    """The adjustment by which a dispute about a line ends: so much less is owed, in a later period. Nothing is edited."""
+    return replace(
+        line,
+        id=award_id(line.id, dispute),
+        period=period,
+        adjusts=line.period,
+        quantity=0,
+        list_micro_yuan=-amount_micro_yuan,
+        discount_micro_yuan=0,
+        net_micro_yuan=-amount_micro_yuan,
+        events=0,
+    )
+
+
+def award_id(line: str, dispute: str) -> str:
+    """The id of the line by which a dispute about another one ends."""
+    return short_hash("dispute", line, dispute, length=ID_LENGTH)
 
 
 # --- vouchers

@@ -14,7 +14,7 @@ from suanli.cli.fence import fence
 from suanli.cli.ledger import ledger_app
 from suanli.cli.plan import plan
 from suanli.cli.price import price
-from suanli.cli.settle import settle, statement
+from suanli.cli.settle import award, settle, statement
 from suanli.cli.simulate import simulate
 from suanli.cli.site import site_app
 from suanli.cli.voucher import voucher_app
@@ -35,6 +35,7 @@ app.command("usage")(usage)
 app.command("bill")(bill)
 app.command("settle")(settle)
 app.command("statement")(statement)
+app.command("award")(award)
 app.command("asset-report")(report)
 app.command("crds")(crds)
 app.command("fence")(fence)

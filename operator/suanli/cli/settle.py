@@ -10,6 +10,7 @@ import typer
 
 from suanli.api.statement import Role
 from suanli.base.money import yuan_text
+from suanli.base.units import micro
 from suanli.billing import evidence, focus, pages
 from suanli.billing.evidence import Dossier, statement_record
 from suanli.billing.statements import Bill, totals, unbalanced
@@ -113,6 +114,29 @@ def statement(
         typer.echo(focus.csv_text(focus.rows(bill, issuer=issuer, names={}, corrected=corrected)), nl=False)
     else:
         typer.echo(PAPERS[form](bill, language), nl=False)
+
+
+def award(
+    line: Annotated[str, typer.Argument(metavar="LINE", help="Id of the line, as the statement shows it.")],
+    amount: Annotated[str, typer.Argument(metavar="CNY", help='What is given back of it, such as "12.50".')],
+    dispute: Annotated[str, typer.Option(help="Name of the dispute; a line may have several.", show_default=False)],
+    data: Data = DATA,
+    ledger: Where = None,
+) -> None:
+    """End a dispute about a line of a closed month: so much less is owed, as an adjustment in the next month that is closed.
+
+    Nothing that was posted is edited. Again: the same, once.
+
+    Exit codes: 0 kept, also before; 2 the input is wrong, or more than the line came to; 4 the ledger cannot be used.
+    """
+    try:
+        given = micro(amount)
+    except ValueError as error:
+        raise fail(f"amount: {error}") from error
+    with plain_errors(), opened(data, ledger, LOCAL) as books:
+        kept = books.award(line, dispute, given)
+    whose = f"{kept.line.account} for {kept.line.item} in {kept.line.period}"
+    typer.echo(f"{whose}: {yuan_text(given)} CNY less, with the next month that is closed")
 
 
 def write_package(dossier: Dossier, folder: Path) -> None:

@@ -34,6 +34,15 @@ class KeptRedemption:
     record: str
 
 
+@dataclass(frozen=True, slots=True)
+class KeptAward:
+    """So much less is owed for a line of a closed period, by a dispute. Units: micro-yuan."""
+
+    line: str
+    dispute: str
+    amount_micro_yuan: int
+
+
 def _append_only(table: str, key: str) -> str:
     return f"""
 CREATE TRIGGER {table}_keeps_first BEFORE INSERT ON {table} WHEN EXISTS (SELECT 1 FROM {table} WHERE {key} = NEW.{key})
@@ -85,6 +94,14 @@ CREATE TABLE redeemed (
   record TEXT NOT NULL
 ) STRICT;
 {_append_only("redeemed", "id")}
+CREATE TABLE awarded (
+  sequence INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  line TEXT NOT NULL,
+  dispute TEXT NOT NULL,
+  amount TEXT NOT NULL
+) STRICT;
+{_append_only("awarded", "id")}
 """
 _CLOSING = "SELECT name, start_ms, end_ms, counted, closed_ms, facts FROM closing"
 
@@ -176,6 +193,30 @@ class BookStore(SqliteFile):
                 [period],
             )
             return [line for (line,) in rows]
+
+    def billed_line(self, id_: str) -> str | None:
+        """A line of a closed period as JSON; None when there is none of this id. Raises: SuanliError."""
+        with self._plainly():
+            row = self._db.execute("SELECT line FROM billed WHERE id = ?", [id_]).fetchone()
+            return None if row is None else str(row[0])
+
+    def keep_award(self, id_: str, award: KeptAward) -> KeptAward:
+        """Keep what a dispute came to. What is kept of it: this, or what was kept before. Raises: SuanliError."""
+        with self._plainly(), self._transaction():
+            row = self._db.execute("SELECT line, dispute, amount FROM awarded WHERE id = ?", [id_]).fetchone()
+            if row is not None:
+                return KeptAward(row[0], row[1], int(row[2]))
+            self._db.execute(
+                "INSERT INTO awarded (id, line, dispute, amount) VALUES (?, ?, ?, ?)",
+                [id_, award.line, award.dispute, str(award.amount_micro_yuan)],
+            )
+        return award
+
+    def awards(self) -> dict[str, KeptAward]:
+        """What disputes came to, by the id of the line that gives it, in order. Raises: SuanliError."""
+        with self._plainly():
+            rows = self._db.execute("SELECT id, line, dispute, amount FROM awarded ORDER BY sequence")
+            return {id_: KeptAward(line, dispute, int(amount)) for id_, line, dispute, amount in rows}
 
     def _keep(self, table: str, voucher: str, record: str) -> str:
         with self._plainly(), self._transaction():

@@ -12,12 +12,13 @@ from itertools import chain
 from suanli.api.voucher import VoucherProgram
 from suanli.base.clock import time_text
 from suanli.base.errors import SuanliError
+from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.billing import posting
 from suanli.billing.agreement import Agreement
 from suanli.billing.decisions import Decision
 from suanli.billing.event import UsageEvent
-from suanli.billing.evidence import Closed, Dossier
+from suanli.billing.evidence import Award, Closed, Dossier
 from suanli.billing.facts import Facts, read_facts, read_line
 from suanli.billing.ledger import ACCEPTED, Ledger, LedgerAccount, Outcome, Transfer
 from suanli.billing.line import RatedLine, line_record
@@ -27,7 +28,7 @@ from suanli.billing.rating import Rating, adjustments, rate
 from suanli.billing.statements import bills
 from suanli.billing.usage import MAX_SKEW_MS
 from suanli.billing.vouchers import Claim, Granted, Rejected
-from suanli.ledgerstore.books import BookStore, Closing
+from suanli.ledgerstore.books import BookStore, Closing, KeptAward
 from suanli.ledgerstore.usage import UsageStore
 from suanli.reconcile.vouchers import Standing, Vouchers, kept_of, refused
 
@@ -137,6 +138,7 @@ class Books:
             programs=[program for _, program in programs.values()],
             holdings=[(decision.holding(), decision.given) for decision in decisions],
             redeemed=redeemed,
+            awards=[award for id_, award in self._awards().items() if id_ in by_id],
             scope=facts.scope,
             granted_by={each.claim.voucher: programs[_as_granted(each)][0] for each in decisions},
         )
@@ -150,6 +152,28 @@ class Books:
     def balance_micro_yuan(self, account: str) -> int:
         """What an account has; below zero it owes. Raises: SuanliError."""
         return self._ledger.balance(account).posted_micro_yuan
+
+    def award(self, line_id: str, dispute: str, amount_micro_yuan: int) -> Award:
+        """End a dispute about a billed line: so much less is owed, with the next period that is closed. Again: the same.
+
+        Raises: SuanliError, also for a line that nobody was billed, for more than it came to, and for another award of the same dispute.
+        """
+        text = self._books.billed_line(line_id)
+        if text is None:
+            raise _refused(f"no line {line_id} was billed; copy its id from the statement")
+        line = read_line(text)
+        id_ = posting.award_id(line_id, dispute)
+        others = sum(a.amount_micro_yuan for i, a in self._books.awards().items() if a.line == line_id and i != id_)
+        if not 0 < amount_micro_yuan <= line.net_micro_yuan - others:
+            left = yuan_text(max(0, line.net_micro_yuan - others))
+            raise _refused(f"line {line_id} has {left} CNY left that can be given back; award no more, and more than 0")
+        kept = self._books.keep_award(id_, KeptAward(line_id, dispute, amount_micro_yuan))
+        if kept.amount_micro_yuan != amount_micro_yuan:
+            came = yuan_text(kept.amount_micro_yuan)
+            raise _refused(
+                f"dispute {dispute} about line {line_id} ended with {came} CNY; give another one its own name"
+            )
+        return Award(line, dispute, amount_micro_yuan)
 
     # --- closing
 
@@ -166,6 +190,11 @@ class Books:
         lines = [
             *self._rated(period, facts, counted).rating.lines,
             *(line for other in earlier for line in self._late(period, other, counted)),
+            *(
+                posting.awarded(award.line, period.name, award.dispute, award.amount_micro_yuan)
+                for id_, award in self._awards().items()
+                if self._books.billed_line(id_) is None
+            ),
         ]
         closing = Closing(period, counted, now_ms, facts.text())
         redeemed, known = self._vouchers.on_bills(period, lines, facts.scope, now_ms)
@@ -181,6 +210,15 @@ class Books:
         now = self._rated(closed.period, self._terms(closed, counted), counted).rating.lines
         return adjustments(period, closed.period, self._billed_before(closed, None), now)
 
+    def _awards(self) -> dict[str, Award]:
+        """What disputes came to, by the id of the line that gives it."""
+        found = {}
+        for id_, kept in self._books.awards().items():
+            text = self._books.billed_line(kept.line)
+            assert text is not None, "only a billed line is disputed, and none goes"
+            found[id_] = Award(read_line(text), kept.dispute, kept.amount_micro_yuan)
+        return found
+
     def _terms(self, closed: Closing, counted: int) -> Facts:
         """What a closed period is rated by again: what held then, and whose the sites were that were not heard of before."""
         facts = read_facts(closed.facts)
@@ -189,7 +227,10 @@ class Books:
     def _billed_before(self, closed: Closing, until: Closing | None) -> list[RatedLine]:
         """What was billed of a closed period, in it and in later ones up to another."""
         own = [line for line in self.lines(closed.period.name) if not line.adjusts]
-        later = [read_line(text) for text in self._books.adjusting(closed.period.name)]
+        awards = self._books.awards()  # what was agreed upon stays, whatever use is heard of later
+        later = [
+            line for text in self._books.adjusting(closed.period.name) if (line := read_line(text)).id not in awards
+        ]
         if until is None:
             return own + later
         order = [c.period.name for c in self._books.closings()]
