@@ -265,6 +265,12 @@ def test_what_is_shown_fits_the_status_whatever_the_numbers() -> None:
     assert kpi.message == "n" * 256
 
 
+def test_numbers_that_no_country_can_come_to_are_told_by_their_power_of_ten() -> None:
+    enormous = Figure("x", "x", Fraction(10**300, 7), Fraction(2 * 10**300), Fraction(14), "petaflops")
+    (kpi,) = shown([enormous], [])
+    assert (kpi.value, kpi.numerator, kpi.denominator) == ("1.428571E+299", "2.000000E+300", "14")
+
+
 # --- of plans
 
 

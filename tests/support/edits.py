@@ -112,7 +112,7 @@ def declared() -> tuple[Json, ...]:
         a_site("east", metadata=_OWNED, **_SITE),
         a_site("west", metadata=_OWNED, **{**_SITE, "region": "guizhou", "connection": _connection("west")}),
         a_job("far", **_job("9", latency={"tier": "country"})),
-        a_job("near", **_job("3", latency={"oneWay": "50ms"}, tasks=2)),
+        a_job("near", **_job("3", latency={"oneWay": "50ms"}, tasks=2, qos="High")),
         a_job("plain", template={"image": "busybox", "command": ["sleep", "6"]}),
     )
 
@@ -225,6 +225,11 @@ _ACCOUNT = {
     "namespaces": ["team-a"],
     "parent": "ministry",
     "customerClass": "public",
+    "plan": "spot",
+    "packages": [
+        {"provider": "east", "package": "flat", "since": "2026-01-01", "until": "2027-01-01"},
+        {"provider": "west", "package": "flat", "since": "2026-01-01"},
+    ],
     "weight": 3,
     "quotas": [
         {"class": "cpu", "nominal": 60, "borrowingLimit": 16},

@@ -28,7 +28,7 @@ from suanli.base.untrusted import mapping, text
 from suanli.federation import capacity, facts, render
 from suanli.federation.facts import NodeFacts, OwnJob, OwnPod, PodLoad
 from suanli.federation.tenancy import Bounds, guards, mending
-from suanli.kube.client import ApiClient, ApiError, Json, Target, Unreachable, name_of
+from suanli.kube.client import ApiClient, ApiError, Json, NotSent, Target, Unreachable, name_of
 from suanli.kube.watch import Reflector
 
 JOBS = "/apis/batch/v1/namespaces/{namespace}/jobs"
@@ -368,13 +368,13 @@ class Member:
     async def _patience(self, seconds: float) -> AsyncIterator[None]:
         """Nobody waits longer for this member; when one waited in vain and nobody was answered, it is asked how it is.
 
-        Raises: Unreachable, at once while the member has not answered since such a wait, and while it has not said since a
+        Raises: Unreachable; NotSent, at once while the member has not answered since such a wait, and while it has not said since a
         connection broke or its credentials were refused which cluster it is.
         """
         if self._stalled:
-            raise Unreachable(self._stalled)
+            raise NotSent(self._stalled)
         if self._settled != self._doubts:
-            raise Unreachable(f"{self._client.server} is being asked again which cluster it is")
+            raise NotSent(f"{self._client.server} is being asked again which cluster it is")
         now_s = asyncio.get_running_loop().time
         began_s = now_s()
         try:

@@ -69,6 +69,10 @@ class Unreachable(Exception):
     """No whole answer came: refused, timed out, cut off, or not an API server's."""
 
 
+class NotSent(Unreachable):
+    """Nothing was sent at all, so nothing can come of it later."""
+
+
 class _TooLarge(Unreachable):
     """The answer is larger than what is read."""
 
@@ -294,9 +298,9 @@ class ApiClient:
             self._observe(self.name, method.lower(), _resource(path), result)
 
     def _check_may_send(self, method: str) -> None:
-        """Raises: Unreachable when it would change something and may not."""
+        """Raises: NotSent when it would change something and may not."""
         if method != "GET" and not self._may_write():
-            raise Unreachable(f"nothing was sent to {self.server}: it is not certain any more that this replica leads")
+            raise NotSent(f"nothing was sent to {self.server}: it is not certain any more that this replica leads")
 
     async def _refused(self, answer: aiohttp.ClientResponse) -> NoReturn:
         """Raises: ApiError with what the server says."""

@@ -7,6 +7,7 @@ precision. Source: the national documents named in examples/national/policy.yaml
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from fractions import Fraction
 from itertools import combinations
 
@@ -22,6 +23,7 @@ from suanli.placement.snapshot import Country, FreeNodes, Plan, SiteView, Waitin
 
 MILLI, MICRO = 1_000, 1_000_000
 PLACES = 4  # of a value as it is shown; evidence has six
+MOST_DIGITS = 60
 MOST_SAID = 256
 
 
@@ -353,7 +355,7 @@ def _shown(figure: Figure, target: Target | None) -> Kpi:
     value = figure.value
     return Kpi(
         name=figure.name,
-        value=None if value is None else decimal_text(value.numerator, value.denominator, PLACES),
+        value=None if value is None else _short(decimal_text(value.numerator, value.denominator, PLACES)),
         numerator=_amount(figure.numerator),
         denominator=_amount(figure.denominator),
         unit=figure.unit,
@@ -532,4 +534,9 @@ def _is_new(facts: Facts, site: ComputeSite) -> bool:
 
 def _amount(value: Fraction) -> str:
     text = decimal_text(value.numerator, value.denominator)
-    return text.rstrip("0").rstrip(".")
+    return _short(text.rstrip("0").rstrip("."))
+
+
+def _short(text: str) -> str:
+    """A number as it is; one that no country can come to, rounded, with its power of ten."""
+    return text if len(text) <= MOST_DIGITS else f"{Decimal(text):.6E}"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from suanli.federation.facts import OwnPod
-from suanli.kube.client import ApiError, Unreachable
+from suanli.kube.client import ApiError, NotSent, Unreachable
 from suanli.reconcile.job import Attempt
 
 FINAL_REFUSALS = (400, 413, 422)
@@ -79,7 +79,7 @@ class Attempts:
         """How the create ended: None when the Job is there."""
         memory = self._of_job[uid]
         memory.created = memory.created or error is None
-        if error is None or (isinstance(error, ApiError) and 400 <= error.status < 500):
+        if error is None or isinstance(error, NotSent) or (isinstance(error, ApiError) and 400 <= error.status < 500):
             memory.late_until_s = memory.before_s
         else:
             memory.late_until_s = now_s + LATE_S

@@ -390,6 +390,9 @@ def create(view: View) -> Step | None:
         text = f"{assignment.site} refused the job: {attempt.refused}"
         wanted = status.finished(entry, Reason.DISPATCH_REFUSED, text, view.usage(), view.now_ms)
         return Write(wanted, Reason.DISPATCH_REFUSED, text)
+    if attempt.put_off and attempt.unanswered_s > 0:
+        # One at a time: a second create could come true, be undone by somebody, and the first one come true after it.
+        return _put_off(view) or Wait(attempt.unanswered_s)
     if attempt.put_off:
         return _put_off(view) or Create(assignment)
     return Create(assignment)
