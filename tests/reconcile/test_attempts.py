@@ -3,7 +3,7 @@
 import pytest
 
 from builders import a_member_pod, running
-from suanli.kube.client import ApiError, Unreachable
+from suanli.kube.client import ApiError, NotSent, Unreachable
 from suanli.reconcile.attempts import LATE_S, Attempts
 from suanli.reconcile.job import Attempt
 
@@ -39,6 +39,17 @@ def test_without_an_answer_it_may_still_come_true_for_a_while(
     assert look(attempts, 104).unanswered_s == LATE_S - 1
     assert look(attempts, 104).put_off == str(error)
     assert look(attempts, 104 + LATE_S).unanswered_s == 0
+
+
+def test_what_was_never_sent_cannot_come_true(attempts: Attempts) -> None:
+    attempts.try_create("u", 1, 100)
+    attempts.answered("u", NotSent("it takes too long"), 101)
+    assert (look(attempts, 101).unanswered_s, look(attempts, 101).put_off) == (0, "it takes too long")
+    attempts.try_create("u", 1, 102)
+    attempts.answered("u", Unreachable("gone"), 103)
+    attempts.try_create("u", 1, 104)
+    attempts.answered("u", NotSent("it takes too long"), 105)
+    assert look(attempts, 105).unanswered_s == LATE_S - 2
 
 
 def test_a_later_answer_says_nothing_of_an_earlier_create(attempts: Attempts) -> None:

@@ -414,6 +414,7 @@ def test_a_member_that_refuses_for_good_ends_the_job() -> None:
 def test_a_member_that_puts_off_is_told_after_a_while_and_given_up_after_a_longer_one() -> None:
     said = "403 Forbidden: quota"
     assert isinstance(step(assigned(), attempt=Attempt(put_off=said, tried_s=1)), Create)
+    assert step(assigned(), attempt=Attempt(put_off=said, tried_s=1, unanswered_s=7)) == Wait(7)
     found = step(assigned(), attempt=Attempt(put_off=said, tried_s=60))
     assert written(found)["Dispatched"] == ("False", "DispatchRefused")
     assert "403 Forbidden: quota" in message(found, "Dispatched")
