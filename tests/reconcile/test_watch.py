@@ -7,7 +7,7 @@ import kopf
 import pytest
 
 from builders import a_job
-from suanli.api import KINDS
+from suanli.api import PLACEMENT_KINDS
 from suanli.kube.client import Json, Target
 from suanli.reconcile.watch import Unremembered, registry
 
@@ -31,9 +31,9 @@ def heard() -> Heard:
     return Heard()
 
 
-def test_every_kind_is_watched_and_nothing_else_is_handled(heard: Heard) -> None:
+def test_every_kind_that_placement_goes_by_is_watched_and_nothing_else_is_handled(heard: Heard) -> None:
     watched = [str(h.selector.any_name) for h in heard.registry._watching.get_all_handlers() if h.selector]
-    assert watched == [model.kind_info.plural for model in KINDS]
+    assert watched == [model.kind_info.plural for model in PLACEMENT_KINDS]
     others: list[Any] = [heard.registry._changing, heard.registry._spawning, heard.registry._indexing]
     assert [list(other.get_all_handlers()) for other in others] == [[], [], []]
 
