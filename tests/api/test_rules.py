@@ -115,6 +115,11 @@ CASES: Mapping[str, Case] = {
     "link-price-beyond-a-million": Case(a_link, "spec.pricePerGib", "1000000", "999999.999999", DECIMAL),
     "link-state-unknown": Case(a_link, "spec.desiredState", "Broken", "Down", "Up"),
     # accounts
+    "account-package-over-before-it-begins": Case(
+        an_account, "spec.packages", [{"provider": "p", "package": "flat", "since": "2026-02-01", "until": "2026-02-01"}],
+        [{"provider": "p", "package": "flat", "since": "2026-02-01", "until": "2026-02-02"}],
+        "give the first day without it", "spec.packages.0.until", "2026-02-01",
+    ),
     "account-quota-of-nothing": Case(
         an_account, f"{QUOTA}.0.class", ABSENT, "cpu-x86", "name a class or a type", value="64"
     ),

@@ -8,6 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar
 
 from suanli.api.job import Usage
+from suanli.base.errors import SuanliError
 from suanli.billing.agreement import Agreement
 from suanli.billing.usage import PodUsage, pod_usage, total
 from suanli.federation.facts import OwnPod
@@ -68,14 +69,16 @@ class Meter:
             await asyncio.shield(self._committing())
 
     async def agree(self, agreement: Agreement) -> None:
-        """Fix what holds for an attempt; returns when it is on the disk. Raises: SuanliError, and nothing is kept."""
+        """Fix what holds for an attempt; returns when it is on the disk. Raises: SuanliError; then the next commit tries again."""
         if self._agreed.get(agreement.job_uid) != agreement.epoch:
-            await asyncio.shield(self.expect(agreement))
+            self.expect(agreement)
+            await asyncio.shield(self._committing())
 
-    def expect(self, agreement: Agreement) -> asyncio.Task[None]:
-        """Have that begun, for an attempt that will be sent soon."""
-        self._agreeing[agreement.job_uid, agreement.epoch] = agreement
-        return self._committing()
+    def expect(self, agreement: Agreement) -> None:
+        """Have that begun, for an attempt that will be sent soon, or of which use is being recorded."""
+        if self._agreed.get(agreement.job_uid) != agreement.epoch:
+            self._agreeing[agreement.job_uid, agreement.epoch] = agreement
+            self._committing()
 
     async def give_up(self, job_uid: str, epochs: frozenset[int]) -> None:
         """Have these attempts not billed; returns when that is on the disk. Raises: SuanliError."""
@@ -114,7 +117,11 @@ class Meter:
         """Everything that is due, at once; what comes in meanwhile goes with the next."""
         await asyncio.sleep(GATHER_S)
         batch, agreeing, self._batch, self._agreeing, self._next = self._batch, self._agreeing, {}, {}, None
-        held = await self._in_thread(lambda: self._write(list(batch.values()), list(agreeing.values())))
+        try:
+            held = await self._in_thread(lambda: self._write(list(batch.values()), list(agreeing.values())))
+        except SuanliError:
+            self._agreeing = agreeing | self._agreeing
+            raise
         self._agreed |= dict(agreeing.keys())
         for kept in held:
             told = batch[kept.pod_uid]

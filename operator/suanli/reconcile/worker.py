@@ -183,6 +183,7 @@ class JobWorker:
                 self._wait(uid, view, step)
                 return None
             if isinstance(step, stages.Record):
+                self._expect_agreement(view.entry)
                 await self._meter.record(step.pods, self._clock.now_ms())
             elif not await self._write(view, step):
                 return None
@@ -343,8 +344,8 @@ class JobWorker:
                 self._on_waiting()
             return False
         self.decisions.pop(entry.uid, None)
-        if self._resource(entry) is not None and entry.assignment == assignment:
-            self._meter.expect(self._agreement(entry, assignment))
+        if entry.assignment == assignment:
+            self._expect_agreement(entry)
         self._metrics.placed(assignment.site)
         told = {"site": assignment.site, "class": assignment.class_, "epoch": assignment.epoch}
         LOG.info("placed", extra={"job": entry.label, **told})
@@ -426,7 +427,12 @@ class JobWorker:
             resource=resource,
             failover=entry.failover,
         )
-        await self._meter.agree(self._agreement(entry, step.assignment))
+        agreement = self._agreement(entry, step.assignment)
+        assert agreement is not None, "only what can be read is created, and only where its class is offered"
+        try:
+            await self._meter.agree(agreement)
+        except SuanliError as error:  # bills wait for the disk, jobs do not
+            LOG.warning("what an attempt is rated by is not on the disk yet", extra=self._told(entry.uid, error))
         loop = asyncio.get_running_loop()
         self._attempts.try_create(entry.uid, step.assignment.epoch, loop.time())
         try:
@@ -440,12 +446,19 @@ class JobWorker:
         self._attempts.answered(entry.uid, None, loop.time())
         self._metrics.dispatched(step.site)
 
-    def _agreement(self, entry: JobEntry, assignment: Assignment) -> Agreement:
-        """Whose the attempt is, and by what its use will be rated."""
-        site = self._mirror.sites[assignment.site]
-        facts = class_facts(site, assignment.class_)
-        assert entry.model is not None, "only a readable job is created"
-        assert facts is not None, "only where its class is offered"
+    def _expect_agreement(self, entry: JobEntry | None) -> None:
+        """Have it written what the attempt is rated by, if that can be known."""
+        assignment = entry.assignment if entry is not None else None
+        agreement = self._agreement(entry, assignment) if entry is not None and assignment is not None else None
+        if agreement is not None:
+            self._meter.expect(agreement)
+
+    def _agreement(self, entry: JobEntry, assignment: Assignment) -> Agreement | None:
+        """Whose the attempt is, and by what its use will be rated; None while its spec or what the site offers cannot be read."""
+        site = self._mirror.sites.get(assignment.site)
+        facts = class_facts(site, assignment.class_) if site is not None else None
+        if entry.model is None or site is None or facts is None:
+            return None
         tenants = self._mirror.tenants
         account = tenants.of(entry.namespace)
         declared = tenants.by_name.get(account)
