@@ -1,5 +1,6 @@
 """What users do while the operator is killed, and what must be true once all has settled."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -42,7 +43,7 @@ class Stage:
     cut: Callable[[str, bool], None]  # from now on the operator cannot reach a site, or can again
 
 
-class Routine:
+class Routine(ABC):
     """Jobs, what users do to them, and what must have become of them."""
 
     JOBS: ClassVar[Mapping[str, Job]]
@@ -51,20 +52,20 @@ class Routine:
         self._stage = stage
         self._tenant = stage.tenant
 
-    def prepare(self, within_s: float) -> None:
+    def prepare(self, within_s: float) -> None:  # noqa: B027 - a routine may have nothing to prepare
         """What comes before the writes that count. Raises: TimeoutError."""
 
+    @abstractmethod
     def begin(self) -> None:
         """Do what users do first."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step(self) -> None:
         """Do what users do next, if it is time."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self) -> None:
         """Leave the sites as they were."""
-        raise NotImplementedError
 
     def wrong(self) -> list[str]:
         """What is not yet, or not, as it must be in the end."""
