@@ -162,9 +162,7 @@ def of_the_fake() -> Seen:
 def test_the_fake_and_a_real_server_do_the_same(hub: Hub) -> None:
     async def whole() -> Seen:
         async with ApiClient(load_target(hub.kubectl.kubeconfig), name="hub") as client:
-            seen = await behaviour(client)
-        await asyncio.sleep(0.5)  # the watch was left while it was open: both sides of TLS have to say goodbye
-        return seen
+            return await behaviour(client)
 
     real, fake = asyncio.run(whole()), of_the_fake()
     assert len(real) >= 25

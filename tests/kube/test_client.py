@@ -1,8 +1,12 @@
 """One client against one server: what it asks, what it believes, and what it makes of answers that nobody should send."""
 
 import asyncio
+import gc
 import gzip
 import json
+import socket
+import threading
+import warnings
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -10,7 +14,7 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 
-from apiserver import FakeApiServer, node
+from apiserver import FakeApiServer, node, serving_tls
 from localfed.pki import Authority
 from suanli.kube import client as client_module
 from suanli.kube.addresses import Reach
@@ -502,6 +506,35 @@ async def test_a_client_certificate_is_shown_where_it_is_asked_for(authority: Au
             assert (await client.get("/version"))["major"] == "1"
         async with ApiClient(Target(url, ca), name="m") as client:
             assert "could not be reached" in await _unreachable(client.get("/version"))
+
+
+def test_nothing_is_left_of_a_closed_client_whose_server_does_not_say_goodbye(authority: Authority) -> None:
+    event = json.dumps({"type": "ADDED", "object": node("n")}).encode() + b"\n"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + event
+    over = threading.Event()
+
+    def open_a_watch() -> None:
+        with serving_tls(authority).wrap_socket(listener.accept()[0], server_side=True) as connection:
+            connection.recv(65_536)
+            connection.sendall(answer)
+            over.wait(10)
+
+    async def leave_it(target: Target) -> None:
+        async with ApiClient(target, name="m") as client:
+            watch = client.watch(NODES, {}, silence_s=5, longest_s=5)
+            await anext(watch)
+            await watch.aclose()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        server = threading.Thread(target=open_a_watch)
+        server.start()
+        port, ca = listener.getsockname()[1], authority.certificate_pem.decode()
+        asyncio.run(leave_it(Target(f"https://127.0.0.1:{port}", ca)))
+        gc.collect()
+        over.set()
+        server.join(10)
+    assert [str(each.message) for each in told] == []
 
 
 def test_certificates_that_cannot_be_used_are_refused_at_once(authority: Authority) -> None:

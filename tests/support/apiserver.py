@@ -86,7 +86,7 @@ class FakeApiServer(Happenings):
         self.requests: list[Request] = []
         self.version: Json = {"major": "1", "minor": minor, "gitVersion": f"v1.{minor}.3"}
         self.target = Target("", authority.certificate_pem.decode() if authority else None)
-        self._tls = _tls(authority, asks_client=asks_client) if authority else None
+        self._tls = serving_tls(authority, asks_client=asks_client) if authority else None
         self._faults: list[Fault] = []
         self._running = asyncio.Event()
         self._running.set()
@@ -336,7 +336,8 @@ class FakeApiServer(Happenings):
             del self._watches[task]
 
 
-def _tls(authority: Authority, *, asks_client: bool) -> ssl.SSLContext:
+def serving_tls(authority: Authority, *, asks_client: bool = False) -> ssl.SSLContext:
+    """How a server speaks TLS that the authority vouches for."""
     serving = authority.serving()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.NamedTemporaryFile(suffix=".pem") as file:

@@ -17,10 +17,11 @@ from aiohttp import web
 from crashes.points import Moment, Write
 from localfed.pki import Authority
 from suanli.kube.client import Target
+from suanli.kube.sockets import Sockets
 
 HOP = {"connection", "host", "keep-alive", "transfer-encoding", "content-length"}
 STARTS_S = 30.0
-CLOSING_S = 0.2  # for connections to end
+CLOSING_S = 0.2  # for connections of those who came to end
 BODY_BYTES = 64 << 20
 
 
@@ -94,10 +95,13 @@ class Proxies:
             self._loop.close()
 
     async def _serve(self) -> None:
+        sockets = Sockets()
         async with AsyncExitStack() as stack:
             tls = _serving(self._authority)
             for name, target in self._targets.items():
-                connector = aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context(cadata=target.ca_pem))
+                connector = aiohttp.TCPConnector(
+                    limit=0, ssl=ssl.create_default_context(cadata=target.ca_pem), socket_factory=sockets.make
+                )
                 session = aiohttp.ClientSession(
                     connector=connector,
                     timeout=aiohttp.ClientTimeout(total=None),
@@ -115,6 +119,7 @@ class Proxies:
                 self._servers[name] = f"https://127.0.0.1:{runner.addresses[0][1]}"
             self._ready.set()
             await self._stop.wait()
+        await sockets.cut()
         await asyncio.sleep(CLOSING_S)
 
     def _handler(

@@ -19,6 +19,7 @@ import aiohttp
 
 from suanli.base.untrusted import items, mapping, text
 from suanli.kube.addresses import Reach, Resolver
+from suanli.kube.sockets import Sockets
 
 Json = dict[str, Any]
 MAX_ANSWER_BYTES = 8 << 20
@@ -124,6 +125,7 @@ class ApiClient:
         self._resolver: Resolver | None = None
         self._slots = asyncio.Semaphore(concurrency)
         self._watched: set[aiohttp.StreamReader] = set()
+        self._sockets = Sockets()
 
     async def __aenter__(self) -> Self:
         """The client itself."""
@@ -156,10 +158,11 @@ class ApiClient:
                 self._slots.release()
 
     async def close(self) -> None:
-        """Cut all its connections."""
+        """Cut all its connections, also those where TLS still waits for the other side's goodbye."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+        await self._sockets.cut()
         if self._resolver is not None:
             await self._resolver.close()
 
@@ -323,7 +326,11 @@ class ApiClient:
             # Watches hold a connection each; the semaphore, not the pool, bounds the requests.
             self._resolver = Resolver(self._reach)
             connector = aiohttp.TCPConnector(
-                limit=self._concurrency + 32, ssl=self._tls, keepalive_timeout=60, resolver=self._resolver
+                limit=self._concurrency + 32,
+                ssl=self._tls,
+                keepalive_timeout=60,
+                resolver=self._resolver,
+                socket_factory=self._sockets.make,
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
