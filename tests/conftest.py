@@ -5,11 +5,14 @@ import signal
 import pytest
 
 SERVERS = ("localfed", "api", "chart", "e2e")  # folders whose tests need control planes, in this order
+PARTS = {"quick": (0,), "servers": (1, 2, 3), "e2e": (4,)}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--part", choices=("quick", "servers"), help="only tests without control planes, or only those with them"
+        "--part",
+        choices=PARTS,
+        help="only tests without control planes, those with some, or those of the whole product",
     )
     parser.addoption(
         "--size",
@@ -29,7 +32,7 @@ def pytest_sessionstart() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     part = config.getoption("--part")
     if part:
-        items[:] = [item for item in items if (_rank(item) > 0) == (part == "servers")]
+        items[:] = [item for item in items if _rank(item) in PARTS[part]]
     items.sort(key=_rank)
 
 
