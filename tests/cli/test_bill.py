@@ -21,7 +21,7 @@ from suanli.billing.period import month
 from suanli.billing.usage import PodUsage
 from suanli.billing.vouchers import Claim
 from suanli.cli import app
-from suanli.cli.market import opened
+from suanli.cli.market import Stores
 from suanli.ledgerstore.usage import UsageStore
 
 MARCH = month("2026-03", "Asia/Shanghai")
@@ -215,7 +215,7 @@ def test_vouchers_cut_the_bill_by_what_sites_are_and_the_audit_finds_the_same(su
         "city", eligible={"sides": ["East"]}, terms=[{"name": "a", "chips": ["ampere"], "ratePermille": 300}]
     )
     claim = Claim("v1", "lab", frozenset({"lab"}), "", "team-a/train", "", 100_000_000, 1, MARCH.start_ms)
-    with opened(tmp_path / "data", None, "local") as books:
+    with Stores(tmp_path / "data").opened() as books:
         books.grant(program, claim)
     assert suanli("settle", "--evidence", str(tmp_path / "package")).stderr == ""
     findings, counts = audit(tmp_path / "package")
