@@ -16,7 +16,8 @@ from suanli.base.untrusted import mapping, text
 from suanli.cli.base import Base, Seen
 from suanli.cli.manifests import Manifests
 from suanli.cli.options import Hub
-from suanli.cli.site import administered, plain_errors
+from suanli.cli.printing import plain_errors
+from suanli.cli.site import administered
 from suanli.kube.client import Target
 from suanli.placement.question import Held
 from suanli.placement.snapshot import WaitingJob

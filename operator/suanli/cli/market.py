@@ -21,8 +21,8 @@ from suanli.cli.hub import PLACE
 from suanli.cli.ledger import FILE, Where
 from suanli.cli.manifests import Manifests, by_kind, read, sentence
 from suanli.cli.options import Hub
-from suanli.cli.printing import fail, tell
-from suanli.cli.site import administered, plain_errors
+from suanli.cli.printing import fail, plain_errors, tell
+from suanli.cli.site import administered
 from suanli.federation.administered import Administered
 from suanli.kube.client import Target
 from suanli.ledgerstore.books import BookStore

@@ -4,8 +4,8 @@ Exit codes: 0 done, 2 the input is wrong, 4 a cluster refuses or cannot be reach
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -20,16 +20,13 @@ from suanli.base.errors import SuanliError
 from suanli.base.names import API_VERSION
 from suanli.base.reasons import Reason
 from suanli.cli.options import Hub, grouped
+from suanli.cli.printing import plain_errors
 from suanli.federation.administered import Administered
 from suanli.federation.leaving import leave as leave_federation
 from suanli.federation.membership import Joining
 from suanli.federation.membership import join as join_federation
 from suanli.kube.client import ApiClient, Json, Target
 from suanli.kube.local import load_target
-
-BAD_INPUT = 2
-REFUSED = 4
-_INPUT_REASONS = frozenset({Reason.INVALID_SPEC, Reason.CREDENTIALS_MALFORMED, Reason.BOOKS_REFUSED})
 
 site_app = typer.Typer(no_args_is_help=True, help="Join member clusters to the federation, and take them out again.")
 
@@ -192,16 +189,6 @@ def _checked(raw: Json, where: str) -> Json:
         raise _bad(f'{where}: ComputeSite field {field}: "{str(first["input"])[:80]}": {first["msg"]}') from error
     kept = {k: raw["metadata"][k] for k in ("name", "labels", "annotations") if raw["metadata"].get(k)}
     return {"apiVersion": API_VERSION, "kind": "ComputeSite", "metadata": kept, "spec": raw["spec"]}
-
-
-@contextmanager
-def plain_errors() -> Iterator[None]:
-    """One sentence and an exit code."""
-    try:
-        yield
-    except SuanliError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(BAD_INPUT if error.reason in _INPUT_REASONS else REFUSED) from error
 
 
 def _bad(message: str) -> SuanliError:

@@ -11,8 +11,8 @@ from suanli.base.money import yuan_text
 from suanli.base.names import GROUP, VERSION
 from suanli.base.untrusted import mapping, text
 from suanli.cli.options import Hub, grouped
-from suanli.cli.printing import Format, Output, dump, table
-from suanli.cli.site import administered, plain_errors
+from suanli.cli.printing import Format, Output, dump, plain_errors, table
+from suanli.cli.site import administered
 from suanli.kube.client import Json, Target
 
 MOST_SAID = 1_024  # characters of a condition's message
