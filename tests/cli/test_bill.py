@@ -6,14 +6,13 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
 from audit.__main__ import audit
-from builders import an_agreement, an_object
+from builders import a_region, a_site, a_tariff, an_agreement, an_object
 from months import a_program
 from suanli.base.units import MS_PER_HOUR
 from suanli.billing.focusrules import violations
@@ -26,54 +25,30 @@ from suanli.ledgerstore.usage import UsageStore
 
 MARCH = month("2026-03", "Asia/Shanghai")
 AFTER = "2026-04-01T00:00:00Z"
-OBJECTS: list[dict[str, Any]] = [
-    {
-        "apiVersion": "suanli.io/v1alpha1",
-        "kind": "Tariff",
-        "metadata": {"name": "east-2026"},
-        "spec": {
-            "provider": "East Compute",
-            "effectiveFrom": "2026-01-01",
-            "items": [
-                {"name": "a100", "unit": "CardHour", "class": "nvidia-a100-80g", "price": "5.50"},
-                {"name": "memory", "unit": "MemoryGiBHour", "price": "0.01"},
-            ],
-            "customerClasses": [{"name": "university", "percent": 80}],
-            "commissionPermille": 50,
-            "taxPermille": 60,
-        },
-    },
-    {
-        "apiVersion": "suanli.io/v1alpha1",
-        "kind": "ComputeAccount",
-        "metadata": {"name": "lab"},
-        "spec": {"namespaces": ["team-a"], "customerClass": "university"},
-    },
-    {
-        "apiVersion": "suanli.io/v1alpha1",
-        "kind": "ComputeRegion",
-        "metadata": {"name": "shanghai"},
-        "spec": {"displayName": "上海", "latitude": "31.23", "longitude": "121.47", "province": "Shanghai"},
-    },
-    {
-        "apiVersion": "suanli.io/v1alpha1",
-        "kind": "ComputeSite",
-        "metadata": {"name": "east"},
-        "spec": {
-            "region": "shanghai",
-            "operator": "East Compute",
-            "resources": [
-                {
-                    "class": "nvidia-a100-80g",
-                    "type": "Intelligent",
-                    "resourceName": "nvidia.com/gpu",
-                    "unit": "Card",
-                    "declaredUnits": 8,
-                    "labels": {"chip-family": "ampere"},
-                }
-            ],
-        },
-    },
+CLASS = "nvidia-a100-80g"
+OBJECTS = [
+    a_tariff(
+        items=[
+            {"name": "a100", "unit": "CardHour", "class": CLASS, "price": "5.50"},
+            {"name": "memory", "unit": "MemoryGiBHour", "price": "0.01"},
+        ]
+    ),
+    an_object("ComputeAccount", "lab", {"namespaces": ["team-a"], "customerClass": "university"}),
+    a_region("shanghai", province="Shanghai"),
+    a_site(
+        "east",
+        operator="East Compute",
+        resources=[
+            {
+                "class": CLASS,
+                "type": "Intelligent",
+                "resourceName": "nvidia.com/gpu",
+                "unit": "Card",
+                "declaredUnits": 8,
+                "labels": {"chip-family": "ampere"},
+            }
+        ],
+    ),
 ]
 Suanli = Callable[..., Result]
 
