@@ -119,6 +119,15 @@ def test_a_statement_as_paper(suanli: Suanli, language: str, word: str) -> None:
     assert "-176.0" in suanli("statement", "-o", "table").stdout
 
 
+def test_no_month_is_closed_by_what_cannot_be_read(suanli: Suanli, tmp_path: Path) -> None:
+    good = (tmp_path / "market.yaml").read_text()
+    (tmp_path / "market.yaml").write_text(good.replace("5.50", "five"))
+    assert "five" in suanli("settle", code=2).stderr
+    assert "is not closed" in suanli("statement", code=2).stderr
+    (tmp_path / "market.yaml").write_text(good)
+    assert "lab" in suanli("settle").stdout
+
+
 def test_focus_keeps_the_rules_of_focus(suanli: Suanli) -> None:
     suanli("settle")
     rows = list(csv.DictReader(io.StringIO(suanli("statement", "lab", "-o", "focus").stdout)))
@@ -129,13 +138,20 @@ def test_focus_keeps_the_rules_of_focus(suanli: Suanli) -> None:
 
 def test_a_payment_is_entered_once(suanli: Suanli) -> None:
     suanli("settle")
-    pay = ("top-up", "lab", "176.08", "--id", "2026-0815", "--paid-on", "2026-04-02")
+    pay = ("top-up", "lab", "176.08", "--id", "2026-0815", "--paid-on", "2026-04-02", "--now", "2026-04-02T12:00:00Z")
     assert "176.08 CNY entered, balance 0.00 CNY" in suanli("account", *pay).stdout
     assert "was there already, balance 0.00 CNY" in suanli("account", *pay).stdout
     assert "another payment" in suanli("account", *pay[:2], "1", *pay[3:], code=2).stderr
     assert suanli("account", "balance", "lab").stdout == "lab: 0.00 CNY\n"
     told = json.loads(suanli("statement", "lab", "-o", "json").stdout)
     assert told["statements"][0]["net_micro_yuan"] == "-176080000"
+
+
+def test_a_payment_of_a_later_day_does_not_move_the_time_of_the_ledger(suanli: Suanli) -> None:
+    pay = ("top-up", "lab", "5", "--id", "x", "--paid-on", "2026-04-02", "--now", "2026-04-01T15:59:59Z")
+    assert "has not begun in Asia/Shanghai" in suanli("account", *pay, code=2).stderr
+    assert "0.00 CNY" in suanli("account", "balance", "lab").stdout
+    assert "5.00 CNY entered" in suanli("account", *pay[:-1], "2026-04-01T16:00:00Z").stdout
 
 
 @pytest.mark.parametrize(
@@ -204,7 +220,8 @@ def test_vouchers_cut_the_bill_by_what_sites_are_and_the_audit_finds_the_same(su
     [
         ("settle", ["--now", "2026-03-15T00:00:00Z"], "can be closed after that"),
         ("settle", ["--period", "March"], "is not a month"),
-        ("bill", ["--timezone", "Mars/Olympus"], "Mars/Olympus"),
+        ("bill", ["--timezone", "Mars/Olympus"], '--timezone: "Mars/Olympus" is no time zone'),
+        ("bill", ["--timezone", "America/Argentina"], "is no time zone"),
         ("statement", [], "is not closed"),
         ("usage", ["--data", "/nowhere"], "is no folder"),
     ],

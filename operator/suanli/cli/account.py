@@ -12,7 +12,7 @@ from suanli.billing.period import midnight_ms
 from suanli.billing.posting import consumer
 from suanli.cli.market import ZONE, Stores, Zone
 from suanli.cli.options import grouped
-from suanli.cli.printing import fail
+from suanli.cli.printing import Now, fail, moment_ms
 
 account_app = typer.Typer(no_args_is_help=True, help="Take payments of accounts, and see what they have or owe.")
 Name = Annotated[str, typer.Argument(metavar="ACCOUNT", help="A ComputeAccount, or a namespace that no account names.")]
@@ -31,12 +31,15 @@ def top_up(
     *,
     timezone: Zone = ZONE,
     stores: Stores,
+    now: Now = None,
 ) -> None:
     """Enter a payment of an account into the ledger.
 
     Exit codes: 0 entered, also before; 2 the input is wrong, or another payment has this number; 4 the ledger cannot be used.
     """
     paid, time_ms = _micro_yuan(amount), _day_ms(paid_on, timezone)
+    if time_ms > moment_ms(now):  # the ledger's time would be that day, and what is valid until then be over
+        raise fail(f'--paid-on: "{paid_on}" has not begun in {timezone}; enter the payment when it is there')
     with stores.opened() as books:
         outcome = books.pay(consumer(account), paid, payment, time_ms)
         balance = books.balance_micro_yuan(consumer(account))
@@ -62,8 +65,8 @@ def balance(account: Name, stores: Stores) -> None:
 def _day_ms(text: str, timezone: str) -> int:
     try:
         return midnight_ms(date.fromisoformat(text).toordinal(), timezone)
-    except (ValueError, KeyError) as error:
-        raise fail(f'--paid-on: "{text}" in {timezone}: {error}; write a day such as "2026-11-28"') from error
+    except ValueError as error:
+        raise fail(f'--paid-on: "{text}": {error}; write a day such as "2026-11-28"') from error
 
 
 def _micro_yuan(text: str) -> int:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from suanli.api import ComputeAccount, ComputeSite, HubPolicy, Resource, Tariff
 from suanli.api.kind import parse
+from suanli.base.clock import is_zone
 from suanli.base.names import API_VERSION, GROUP, VERSION
 from suanli.base.untrusted import mapping
 from suanli.billing.facts import Facts, customers_of
@@ -21,7 +22,7 @@ from suanli.cli.hub import PLACE
 from suanli.cli.ledger import FILE, Where
 from suanli.cli.manifests import Manifests, by_kind, read, sentence
 from suanli.cli.options import Hub
-from suanli.cli.printing import fail, plain_errors, tell
+from suanli.cli.printing import BAD_INPUT, fail, plain_errors, tell
 from suanli.cli.site import administered
 from suanli.federation.administered import Administered
 from suanli.kube.client import Target
@@ -31,7 +32,16 @@ from suanli.ledgerstore.usage import UsageStore
 from suanli.reconcile.books import Books
 from suanli.reconcile.claims import scope_of
 
-Zone = Annotated[str, typer.Option("--timezone", help="IANA time zone in which months begin.")]
+
+def _zone(name: str) -> str:
+    if not is_zone(name):
+        raise fail(
+            f'--timezone: "{name[:100]}" is no time zone of the IANA data base; write it as "Asia/Shanghai" or "UTC"'
+        )
+    return name
+
+
+Zone = Annotated[str, typer.Option("--timezone", callback=_zone, help="IANA time zone in which months begin.")]
 Files = Annotated[
     list[Path] | None,
     typer.Option(
@@ -62,7 +72,7 @@ class Month:
         try:
             shown = local(now_ms, self.timezone)
             return month(self.period or f"{shown.year:04d}-{shown.month:02d}", self.timezone)
-        except (ValueError, KeyError) as error:
+        except ValueError as error:
             raise fail(f"--period: {error}") from error
 
 
@@ -95,14 +105,19 @@ class Stores:
             yield Books(usage, store, kept, hub_id)
 
 
-def facts_of(files: Sequence[Path] | None, hub_id: str, hub: Hub) -> tuple[Facts, str]:
-    """Tariffs, accounts and sites of the files, or of the hub, and the hub's id. Raises: typer.Exit."""
+def facts_of(files: Sequence[Path] | None, hub_id: str, hub: Hub, *, whole: bool = False) -> tuple[Facts, str]:
+    """Tariffs, accounts and sites of the files, or of the hub, and the hub's id; `whole`: all of them or none.
+
+    Raises: typer.Exit.
+    """
     if files:
         found = read(files)
     else:
         with plain_errors():
             found, hub_id = asyncio.run(_hub(hub.target()))
     tell(found.problems, found.warnings)
+    if whole and found.problems:
+        raise typer.Exit(BAD_INPUT)
     scope = scope_of(found.sites.values(), found.country)
     return Facts(tuple(found.tariffs.values()), customers_of(found.accounts.values()), scope=scope), hub_id
 

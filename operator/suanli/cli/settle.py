@@ -57,7 +57,7 @@ def settle(
     """
     at_ms = moment_ms(now)
     asked = month.at(at_ms)
-    facts, of_hub = facts_of(files, hub_id, hub)
+    facts, of_hub = facts_of(files, hub_id, hub, whole=True)
     with stores.opened(of_hub) as books:
         books.close(asked, facts, at_ms)
         dossier = books.dossier(asked.name)

@@ -16,7 +16,7 @@ from suanli.cli.site import administered
 from suanli.kube.client import Json, Target
 
 MOST_SAID = 1_024  # characters of a condition's message
-MOST_DIGITS = 15
+MOST_DIGITS = 19  # as an API server lets in
 voucher_app = typer.Typer(no_args_is_help=True, help="Look at vouchers: grants and redemptions are the operator's.")
 
 
