@@ -18,7 +18,8 @@ from suanli.ledgerstore.usage import UsageStore
 from suanli.reconcile.books import Books
 
 CARD_HOUR = 5_500_000
-FACTS = Facts((Tariff.model_validate(a_tariff()),), {"lab": Customer("lab", "university")})
+TARIFF = {**a_tariff(), "metadata": {"name": "east-2026"}}  # all that the books keep of it
+FACTS = Facts((Tariff.model_validate(TARIFF),), {"lab": Customer("lab", "university")})
 
 
 class DyingLedger(SqliteLedger):

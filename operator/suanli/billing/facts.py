@@ -27,6 +27,7 @@ class Facts:
     customers: Mapping[str, Customer]  # by account
     providers: Mapping[str, str] = field(default_factory=dict)  # by site
     scope: Scope = field(default_factory=lambda: Scope({}, {}))  # what vouchers ask of a site
+    hub: str = ""  # that ids of events name; "": of whoever asks
 
     def book(self) -> PriceBook:
         """The tariffs made ready."""
@@ -37,6 +38,7 @@ class Facts:
         body = {
             "tariffs": [_object(tariff) for tariff in self.tariffs],
             "providers": dict(self.providers),
+            "hub": self.hub,
             "sides": dict(self.scope.side_of_site),
             "chips": [[site, class_, chip] for (site, class_), chip in sorted(self.scope.chip_of_class.items())],
             "customers": [
@@ -77,7 +79,8 @@ def read_facts(text: str) -> Facts:
         {site: Side(side) for site, side in body["sides"].items()},
         {(site, class_): chip for site, class_, chip in body["chips"]},
     )
-    return Facts(tuple(Tariff.model_validate(t) for t in body["tariffs"]), customers, body["providers"], scope)
+    tariffs = tuple(Tariff.model_validate(t) for t in body["tariffs"])
+    return Facts(tariffs, customers, body["providers"], scope, body.get("hub", ""))
 
 
 def read_line(text: str) -> RatedLine:

@@ -186,7 +186,7 @@ class Books:
             if other.period.start_ms < period.end_ms and period.start_ms < other.period.end_ms:
                 raise _refused(f"period {period.name} overlaps {other.period.name}, which is closed; name other days")
         counted = self._usage.count()
-        facts = replace(facts, providers=self._providers(period, counted))
+        facts = replace(facts, providers=self._providers(period, counted), hub=self._hub_id)
         lines = [
             *self._rated(period, facts, counted).rating.lines,
             *(line for other in earlier for line in self._late(period, other, counted)),
@@ -241,9 +241,8 @@ class Books:
         pods = self._usage.run_within(period.start_ms, period.end_ms, counted)
         jobs = list(dict.fromkeys(pod.job_uid for pod in pods))
         given_up = {job_uid: self._usage.given_up(job_uid) for job_uid in jobs}
-        events, unbilled = owned_events(
-            pods, self._agreements(jobs), given_up.__getitem__, period, self._hub_id, book.borders
-        )
+        hub = facts.hub or self._hub_id
+        events, unbilled = owned_events(pods, self._agreements(jobs), given_up.__getitem__, period, hub, book.borders)
         return Preview(period, tuple(events), rate(events, book, facts.customers, period), tuple(unbilled))
 
     def _providers(self, period: Period, counted: int) -> dict[str, str]:
