@@ -9,11 +9,11 @@ import typer
 
 from suanli.base.clock import time_text
 from suanli.base.money import yuan_text
-from suanli.base.units import MS_PER_HOUR, decimal_text
+from suanli.base.units import decimal_text
 from suanli.billing.event import UsageKind
+from suanli.billing.focus import SERVICES
 from suanli.billing.line import RatedLine, line_record
 from suanli.billing.period import Period
-from suanli.billing.pricebook import GIB
 from suanli.billing.rating import Unrated
 from suanli.cli.market import LOCAL, Files, HubId, Month, Stores, facts_of
 from suanli.cli.options import Hub, grouped
@@ -21,16 +21,16 @@ from suanli.cli.printing import Format, Now, Output, dump, moment_ms, table
 from suanli.reconcile.books import Preview
 
 Account = Annotated[str | None, typer.Argument(metavar="[ACCOUNT]", help="Only this ComputeAccount.")]
-# How people count what is used: the unit, and how much of the kind's own unit it is.
-SHOWN: Mapping[UsageKind, tuple[str, int]] = {
-    UsageKind.CORE_TIME: ("core-hours", 1_000 * MS_PER_HOUR),
-    UsageKind.CARD_TIME: ("card-hours", MS_PER_HOUR),
-    UsageKind.MEMORY_TIME: ("GiB-hours", GIB * MS_PER_HOUR),
-    UsageKind.NODE_TIME: ("node-hours", MS_PER_HOUR),
-    UsageKind.STORAGE_TIME: ("GiB-hours", GIB * MS_PER_HOUR),
-    UsageKind.TRANSFER: ("GiB", GIB),
-    UsageKind.ENERGY: ("kWh", 10**6),
-    UsageKind.CARBON: ("kg CO2e", 10**6),
+# How people call the units in which FOCUS counts.
+SHOWN: Mapping[UsageKind, str] = {
+    UsageKind.CORE_TIME: "core-hours",
+    UsageKind.CARD_TIME: "card-hours",
+    UsageKind.MEMORY_TIME: "GiB-hours",
+    UsageKind.NODE_TIME: "node-hours",
+    UsageKind.STORAGE_TIME: "GiB-hours",
+    UsageKind.TRANSFER: "GiB",
+    UsageKind.ENERGY: "kWh",
+    UsageKind.CARBON: "kg CO2e",
 }
 
 
@@ -136,8 +136,8 @@ def _preview(asked: Period, files: Sequence[Path] | None, stores: Stores, hub_id
 
 
 def _amount(kind: UsageKind, amount: int) -> tuple[str, str]:
-    unit, size = SHOWN[kind]
-    return decimal_text(amount, size, 4), unit
+    _, _, _, size, _ = SERVICES[kind]
+    return decimal_text(amount, size, 4), SHOWN[kind]
 
 
 def _span(seen: Preview) -> str:
