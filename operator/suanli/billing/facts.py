@@ -13,6 +13,7 @@ from suanli.api.kind import Resource
 from suanli.api.policy import Side
 from suanli.api.tariff import Tariff
 from suanli.billing.event import UsageKind
+from suanli.billing.evidence import canonical
 from suanli.billing.line import RatedLine
 from suanli.billing.pricebook import PriceBook
 from suanli.billing.rating import Customer, Subscription
@@ -51,7 +52,7 @@ class Facts:
                 for _, c in sorted(self.customers.items())
             ],
         }
-        return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return canonical(body)
 
 
 def customers_of(accounts: Iterable[ComputeAccount]) -> dict[str, Customer]:

@@ -25,6 +25,7 @@ Where = Annotated[
     typer.Option(
         "--ledger",
         metavar="LEDGER",
+        envvar="SUANLI_LEDGER",
         help=f"A file, or a postgresql:// address with its password in PGPASSWORD or ~/.pgpass. [default: {FILE} in SUANLI_DATA_DIR]",
         show_default=False,
     ),

@@ -1,7 +1,6 @@
 """What bills go by, from manifests or the hub: tariffs, accounts, and what vouchers ask of sites. And the stores that money commands read."""
 
 import asyncio
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,7 +99,7 @@ class Stores:
             plain_errors(),
             UsageStore(self.data / "usage.sqlite3") as usage,
             BookStore(self.data / "books.sqlite3") as store,
-            open_ledger(self.ledger or os.environ.get("SUANLI_LEDGER") or str(self.data / FILE)) as kept,
+            open_ledger(self.ledger or str(self.data / FILE)) as kept,
         ):
             yield Books(usage, store, kept, hub_id)
 

@@ -4,7 +4,6 @@ Every step can be done again. A period is fixed in the books first, with all tha
 ids that follow from the lines, so that whoever comes after a crash posts the rest and nothing twice.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -18,7 +17,7 @@ from suanli.billing import posting
 from suanli.billing.agreement import Agreement
 from suanli.billing.decisions import Decision
 from suanli.billing.event import UsageEvent
-from suanli.billing.evidence import Award, Closed, Dossier
+from suanli.billing.evidence import Award, Closed, Dossier, canonical
 from suanli.billing.facts import Facts, read_facts, read_line
 from suanli.billing.ledger import ACCEPTED, Ledger, LedgerAccount, Outcome, Transfer
 from suanli.billing.line import RatedLine, line_record
@@ -293,7 +292,7 @@ def _as_granted(decision: Decision) -> str:
 
 
 def _text(line: RatedLine) -> str:
-    return json.dumps(line_record(line), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return canonical(line_record(line))
 
 
 def _refused(why: str) -> SuanliError:
