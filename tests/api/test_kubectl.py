@@ -9,17 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 from manifests import (
+    BUILDERS,
     Manifest,
     a_job,
     a_link,
     a_policy,
-    a_program,
     a_region,
     a_site,
-    a_statement,
-    a_tariff,
-    a_voucher,
-    an_account,
     changed,
 )
 from suanli.api import KINDS, ComputeJob, ComputeRegion
@@ -30,19 +26,7 @@ MODELS = {model.kind_info.kind: model for model in KINDS}
 
 
 def one_of_each(name: str) -> list[Manifest]:
-    builders = {
-        "job": a_job,
-        "region": a_region,
-        "link": a_link,
-        "policy": a_policy,
-        "site": a_site,
-        "account": an_account,
-        "tariff": a_tariff,
-        "program": a_program,
-        "voucher": a_voucher,
-        "statement": a_statement,
-    }
-    return [build(f"{name}-{kind}") for kind, build in builders.items()]
+    return [build(f"{name}-{kind}") for kind, build in BUILDERS.items()]
 
 
 def unwrapped(text: str) -> str:

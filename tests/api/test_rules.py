@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from manifests import (
     ABSENT,
+    BUILDERS,
     Manifest,
     a_job,
     a_link,
@@ -656,9 +657,7 @@ def test_the_same_without_the_mistake_is_taken(answers: dict[str, str], name: st
     assert offline(named(CASES[name].good, name)) == []
 
 
-@pytest.mark.parametrize(
-    "build", [a_region, a_link, a_policy, a_site, an_account, a_job, a_tariff, a_program, a_voucher, a_statement]
-)
+@pytest.mark.parametrize("build", BUILDERS.values())
 def test_every_object_has_a_short_plain_name(hub: Hub, build: Callable[[], Manifest]) -> None:
     objects = [named(build(), name) for name in NOT_A_NAME.values()]
     for name, said in hub.verdicts(objects).items():

@@ -181,6 +181,13 @@ def test_the_command_prints_its_figure_and_answers_by_its_code(
     assert "lines.jsonl: bytes 0 to" in capsys.readouterr().out
 
 
+def test_records_of_another_shape_are_told(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(AttributeError):
+        sealed_anew(copied, "tariffs.json", lambda records: records[0]["spec"].update(schedules=["none"]))
+    assert main([str(copied)]) == 2
+    assert "it cannot be read as an evidence package" in capsys.readouterr().err
+
+
 def test_what_is_no_package_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 1
     assert "manifest.json: cannot be read" in capsys.readouterr().out

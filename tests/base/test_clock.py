@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suanli.base.clock import parse_time_ms, time_or_zero, time_text, time_text_ms
+from suanli.base.clock import is_zone, parse_time_ms, time_or_zero, time_text, time_text_ms
 
 TIMES_MS = st.integers(0, 253_402_300_799_999)  # up to the year 9999
 
@@ -29,3 +29,15 @@ def test_a_time_without_a_zone_is_refused_with_an_example() -> None:
 )
 def test_what_is_no_time_counts_as_none(value: object) -> None:
     assert time_or_zero(value) == 0
+
+
+@pytest.mark.parametrize("name", ["Asia/Shanghai", "UTC", "America/Argentina/Salta"])
+def test_a_zone(name: str) -> None:
+    assert is_zone(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Mars/Olympus", "America/Argentina", "/etc/localtime", "../UTC", "UTC\0", f"Asia/{'x' * 300}"]
+)
+def test_what_is_no_zone_never_raises(name: str) -> None:
+    assert not is_zone(name)

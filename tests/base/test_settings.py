@@ -26,6 +26,8 @@ def test_numbers_are_numbers() -> None:
         ("SUANLI_WORKERS", "", ['SUANLI_WORKERS=""', "valid integer"]),
         ("SUANLI_LOG_LEVEL", "LOUD", ['SUANLI_LOG_LEVEL="LOUD"', "Least severe log line"]),
         ("SUANLI_DATA_DIR", "", ["SUANLI_DATA_DIR", "at least 1 character"]),
+        ("SUANLI_BILL_TIMEZONE", "Asia/Shangai", ['SUANLI_BILL_TIMEZONE="Asia/Shangai"', "no time zone"]),
+        ("SUANLI_BILL_TIMEZONE", "America/Argentina", ["no time zone", '"Asia/Shanghai"']),
         ("SUANLI_WORKER", "7", ["SUANLI_WORKER is not a setting", "docs/operations.md"]),
         ("SUANLI_IDENTITY", "x" * 10_000, ["SUANLI_IDENTITY", "at most 253 characters"]),
     ],

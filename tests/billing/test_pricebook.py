@@ -61,6 +61,14 @@ def test_a_provider_of_no_site_offers_nothing() -> None:
     assert {text.split(": ")[1] for text in found(a_tariff(), sites=[])} == {f"spec.items[{i}].class" for i in range(3)}
 
 
+def test_a_provider_that_can_have_no_account_has_no_prices_and_is_told() -> None:
+    longest, longer = "长" * 186, "a " * 47
+    for name, prices in ((longest, True), (longer, False)):
+        assert (PriceBook([tariff(a_tariff(provider=name))], {SITE: name}).at(name, T0) is not None) == prices
+    (told,) = [text for text in found(a_tariff(provider=longer)) if "spec.provider" in text and "account" in text]
+    assert "has 202 characters; 200 are allowed, so nothing is billed by this tariff; shorten the name" in told
+
+
 # --- borders
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from months import GUIAN, NOVEMBER, OCTOBER, WUHU, ZONE, random_month
-from suanli.api.statement import Role, StatementSpec
+from months import GUIAN, NOVEMBER, OCTOBER, WUHU, random_month
+from suanli.api.statement import Role
 from suanli.billing.ledger import Transfer, TransferKind, chained
-from suanli.billing.period import Period, month
+from suanli.billing.period import Period
 from suanli.billing.statements import (
     COUNTERS,
     Bill,
@@ -19,7 +19,6 @@ from suanli.billing.statements import (
     evidence,
     items,
     party_of,
-    period_of,
     totals,
     unbalanced,
 )
@@ -118,15 +117,6 @@ def test_what_is_over_is_named(made: list[Bill]) -> None:
     wrong = replace(made[0], lines=(replace(first, charge_micro_yuan=first.charge_micro_yuan + 3), *made[0].lines))
     over = first.charge_micro_yuan + 3
     assert unbalanced([wrong, *made[1:]])[0] == f"charge: {over} micro-yuan are over"
-
-
-def test_a_statement_is_of_a_month_or_of_any_period() -> None:
-    spec = {"role": "Consumer", "party": "lab", "period": "2026-11"}
-    assert period_of(StatementSpec.model_validate(spec)) == month("2026-11", ZONE)
-    quarter = {**spec, "period": "q4", "from": "2026-10-01", "until": "2027-01-01"}
-    found = period_of(StatementSpec.model_validate(quarter))
-    assert (found.name, found.start_ms) == ("q4", OCTOBER.start_ms)
-    assert found.end_ms == month("2026-12", ZONE).end_ms
 
 
 def test_an_account_of_nobody_is_refused() -> None:

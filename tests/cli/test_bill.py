@@ -6,14 +6,13 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
 from audit.__main__ import audit
-from builders import an_agreement, an_object
+from builders import a_region, a_site, a_tariff, an_agreement, an_object
 from months import a_program
 from suanli.base.units import MS_PER_HOUR
 from suanli.billing.focusrules import violations
@@ -21,59 +20,35 @@ from suanli.billing.period import month
 from suanli.billing.usage import PodUsage
 from suanli.billing.vouchers import Claim
 from suanli.cli import app
-from suanli.cli.market import opened
+from suanli.cli.market import Stores
 from suanli.ledgerstore.usage import UsageStore
 
 MARCH = month("2026-03", "Asia/Shanghai")
 AFTER = "2026-04-01T00:00:00Z"
-OBJECTS: list[dict[str, Any]] = [
-    {
-        "apiVersion": "suanli.io/v1alpha1",
-        "kind": "Tariff",
-        "metadata": {"name": "east-2026"},
-        "spec": {
-            "provider": "East Compute",
-            "effectiveFrom": "2026-01-01",
-            "items": [
-                {"name": "a100", "unit": "CardHour", "class": "nvidia-a100-80g", "price": "5.50"},
-                {"name": "memory", "unit": "MemoryGiBHour", "price": "0.01"},
-            ],
-            "customerClasses": [{"name": "university", "percent": 80}],
-            "commissionPermille": 50,
-            "taxPermille": 60,
-        },
-    },
-    {
-        "apiVersion": "suanli.io/v1alpha1",
-        "kind": "ComputeAccount",
-        "metadata": {"name": "lab"},
-        "spec": {"namespaces": ["team-a"], "customerClass": "university"},
-    },
-    {
-        "apiVersion": "suanli.io/v1alpha1",
-        "kind": "ComputeRegion",
-        "metadata": {"name": "shanghai"},
-        "spec": {"displayName": "上海", "latitude": "31.23", "longitude": "121.47", "province": "Shanghai"},
-    },
-    {
-        "apiVersion": "suanli.io/v1alpha1",
-        "kind": "ComputeSite",
-        "metadata": {"name": "east"},
-        "spec": {
-            "region": "shanghai",
-            "operator": "East Compute",
-            "resources": [
-                {
-                    "class": "nvidia-a100-80g",
-                    "type": "Intelligent",
-                    "resourceName": "nvidia.com/gpu",
-                    "unit": "Card",
-                    "declaredUnits": 8,
-                    "labels": {"chip-family": "ampere"},
-                }
-            ],
-        },
-    },
+CLASS = "nvidia-a100-80g"
+OBJECTS = [
+    a_tariff(
+        items=[
+            {"name": "a100", "unit": "CardHour", "class": CLASS, "price": "5.50"},
+            {"name": "memory", "unit": "MemoryGiBHour", "price": "0.01"},
+        ]
+    ),
+    an_object("ComputeAccount", "lab", {"namespaces": ["team-a"], "customerClass": "university"}),
+    a_region("shanghai", province="Shanghai"),
+    a_site(
+        "east",
+        operator="East Compute",
+        resources=[
+            {
+                "class": CLASS,
+                "type": "Intelligent",
+                "resourceName": "nvidia.com/gpu",
+                "unit": "Card",
+                "declaredUnits": 8,
+                "labels": {"chip-family": "ampere"},
+            }
+        ],
+    ),
 ]
 Suanli = Callable[..., Result]
 
@@ -144,6 +119,15 @@ def test_a_statement_as_paper(suanli: Suanli, language: str, word: str) -> None:
     assert "-176.0" in suanli("statement", "-o", "table").stdout
 
 
+def test_no_month_is_closed_by_what_cannot_be_read(suanli: Suanli, tmp_path: Path) -> None:
+    good = (tmp_path / "market.yaml").read_text()
+    (tmp_path / "market.yaml").write_text(good.replace("5.50", "five"))
+    assert "five" in suanli("settle", code=2).stderr
+    assert "is not closed" in suanli("statement", code=2).stderr
+    (tmp_path / "market.yaml").write_text(good)
+    assert "lab" in suanli("settle").stdout
+
+
 def test_focus_keeps_the_rules_of_focus(suanli: Suanli) -> None:
     suanli("settle")
     rows = list(csv.DictReader(io.StringIO(suanli("statement", "lab", "-o", "focus").stdout)))
@@ -154,13 +138,20 @@ def test_focus_keeps_the_rules_of_focus(suanli: Suanli) -> None:
 
 def test_a_payment_is_entered_once(suanli: Suanli) -> None:
     suanli("settle")
-    pay = ("top-up", "lab", "176.08", "--id", "2026-0815", "--paid-on", "2026-04-02")
+    pay = ("top-up", "lab", "176.08", "--id", "2026-0815", "--paid-on", "2026-04-02", "--now", "2026-04-02T12:00:00Z")
     assert "176.08 CNY entered, balance 0.00 CNY" in suanli("account", *pay).stdout
     assert "was there already, balance 0.00 CNY" in suanli("account", *pay).stdout
     assert "another payment" in suanli("account", *pay[:2], "1", *pay[3:], code=2).stderr
     assert suanli("account", "balance", "lab").stdout == "lab: 0.00 CNY\n"
     told = json.loads(suanli("statement", "lab", "-o", "json").stdout)
     assert told["statements"][0]["net_micro_yuan"] == "-176080000"
+
+
+def test_a_payment_of_a_later_day_does_not_move_the_time_of_the_ledger(suanli: Suanli) -> None:
+    pay = ("top-up", "lab", "5", "--id", "x", "--paid-on", "2026-04-02", "--now", "2026-04-01T15:59:59Z")
+    assert "has not begun in Asia/Shanghai" in suanli("account", *pay, code=2).stderr
+    assert "0.00 CNY" in suanli("account", "balance", "lab").stdout
+    assert "5.00 CNY entered" in suanli("account", *pay[:-1], "2026-04-01T16:00:00Z").stdout
 
 
 @pytest.mark.parametrize(
@@ -215,7 +206,7 @@ def test_vouchers_cut_the_bill_by_what_sites_are_and_the_audit_finds_the_same(su
         "city", eligible={"sides": ["East"]}, terms=[{"name": "a", "chips": ["ampere"], "ratePermille": 300}]
     )
     claim = Claim("v1", "lab", frozenset({"lab"}), "", "team-a/train", "", 100_000_000, 1, MARCH.start_ms)
-    with opened(tmp_path / "data", None, "local") as books:
+    with Stores(tmp_path / "data").opened() as books:
         books.grant(program, claim)
     assert suanli("settle", "--evidence", str(tmp_path / "package")).stderr == ""
     findings, counts = audit(tmp_path / "package")
@@ -229,7 +220,8 @@ def test_vouchers_cut_the_bill_by_what_sites_are_and_the_audit_finds_the_same(su
     [
         ("settle", ["--now", "2026-03-15T00:00:00Z"], "can be closed after that"),
         ("settle", ["--period", "March"], "is not a month"),
-        ("bill", ["--timezone", "Mars/Olympus"], "Mars/Olympus"),
+        ("bill", ["--timezone", "Mars/Olympus"], '--timezone: "Mars/Olympus" is no time zone'),
+        ("bill", ["--timezone", "America/Argentina"], "is no time zone"),
         ("statement", [], "is not closed"),
         ("usage", ["--data", "/nowhere"], "is no folder"),
     ],

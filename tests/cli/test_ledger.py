@@ -55,8 +55,16 @@ def test_verify_finds_entries_that_were_cut_off(path: Path) -> None:
     assert '--expect: "8:x" is not' in done.stderr
 
 
+def test_the_ledger_is_the_one_that_the_operator_is_set_to(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUANLI_DATA_DIR", str(path.parent / "elsewhere"))
+    monkeypatch.setenv("SUANLI_LEDGER", str(path))
+    assert suanli("verify").stdout == f"{path}: every hash, rule and sum fits\nroot {root(path)}\n"
+    assert "there is no such file" in suanli("verify", "--ledger", path.parent / "none").stderr
+
+
 def test_the_ledger_is_the_operators_own_by_default(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SUANLI_DATA_DIR", raising=False)
+    monkeypatch.delenv("SUANLI_LEDGER", raising=False)
     assert suanli("verify").exit_code == 2
     monkeypatch.setenv("SUANLI_DATA_DIR", str(path.parent))
     assert suanli("verify").exit_code == 0

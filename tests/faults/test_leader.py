@@ -12,9 +12,8 @@ import pytest
 import virtualtime
 from apistore import Json
 from builders import a_job
-from evidence import Evidence, violations
+from faultrun import judged
 from memoryhub import Meeting, MemoryServer
-from people import finished
 from replicas import Replicas
 from simulation import Simulation
 
@@ -22,8 +21,7 @@ KILLS = 50
 LIVE = 100
 TAKEOVER_S = 15.0
 COLD_START_S = 5.0
-SETTLING_S = 240.0
-CALM_S, QUIET_S = 20.0, 45.0
+CALM_S = 20.0
 LONG: dict[str, Any] = {"template": {"image": "busybox", "command": ["sleep", "600"]}}
 
 
@@ -37,21 +35,6 @@ async def arrivals(sim: Simulation, random: Random, a_second: float) -> None:
     for number in range(100_000):
         sim.put(sleeping(f"job-{number}", random.choice((1, 5, 20)), tasks=random.choice((1, 1, 2))))
         await asyncio.sleep(random.expovariate(a_second))
-
-
-async def judged(sim: Simulation) -> tuple[Evidence, list[str]]:
-    """The histories after everything has ended, and what is wrong in them."""
-    loop = asyncio.get_running_loop()
-    calm_s = loop.time()
-    await sim.until(lambda: all(map(finished, sim.jobs().values())) and not sim.member_objects(), SETTLING_S, every=1.0)
-    settled_s = loop.time()
-    await asyncio.sleep(CALM_S)
-    quiet_s = loop.time()
-    await asyncio.sleep(QUIET_S)
-    await sim.end()
-    members = {name: cluster.server for name, cluster in sim.clusters.items()}
-    evidence = Evidence(sim.hub, members, calm_s, settled_s, quiet_s, sim.ledger(), SETTLING_S)
-    return evidence, violations(evidence)
 
 
 def state_of(job: Json) -> str:
@@ -91,7 +74,7 @@ def test_fifty_killed_leaders_are_each_replaced_in_time_and_nothing_is_lost(tmp_
         for _ in range(KILLS):
             await replicas.kill_leader()
         users.cancel()
-        evidence, wrong = await judged(sim)
+        evidence, wrong = await judged(sim, CALM_S)
         leads_s = sorted(one.leads_s for one in replicas.handovers)
         writes_s = sorted(one.writes_s for one in replicas.handovers)
         print(
@@ -124,7 +107,7 @@ def test_a_rolling_upgrade_under_a_hundred_live_jobs_loses_none_and_stops_dispat
         ended_s = asyncio.get_running_loop().time()
         users.cancel()
         assert set(old).isdisjoint(sim.processes)
-        evidence, wrong = await judged(sim)
+        evidence, wrong = await judged(sim, CALM_S)
         assert wrong == []
         pause_s = longest([begun_s, *(moment for moment in placed_s(sim) if begun_s < moment < ended_s), ended_s])
         print(
@@ -168,7 +151,7 @@ def test_standbys_know_all_that_the_leader_knows_and_write_nothing(tmp_path: Pat
             sent = [r for server in servers(sim) for r in server.requests if r.who == name]
             assert sent, "it looks at the lease and at the jobs"
             assert [r.path for r in sent if r.changed] == []
-        _, wrong = await judged(sim)
+        _, wrong = await judged(sim, CALM_S)
         assert wrong == []
 
     virtualtime.run(story())
@@ -227,7 +210,7 @@ def test_a_status_write_of_an_old_leader_that_comes_late_is_refused_and_changes_
         assert sim.job("train") == before
         assert before["status"]["epoch"] == 1
         sim.hub.cut_off.clear()
-        _, wrong = await judged(sim)
+        _, wrong = await judged(sim, CALM_S)
         assert wrong == []
 
     virtualtime.run(story())

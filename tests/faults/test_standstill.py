@@ -8,9 +8,9 @@ import pytest
 
 import standstill
 from apistore import Path as Place
-from evidence import Evidence, violations
+from faultrun import judged
 from fenced import put_lease
-from people import Routine, finished
+from people import Routine
 from simulation import Simulation
 from standstill import Standstill
 from suanli.base.names import member_namespace
@@ -30,7 +30,6 @@ WRITES = (
     "PATCH networkpolicies",
     "PATCH namespaces",
 )
-SETTLING_S, CALM_S, QUIET_S = 240.0, 70.0, 45.0
 AWAY_S = 5.0
 
 
@@ -57,17 +56,9 @@ async def use(sim: Simulation) -> None:
 
 async def whole(sim: Simulation, using: "asyncio.Task[None]") -> list[str]:
     """What is wrong once everything has ended."""
-    loop = asyncio.get_running_loop()
     await using
-    calm_s = loop.time()
-    await sim.until(lambda: all(map(finished, sim.jobs().values())) and not sim.member_objects(), SETTLING_S, every=1.0)
-    settled_s = loop.time()
-    await asyncio.sleep(CALM_S)
-    quiet_s = loop.time()
-    await asyncio.sleep(QUIET_S)
-    await sim.end()
-    members = {name: cluster.server for name, cluster in sim.clusters.items()}
-    return violations(Evidence(sim.hub, members, calm_s, settled_s, quiet_s, sim.ledger(), SETTLING_S))
+    _, wrong = await judged(sim)
+    return wrong
 
 
 async def led(sim: Simulation, frozen: Standstill | None) -> "asyncio.Task[None]":

@@ -8,20 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from ledgers import Place, a_hold, a_transfer, opened
-from suanli.base.errors import SuanliError
+from ledgers import Place, a_hold, a_transfer, opened, refused
+from suanli.base.reasons import Reason
 from suanli.billing.ledger import Outcome
 from suanli.ledgerstore import places, sql
 from suanli.ledgerstore.ledger import SqliteLedger
 from suanli.ledgerstore.sql import SqlLedger
 from suanli.ledgerstore.sqlite import Access
 
-
-def refused(work: Callable[[], object], *words: str) -> None:
-    with pytest.raises(SuanliError) as caught:
-        work()
-    for word in words:
-        assert word in str(caught.value)
+CHANGED = Reason.LEDGER_CHANGED
 
 
 def filled(ledger: SqlLedger) -> None:
@@ -110,7 +105,11 @@ def test_a_damaged_copy_is_not_restored(tmp_path: Path) -> None:
     raw = (tmp_path / "a.sqlite3").read_bytes()
     assert "凭证".encode() in raw
     (tmp_path / "b.sqlite3").write_bytes(raw.replace("凭证".encode(), "凭據".encode(), 1))
-    refused(lambda: places.restore(tmp_path / "b.sqlite3", str(tmp_path / "c.sqlite3")), "restore the last good copy")
+    refused(
+        lambda: places.restore(tmp_path / "b.sqlite3", str(tmp_path / "c.sqlite3")),
+        "restore the last good copy",
+        reason=CHANGED,
+    )
     assert not (tmp_path / "c.sqlite3").exists()
 
 
@@ -147,7 +146,7 @@ def test_sums_that_were_changed_are_mended_by_a_copy(
     filled(ledger)
     root, standings = ledger.verify(), ledger.standings()
     unguarded(ledger, "UPDATE standing SET credits = '9' WHERE account = 'provider:east'")
-    refused(ledger.verify, 'account "provider:east" stands as')
+    refused(ledger.verify, 'account "provider:east" stands as', reason=CHANGED)
     places.backup(ledger, tmp_path / "copy.sqlite3")
     places.restore(tmp_path / "copy.sqlite3", str(tmp_path / "mended.sqlite3"))
     with SqliteLedger(tmp_path / "mended.sqlite3") as mended:

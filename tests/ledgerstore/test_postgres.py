@@ -6,20 +6,11 @@ import psycopg
 import pytest
 
 from harness.postgres import Postgres
-from ledgers import Place, a_transfer, opened
+from ledgers import Place, a_transfer, opened, refused
 from suanli.base.errors import SuanliError
-from suanli.base.reasons import Reason
 from suanli.billing.ledger import Outcome
 from suanli.ledgerstore.addresses import shown
 from suanli.ledgerstore.postgres import PostgresLedger
-
-
-def refused(work: Callable[[], object], *words: str) -> None:
-    with pytest.raises(SuanliError) as caught:
-        work()
-    assert caught.value.reason is Reason.LEDGER_UNUSABLE
-    for word in words:
-        assert word in str(caught.value)
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ledgers import ACCOUNTS, Place, a_hold, a_post_hold, a_transfer, a_void, opened
-from suanli.base.errors import SuanliError
+from ledgers import ACCOUNTS, Place, a_hold, a_post_hold, a_transfer, a_void, opened, refused
 from suanli.base.reasons import Reason
 from suanli.billing.ledger import (
     MOST_MICRO_YUAN,
@@ -23,15 +22,6 @@ from suanli.billing.ledger import (
 from suanli.ledgerstore import sql
 from suanli.ledgerstore.sql import SqlLedger
 from suanli.ledgerstore.sqlite import Access
-
-
-def refused(work: Callable[[], object], *words: str, reason: Reason = Reason.LEDGER_UNUSABLE) -> None:
-    with pytest.raises(SuanliError) as caught:
-        work()
-    assert caught.value.reason is reason
-    for word in words:
-        assert word in str(caught.value)
-
 
 # --- what it keeps
 

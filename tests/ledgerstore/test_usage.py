@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from builders import an_agreement
+from ledgers import refused
 from suanli.api.job import Usage
 from suanli.base.errors import SuanliError
-from suanli.base.reasons import Reason
 from suanli.billing.usage import MAX_CARDS, MAX_CPU_MILLI, MAX_MEMORY_BYTES, MAX_RUN_MS, PodUsage, total
 from suanli.ledgerstore import usage as module
 from suanli.ledgerstore.usage import MOST_PARAMETERS, UsageStore
@@ -58,14 +58,6 @@ def totals(store: UsageStore) -> Usage:
     with store._plainly():
         pods = [row[0] for row in store._db.execute("SELECT pod_uid FROM pod_usage")]
     return total(store.of_pods(pods))
-
-
-def refused(work: Callable[[], object], *words: str) -> None:
-    with pytest.raises(SuanliError) as caught:
-        work()
-    assert caught.value.reason is Reason.LEDGER_UNUSABLE
-    for word in words:
-        assert word in str(caught.value)
 
 
 # --- what it keeps

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import virtualtime
-from builders import a_site, an_object
+from builders import a_program, a_site, a_tariff, an_object
 from memoryhub import MemoryClient, MemoryServer
-from shop import CARD_HOUR, FACTS, TARIFF, Shop
+from shop import CARD_HOUR, FACTS, Shop
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
@@ -70,7 +70,7 @@ class Office:
         )
 
     def put_tariff(self) -> None:
-        self.hub.put(TARIFF)
+        self.hub.put(a_tariff())
 
     def statements(self) -> dict[tuple[str, str, str], Json]:
         found = self.hub.items(f"{MAP}/statements")
@@ -188,18 +188,6 @@ def test_while_the_ledger_cannot_be_used_bills_wait_and_say_so(play: Play, caplo
 YUAN = 1_000_000
 
 
-def a_programme(name: str = "city", **spec: Any) -> Json:
-    whole = {
-        "displayName": name,
-        "issuer": f"{name}-bureau",
-        "flow": "DeductAtCheckout",
-        "terms": [{"name": "all", "ratePermille": 200}],
-        "from": "2026-01-01",
-        **spec,
-    }
-    return an_object("VoucherProgram", name, whole)
-
-
 def a_voucher(name: str, program: str = "city", **spec: Any) -> Json:
     whole = {"program": program, "contract": f"c-{name}", "amount": str(200 * YUAN), **spec}
     created = "2026-03-10T00:00:00Z"
@@ -217,7 +205,7 @@ def test_a_voucher_is_granted_pays_of_the_bill_and_expires(play: Play) -> None:
     async def scene(office: Office) -> None:
         office.shop.ran("p", MARCH.start_ms + DAY_MS, 10)
         office.put_tariff()
-        office.hub.put(a_programme(poolPerYear=str(100 * YUAN)))
+        office.hub.put(a_program(poolPerYear=str(100 * YUAN)))
         office.hub.put(a_voucher("mine"))
         await asyncio.sleep(3)
         figures, said = voucher_status(office, "mine")
@@ -254,8 +242,8 @@ def test_a_voucher_is_granted_pays_of_the_bill_and_expires(play: Play) -> None:
 
 def test_a_rejected_claim_is_final_and_stops_no_other(play: Play) -> None:
     async def scene(office: Office) -> None:
-        office.hub.put(a_programme(maxContractDays=30, poolPerYear=str(70 * YUAN)))
-        office.hub.put(a_programme("broken", terms="all of it"))
+        office.hub.put(a_program(maxContractDays=30, poolPerYear=str(70 * YUAN)))
+        office.hub.put(a_program("broken", terms="all of it"))
         office.hub.put(a_voucher("a-long", contractDays=31))
         office.hub.put(a_voucher("b-broken", amount=-5))
         office.hub.put(a_voucher("c-unknown", program="nowhere"))
@@ -284,8 +272,8 @@ def test_a_rejected_claim_is_final_and_stops_no_other(play: Play) -> None:
             "remaining": "0",
         }
         assert [(c["type"], c["status"]) for c in status["conditions"]] == [("InForce", "True")]
-        office.hub.put(a_programme("nowhere"))  # who asked for it need not ask again
-        office.hub.put(a_programme())  # more generous now, and without a pool
+        office.hub.put(a_program("nowhere"))  # who asked for it need not ask again
+        office.hub.put(a_program())  # more generous now, and without a pool
         await asyncio.sleep(3)
         assert voucher_status(office, "c-unknown")[1]["Granted"] == ("True", "Granted")
         assert voucher_status(office, "a-long")[1]["Granted"] == ("False", "ContractTooLong")
@@ -304,9 +292,7 @@ def test_a_claim_is_of_the_account_and_its_family(play: Play) -> None:
         office.mirror.apply("ADDED", an_object("ComputeAccount", "group", {"namespaces": ["g"], "parent": "lab"}))
         member = {"namespaces": ["team-a"], "customerClass": "university", "parent": "school"}
         office.mirror.apply("MODIFIED", an_object("ComputeAccount", "lab", member, generation=2))
-        office.hub.put(
-            a_programme(terms=[{"name": "schools", "applicantClasses": ["university"], "ratePermille": 500}])
-        )
+        office.hub.put(a_program(terms=[{"name": "schools", "applicantClasses": ["university"], "ratePermille": 500}]))
         for name in ("school", "group", "lab", "other"):
             office.hub.put(a_voucher(name, provider=name))
         office.hub.put(a_voucher("class", applicantClass="start-up"))
@@ -325,7 +311,7 @@ def test_a_claim_is_of_the_account_and_its_family(play: Play) -> None:
 def test_a_rent_subsidy_is_paid_out_when_the_invoice_shows_that_all_was_paid(play: Play) -> None:
     async def scene(office: Office) -> None:
         rent: Json = {"kind": "Rent", "flow": "ReimburseUser", "terms": [{"name": "all", "ratePermille": 100}]}
-        office.hub.put(a_programme(**rent))
+        office.hub.put(a_program(**rent))
         office.hub.put(a_voucher("rent"))
         await asyncio.sleep(3)
         assert voucher_status(office, "rent")[1]["Redeemed"] == ("False", "NotRedeemed")

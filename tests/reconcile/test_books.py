@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from audit.__main__ import audit
-from builders import an_agreement
+from builders import a_tariff, an_agreement
 from shop import CARD_HOUR, FACTS, Shop
+from suanli.api import Tariff
 from suanli.base.errors import SuanliError
 from suanli.base.units import MS_PER_HOUR
 from suanli.billing.evidence import Dossier, write
@@ -20,6 +21,7 @@ from suanli.billing.period import Period, month
 from suanli.billing.posting import COMMISSION, TAX
 from suanli.billing.statements import unbalanced
 from suanli.billing.usage import MAX_SKEW_MS, PodUsage
+from suanli.reconcile.books import Books
 
 ZONE = "Asia/Shanghai"
 MARCH, APRIL = month("2026-03", ZONE), month("2026-04", ZONE)
@@ -50,6 +52,26 @@ def test_what_ran_in_a_month_is_billed_and_posted_once(shop: Shop) -> None:
         ("Consumer", -owed)
     ]
     assert {event.pod_uid for event in dossier.events} == {"p"}
+
+
+def test_a_closed_month_keeps_the_ids_of_its_events_whoever_asks(shop: Shop) -> None:
+    shop.ran("p", MARCH.start_ms, 10)
+    shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    other = Books(shop.usage, shop.store, shop.ledger, "local")
+    assert other.dossier("2026-03").events == shop.books.dossier("2026-03").events
+    assert other.preview(APRIL, FACTS).events == ()
+
+
+def test_a_provider_that_can_have_no_account_stops_nobody_else(shop: Shop, tmp_path: Path) -> None:
+    name = "E" * 256
+    shop.ran("p", MARCH.start_ms, 10)
+    shop.usage.agree([an_agreement("u-q", provider=name, site="north", made_ms=MARCH.start_ms)])
+    shop.ran("q", MARCH.start_ms, 10, site="north")
+    facts = replace(FACTS, tariffs=(*FACTS.tariffs, Tariff.model_validate(a_tariff("long", provider=name))))
+    assert {one.site for one in shop.books.preview(MARCH, facts).rating.unrated} == {"north"}
+    shop.books.close(MARCH, facts, MARCH.end_ms)
+    assert shop.owes("consumer:lab") == 10 * 4 * CARD_HOUR * 80 // 100
+    assert found_by_the_audit(shop.books.dossier("2026-03"), tmp_path / "package") == []
 
 
 def found_by_the_audit(dossier: Dossier, folder: Path) -> list[str]:

@@ -66,6 +66,33 @@ def a_job(name: str = "train", *, status: object = None, metadata: Raw | None = 
     return an_object("ComputeJob", name, whole, status=status, **{"namespace": "team-a", **(metadata or {})})
 
 
+def a_tariff(name: str = "east-2026", **spec: Any) -> Raw:
+    """Prices of East Compute for the cards of its class."""
+    whole = {
+        "provider": "East Compute",
+        "effectiveFrom": "2026-01-01",
+        "items": [{"name": "a100", "unit": "CardHour", "class": "nvidia-a100-80g", "price": "5.50"}],
+        "customerClasses": [{"name": "university", "percent": 80}],
+        "commissionPermille": 50,
+        "taxPermille": 60,
+        **spec,
+    }
+    return an_object("Tariff", name, whole)
+
+
+def a_program(name: str = "city", **spec: Any) -> Raw:
+    """Vouchers that pay a fifth of every bill."""
+    whole = {
+        "displayName": name,
+        "issuer": f"{name}-bureau",
+        "flow": "DeductAtCheckout",
+        "terms": [{"name": "all", "ratePermille": 200}],
+        "from": "2026-01-01",
+        **spec,
+    }
+    return an_object("VoucherProgram", name, whole)
+
+
 def an_assignment(site: str = "east", epoch: int = 1) -> Raw:
     """The assignment of a status."""
     return {"site": site, "epoch": epoch, "class": "cpu", "time": T0}

@@ -11,9 +11,8 @@ from typing import Any
 import virtualtime
 from apistore import Json
 from edits import Edit, Editors, declared, draw, is_taken
-from evidence import Evidence, timeline, violations
-from faultrun import MOST_SETTLING_S, REST_S, SITES, Outcome
-from people import finished
+from evidence import timeline, violations
+from faultrun import REST_S, SITES, Outcome, at_rest, evidence_of
 from simulation import Simulation
 from suanli.base.conditions import readable
 from suanli.base.untrusted import mapping
@@ -86,10 +85,9 @@ async def _whole(seed: int, plan: dict[str, Any], folder: Path, edits: list[Edit
     await asyncio.sleep(QUIET_S)
     ended = [task for task in process.tasks if task.done()]
     await sim.end()
-    members = {name: c.server for name, c in sim.clusters.items()}
-    evidence = Evidence(sim.hub, members, calm_s, settled_s, quiet_s, sim.ledger(), MOST_SETTLING_S)
+    evidence = evidence_of(sim, calm_s, settled_s, quiet_s)
     found = violations(evidence) + _crashes(said, len(ended)) + _not_as_declared(sim) + _changed(before, _found(sim))
-    requests = [r for server in (sim.hub, *members.values()) for r in server.requests]
+    requests = [r for server in (sim.hub, *evidence.members.values()) for r in server.requests]
     met: Counter[str] = Counter()
     met.update(edit.field.label for edit in editors.done)
     return Outcome(
@@ -110,7 +108,7 @@ async def _whole(seed: int, plan: dict[str, Any], folder: Path, edits: list[Edit
 async def _until_settled(sim: Simulation) -> None:
     end_s = asyncio.get_running_loop().time() + REST_S
     while asyncio.get_running_loop().time() < end_s:
-        if not sim.member_objects() and all(finished(job) for job in sim.jobs().values()):
+        if at_rest(sim):
             return
         await asyncio.sleep(1.0)
 

@@ -37,6 +37,31 @@ SETTINGS = {
 }
 
 
+def at_rest(sim: Simulation) -> bool:
+    """Everything has ended, and nothing is left of it on members."""
+    return not sim.member_objects() and all(map(finished, sim.jobs().values()))
+
+
+async def judged(sim: Simulation, standing_s: float = CALM_S) -> tuple[Evidence, list[str]]:
+    """The histories after everything has ended and stood for so long, and what is wrong in them."""
+    loop = asyncio.get_running_loop()
+    calm_s = loop.time()
+    await sim.until(lambda: at_rest(sim), MOST_SETTLING_S, every=1.0)
+    settled_s = loop.time()
+    await asyncio.sleep(standing_s)
+    quiet_s = loop.time()
+    await asyncio.sleep(QUIET_S)
+    await sim.end()
+    evidence = evidence_of(sim, calm_s, settled_s, quiet_s)
+    return evidence, violations(evidence)
+
+
+def evidence_of(sim: Simulation, calm_s: float, settled_s: float, quiet_s: float) -> Evidence:
+    """The histories of a run that was told to be quiet then."""
+    members = {name: cluster.server for name, cluster in sim.clusters.items()}
+    return Evidence(sim.hub, members, calm_s, settled_s, quiet_s, sim.ledger(), MOST_SETTLING_S)
+
+
 class Actors(Protocol):
     """Who uses the federation while things go wrong."""
 
@@ -160,15 +185,11 @@ class _Run:
 
     async def _until_settled(self) -> None:
         with suppress(AssertionError):
-            await self.sim.until(self._settled, REST_S, every=1.0)
-
-    def _settled(self) -> bool:
-        return not self.sim.member_objects() and all(finished(job) for job in self.sim.jobs().values())
+            await self.sim.until(lambda: at_rest(self.sim), REST_S, every=1.0)
 
     def _judged(self, calm_s: float, settled_s: float, quiet_s: float) -> Outcome:
         sim = self.sim
-        members = {name: c.server for name, c in sim.clusters.items()}
-        evidence = Evidence(sim.hub, members, calm_s, settled_s, quiet_s, sim.ledger(), MOST_SETTLING_S)
+        evidence = evidence_of(sim, calm_s, settled_s, quiet_s)
         found = violations(evidence)
         met: Counter[str] = Counter()
         for trouble in self.troubles:

@@ -12,7 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from suanli.base.errors import SuanliError
+from suanli.base.reasons import Reason
 from suanli.billing.ledger import LedgerAccount, Outcome, Transfer, TransferKind
 from suanli.ledgerstore.ledger import SqliteLedger
 from suanli.ledgerstore.sql import SqlLedger
@@ -94,6 +97,15 @@ def opened(ledger: SqlLedger, top_up: int = 1_000) -> None:
     ledger.open(ACCOUNTS)
     done = ledger.commit([a_transfer("top-up", top_up, debit="cash:bank", credit="consumer:physics", time_ms=0)])
     assert done == [Outcome.CREATED]
+
+
+def refused(work: Callable[[], object], *words: str, reason: Reason = Reason.LEDGER_UNUSABLE) -> None:
+    """The work fails for the reason, and says these words."""
+    with pytest.raises(SuanliError) as caught:
+        work()
+    assert caught.value.reason is reason
+    for word in words:
+        assert word in str(caught.value)
 
 
 # --- writers

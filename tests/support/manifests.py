@@ -1,6 +1,7 @@
 """Manifests as people write them: small ones that are right, and ways to make them wrong."""
 
 import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from suanli.base.names import API_VERSION
@@ -200,6 +201,20 @@ def a_tariff(name: str = "anhui-2026", **spec: Any) -> Manifest:
         "taxPermille": 60,
     }
     return _object("Tariff", name, {**whole, **spec})
+
+
+BUILDERS: Mapping[str, Callable[..., Manifest]] = {
+    "region": a_region,
+    "link": a_link,
+    "policy": a_policy,
+    "site": a_site,
+    "account": an_account,
+    "job": a_job,
+    "tariff": a_tariff,
+    "program": a_program,
+    "voucher": a_voucher,
+    "statement": a_statement,
+}
 
 
 def changed(manifest: Manifest, path: str, value: object) -> Manifest:

@@ -6,11 +6,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import builders
+from builders import an_object
 from suanli.api.policy import Side
 from suanli.api.site import ComputeUnit
 from suanli.api.tariff import Tariff
 from suanli.api.voucher import VoucherProgram
-from suanli.base.names import API_VERSION
 from suanli.billing.book import Book
 from suanli.billing.event import ClassFacts, Owner, UsageEvent, UsageKind, pod_events, transfer_events
 from suanli.billing.evidence import Award, Closed, Dossier, Redeemed, write
@@ -51,23 +52,11 @@ SCOPE = Scope(
 
 def a_tariff(name: str, provider: str, **spec: Any) -> Tariff:
     whole = {"provider": provider, "effectiveFrom": "2026-01-01", "timezone": ZONE, **spec}
-    return Tariff.model_validate(
-        {"apiVersion": API_VERSION, "kind": "Tariff", "metadata": {"name": name}, "spec": whole}
-    )
+    return Tariff.model_validate(an_object("Tariff", name, whole))
 
 
 def a_program(name: str, **spec: Any) -> VoucherProgram:
-    whole = {
-        "displayName": name,
-        "issuer": f"{name}-bureau",
-        "flow": "DeductAtCheckout",
-        "terms": [{"name": "all", "ratePermille": 200}],
-        "from": "2026-01-01",
-        **spec,
-    }
-    return VoucherProgram.model_validate(
-        {"apiVersion": API_VERSION, "kind": "VoucherProgram", "metadata": {"name": name}, "spec": whole}
-    )
+    return VoucherProgram.model_validate(builders.a_program(name, **spec))
 
 
 def tariffs(dice: Random) -> list[Tariff]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from builders import an_agreement
+from builders import a_tariff, an_agreement
 from suanli.api.tariff import Tariff
 from suanli.base.units import MS_PER_HOUR
 from suanli.billing.facts import Facts
@@ -18,19 +18,7 @@ from suanli.ledgerstore.usage import UsageStore
 from suanli.reconcile.books import Books
 
 CARD_HOUR = 5_500_000
-TARIFF: dict[str, Any] = {
-    "apiVersion": "suanli.io/v1alpha1",
-    "kind": "Tariff",
-    "metadata": {"name": "east-2026"},
-    "spec": {
-        "provider": "East Compute",
-        "effectiveFrom": "2026-01-01",
-        "items": [{"name": "a100", "unit": "CardHour", "class": "nvidia-a100-80g", "price": "5.50"}],
-        "customerClasses": [{"name": "university", "percent": 80}],
-        "commissionPermille": 50,
-        "taxPermille": 60,
-    },
-}
+TARIFF = {**a_tariff(), "metadata": {"name": "east-2026"}}  # all that the books keep of it
 FACTS = Facts((Tariff.model_validate(TARIFF),), {"lab": Customer("lab", "university")})
 
 

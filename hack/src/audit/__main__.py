@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(argv)
     try:
         findings, counts = audit(asked.folder, asked.root)
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         print(f"{asked.folder}: it cannot be read as an evidence package: {error!r}", file=sys.stderr)
         return UNREADABLE
     difference = sum(finding.difference for finding in findings)

@@ -7,11 +7,13 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from audit.package import Finding, Package, Record, sha256
+from audit.posting import quoted
 
 FILE = "lines.jsonl"
 HOUR = 3_600_000
 DAY = 24 * HOUR
 GIB = 2**30
+MOST_OF_AN_ACCOUNT = 200  # characters
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - any Python 3 runs this
 UNITS: Mapping[str, tuple[str, int]] = {
     "CoreHour": ("core-time", 1_000 * HOUR),
@@ -154,7 +156,8 @@ class Book:
         self.tariffs: dict[str, list[Tariff]] = defaultdict(list)
         known = (Tariff(record) for record in package.of("tariffs.json") if record["name"] in terms["tariffs"])
         for tariff in sorted(known, key=lambda t: (t.start, t.name)):
-            self.tariffs[tariff.spec["provider"]].append(tariff)
+            if len(f"cash:provider:{quoted(tariff.spec['provider'])}") <= MOST_OF_AN_ACCOUNT:
+                self.tariffs[tariff.spec["provider"]].append(tariff)
 
     def at(self, provider: str, at_ms: int) -> Tariff | None:
         """The tariff that holds; None before the first, or where two begin at once."""

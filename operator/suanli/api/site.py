@@ -2,7 +2,6 @@
 
 from enum import StrEnum
 from typing import Annotated, ClassVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field
 
@@ -29,6 +28,7 @@ from suanli.api.common import (
 from suanli.api.kind import Kind, PrinterColumn, Resource
 from suanli.api.lists import ATOMIC, SET, keyed
 from suanli.api.rule import Rule, Shape, unchanging
+from suanli.base.clock import is_zone
 
 
 class SiteState(StrEnum):
@@ -213,14 +213,6 @@ class PriceBand(Model):
     price_per_kwh: Annotated[DecimalText, Field(description='CNY per kWh as a decimal string, such as "0.684".')]
 
 
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ValueError, ZoneInfoNotFoundError):
-        return False
-    return True
-
-
 _ZONE = Shape(
     r"^(UTC|[A-Z][A-Za-z]*(/[A-Za-z0-9_+-]+)+)$",
     'is not a time zone; write a name of the IANA data base, such as "Asia/Shanghai" or "UTC"',
@@ -230,7 +222,7 @@ Timezone = Annotated[
     Field(max_length=64),
     _ZONE,
     # The API server asks its own data base; where that does not know the name, the error says so.
-    Rule(_ZONE.then("timestamp('2026-01-01T00:00:00Z').getHours(self) >= 0"), _is_zone, _ZONE.wrong),
+    Rule(_ZONE.then("timestamp('2026-01-01T00:00:00Z').getHours(self) >= 0"), is_zone, _ZONE.wrong),
 ]
 
 

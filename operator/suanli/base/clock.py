@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 LAST_MS = 253_402_300_799_999  # the end of the year 9999: RFC 3339 writes no later time
 
@@ -31,6 +32,15 @@ def time_or_zero(value: object) -> int:
         return parse_time_ms(value) if isinstance(value, str) else 0
     except (ValueError, OverflowError):
         return 0
+
+
+def is_zone(name: str) -> bool:
+    """Whether it is a time zone of the IANA data base; "America/Argentina", which holds several, is none."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, KeyError, OSError):
+        return False
+    return True
 
 
 def time_text(ms: int) -> str:

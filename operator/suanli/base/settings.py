@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from suanli.base.clock import is_zone
+
 PREFIX = "SUANLI_"
 
 
@@ -16,6 +18,12 @@ def networks(text: str) -> tuple[str, ...]:
 
 def _list_of_networks(text: str) -> str:
     networks(text)
+    return text
+
+
+def _zone(text: str) -> str:
+    if not is_zone(text):
+        raise ValueError('it is no time zone of the IANA data base, such as "Asia/Shanghai" or "UTC"')
     return text
 
 
@@ -187,7 +195,9 @@ class Settings(BaseModel):
     ] = ""
     bill_s: Annotated[int, Field(ge=1, le=86_400, description="Time between two looks at what is to be billed.")] = 60
     bill_timezone: Annotated[
-        str, Field(min_length=1, max_length=64, description="IANA time zone in which months of bills begin.")
+        str,
+        AfterValidator(_zone),
+        Field(min_length=1, max_length=64, description="IANA time zone in which months of bills begin."),
     ] = "Asia/Shanghai"
     close_after_s: Annotated[
         int,

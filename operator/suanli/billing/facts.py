@@ -13,6 +13,7 @@ from suanli.api.kind import Resource
 from suanli.api.policy import Side
 from suanli.api.tariff import Tariff
 from suanli.billing.event import UsageKind
+from suanli.billing.evidence import canonical
 from suanli.billing.line import RatedLine
 from suanli.billing.pricebook import PriceBook
 from suanli.billing.rating import Customer, Subscription
@@ -27,6 +28,7 @@ class Facts:
     customers: Mapping[str, Customer]  # by account
     providers: Mapping[str, str] = field(default_factory=dict)  # by site
     scope: Scope = field(default_factory=lambda: Scope({}, {}))  # what vouchers ask of a site
+    hub: str = ""  # that ids of events name; "": of whoever asks
 
     def book(self) -> PriceBook:
         """The tariffs made ready."""
@@ -37,6 +39,7 @@ class Facts:
         body = {
             "tariffs": [_object(tariff) for tariff in self.tariffs],
             "providers": dict(self.providers),
+            "hub": self.hub,
             "sides": dict(self.scope.side_of_site),
             "chips": [[site, class_, chip] for (site, class_), chip in sorted(self.scope.chip_of_class.items())],
             "customers": [
@@ -49,7 +52,7 @@ class Facts:
                 for _, c in sorted(self.customers.items())
             ],
         }
-        return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return canonical(body)
 
 
 def customers_of(accounts: Iterable[ComputeAccount]) -> dict[str, Customer]:
@@ -77,7 +80,8 @@ def read_facts(text: str) -> Facts:
         {site: Side(side) for site, side in body["sides"].items()},
         {(site, class_): chip for site, class_, chip in body["chips"]},
     )
-    return Facts(tuple(Tariff.model_validate(t) for t in body["tariffs"]), customers, body["providers"], scope)
+    tariffs = tuple(Tariff.model_validate(t) for t in body["tariffs"])
+    return Facts(tariffs, customers, body["providers"], scope, body.get("hub", ""))
 
 
 def read_line(text: str) -> RatedLine:

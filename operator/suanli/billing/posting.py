@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from suanli.api.voucher import Flow, ProgramKind, VoucherProgram
 from suanli.base.names import short_hash
 from suanli.billing.event import UsageKind
-from suanli.billing.ledger import LedgerAccount, Transfer, TransferKind
+from suanli.billing.ledger import LedgerAccount, Transfer, TransferKind, wrong_account
 from suanli.billing.line import ID_LENGTH, RatedLine
 from suanli.billing.vouchers import PERMILLE, Holding, Part, cap_micro_yuan
 
@@ -63,6 +63,11 @@ def consumer(account: str) -> str:
 def seller(line: RatedLine) -> str:
     """Who sold what a line is for: the provider, or for transfers the network operator."""
     return f"{'network' if line.kind is UsageKind.TRANSFER else 'provider'}:{part(line.provider)}"
+
+
+def no_account(provider: str) -> str:
+    """Why nothing can be posted to a provider, or paid to it; empty when it can."""
+    return wrong_account(cash_account(f"provider:{part(provider)}"))
 
 
 def subsidy(program: VoucherProgram, provider: str = "") -> str:

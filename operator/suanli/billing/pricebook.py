@@ -13,6 +13,7 @@ from suanli.api.tariff import DayKind, Item, Package, PackagePeriod, Rounding, S
 from suanli.base.units import MS_PER_HOUR, duration_ms, micro
 from suanli.billing.event import Borders, UsageKind, full_hours
 from suanli.billing.period import local, midnight_ms
+from suanli.billing.posting import no_account
 
 MS_PER_MINUTE = 60_000
 MS_PER_DAY = 24 * MS_PER_HOUR
@@ -184,11 +185,12 @@ class PriceBook:
     """All tariffs, and whose the sites are."""
 
     def __init__(self, tariffs: Iterable[Tariff], providers: Mapping[str, str]) -> None:
-        """`providers`: the operator of each site."""
+        """`providers`: the operator of each site. A tariff of a provider that can have no account counts as none."""
         self.providers = dict(providers)
         self.versions: dict[str, list[Version]] = defaultdict(list)
         for tariff in sorted(tariffs, key=lambda t: t.metadata.name):
-            self.versions[tariff.spec.provider].append(Version(tariff))
+            if not no_account(tariff.spec.provider):
+                self.versions[tariff.spec.provider].append(Version(tariff))
         self._starts: dict[str, list[int]] = {}
         for provider, versions in self.versions.items():
             versions.sort(key=lambda version: version.start_ms)
@@ -224,7 +226,7 @@ def problems(
 ) -> Iterator[str]:
     """What is wrong with tariffs that only several objects can tell. `customer_classes`: by account.
 
-    Two tariffs of a provider from one day on, a class that no site offers, an offered class without a price, an account's class
+    Two tariffs of a provider from one day on, a provider whose name is too long for an account, a class that no site offers, an offered class without a price, an account's class
     that no tariff knows.
     """
     offered: dict[str, dict[str, tuple[Unit, ...]]] = defaultdict(dict)
@@ -242,6 +244,11 @@ def problems(
             yield (
                 f'{tariff.label()}: spec.effectiveFrom: "{spec.effective_from}": Tariff {first} of provider "{spec.provider}" '
                 "holds from the same day on; delete one of them or let one begin on another day"
+            )
+        if why := no_account(spec.provider):
+            yield (
+                f"{tariff.label()}: spec.provider: {why}, so nothing is billed by this tariff; shorten the name, here and as "
+                "spec.operator of the provider's sites"
             )
         yield from _classes(tariff, offered.get(spec.provider, {}))
     known = {c.name for tariff in tariffs for c in tariff.spec.customer_classes}

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from suanli.billing.event import Borders, ClassFacts, Owner, UsageEvent, UsageKind, pod_events, transfer_events
 from suanli.billing.line import KEY, RatedLine, line_id
 from suanli.billing.period import Period, local, midnight_ms
+from suanli.billing.posting import half_even
 from suanli.billing.pricebook import Cell, PriceBook, PricedItem, PricedPackage, Version
 from suanli.billing.usage import PodUsage
 
@@ -497,10 +498,7 @@ def _rounded_up(uses: Sequence[_Use]) -> Iterator[tuple[_Use, int]]:
 
 def _divided(numerator: int, denominator: int, *, up: bool) -> int:
     """A whole number, rounded up or half to even."""
-    if up:
-        return -(-numerator // denominator)
-    whole, rest = divmod(numerator, denominator)
-    return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1))
+    return -(-numerator // denominator) if up else half_even(numerator, denominator)
 
 
 def _id(line: RatedLine) -> str:

@@ -9,14 +9,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from enum import StrEnum
 from functools import lru_cache
 
-from suanli.api.statement import Evidence, Role, StatementItem, StatementSpec, StatementTotals
+from suanli.api.statement import Evidence, Role, StatementItem, StatementTotals
 from suanli.billing.ledger import Entry, Transfer, TransferKind
 from suanli.billing.line import ID_LENGTH, RatedLine
-from suanli.billing.period import Period, midnight_ms, month
+from suanli.billing.period import Period
 from suanli.billing.posting import PAYOUT, VOUCHER, whole
 
 OPERATOR = "operator"  # the party that runs the hub: commission, tax to be passed on, and what waits in suspense
@@ -87,14 +86,6 @@ class Bill:
     def events(self) -> int:
         """Usage events that its lines sum."""
         return sum(line.line.events for line in self.lines if line.line is not None and line.what is not What.SUBSIDY)
-
-
-def period_of(spec: StatementSpec) -> Period:
-    """The period that a Statement asks for."""
-    if spec.from_ is None or spec.until is None:
-        return month(spec.period, spec.timezone)
-    start, end = (midnight_ms(date.fromisoformat(day).toordinal(), spec.timezone) for day in (spec.from_, spec.until))
-    return Period(spec.period, start, end)
 
 
 @lru_cache(maxsize=65_536)

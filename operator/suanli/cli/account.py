@@ -10,16 +10,16 @@ from suanli.base.units import micro
 from suanli.billing.ledger import ACCEPTED, Outcome
 from suanli.billing.period import midnight_ms
 from suanli.billing.posting import consumer
-from suanli.cli.ledger import Where
-from suanli.cli.market import DATA, LOCAL, ZONE, Data, Zone, opened
-from suanli.cli.printing import fail
-from suanli.cli.site import plain_errors
+from suanli.cli.market import ZONE, Stores, Zone
+from suanli.cli.options import grouped
+from suanli.cli.printing import Now, fail, moment_ms
 
 account_app = typer.Typer(no_args_is_help=True, help="Take payments of accounts, and see what they have or owe.")
 Name = Annotated[str, typer.Argument(metavar="ACCOUNT", help="A ComputeAccount, or a namespace that no account names.")]
 
 
 @account_app.command("top-up")
+@grouped
 def top_up(
     account: Name,
     amount: Annotated[str, typer.Argument(metavar="CNY", help='What was paid, such as "5000" or "12.50".')],
@@ -28,16 +28,19 @@ def top_up(
         typer.Option("--id", help="Number of the payment; the same payment again changes nothing.", show_default=False),
     ],
     paid_on: Annotated[str, typer.Option(help='Day of the payment, such as "2026-11-28".', show_default=False)],
+    *,
     timezone: Zone = ZONE,
-    data: Data = DATA,
-    ledger: Where = None,
+    stores: Stores,
+    now: Now = None,
 ) -> None:
     """Enter a payment of an account into the ledger.
 
     Exit codes: 0 entered, also before; 2 the input is wrong, or another payment has this number; 4 the ledger cannot be used.
     """
     paid, time_ms = _micro_yuan(amount), _day_ms(paid_on, timezone)
-    with plain_errors(), opened(data, ledger, LOCAL) as books:
+    if time_ms > moment_ms(now):  # the ledger's time would be that day, and what is valid until then be over
+        raise fail(f'--paid-on: "{paid_on}" has not begun in {timezone}; enter the payment when it is there')
+    with stores.opened() as books:
         outcome = books.pay(consumer(account), paid, payment, time_ms)
         balance = books.balance_micro_yuan(consumer(account))
     if outcome is Outcome.EXISTS_DIFFERENTLY:
@@ -49,20 +52,21 @@ def top_up(
 
 
 @account_app.command()
-def balance(account: Name, data: Data = DATA, ledger: Where = None) -> None:
+@grouped
+def balance(account: Name, stores: Stores) -> None:
     """Say what an account has; below zero it owes.
 
     Exit codes: 0 done, 2 the input is wrong, 4 the ledger cannot be used.
     """
-    with plain_errors(), opened(data, ledger, LOCAL) as books:
+    with stores.opened() as books:
         typer.echo(f"{account}: {yuan_text(books.balance_micro_yuan(consumer(account)))} CNY")
 
 
 def _day_ms(text: str, timezone: str) -> int:
     try:
         return midnight_ms(date.fromisoformat(text).toordinal(), timezone)
-    except (ValueError, KeyError) as error:
-        raise fail(f'--paid-on: "{text}" in {timezone}: {error}; write a day such as "2026-11-28"') from error
+    except ValueError as error:
+        raise fail(f'--paid-on: "{text}": {error}; write a day such as "2026-11-28"') from error
 
 
 def _micro_yuan(text: str) -> int:

@@ -10,10 +10,9 @@ from suanli.base.units import MICRO, micro
 from suanli.billing.assets import SiteFacts, asset_html, asset_record, asset_report
 from suanli.billing.words import Language
 from suanli.cli.base import Files
-from suanli.cli.ledger import Where
-from suanli.cli.market import DATA, LOCAL, ZONE, Data, HubId, Month, Zone, opened, period_of
+from suanli.cli.market import LOCAL, HubId, Month, Stores
+from suanli.cli.options import Hub, grouped
 from suanli.cli.printing import Now, Output, dump, fail, moment_ms
-from suanli.cli.site import HubContext, HubKubeconfig, plain_errors
 from suanli.cli.start import begin
 
 
@@ -24,20 +23,19 @@ class Form(StrEnum):
     HTML = "html"
 
 
+@grouped
 def report(
     site: Annotated[str, typer.Argument(metavar="SITE", help="The ComputeSite.")],
     availability: Annotated[
         str, typer.Option(help='Part of the month in which it could be used, as you monitored it, such as "0.9995".')
     ],
     received: Annotated[str, typer.Option(help="CNY of the month's revenue that have been received.")] = "0",
-    period: Month = None,
-    timezone: Zone = ZONE,
+    *,
+    month: Month,
     files: Files = None,
-    data: Data = DATA,
-    ledger: Where = None,
+    stores: Stores,
     hub_id: HubId = LOCAL,
-    kubeconfig: HubKubeconfig = None,
-    context: HubContext = None,
+    hub: Hub,
     form: Annotated[Form, typer.Option("-o", "--output", help="How to print.")] = Form.JSON,
     language: Annotated[Language, typer.Option(help="Language of html.")] = Language.ENGLISH,
     now: Now = None,
@@ -49,15 +47,15 @@ def report(
     Exit codes: 0 done, 2 the input is wrong, 4 the hub or the ledger cannot be used.
     """
     at_ms = moment_ms(now)
-    asked = period_of(period, timezone, at_ms)
+    asked = month.at(at_ms)
     part, cash = _number("--availability", availability), _number("--received", received)
     if not 0 <= part <= MICRO:
         raise fail(f'--availability: "{availability}" is not from 0 to 1')
-    base, _ = begin(files, kubeconfig, context, at_ms)
+    base, _ = begin(files, hub, at_ms)
     found = base.found.sites.get(site)
     if found is None:
         raise fail(f'"{site}" is no ComputeSite; there are {", ".join(sorted(base.found.sites)) or "none"}')
-    with plain_errors(), opened(data, ledger, hub_id) as books:
+    with stores.opened(hub_id) as books:
         dossier = books.dossier(asked.name)
     seen = base.seen.get(site)
     resources = found.spec.resources

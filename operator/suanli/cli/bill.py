@@ -9,41 +9,40 @@ import typer
 
 from suanli.base.clock import time_text
 from suanli.base.money import yuan_text
-from suanli.base.units import MS_PER_HOUR, decimal_text
+from suanli.base.units import decimal_text
 from suanli.billing.event import UsageKind
+from suanli.billing.focus import SERVICES
 from suanli.billing.line import RatedLine, line_record
-from suanli.billing.pricebook import GIB
+from suanli.billing.period import Period
 from suanli.billing.rating import Unrated
-from suanli.cli.ledger import Where
-from suanli.cli.market import DATA, LOCAL, ZONE, Data, Files, HubId, Month, Zone, facts_of, opened, period_of
+from suanli.cli.market import LOCAL, Files, HubId, Month, Stores, facts_of
+from suanli.cli.options import Hub, grouped
 from suanli.cli.printing import Format, Now, Output, dump, moment_ms, table
-from suanli.cli.site import HubContext, HubKubeconfig, plain_errors
 from suanli.reconcile.books import Preview
 
 Account = Annotated[str | None, typer.Argument(metavar="[ACCOUNT]", help="Only this ComputeAccount.")]
-# How people count what is used: the unit, and how much of the kind's own unit it is.
-SHOWN: Mapping[UsageKind, tuple[str, int]] = {
-    UsageKind.CORE_TIME: ("core-hours", 1_000 * MS_PER_HOUR),
-    UsageKind.CARD_TIME: ("card-hours", MS_PER_HOUR),
-    UsageKind.MEMORY_TIME: ("GiB-hours", GIB * MS_PER_HOUR),
-    UsageKind.NODE_TIME: ("node-hours", MS_PER_HOUR),
-    UsageKind.STORAGE_TIME: ("GiB-hours", GIB * MS_PER_HOUR),
-    UsageKind.TRANSFER: ("GiB", GIB),
-    UsageKind.ENERGY: ("kWh", 10**6),
-    UsageKind.CARBON: ("kg CO2e", 10**6),
+# How people call the units in which FOCUS counts.
+SHOWN: Mapping[UsageKind, str] = {
+    UsageKind.CORE_TIME: "core-hours",
+    UsageKind.CARD_TIME: "card-hours",
+    UsageKind.MEMORY_TIME: "GiB-hours",
+    UsageKind.NODE_TIME: "node-hours",
+    UsageKind.STORAGE_TIME: "GiB-hours",
+    UsageKind.TRANSFER: "GiB",
+    UsageKind.ENERGY: "kWh",
+    UsageKind.CARBON: "kg CO2e",
 }
 
 
+@grouped
 def usage(
     account: Account = None,
-    period: Month = None,
-    timezone: Zone = ZONE,
+    *,
+    month: Month,
     files: Files = None,
-    data: Data = DATA,
-    ledger: Where = None,
+    stores: Stores,
     hub_id: HubId = LOCAL,
-    kubeconfig: HubKubeconfig = None,
-    context: HubContext = None,
+    hub: Hub,
     output: Format = Output.TABLE,
     now: Now = None,
 ) -> None:
@@ -51,7 +50,7 @@ def usage(
 
     Exit codes: 0 done, 2 the input is wrong, 4 the hub or the ledger cannot be used.
     """
-    seen = _preview(period, timezone, files, data, ledger, hub_id, kubeconfig, context, moment_ms(now))
+    seen = _preview(month.at(moment_ms(now)), files, stores, hub_id, hub)
     sums: Counter[tuple[str, UsageKind, str, str]] = Counter()
     for event in seen.events:
         if account in (None, event.account):
@@ -73,16 +72,15 @@ def usage(
         )
 
 
+@grouped
 def bill(
     account: Account = None,
-    period: Month = None,
-    timezone: Zone = ZONE,
+    *,
+    month: Month,
     files: Files = None,
-    data: Data = DATA,
-    ledger: Where = None,
+    stores: Stores,
     hub_id: HubId = LOCAL,
-    kubeconfig: HubKubeconfig = None,
-    context: HubContext = None,
+    hub: Hub,
     output: Format = Output.TABLE,
     now: Now = None,
 ) -> None:
@@ -90,14 +88,13 @@ def bill(
 
     Exit codes: 0 done, 2 the input is wrong, 4 the hub or the ledger cannot be used.
     """
-    at_ms = moment_ms(now)
-    asked = period_of(period, timezone, at_ms)
-    with plain_errors(), opened(data, ledger, hub_id) as books:
+    asked = month.at(moment_ms(now))
+    with stores.opened() as books:
         closed = next((c for c in books.closings() if c.period.name == asked.name), None)
         lines = books.lines(asked.name) if closed is not None else []
     unrated: Sequence[Unrated] = ()
     if closed is None:
-        seen = _preview(period, timezone, files, data, ledger, hub_id, kubeconfig, context, at_ms)
+        seen = _preview(asked, files, stores, hub_id, hub)
         lines, unrated = list(seen.rating.lines), seen.rating.unrated
     lines = [line for line in lines if account in (None, line.account)]
     state = "closed" if closed is not None else "open: it is not billed yet"
@@ -132,26 +129,15 @@ def _print(lines: Sequence[RatedLine]) -> None:
     typer.echo(f"{len(lines)} lines, {yuan_text(sum(line.net_micro_yuan for line in lines))} CNY")
 
 
-def _preview(
-    period: str | None,
-    timezone: str,
-    files: list[Path] | None,
-    data: Path,
-    ledger: str | None,
-    hub_id: str,
-    kubeconfig: Path | None,
-    context: str | None,
-    now_ms: int,
-) -> Preview:
-    asked = period_of(period, timezone, now_ms)
-    facts, hub = facts_of(files, hub_id, kubeconfig, context)
-    with plain_errors(), opened(data, ledger, hub) as books:
+def _preview(asked: Period, files: Sequence[Path] | None, stores: Stores, hub_id: str, hub: Hub) -> Preview:
+    facts, of_hub = facts_of(files, hub_id, hub)
+    with stores.opened(of_hub) as books:
         return books.preview(asked, facts)
 
 
 def _amount(kind: UsageKind, amount: int) -> tuple[str, str]:
-    unit, size = SHOWN[kind]
-    return decimal_text(amount, size, 4), unit
+    _, _, _, size, _ = SERVICES[kind]
+    return decimal_text(amount, size, 4), SHOWN[kind]
 
 
 def _span(seen: Preview) -> str:

@@ -10,9 +10,9 @@ from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.units import decimal_text
 from suanli.cli.base import Base, Files
+from suanli.cli.options import Hub, grouped
 from suanli.cli.plan import job_told
 from suanli.cli.printing import BAD_INPUT, SOME_WAIT, Format, Now, Output, dump, fail, moment_ms, table, tell
-from suanli.cli.site import HubContext, HubKubeconfig
 from suanli.cli.start import begin_changed
 from suanli.placement.accept import WRONG
 from suanli.placement.advice import Advice, advise
@@ -53,11 +53,12 @@ class Story:
         return ([self.chosen] if self.chosen else []) + others[:NEXT]
 
 
+@grouped
 def explain(
     job: Annotated[str, typer.Argument(metavar="JOB", help="NAME or NAMESPACE/NAME of a ComputeJob.")],
     files: Files = None,
-    kubeconfig: HubKubeconfig = None,
-    context: HubContext = None,
+    *,
+    hub: Hub,
     output: Format = Output.TABLE,
     now: Now = None,
 ) -> None:
@@ -69,7 +70,7 @@ def explain(
 
     Exit codes: 0 the job has a place, 2 the input is wrong, 3 the job waits, 4 the hub refuses or cannot be reached.
     """
-    base = begin_changed(files, kubeconfig, context, moment_ms(now))
+    base = begin_changed(files, hub, moment_ms(now))
     try:
         name = base.find(job)
     except ValueError as error:

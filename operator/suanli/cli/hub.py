@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -16,9 +15,10 @@ from suanli.base.units import duration_ms
 from suanli.base.untrusted import mapping, text
 from suanli.cli.base import Base, Seen
 from suanli.cli.manifests import Manifests
-from suanli.cli.site import administered, plain_errors
+from suanli.cli.options import Hub
+from suanli.cli.printing import plain_errors
+from suanli.cli.site import administered
 from suanli.kube.client import Target
-from suanli.kube.local import load_target
 from suanli.placement.question import Held
 from suanli.placement.snapshot import WaitingJob
 from suanli.reconcile.state import JobEntry, Mirror
@@ -26,10 +26,10 @@ from suanli.reconcile.state import JobEntry, Mirror
 PLACE = "the hub"
 
 
-def read_hub(kubeconfig: Path | None, context: str | None, now_ms: int) -> Base:
-    """The hub of a kubeconfig. Raises: typer.Exit when it cannot be read."""
+def read_hub(hub: Hub, now_ms: int) -> Base:
+    """The hub as it is now. Raises: typer.Exit when it cannot be read."""
     with plain_errors():
-        return base_of(asyncio.run(_mirror(load_target(kubeconfig, context))), now_ms)
+        return base_of(asyncio.run(_mirror(hub.target())), now_ms)
 
 
 async def _mirror(target: Target) -> Mirror:

@@ -2,26 +2,21 @@
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
 from suanli.base.units import decimal_text
 from suanli.billing.book import Standing
-from suanli.cli.printing import BAD_INPUT, Format, Output, dump, fail, table
+from suanli.cli.printing import BAD_INPUT, Format, Output, dump, fail, plain_errors, table
 from suanli.ledgerstore import places
 from suanli.ledgerstore.addresses import shown
 from suanli.ledgerstore.sqlite import Access
 
-CHANGED = 1
-UNUSABLE = 4
 FILE = "ledger.sqlite3"
-EXITS = {Reason.LEDGER_CHANGED: CHANGED, Reason.INVALID_SPEC: BAD_INPUT}
+EXITS = {Reason.LEDGER_CHANGED: 1, Reason.INVALID_SPEC: BAD_INPUT}
 
 ledger_app = typer.Typer(no_args_is_help=True, help="Look at the ledger, prove that it is whole, copy it.")
 
@@ -30,6 +25,7 @@ Where = Annotated[
     typer.Option(
         "--ledger",
         metavar="LEDGER",
+        envvar="SUANLI_LEDGER",
         help=f"A file, or a postgresql:// address with its password in PGPASSWORD or ~/.pgpass. [default: {FILE} in SUANLI_DATA_DIR]",
         show_default=False,
     ),
@@ -53,7 +49,7 @@ def verify(
     """
     expected = _root(expect)
     place = _place(ledger)
-    with _plainly(), places.open_ledger(place, Access.READ) as opened:
+    with plain_errors(EXITS), places.open_ledger(place, Access.READ) as opened:
         root = opened.verify(expected)
     _tell(place, root, "every hash, rule and sum fits", output)
 
@@ -68,7 +64,7 @@ def backup(
 
     Exit codes: 0 done, 1 something was changed, 2 the input is wrong, 4 the ledger cannot be used or the copy not be written.
     """
-    with _plainly(), places.open_ledger(_place(ledger), Access.READ) as opened:
+    with plain_errors(EXITS), places.open_ledger(_place(ledger), Access.READ) as opened:
         root = places.backup(opened, file)
     _tell(str(file), root, "copied", output)
 
@@ -84,7 +80,7 @@ def restore(
     Exit codes: 0 done, 1 the copy was changed, 2 the input is wrong, 4 the copy or the ledger cannot be used.
     """
     place = _place(ledger)
-    with _plainly():
+    with plain_errors(EXITS):
         root = places.restore(file, place)
     _tell(place, root, "restored", output)
 
@@ -101,7 +97,7 @@ def balances(
 
     Exit codes: 0 done, 2 the input is wrong, 4 the ledger cannot be used.
     """
-    with _plainly(), places.open_ledger(_place(ledger), Access.READ) as opened:
+    with plain_errors(EXITS), places.open_ledger(_place(ledger), Access.READ) as opened:
         found = [standing for standing in opened.standings() if standing.account.name.startswith(prefix)]
     if output is not Output.TABLE:
         dump({"accounts": [_whole(standing) for standing in found]}, output)
@@ -157,12 +153,3 @@ def _root(text: str | None) -> tuple[int, str] | None:
             f'--expect: "{text[:100]}" is not a count, a colon and 64 hexadecimal digits; take it from `suanli ledger verify`'
         )
     return int(found[1]), found[2]
-
-
-@contextmanager
-def _plainly() -> Iterator[None]:
-    try:
-        yield
-    except SuanliError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(EXITS.get(error.reason, UNUSABLE)) from error

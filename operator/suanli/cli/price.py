@@ -9,8 +9,8 @@ from suanli.api.site import ComputeUnit, SiteResource
 from suanli.base.clock import time_text
 from suanli.base.units import MICRO, decimal_text, micro
 from suanli.cli.base import Files
+from suanli.cli.options import Hub, grouped
 from suanli.cli.printing import BAD_INPUT, Format, Now, Output, dump, moment_ms, table, tell
-from suanli.cli.site import HubContext, HubKubeconfig
 from suanli.cli.start import begin_changed
 from suanli.placement.difference import Place
 from suanli.placement.worth import Hour, Worth, worth_by_hour
@@ -18,11 +18,12 @@ from suanli.placement.worth import Hour, Worth, worth_by_hour
 LEAST = 500.0  # micro-yuan: less is printed as nothing
 
 
+@grouped
 def price(
     files: Files = None,
     hours: Annotated[int, typer.Option(min=1, max=168, help="How many hours, from now on.")] = 24,
-    kubeconfig: HubKubeconfig = None,
-    context: HubContext = None,
+    *,
+    hub: Hub,
     output: Format = Output.TABLE,
     now: Now = None,
 ) -> None:
@@ -35,7 +36,7 @@ def price(
 
     Exit codes: 0 done, 2 the input is wrong (what can be read is priced all the same), 4 the hub refuses or cannot be reached.
     """
-    base = begin_changed(files, kubeconfig, context, moment_ms(now))
+    base = begin_changed(files, hub, moment_ms(now))
     tell(base.found.problems, base.found.warnings)
     question = base.question()
     held = {one.job.uid: one for one in base.held.values()}

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -10,9 +11,16 @@ import typer
 import yaml
 
 from suanli.base.clock import parse_time_ms
+from suanli.base.errors import SuanliError
+from suanli.base.reasons import Reason
 
 BAD_INPUT = 2
 SOME_WAIT = 3
+UNUSABLE = 4
+# What the input is to blame for; all else is the fault of a cluster or a store.
+EXITS: Mapping[Reason, int] = dict.fromkeys(
+    (Reason.INVALID_SPEC, Reason.CREDENTIALS_MALFORMED, Reason.BOOKS_REFUSED), BAD_INPUT
+)
 LAST_MOMENT_MS = 32_503_680_000_000  # the year 3000
 # libyaml's dumper is several times faster; it is there in every usual build of PyYAML.
 DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -49,6 +57,16 @@ def fail(sentence: str) -> typer.Exit:
     """Say what is wrong with the input; the exit to be raised."""
     typer.echo(f"error: {sentence}", err=True)
     return typer.Exit(BAD_INPUT)
+
+
+@contextmanager
+def plain_errors(exits: Mapping[Reason, int] = EXITS) -> Iterator[None]:
+    """One sentence and an exit code: that of the error's reason, or that what was asked cannot be used."""
+    try:
+        yield
+    except SuanliError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(exits.get(error.reason, UNUSABLE)) from error
 
 
 def tell(problems: Sequence[str], warnings: Sequence[str]) -> None:

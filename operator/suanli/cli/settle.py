@@ -15,10 +15,9 @@ from suanli.billing import evidence, focus, pages
 from suanli.billing.evidence import Dossier, statement_record
 from suanli.billing.statements import Bill, totals, unbalanced
 from suanli.billing.words import Language
-from suanli.cli.ledger import Where
-from suanli.cli.market import DATA, LOCAL, ZONE, Data, Files, HubId, Month, Zone, facts_of, opened, period_of
+from suanli.cli.market import LOCAL, Files, HubId, Month, Stores, facts_of
+from suanli.cli.options import Hub, grouped
 from suanli.cli.printing import Format, Now, Output, dump, fail, moment_ms, table
-from suanli.cli.site import HubContext, HubKubeconfig, plain_errors
 
 
 class Form(StrEnum):
@@ -38,15 +37,14 @@ Folder = Annotated[
 ]
 
 
+@grouped
 def settle(
-    period: Month = None,
-    timezone: Zone = ZONE,
+    *,
+    month: Month,
     files: Files = None,
-    data: Data = DATA,
-    ledger: Where = None,
+    stores: Stores,
     hub_id: HubId = LOCAL,
-    kubeconfig: HubKubeconfig = None,
-    context: HubContext = None,
+    hub: Hub,
     folder: Folder = None,
     output: Format = Output.TABLE,
     now: Now = None,
@@ -58,9 +56,9 @@ def settle(
     Exit codes: 0 done, 2 the input is wrong, 4 the hub or the ledger cannot be used.
     """
     at_ms = moment_ms(now)
-    asked = period_of(period, timezone, at_ms)
-    facts, hub = facts_of(files, hub_id, kubeconfig, context)
-    with plain_errors(), opened(data, ledger, hub) as books:
+    asked = month.at(at_ms)
+    facts, of_hub = facts_of(files, hub_id, hub, whole=True)
+    with stores.opened(of_hub) as books:
         books.close(asked, facts, at_ms)
         dossier = books.dossier(asked.name)
         if folder is not None:
@@ -68,15 +66,15 @@ def settle(
     _tell(dossier, dossier.bills, output)
 
 
+@grouped
 def statement(
     party: Annotated[
         str | None, typer.Argument(metavar="[PARTY]", help="Account, provider, issuer or network operator.")
     ] = None,
     role: Annotated[Role | None, typer.Option(help="What the party is.")] = None,
-    period: Month = None,
-    timezone: Zone = ZONE,
-    data: Data = DATA,
-    ledger: Where = None,
+    *,
+    month: Month,
+    stores: Stores,
     hub_id: HubId = LOCAL,
     folder: Folder = None,
     form: Annotated[
@@ -93,8 +91,8 @@ def statement(
 
     Exit codes: 0 done, 2 the input is wrong or nobody of that name has a statement, 4 the ledger cannot be used.
     """
-    asked = period_of(period, timezone, moment_ms(now))
-    with plain_errors(), opened(data, ledger, hub_id) as books:
+    asked = month.at(moment_ms(now))
+    with stores.opened(hub_id) as books:
         dossier = books.dossier(asked.name)
         if folder is not None:
             write_package(dossier, folder)
@@ -116,12 +114,13 @@ def statement(
         typer.echo(PAPERS[form](bill, language), nl=False)
 
 
+@grouped
 def award(
     line: Annotated[str, typer.Argument(metavar="LINE", help="Id of the line, as the statement shows it.")],
     amount: Annotated[str, typer.Argument(metavar="CNY", help='What is given back of it, such as "12.50".')],
     dispute: Annotated[str, typer.Option(help="Name of the dispute; a line may have several.", show_default=False)],
-    data: Data = DATA,
-    ledger: Where = None,
+    *,
+    stores: Stores,
 ) -> None:
     """End a dispute about a line of a closed month: so much less is owed, as an adjustment in the next month that is closed.
 
@@ -133,7 +132,7 @@ def award(
         given = micro(amount)
     except ValueError as error:
         raise fail(f"amount: {error}") from error
-    with plain_errors(), opened(data, ledger, LOCAL) as books:
+    with stores.opened() as books:
         kept = books.award(line, dispute, given)
     whose = f"{kept.line.account} for {kept.line.item} in {kept.line.period}"
     typer.echo(f"{whose}: {yuan_text(given)} CNY less, with the next month that is closed")

@@ -4,8 +4,8 @@ Exit codes: 0 done, 2 the input is wrong, 4 a cluster refuses or cannot be reach
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +19,8 @@ from suanli.api.site import ComputeSite, ComputeType, ComputeUnit
 from suanli.base.errors import SuanliError
 from suanli.base.names import API_VERSION
 from suanli.base.reasons import Reason
+from suanli.cli.options import Hub, grouped
+from suanli.cli.printing import plain_errors
 from suanli.federation.administered import Administered
 from suanli.federation.leaving import leave as leave_federation
 from suanli.federation.membership import Joining
@@ -26,30 +28,23 @@ from suanli.federation.membership import join as join_federation
 from suanli.kube.client import ApiClient, Json, Target
 from suanli.kube.local import load_target
 
-BAD_INPUT = 2
-REFUSED = 4
-_INPUT_REASONS = frozenset({Reason.INVALID_SPEC, Reason.CREDENTIALS_MALFORMED, Reason.BOOKS_REFUSED})
-
 site_app = typer.Typer(no_args_is_help=True, help="Join member clusters to the federation, and take them out again.")
 
 SiteName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the ComputeSite.")]
-HubKubeconfig = Annotated[
-    Path | None, typer.Option("--kubeconfig", help="Administrator's kubeconfig of the hub; default as kubectl's.")
-]
-HubContext = Annotated[str | None, typer.Option("--context", help="Context in it.")]
 MemberContext = Annotated[str | None, typer.Option("--member-context", help="Context in the member's kubeconfig.")]
 Namespace = Annotated[str, typer.Option("--namespace", help="Namespace of the operator on the hub.")]
 
 
 @site_app.command()
+@grouped
 def join(
     name: SiteName,
     member_kubeconfig: Annotated[
         Path, typer.Option("--member-kubeconfig", help="Administrator's kubeconfig of the member.")
     ],
     member_context: MemberContext = None,
-    kubeconfig: HubKubeconfig = None,
-    context: HubContext = None,
+    *,
+    hub: Hub,
     namespace: Namespace = "suanli-system",
     file: Annotated[Path | None, typer.Option("-f", "--file", help="Manifest with the ComputeSite.")] = None,
     region: Annotated[str | None, typer.Option(help="ComputeRegion of the site, instead of a manifest.")] = None,
@@ -79,19 +74,20 @@ def join(
         manifest = _read(name, file) if file is not None else _made(name, region, racks, operated_by, offers or [])
         member = load_target(member_kubeconfig, member_context)
         joining = Joining(name, manifest, namespace, member, server, fence_image)
-        asyncio.run(_join(load_target(kubeconfig, context), joining))
+        asyncio.run(_join(hub.target(), joining))
     typer.echo(f'site "{name}" has joined; `kubectl get csite {name}` shows whether it is ready')
 
 
 @site_app.command()
+@grouped
 def leave(
     name: SiteName,
     member_kubeconfig: Annotated[
         Path | None, typer.Option("--member-kubeconfig", help="Administrator's kubeconfig of the member.")
     ] = None,
     member_context: MemberContext = None,
-    kubeconfig: HubKubeconfig = None,
-    context: HubContext = None,
+    *,
+    hub: Hub,
     namespace: Namespace = "suanli-system",
     force: Annotated[bool, typer.Option("--force", help="Also when jobs or their usage are lost by it.")] = False,
     member_is_gone: Annotated[
@@ -104,7 +100,7 @@ def leave(
         if (member_kubeconfig is None) != member_is_gone:
             raise _bad("give --member-kubeconfig, or --member-is-gone when the cluster exists no more")
         member = load_target(member_kubeconfig, member_context) if member_kubeconfig is not None else None
-        asyncio.run(_leave(load_target(kubeconfig, context), member, name, namespace, force=force))
+        asyncio.run(_leave(hub.target(), member, name, namespace, force=force))
     typer.echo(f'site "{name}" has left')
 
 
@@ -193,16 +189,6 @@ def _checked(raw: Json, where: str) -> Json:
         raise _bad(f'{where}: ComputeSite field {field}: "{str(first["input"])[:80]}": {first["msg"]}') from error
     kept = {k: raw["metadata"][k] for k in ("name", "labels", "annotations") if raw["metadata"].get(k)}
     return {"apiVersion": API_VERSION, "kind": "ComputeSite", "metadata": kept, "spec": raw["spec"]}
-
-
-@contextmanager
-def plain_errors() -> Iterator[None]:
-    """One sentence and an exit code."""
-    try:
-        yield
-    except SuanliError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(BAD_INPUT if error.reason in _INPUT_REASONS else REFUSED) from error
 
 
 def _bad(message: str) -> SuanliError:

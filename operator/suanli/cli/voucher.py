@@ -10,24 +10,25 @@ from suanli.base.conditions import find, readable
 from suanli.base.money import yuan_text
 from suanli.base.names import GROUP, VERSION
 from suanli.base.untrusted import mapping, text
-from suanli.cli.printing import Format, Output, dump, table
-from suanli.cli.site import HubContext, HubKubeconfig, administered, plain_errors
+from suanli.cli.options import Hub, grouped
+from suanli.cli.printing import Format, Output, dump, plain_errors, table
+from suanli.cli.site import administered
 from suanli.kube.client import Json, Target
-from suanli.kube.local import load_target
 
 MOST_SAID = 1_024  # characters of a condition's message
-MOST_DIGITS = 15
+MOST_DIGITS = 19  # as an API server lets in
 voucher_app = typer.Typer(no_args_is_help=True, help="Look at vouchers: grants and redemptions are the operator's.")
 
 
 @voucher_app.command("list")
+@grouped
 def list_vouchers(
     namespace: Annotated[
         str | None, typer.Option("-n", "--namespace", help="Only this namespace; a tenant can ask for its own.")
     ] = None,
     program: Annotated[str | None, typer.Option(help="Only claims under this VoucherProgram.")] = None,
-    kubeconfig: HubKubeconfig = None,
-    context: HubContext = None,
+    *,
+    hub: Hub,
     output: Format = Output.TABLE,
 ) -> None:
     """Say what became of each claim: what was granted and what is left of it, or the rule that rejected it.
@@ -35,7 +36,7 @@ def list_vouchers(
     Exit codes: 0 done, 2 the input is wrong, 4 the hub cannot be used.
     """
     with plain_errors():
-        raws = asyncio.run(_read(load_target(kubeconfig, context), namespace))
+        raws = asyncio.run(_read(hub.target(), namespace))
     told = [_told(raw) for raw in raws if program in (None, mapping(raw.get("spec")).get("program"))]
     if output is not Output.TABLE:
         dump({"vouchers": told}, output)

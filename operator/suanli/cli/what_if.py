@@ -14,8 +14,8 @@ from suanli.base.units import decimal_text, micro
 from suanli.cli.base import Base
 from suanli.cli.change import changed
 from suanli.cli.manifests import DEFAULT_NAMESPACE
+from suanli.cli.options import Hub, grouped
 from suanli.cli.printing import BAD_INPUT, SOME_WAIT, Format, Now, Output, dump, fail, moment_ms, table, tell
-from suanli.cli.site import HubContext, HubKubeconfig
 from suanli.cli.start import begin
 from suanli.placement.accept import WRONG
 from suanli.placement.difference import Difference, Place, Use, compare, placed_by_tier, use
@@ -83,6 +83,7 @@ class Comparison:
     names: dict[str, str]
 
 
+@grouped
 def what_if(
     files: Annotated[
         list[Path],
@@ -93,8 +94,8 @@ def what_if(
             "Without manifests: the hub.",
         ),
     ],
-    kubeconfig: HubKubeconfig = None,
-    context: HubContext = None,
+    *,
+    hub: Hub,
     output: Format = Output.TABLE,
     now: Now = None,
 ) -> None:
@@ -106,7 +107,7 @@ def what_if(
     Exit codes: 0 after the change every job has a place, 2 the input is wrong (what can be read is compared all the same),
     3 some jobs wait after the change, 4 the hub refuses or cannot be reached.
     """
-    base, changes = begin(files, kubeconfig, context, moment_ms(now))
+    base, changes = begin(files, hub, moment_ms(now))
     if not changes:
         tell(base.found.problems, base.found.warnings)
         raise fail("no document of kind WhatIf is in what -f names; docs/planning.md shows one")

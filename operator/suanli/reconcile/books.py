@@ -4,7 +4,6 @@ Every step can be done again. A period is fixed in the books first, with all tha
 ids that follow from the lines, so that whoever comes after a crash posts the rest and nothing twice.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -18,7 +17,7 @@ from suanli.billing import posting
 from suanli.billing.agreement import Agreement
 from suanli.billing.decisions import Decision
 from suanli.billing.event import UsageEvent
-from suanli.billing.evidence import Award, Closed, Dossier
+from suanli.billing.evidence import Award, Closed, Dossier, canonical
 from suanli.billing.facts import Facts, read_facts, read_line
 from suanli.billing.ledger import ACCEPTED, Ledger, LedgerAccount, Outcome, Transfer
 from suanli.billing.line import RatedLine, line_record
@@ -186,7 +185,7 @@ class Books:
             if other.period.start_ms < period.end_ms and period.start_ms < other.period.end_ms:
                 raise _refused(f"period {period.name} overlaps {other.period.name}, which is closed; name other days")
         counted = self._usage.count()
-        facts = replace(facts, providers=self._providers(period, counted))
+        facts = replace(facts, providers=self._providers(period, counted), hub=self._hub_id)
         lines = [
             *self._rated(period, facts, counted).rating.lines,
             *(line for other in earlier for line in self._late(period, other, counted)),
@@ -241,9 +240,8 @@ class Books:
         pods = self._usage.run_within(period.start_ms, period.end_ms, counted)
         jobs = list(dict.fromkeys(pod.job_uid for pod in pods))
         given_up = {job_uid: self._usage.given_up(job_uid) for job_uid in jobs}
-        events, unbilled = owned_events(
-            pods, self._agreements(jobs), given_up.__getitem__, period, self._hub_id, book.borders
-        )
+        hub = facts.hub or self._hub_id
+        events, unbilled = owned_events(pods, self._agreements(jobs), given_up.__getitem__, period, hub, book.borders)
         return Preview(period, tuple(events), rate(events, book, facts.customers, period), tuple(unbilled))
 
     def _providers(self, period: Period, counted: int) -> dict[str, str]:
@@ -294,7 +292,7 @@ def _as_granted(decision: Decision) -> str:
 
 
 def _text(line: RatedLine) -> str:
-    return json.dumps(line_record(line), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return canonical(line_record(line))
 
 
 def _refused(why: str) -> SuanliError:

@@ -74,10 +74,11 @@ class Vouchers:
         for account in posting.voucher_accounts(program, decision.holding()):
             if wrong := wrong_account(account):
                 return self._refuse(program, claim, Rejected(Reason.INVALID_SPEC, f"no account can be kept: {wrong}"))
-        kept = read_decision(self._store.keep_grant(claim.voucher, decision.text()))
-        if kept == decision:
+        text = decision.text()
+        kept = self._store.keep_grant(claim.voucher, text)
+        if kept == text:  # the programme's limits are those of now
             self._ledger.open(posting.voucher_accounts(program, decision.holding()))
-        return self._hold(kept)
+        return self._hold(read_decision(kept))
 
     def standings(self) -> dict[str, Standing]:
         """What became of each claim, by voucher. Raises: SuanliError."""
