@@ -106,7 +106,7 @@ class Cycle:
         waiting = self._waiting(now_ms)
         if not waiting:
             return
-        decided_upon = {w.uid: w.job for w in waiting}
+        decided_upon = {w.uid: self._mirror.waiting[w.uid].model for w in waiting}
         with self._metrics.cycle_seconds.time():
             defers = any(may_wait(job, now_ms) for job in waiting)
             args = (
@@ -171,13 +171,13 @@ class Cycle:
         return [
             WaitingJob(
                 uid=entry.uid,
-                job=entry.model,
+                job=entry.asked,
                 account=accounts.of(entry.namespace),
                 submitted_ms=entry.created_ms,
                 backoff=self._backoff(entry.uid, now_ms),
             )
             for entry in self._mirror.waiting.values()
-            if entry.model is not None and not self._worker.held_up(entry.uid) and not self._rests(entry, now_ms)
+            if entry.asked is not None and not self._worker.held_up(entry.uid) and not self._rests(entry, now_ms)
         ]
 
     def _rests(self, entry: JobEntry, now_ms: int) -> bool:

@@ -13,7 +13,7 @@ from suanli.base.clock import time_or_zero, time_text
 from suanli.base.conditions import Condition
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
-from suanli.base.untrusted import items
+from suanli.base.untrusted import items, text
 from suanli.federation.facts import OwnJob, OwnPod
 from suanli.kube.client import Json
 from suanli.placement.snapshot import Decision
@@ -288,6 +288,7 @@ def give_up(view: View) -> Step | None:
         placement=None,
         startedAt=None,
         failover=None,
+        checkpointSite=_checkpoint_site(entry),
         lost=[*items(entry.status.get("lost")), lost],
     )
     return Write(wanted, Reason.SITE_LOST, text, leaves=assignment.site)
@@ -346,6 +347,7 @@ def take_back(view: View) -> Step | None:
         placement=None,
         startedAt=None,
         failover=None,
+        checkpointSite=_checkpoint_site(entry),
         usage=status.used(entry, view.usage()),
         **counts,
     )
@@ -677,6 +679,13 @@ def _write_or_wait(entry: JobEntry, wanted: Json, warning: Reason | None = None,
     if not status.patch_of(entry.status, wanted):
         return Wait()
     return Write(wanted, warning, text)
+
+
+def _checkpoint_site(entry: JobEntry) -> str | None:
+    """Where the checkpoint lies after the current attempt: one that never ran has left none."""
+    if entry.model is None or entry.model.spec.checkpoint is None:
+        return None
+    return _assigned(entry).site if entry.status.get("startedAt") else text(entry.status.get("checkpointSite")) or None
 
 
 def _created(assignment: Assignment) -> Condition:
