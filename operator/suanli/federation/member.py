@@ -291,6 +291,8 @@ class Member:
             name = name_of(namespace)
             if not name.startswith(MEMBER_NAMESPACE_PREFIX) or "deletionTimestamp" in namespace["metadata"]:
                 continue
+            if name in self._making:
+                continue  # what bounds it is under way
             if await self._mend(f"{NAMESPACES}/{name}", namespace, render.own_namespace(self._hub_id, name)):
                 mended.append(f"Namespace {name}")
             for guard in guards(self._hub_id, name, self._bounds):
