@@ -29,9 +29,8 @@ IDLE_S = 30.0  # with jobs waiting, look again at least so often: tariffs change
 SETTLE_S = 3.0  # a fresh leader waits so long, beyond a probe, until it is known which sites are ready
 SAME_START_MS = 15 * 60_000  # a planned start that moves by less is not told anew
 THREAD_FROM = 100  # a larger batch is placed off the event loop
-MOST_OF_ACCOUNT = (
-    2_000  # jobs of one account in one cycle: what others wait for must not grow with what one of them sends
-)
+# Jobs of one account in one cycle: what others wait for must not grow with what one of them sends.
+MOST_OF_ACCOUNT = 1_000
 
 
 class Cycle:
