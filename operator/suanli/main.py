@@ -79,12 +79,12 @@ def run() -> int:
     except SuanliError as error:
         LOG.error("bad configuration: %s", error)
         return 2
-    _look_for_circles_rarely()
+    look_for_circles_rarely()
     with store:
         return asyncio.run(_serve(settings, target, store))
 
 
-def _look_for_circles_rarely() -> None:
+def look_for_circles_rarely() -> None:
     """Hardly anything that the loops make is part of a circle: by default a tenth of their time goes into looking for them."""
     gc.freeze()  # what was imported stays
     gc.set_threshold(YOUNG)

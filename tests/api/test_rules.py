@@ -433,6 +433,13 @@ CASES: Mapping[str, Case] = {
         [{"name": n, "region": "x", "size": "1"} for n in "ab"], "", "spec.data.inputs.1", "a",
     ),
     "job-input-of-a-dataset-of-a-bad-name": Case(a_job, "spec.data.inputs.0.dataset", "Image Net", "image-net", NAME),
+    "job-checkpoint-of-no-size": Case(
+        a_job, "spec.checkpoint", {"size": "0"}, {"size": "1"}, "one byte", "spec.checkpoint.size", "0"
+    ),
+    "job-checkpoint-at-a-bad-name": Case(
+        a_job, "spec.checkpoint", {"size": "1Gi", "site": "My Site"}, {"size": "1Gi", "site": "wuhu-dc1"}, NAME,
+        "spec.checkpoint.site", "My Site",
+    ),
     "job-allowed-on-one-site-twice": Case(
         a_job, "spec.data.allowedSites", ["a", "b", "a"], ["a", "b"], "", "spec.data.allowedSites.2", "a"
     ),
@@ -549,6 +556,7 @@ EDITS: Mapping[str, Edit] = {
     "expected-duration": Edit(a_job, "spec.timing.expectedDuration", "7h", None),
     "deadline": Edit(a_job, "spec.timing.deadline", "2030-01-01T00:00:00Z", None),
     "failover": Edit(a_job, "spec.failover", "AtLeastOnce", None),
+    "checkpoint": Edit(a_job, "spec.checkpoint", {"size": "1Gi"}, None),
     "retries": Edit(a_job, "spec.limits.retries", 3, None),
     "cost": Edit(a_job, "spec.limits.maxCost", "5000000", None),
     "drained-site": Edit(a_site, "spec.desiredState", "Drain", None),

@@ -94,6 +94,42 @@ def test_a_job_that_ends_as_its_site_begins_to_drain_is_done_once(simulate: Simu
     simulate(play)
 
 
+def test_a_job_that_ends_while_it_is_told_to_leave_is_done_once(simulate: Simulate) -> None:
+    """Seed 7486: the request that removes its Job comes after the end of its pod and before that of the Job."""
+
+    async def play(sim: Simulation) -> None:
+        east = sim.clusters["east"]
+        sim.put(a_job(template={"image": "busybox", "command": ["sleep", "3"]}))
+        await sim.until(lambda: sim.state("train")[0] == "Running")
+
+        def meet(verb: str, path: str) -> Meeting:
+            (run,) = east.runs.values()
+            late_s = (run.start_ms + 3_050 - east.clock.now_ms()) / 1000
+            return Meeting(max(0.01, late_s) if verb == "DELETE" else 0.01)
+
+        east.server.meet = meet
+        sim.edit_site("east", desiredState="Drain")
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded", 60)
+        assert sim.job("train")["status"]["epoch"] == 1
+        await sim.until(lambda: not sim.member_objects(), 90)
+
+    simulate(play)
+
+
+def test_a_task_that_ends_well_because_it_was_stopped_is_not_done(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        east = sim.clusters["east"]
+        sim.put(a_job(template={"image": "busybox", "command": ["sleep", "3"]}))
+        await sim.until(lambda: sim.state("train")[0] == "Running")
+        east.grace_s = lambda: 60.0  # it goes on to its end although it was told to stop
+        sim.edit_site("east", desiredState="Drain")
+        await sim.until(lambda: sim.job("train")["status"]["epoch"] == 2, 60)
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded", 60)
+        await sim.until(lambda: not sim.member_objects(), 90)
+
+    simulate(play)
+
+
 def test_a_list_of_a_moment_ago_ends_no_attempt(simulate: Simulate) -> None:
     async def play(sim: Simulation) -> None:
         east = sim.clusters["east"].server

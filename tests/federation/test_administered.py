@@ -8,6 +8,7 @@ from apiserver import FakeApiServer
 from apistore import Json
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
+from suanli.federation import administered
 from suanli.federation.administered import Administered, Change, collection_of, path_of
 
 ROLE: Json = {
@@ -115,3 +116,35 @@ async def test_an_answer_that_is_no_json_is_a_sentence(body: bytes) -> None:
             SuanliError, match=r"the member cannot be reached: .* not a JSON object; check its kubeconfig"
         ):
             await Administered(client, lambda change: None).apply(ROLE)
+
+
+NOT_YET = (
+    "failed to configure policy: failed to find resource referenced by paramKind: 'suanli.io/v1alpha1, Kind=HubPolicy'"
+)
+
+
+async def test_a_hub_that_has_not_learned_its_policies_parameters_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Just after the chart was installed."""
+    monkeypatch.setattr(administered, "LOOK_EVERY_S", 0.01)
+    told: list[str] = []
+    async with FakeApiServer() as server, server.client("hub") as client:
+        refused = server.refuse("PATCH *clusterroles/r", 422, "Invalid", NOT_YET, times=3)
+        side = Administered(client, lambda change: told.append(change.what))
+        await side.apply(ROLE, dry_run=True)
+        await side.apply(ROLE)
+        server.refuse("PATCH *clusterroles/r", 403, "Forbidden", "not yet synced to use for admission", times=1)
+        await side.merge("ClusterRole", "r", {"metadata": {"labels": {"a": "c"}}})
+    assert (told, refused.seen) == (["created", "changed"], 3)
+
+
+async def test_it_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(administered, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(administered, "PARAMETERS_WAIT_S", 0.05)
+    async with FakeApiServer() as server, server.client("hub") as client:
+        server.refuse("PATCH *clusterroles/r", 422, "Invalid", NOT_YET)
+        with pytest.raises(SuanliError, match="Kind=HubPolicy") as caught:
+            await Administered(client, lambda change: None).apply(ROLE)
+        assert caught.value.reason is Reason.REFUSED
+        assert len(server.asked("PATCH *clusterroles/r")) == 6

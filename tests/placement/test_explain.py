@@ -243,6 +243,32 @@ def test_a_copy_attracts_the_jobs_that_read_it() -> None:
     assert (decisions["reads"].site, decisions["other"].site) == ("with-copy", "cheap")
 
 
+@pytest.mark.parametrize(
+    ("old", "site", "told"),
+    [
+        ({}, "old", "; its checkpoint lies there, moving it to new would cost 10.00 CNY"),
+        ({"price": "20"}, "new", "; its checkpoint comes from old for 10.00 CNY"),
+        ({"ready": False}, "new", "; its checkpoint at old cannot be had and counts for nothing"),
+    ],
+)
+def test_what_a_checkpoint_costs_or_saves_is_told(old: Mapping[str, Any], site: str, told: str) -> None:
+    country = a_country([a_region("here"), a_region("there", "31", "111")], policy=a_policy(transferPricePerGib="1"))
+    price = [a_class(listPrice=old.get("price", "2"))]
+    sites = [a_site("new"), a_site("old", region="there", resources=price, ready=old.get("ready", True))]
+    job = a_job(checkpoint={"size": "10Gi", "site": "old"})
+    decision = a_world([job], sites, country).plan().decisions["job"]
+    assert decision.site == site
+    assert decision.message.endswith(told)
+
+
+def test_among_equal_sites_a_job_goes_back_to_its_checkpoint() -> None:
+    sites = [a_site(name) for name in ("a", "b", "c")]
+    jobs = [a_job(checkpoint={"size": "1Gi", "site": "b"}), a_job("new", checkpoint={"size": "1Gi"})]
+    decisions = a_world(jobs, sites).plan().decisions
+    assert (decisions["job"].site, decisions["new"].site) == ("b", "a")
+    assert "checkpoint" not in decisions["new"].message
+
+
 @pytest.mark.parametrize(("classes", "chosen"), [(["gpu", "npu"], "gpu"), (["npu", "gpu"], "npu")])
 def test_of_equal_costs_the_class_wished_first_is_taken(classes: list[str], chosen: str) -> None:
     both: Mapping[str, Any] = {"gpu": [a_node()], "npu": [a_node()]}

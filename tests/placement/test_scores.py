@@ -7,6 +7,7 @@ import pytest
 from suanli.api.job import CostLines
 from suanli.placement.batch import make_batch
 from suanli.placement.scores import PAID, SCORES, score
+from suanli.placement.snapshot import SiteView
 from worlds import NOW_MS, World, a_class, a_country, a_job, a_link, a_policy, a_region, a_site, a_world
 
 HOUR = 3_600_000
@@ -169,6 +170,38 @@ def test_a_dataset_that_lies_at_the_site_is_not_moved() -> None:
     job = a_job(data=data)
     assert lines(a_world([job], [a_site(cachedDatasets=["maps"])], country))["transfer"] == 300_000
     assert lines(a_world([job], [a_site(cachedDatasets=["scans"])], country))["transfer"] == 1_300_000
+
+
+def test_a_checkpoint_is_moved_to_every_site_but_the_one_that_has_it() -> None:
+    regions = [a_region("here"), a_region("there", "31", "111")]
+    country = a_country(regions, [a_link("there", "here", "3ms", pricePerGib="0.10")])
+    job = a_job(checkpoint={"size": "20Gi", "site": "old"})
+    for old, expected in ((a_site("old"), [0, 1]), (a_site("old", region="there"), [0, 2_000_000])):
+        world = a_world([job], [old, a_site("other")], country)
+        costs = score(make_batch(*world.question))
+        assert costs.lines["transfer"].tolist() == [expected], "where moving is free, still a little"
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        a_site("old", region="there", ready=False),
+        a_site("outer", region="there"),
+        a_site("old", region="lost"),
+    ],
+    ids=["silent", "gone", "nowhere"],
+)
+def test_a_checkpoint_that_cannot_be_had_costs_nothing(old: SiteView) -> None:
+    country = a_country([a_region("here"), a_region("there", "31", "111")], policy=a_policy(transferPricePerGib="1"))
+    world = a_world([a_job(checkpoint={"size": "20Gi", "site": "old"})], [a_site("new"), old], country)
+    assert lines(world)["transfer"] == 0
+
+
+def test_a_checkpoint_at_a_site_that_takes_no_new_work_can_be_had() -> None:
+    country = a_country([a_region("here"), a_region("there", "31", "111")], policy=a_policy(transferPricePerGib="1"))
+    old = a_site("old", region="there", ready=False, desiredState="Drain")
+    world = a_world([a_job(checkpoint={"size": "20Gi", "site": "old"})], [a_site("new"), old], country)
+    assert lines(world)["transfer"] == 20_000_000
 
 
 # --- carbon and policy

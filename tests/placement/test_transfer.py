@@ -74,6 +74,15 @@ def test_a_copy_is_not_moved() -> None:
     assert alone(job, site=a_site(cachedDatasets=["talks"]))[0] != TEN_GIB_MS
 
 
+def test_a_checkpoint_comes_like_an_input_unless_it_lies_there() -> None:
+    sites = (a_site("here"), a_site("old", region="there"))
+    deadline = {"deadline": "2026-02-01T08:00:00Z"}
+    b = a_batch(a_job(checkpoint={"size": "10Gi", "site": "old"}, timing=deadline), sites=sites)
+    traffic = Traffic(b, np.array([[1, 0]]))
+    assert (traffic.ms(0, 0), traffic.ms(0, 1)) == (TEN_GIB_MS, 0)
+    assert least_ms_rs(b).tolist() == [[TEN_GIB_MS, 0]]
+
+
 def test_without_a_deadline_the_least_time_is_not_asked_for() -> None:
     job = a_job(data={"inputs": [{"name": "a", "region": "there", "size": "10Gi"}]})
     assert alone(job) == (TEN_GIB_MS, 0)

@@ -12,6 +12,7 @@ from simulation import Simulate, Simulation, place_first
 from suanli.base.clock import parse_time_ms, time_text
 from suanli.placement.snapshot import Plan
 from suanli.placement.solve import place
+from suanli.reconcile import cycle
 from suanli.reconcile.cycle import THREAD_FROM
 
 
@@ -69,6 +70,53 @@ def test_a_large_batch_is_placed_off_the_loop_and_a_small_one_is_not(simulate: S
         sim.start()
         await sim.until(lambda: len(placer.batches) > 1)
         assert (len(placer.batches[1]), len(pool.done)) == (THREAD_FROM, 1)
+
+    simulate(play)
+
+
+FULL = {"class": ["cpu"], "perTask": {"cpu": "65", "memory": "1Gi"}}  # more than any site has
+
+
+def test_of_an_account_with_very_many_jobs_all_are_asked_in_turn_and_the_first_always(
+    simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cycle, "MOST_OF_ACCOUNT", 4)
+
+    async def play(sim: Simulation) -> None:
+        placer = Watched()
+        for n in range(9):
+            sim.put(a_job(f"j{n}", resources=FULL, priority=100 - n))
+        sim.put(a_job("other", metadata={"namespace": "default"}, resources=FULL))
+        await begin(sim, placer)
+        await sim.until(lambda: all("conditions" in job.get("status", {}) for job in sim.jobs().values()))
+        first = ["j0", "j1"]
+        wanted = [*first, "j2", "j3", "other"], [*first, "j4", "j5", "other"], [*first, "j6", "j7", "other"]
+        assert [sorted(batch) for batch in placer.batches[:4]] == [*wanted, [*first, "j8", "other"]]
+        assert len(placer.batches) < 10, "a round ends, and the next one begins when something changes"
+        before = len(placer.batches)
+        sim.edit("j8", priority=1_000)
+        await sim.until(lambda: "j8" in placer.batches[-1])
+        await asyncio.sleep(5)
+        asked = {name for batch in placer.batches[before:] for name in batch}
+        assert asked == {*(f"j{n}" for n in range(9)), "other"}
+
+    simulate(play)
+
+
+def test_very_many_jobs_that_fit_are_all_placed_and_what_frees_room_during_a_round_begins_another(
+    simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cycle, "MOST_OF_ACCOUNT", 4)
+
+    async def play(sim: Simulation) -> None:
+        placer = Watched()
+        half = {"class": ["cpu"], "perTask": {"cpu": "32", "memory": "1Gi"}}
+        short = {"image": "x", "command": ["sleep", "3"]}
+        for n in range(20):  # two sites have room for two each
+            sim.put(a_job(f"j{n}", resources=half, template=short))
+        await begin(sim, placer)
+        await sim.until(lambda: {sim.state(f"j{n}")[0] for n in range(20)} == {"Succeeded"}, 120)
+        assert max(map(len, placer.batches)) == 4
 
     simulate(play)
 

@@ -30,12 +30,31 @@ def test_what_is_changed_on_a_member_is_put_right_and_told(
         assert east.writes()[before:] == [], "nothing is wrong, so nothing is written"
         east.put({**right, "spec": {"podSelector": {}, "policyTypes": []}})
         await sim.until(lambda: east.get(POLICY)["spec"] == right["spec"], seconds=70)
+        await asyncio.sleep(1)
         assert [r.verb for r in east.writes()[before:]] == ["PATCH"]
 
     with caplog.at_level(logging.WARNING):
         simulate(play)
     told = [r.__dict__.get("object") for r in caplog.records if "put right" in r.message]
     assert told == [f"NetworkPolicy {SPACE}/suanli"]
+
+
+def test_what_a_leader_that_died_left_without_bounds_is_bounded_soon(simulate: Simulate) -> None:
+    """Seed 7812: its namespace was the last that it made, and the job runs elsewhere or not at all by now."""
+
+    async def play(sim: Simulation) -> None:
+        east = sim.clusters["east"].server
+        east.meet = lambda verb, path: Meeting(60.0 if path.endswith(("/networkpolicies", "/resourcequotas")) else 0.01)
+        sim.put(a_job(template=LONG))
+        await sim.until(lambda: any(r.path == "/api/v1/namespaces" for r in east.writes()))
+        await sim.kill()
+        east.meet = lambda verb, path: Meeting()
+        sim.delete("train")
+        assert not east.items("/apis/networking.k8s.io/v1/networkpolicies")
+        sim.start()
+        await sim.until(lambda: bool(east.items("/apis/networking.k8s.io/v1/networkpolicies")), seconds=20)
+
+    simulate(play)
 
 
 def test_an_account_that_may_not_look_is_told_of_once(simulate: Simulate, caplog: pytest.LogCaptureFixture) -> None:

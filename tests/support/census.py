@@ -26,6 +26,8 @@ ASKED = (
     "cores",
     "a tier",
     "a time of its own",
+    "a checkpoint",
+    "a checkpoint out of reach",
     "a cost limit",
     "a deadline with inputs",
 )
@@ -125,7 +127,7 @@ def _met(world: World, plan: Plan) -> Iterator[str]:
             continue
         for told in decision.placement.rejections:
             yield from [f"falls to {told.reason}"] * told.count
-        spec = job.job.spec
+        spec, checkpoint = job.job.spec, job.job.spec.checkpoint
         yield from (f"data with {part}" for part in DATA if getattr(spec.data or Data(), part))
         told_of = {
             "gang": spec.tasks > 1,
@@ -134,6 +136,8 @@ def _met(world: World, plan: Plan) -> Iterator[str]:
             "cores": spec.resources.per_task.cards == 0,
             "a tier": spec.latency is not None and spec.latency.tier is not None,
             "a time of its own": spec.latency is not None and spec.latency.one_way is not None,
+            "a checkpoint": checkpoint is not None and checkpoint.site in judge.ways.kept,
+            "a checkpoint out of reach": checkpoint is not None and checkpoint.site not in {None, *judge.ways.kept},
             "a cost limit": spec.limits.max_cost is not None,
             "a deadline with inputs": spec.timing.deadline is not None
             and any(least_ms(judge.ways, spec, view.site) for view in world.sites),

@@ -310,6 +310,7 @@ def _job(seconds: str, **spec: Any) -> Json:
         },
         "priority": 3,
         "failover": "AtMostOnce",
+        "checkpoint": {"size": "1Gi", "site": "east"},
         "limits": {"maxCost": "900000000", "retries": 2, "activeDeadline": "2h"},
         "desiredState": "Running",
         **spec,

@@ -22,7 +22,7 @@ from suanli.base.reasons import Reason
 from suanli.base.units import cpu_milli
 from suanli.base.untrusted import items, mapping
 
-KNOWN_S = 12.0  # after which an edit is known, but where its events or lists are held up
+KNOWN_S = 12.0  # after which an edit is known, but where its events are lost
 LATE_S = 15.0  # between what an operator saw and what it made of it
 JOBS, PODS = "jobs", "pods"
 
@@ -71,6 +71,7 @@ class Evidence:
     quiet_s: float  # from when on nothing had to be written
     ledger: Mapping[str, tuple[int, int]]  # by job, pods and their millicores times milliseconds
     most_settling_s: float
+    known_s: float = KNOWN_S  # after which an edit on the hub is known
     let_go: list[str] = field(default_factory=list)
 
     def changes(self, server: MemoryServer, resource: str) -> list[Seen]:
@@ -340,7 +341,7 @@ def miscounted(evidence: Evidence) -> list[str]:
 def quota_exceeded(evidence: Evidence) -> list[str]:
     """P1: no attempt is put on record beyond a quota of its account, its parent's or the siblings' together.
 
-    A quota that was lowered may be unknown for `KNOWN_S`. Jobs whose status somebody damaged, or that cannot be read, count as holding
+    A quota that was lowered may be unknown for `known_s`. Jobs whose status somebody damaged, or that cannot be read, count as holding
     nothing.
     """
     limits, found = _Limits(evidence), []
@@ -379,6 +380,7 @@ class _Limits:
     """What quotas of classes allowed at any moment, by the hub's history of accounts."""
 
     def __init__(self, evidence: Evidence) -> None:
+        self._known_s = evidence.known_s
         self._histories: dict[str, list[tuple[float, ComputeAccountSpec | None]]] = defaultdict(list)
         for seen in evidence.changes(evidence.hub, "computeaccounts"):
             name = (seen.after or seen.before or {})["metadata"]["name"]
@@ -407,10 +409,10 @@ class _Limits:
             yield f"account {parent}", siblings | {parent}, self._most(parent, class_, moment_s)
 
     def _most(self, account: str, class_: str, moment_s: float, *, borrows: bool = False) -> float:
-        """The largest in force in the last `KNOWN_S`; without bound where there was no such quota."""
+        """The largest in force in the last `known_s`; without bound where there was no such quota."""
         most, ends_s = 0.0, math.inf
         for begins_s, spec in [*reversed(self._histories.get(account, [])), (-math.inf, None)]:
-            if begins_s <= moment_s and ends_s >= moment_s - KNOWN_S:
+            if begins_s <= moment_s and ends_s >= moment_s - self._known_s:
                 quota = next((q for q in spec.quotas if q.class_ == class_), None) if spec else None
                 if quota is None:
                     return math.inf

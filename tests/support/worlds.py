@@ -483,6 +483,7 @@ def _job(taste: Taste, i: int) -> WaitingJob:
         spec |= _conditions(dice, spec["timing"])
     if taste.rich:
         spec |= _data(taste, dice)
+        spec |= _checkpoint(taste.dice("checkpoint", i))
         if not taste.plain and spec.get("data", {}).get("inputs") and dice.random() < 0.5:
             late = f"{dice.randrange(8, 24):02}:{dice.randrange(60):02}"
             spec["timing"] = {**spec["timing"], "deadline": f"2026-01-31T{late}:00Z"}
@@ -527,6 +528,13 @@ def _conditions(dice: Random, timing: Raw) -> Raw:
     if spec["timing"].get("notBefore") == "2026-02-01T00:00:00Z":
         spec["timing"].pop("deadline", None)
     return spec
+
+
+def _checkpoint(dice: Random) -> Raw:
+    if dice.random() < 0.8:
+        return {}
+    lies = {"site": f"site-{dice.randrange(5)}"} if dice.random() < 0.9 else {}
+    return {"checkpoint": {"size": dice.choice(["1", "20Gi", "1.5Ti"]), **lies}}
 
 
 def _data(taste: Taste, dice: Random) -> Raw:

@@ -72,7 +72,7 @@ class Federation:
         hub = kubeconfig or self.clusters["hub"].kubeconfig
         return self.suanli(*args, "--kubeconfig", hub, codes=codes)
 
-    def join(self, name: str) -> str:
+    def join(self, name: str, *flags: str) -> str:
         """Join a member with `suanli site join`."""
         manifest = self.folder / f"{name}.yaml"
         body = {
@@ -83,7 +83,8 @@ class Federation:
         }
         manifest.write_text(yaml.safe_dump(body))
         hub, member = self.clusters["hub"].kubeconfig, self.clusters[name].kubeconfig
-        return self.suanli("site", "join", name, "--kubeconfig", hub, "--member-kubeconfig", member, "-f", manifest)
+        ways = ("--kubeconfig", hub, "--member-kubeconfig", member)
+        return self.suanli("site", "join", name, *ways, "-f", manifest, *flags)
 
     def leave(self, name: str, *flags: str) -> str:
         """Take a member out with `suanli site leave`."""

@@ -35,7 +35,7 @@ from suanli.api.tariff import Qos
 from suanli.base.units import duration_us
 
 MOST_TEXT = 131_072
-_ASKED = {"category", "origin", "latency", "tasks", "resources", "data", "timing", "priority", "limits"}
+_ASKED = {"category", "origin", "latency", "tasks", "resources", "data", "timing", "priority", "checkpoint", "limits"}
 
 
 class Category(StrEnum):
@@ -272,6 +272,19 @@ class Data(Model):
     ] = None
 
 
+class Checkpoint(Model):
+    """What an attempt leaves behind for the next one to go on from."""
+
+    size: Annotated[DataSize, Field(description='Its size, such as "500Gi"; moving it is part of the cost.')]
+    site: Annotated[
+        Name | None,
+        Field(
+            description="ComputeSite where it lies, also for the first attempt. Absent: where the last attempt that ran was. While "
+            "that site is gone or does not answer, the checkpoint counts for nothing."
+        ),
+    ] = None
+
+
 def _leaves_time(timing: "Timing") -> bool:
     if timing.deadline is None or timing.not_before is None:
         return True
@@ -425,6 +438,14 @@ class ComputeJobSpec(Model):
             "never with AtMostOnce, allowed with AtLeastOnce. May be changed."
         ),
     ] = Failover.AT_MOST_ONCE
+    checkpoint: Annotated[
+        Checkpoint | None,
+        Field(
+            description="What an attempt goes on from after an interruption. The site where it lies is preferred by what it costs to "
+            "move it to others, and among equal ones. The job itself writes and reads it. May be changed; it counts until the job is "
+            "placed."
+        ),
+    ] = None
     limits: Annotated[Limits, Field(description="How far it may go. May be changed, but for activeDeadline.")] = (
         Limits()
     )
@@ -593,6 +614,10 @@ class ComputeJobStatus(Model):
             max_length=64, description="Attempts that were given up while their site was silent; usage leaves them out."
         ),
     ] = []
+    checkpoint_site: Annotated[
+        Name | None,
+        Field(description="Where the last attempt that ran left its checkpoint, of a job that has spec.checkpoint."),
+    ] = None
     placement: Annotated[Placement | None, Field(description="Why it runs there, or why it waits.")] = None
     queue: Annotated[Queue | None, Field(description="Where it stands while it waits.")] = None
     estimate: Annotated[Estimate | None, Field(description="What is to be expected.")] = None
@@ -635,7 +660,7 @@ class ComputeJob(Resource):
         Field(
             description="What to run, on what, how near to whom, when, and how far it may go. All tasks run on one site, which "
             "is chosen by latency, policy, data, capacity and cost. What that choice stands on cannot be changed afterwards; "
-            "timing, priority, qos, failover, limits and desiredState can."
+            "timing, priority, qos, failover, checkpoint, limits and desiredState can."
         ),
     ]
     status: Annotated[

@@ -60,7 +60,7 @@ def base_of(mirror: Mirror, now_ms: int) -> Base:
         if entry.model is None:
             found.warnings.append(f"{PLACE}: {entry.label}: {entry.problem}; it is left out")
             continue
-        name, job = f"{entry.namespace}/{entry.name}", _waiting(entry, entry.model)
+        name, job = f"{entry.namespace}/{entry.name}", _waiting(entry, entry.asked or entry.model)
         found.jobs[name] = entry.model
         if entry.assignment is not None and not entry.finished:
             base.held[name] = _held(entry, job, entry.model, now_ms)

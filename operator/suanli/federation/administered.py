@@ -1,8 +1,10 @@
 """One cluster as its administrator changes it: server-side apply and removal; every change is told."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from suanli.base.errors import SuanliError
 from suanli.base.names import GROUP, VERSION
@@ -11,6 +13,11 @@ from suanli.base.untrusted import mapping
 from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
 
 FIELD_MANAGER = "suanli-site-join"
+# What an API server says while it has not yet learned the kind of a policy's parameters, just after chart and CRDs were installed.
+# It looks for new kinds every half minute. Source: k8s.io/apiserver, admission/plugin/policy/generic.
+_NOT_YET = ("failed to find resource referenced by paramKind", "not yet synced to use for admission")
+PARAMETERS_WAIT_S = 60.0
+LOOK_EVERY_S = 0.5
 
 _PATHS = {
     "Namespace": "/api/v1/namespaces",
@@ -76,9 +83,9 @@ class Administered:
         params = {"fieldManager": FIELD_MANAGER, "force": "true"}
         with self._plainly():
             if dry_run:
-                return await self._client.patch(path, manifest, kind="apply", params={**params, "dryRun": "All"})
+                return await self._patched(path, manifest, kind="apply", params={**params, "dryRun": "All"})
             before = await self._get(path)
-            after = await self._client.patch(path, manifest, kind="apply", params=params)
+            after = await self._patched(path, manifest, kind="apply", params=params)
         self._note(kind, metadata["name"], _difference(before, after))
         return after
 
@@ -87,7 +94,7 @@ class Administered:
         path = path_of(kind, name, namespace)
         with self._plainly():
             before = await self._client.get(path)
-            after = await self._client.patch(path, body)
+            after = await self._patched(path, body)
         self._note(kind, name, _difference(before, after))
 
     async def remove(self, kind: str, name: str, namespace: str = "") -> None:
@@ -110,6 +117,17 @@ class Administered:
             except ApiError as error:
                 if error.status not in (404, 409, 422):
                     raise
+
+    async def _patched(self, path: str, body: Json, **how: Any) -> Json:
+        """The object after the change; while the server's own policies are not complete yet, that is waited for. Raises: ApiError, Unreachable."""
+        for _ in range(int(PARAMETERS_WAIT_S / LOOK_EVERY_S)):
+            try:
+                return await self._client.patch(path, body, **how)
+            except ApiError as error:
+                if not any(words in error.message for words in _NOT_YET):
+                    raise
+            await asyncio.sleep(LOOK_EVERY_S)
+        return await self._client.patch(path, body, **how)
 
     async def _get(self, path: str) -> Json | None:
         try:

@@ -81,6 +81,7 @@ class OwnPod:
     disrupted: bool  # it was the node's or the cluster's doing
     deletion: str  # when its grace ends, if it is being deleted
     raw: Raw
+    completed: bool = False  # it was seen to have succeeded before it was told to go
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,7 @@ def own_pod(raw: Raw) -> OwnPod:
         ),
         deletion=text(metadata.get("deletionTimestamp")),
         raw=raw,
+        completed=phase == "Succeeded" and not metadata.get("deletionTimestamp"),
     )
 
 

@@ -5,7 +5,7 @@ import contextlib
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from suanli.api.site import SiteResource
@@ -291,6 +291,8 @@ class Member:
             name = name_of(namespace)
             if not name.startswith(MEMBER_NAMESPACE_PREFIX) or "deletionTimestamp" in namespace["metadata"]:
                 continue
+            if name in self._making:
+                continue  # what bounds it is under way
             if await self._mend(f"{NAMESPACES}/{name}", namespace, render.own_namespace(self._hub_id, name)):
                 mended.append(f"Namespace {name}")
             for guard in guards(self._hub_id, name, self._bounds):
@@ -432,6 +434,11 @@ class Member:
             self._loads[pod.uid] = load
         if load != held:
             self._capacity_changed(kind, pod, old)
+        before = self.pods.get(pod.job_uid, {}).get(pod.uid)
+        if before is not None and before.completed:
+            pod = replace(
+                pod, completed=True
+            )  # nobody can tell any more from one that succeeded when it was told to go
         if old is not None and facts.is_ours(old):
             _take_out(self.pods, old.job_uid, old.uid)
             self._on_job(old.job_uid)

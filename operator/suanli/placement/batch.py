@@ -12,9 +12,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from suanli.api.job import ComputeJobSpec
+from suanli.api.job import Checkpoint, ComputeJobSpec
 from suanli.api.policy import Side
-from suanli.api.site import SiteResource
+from suanli.api.site import SiteResource, SiteState
 from suanli.base.clock import parse_time_ms
 from suanli.base.units import cpu_milli, duration_ms, duration_us, whole
 from suanli.placement.ground import Ground, Sort, Ways, ground_of
@@ -57,6 +57,15 @@ class Pool:
     site: int
     resource: SiteResource
     room: ClassRoom
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A checkpoint that can be had; `site` is its number in `Batch.sites`. Units: bytes."""
+
+    site: int
+    region: str
+    size: int
 
 
 @dataclass(frozen=True)
@@ -200,7 +209,27 @@ class Batch:
             )
         ]
 
+    @cached_property
+    def kept_r(self) -> tuple[Kept | None, ...]:
+        """The checkpoint of each row, if it is known where it lies and that site answers. Shape (R,)."""
+        return tuple(self._kept(row.spec.checkpoint) for row in self.rows)
+
+    def _kept(self, checkpoint: Checkpoint | None) -> Kept | None:
+        s = self._site_index.get(checkpoint.site) if checkpoint and checkpoint.site else None
+        if checkpoint is None or s is None:
+            return None
+        view, spec = self.sites[s], self.sites[s].site.spec
+        # What is not to have new work may be read all the same.
+        can_be_had = view.ready or spec.desired_state is not SiteState.ACTIVE
+        return (
+            Kept(s, spec.region, whole(checkpoint.size)) if can_be_had and spec.region in self.country.regions else None
+        )
+
     # --- sites and pools
+
+    @cached_property
+    def _site_index(self) -> Mapping[str, int]:
+        return {view.site.metadata.name: s for s, view in enumerate(self.sites)}
 
     @property
     def site_p(self) -> Ints:
@@ -258,9 +287,10 @@ class Batch:
     def region_index(self) -> Mapping[str, int]:
         """Every region that a row names, as origin or for its data."""
         names: dict[str, int] = {}
-        for row in self.rows:
+        for row, kept in zip(self.rows, self.kept_r, strict=True):
             data = row.spec.data
             sources = [i.region for i in data.inputs] if data else []
+            sources += [kept.region] if kept else []
             goal = [data.outputs.region] if data and data.outputs else []
             for name in (row.spec.origin, *sources, *goal):
                 names.setdefault(name, len(names))

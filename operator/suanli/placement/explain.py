@@ -16,9 +16,9 @@ from suanli.placement.accept import Refusal
 from suanli.placement.batch import Batch, Bools, Floats, Ints
 from suanli.placement.filters import MENDED_BY_WAITING, Sieve
 from suanli.placement.ground import Ground
-from suanli.placement.scores import Costs
+from suanli.placement.scores import Costs, moving_s
 from suanli.placement.snapshot import Decision
-from suanli.placement.transfer import Traffic, copies_at
+from suanli.placement.transfer import Traffic, copies_at, inputs_of
 
 RUNNERS_UP = 3
 TOLD = 3  # reasons with their example in the message
@@ -130,7 +130,7 @@ class Explainer:
         runs = map(_Run._make, zip(*(of_n.tolist() for of_n in told), strict=True))
         lines = zip(*(line[rows, pools].tolist() for line in costs.lines.values()), strict=True)
         for row, of_row in groupby(zip(runs, lines, strict=True), key=lambda one: one[0].row):
-            said, moves = self._said(row), self._batch.rows[row].spec.data is not None
+            said, moves = self._said(row), bool(inputs_of(self._batch, row))
             for run, line in of_row:
                 moved = self._traffic.ms(run.row, run.site) if moves else 0
                 numbers = (*run[1:], *line, moved)
@@ -191,8 +191,27 @@ class Explainer:
             rejections=said.rejections,
         )
         message = _praise(name, run, others) + _told_of_copies(copies_at(b, run.row, run.site))
+        message += self._told_of_checkpoint(run, next((site for site, _ in said.best if site != run.site), None))
         class_ = b.pools[run.pool].resource.class_
         return Decision(name, class_, Reason.PLACED, message, placement, self._estimate(run, moved))
+
+    def _told_of_checkpoint(self, run: _Run, other: int | None) -> str:
+        """What the checkpoint costs there, or what it would cost at the next best site."""
+        b, kept = self._batch, self._batch.kept_r[run.row]
+        if kept is None:
+            checkpoint = b.rows[run.row].spec.checkpoint
+            site = checkpoint.site if checkpoint else None
+            return f"; its checkpoint at {site} cannot be had and counts for nothing" if site else ""
+        (piece,) = (piece for piece in inputs_of(b, run.row) if piece.site is not None)
+        cost_s = moving_s(b, piece)
+        if kept.site != run.site:
+            return f"; its checkpoint comes from {self._names[kept.site]} for {yuan_text(int(cost_s[run.site]))} CNY"
+        more = (
+            ""
+            if other is None
+            else f", moving it to {self._names[other]} would cost {yuan_text(int(cost_s[other]))} CNY"
+        )
+        return f"; its checkpoint lies there{more}"
 
     def _estimate(self, run: _Run, moved: int | None) -> Estimate:
         return Estimate.model_construct(

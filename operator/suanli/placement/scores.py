@@ -11,10 +11,11 @@ import numpy as np
 
 from suanli.base.units import MS_PER_HOUR
 from suanli.placement.batch import Batch, Floats
-from suanli.placement.transfer import inputs_of, lies_at_s, outputs_of
+from suanli.placement.transfer import Piece, inputs_of, lies_at_s, outputs_of
 
 GIB = 1 << 30
 MOST_MICRO_YUAN = float(1 << 50)  # sums of all lines, each cut here, are still exact
+LEAST_OF_CHECKPOINT = 1.0  # micro-yuan, also where moving it is free: among equal sites the one that has it is better
 WATT_MS_PER_KWH = 1_000 * MS_PER_HOUR
 
 Score = Callable[[Batch], Floats]
@@ -58,14 +59,20 @@ def transfer_cost(b: Batch) -> Floats:
     """Moving inputs to the site and outputs from it, per GiB and link of the path.
 
     A link that names no price, and a path that is estimated, costs the policy's transferPricePerGib. A dataset of which a
-    copy lies at the site is not moved. Shape (R, P). Units: micro-yuan.
+    copy lies at the site is not moved, and no checkpoint that does. Shape (R, P). Units: micro-yuan.
     """
     cost_rs = np.zeros((len(b.rows), len(b.sites)))
     for r in range(len(b.rows)):
         for piece in (*inputs_of(b, r), *outputs_of(b, r)):
-            cost_s = b.ground.ways(piece.region).price_s * (piece.size / GIB)
-            cost_rs[r] += np.where(lies_at_s(b, piece), 0.0, cost_s)
+            cost_rs[r] += moving_s(b, piece)
     return np.asarray(cost_rs[:, b.site_p])
+
+
+def moving_s(b: Batch, piece: Piece) -> Floats:
+    """Moving one piece between its region and every site. Shape (S,). Units: micro-yuan."""
+    least = 0.0 if piece.site is None else LEAST_OF_CHECKPOINT
+    cost_s = np.maximum(b.ground.ways(piece.region).price_s * (piece.size / GIB), least)
+    return np.where(lies_at_s(b, piece), 0.0, cost_s)
 
 
 def carbon_cost(b: Batch) -> Floats:

@@ -14,17 +14,22 @@ MS_BITS_PER_BYTE = 8 * 1_000
 
 @dataclass(frozen=True)
 class Piece:
-    """Data that a row moves: from `region`, or to it if it is an output. Units: bytes."""
+    """Data that a row moves: from `region`, or to it if it is an output. Units: bytes.
+
+    A checkpoint lies at one `site` of the region, by its number in `Batch.sites`.
+    """
 
     region: str
     size: int
     dataset: str | None = None
+    site: int | None = None
 
 
 def inputs_of(b: Batch, r: int) -> list[Piece]:
-    """What each job of a row reads."""
-    data = b.rows[r].spec.data
-    return [Piece(i.region, whole(i.size), i.dataset) for i in data.inputs] if data else []
+    """What each job of a row reads: its data, and the checkpoint that it goes on from."""
+    data, kept = b.rows[r].spec.data, b.kept_r[r]
+    pieces = [Piece(i.region, whole(i.size), i.dataset) for i in data.inputs] if data else []
+    return [*pieces, Piece(kept.region, kept.size, site=kept.site)] if kept else pieces
 
 
 def outputs_of(b: Batch, r: int) -> list[Piece]:
@@ -34,14 +39,16 @@ def outputs_of(b: Batch, r: int) -> list[Piece]:
 
 
 def lies_at_s(b: Batch, piece: Piece) -> Bools:
-    """Sites with a copy of the dataset, to which it is not moved. Shape (S,)."""
+    """Sites that have it, to which it is not moved. Shape (S,)."""
+    if piece.site is not None:
+        return np.asarray(np.arange(len(b.sites)) == piece.site)
     none = np.zeros(len(b.sites), dtype=bool)
     return b.holders.get(piece.dataset, none) if piece.dataset else none
 
 
 def copies_at(b: Batch, r: int, s: int) -> list[str]:
     """The datasets that a row reads from the copy at a site."""
-    names = [str(piece.dataset) for piece in inputs_of(b, r) if lies_at_s(b, piece)[s]]
+    names = [piece.dataset for piece in inputs_of(b, r) if piece.dataset and lies_at_s(b, piece)[s]]
     return list(dict.fromkeys(names))
 
 
@@ -91,7 +98,7 @@ class Traffic:
         self._batch = b
         self._bytes = Counter[str]()
         for r, p in np.argwhere(placed_rp > 0).tolist():
-            if b.rows[r].spec.data is None:
+            if not inputs_of(b, r):
                 continue
             s = int(b.site_p[p])
             for region, size in moved(b, r, s).items():

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from suanli.api.job import Assignment
 from suanli.base.clock import Clock, time_or_zero, time_text
@@ -13,6 +14,7 @@ from suanli.base.settings import Settings
 from suanli.base.units import cpu_milli, duration_ms, whole
 from suanli.federation.capacity import Demand
 from suanli.federation.member import Member
+from suanli.placement.batch import in_order
 from suanli.placement.deferral import may_wait
 from suanli.placement.snapshot import Decision, Plan, Prices, Release, SiteView, WaitingJob
 from suanli.placement.solve import place
@@ -27,10 +29,16 @@ IDLE_S = 30.0  # with jobs waiting, look again at least so often: tariffs change
 SETTLE_S = 3.0  # a fresh leader waits so long, beyond a probe, until it is known which sites are ready
 SAME_START_MS = 15 * 60_000  # a planned start that moves by less is not told anew
 THREAD_FROM = 100  # a larger batch is placed off the event loop
+# Jobs of one account in one cycle: what others wait for must not grow with what one of them sends.
+MOST_OF_ACCOUNT = 1_000
 
 
 class Cycle:
-    """Places all waiting jobs at once, whenever something that matters has changed."""
+    """Places all waiting jobs at once, whenever something that matters has changed.
+
+    Of an account with very many the first in the queue are asked in every cycle, the others in turn: a round is over when all have
+    been asked since it began.
+    """
 
     def __init__(
         self,
@@ -52,7 +60,10 @@ class Cycle:
         self._place = place_all
         self._wake = asyncio.Event()
         self._prices: Prices | None = None
-        self._starts_ms: list[int] = []  # planned by the last cycle
+        self._starts_ms: list[int] = []  # planned by the last round
+        self._round = 0
+        self._asked: dict[str, int] = {}  # by UID, the round in which a job of such an account was asked last
+        self._is_round_over = True
 
     def wake(self) -> None:
         """Something changed that a waiting job may care about."""
@@ -64,7 +75,8 @@ class Cycle:
         await self._settle()
         while True:
             began = loop.time()
-            self._wake.clear()
+            if self._is_round_over:
+                self._wake.clear()  # who was asked in this round has not been asked about what changes during it
             try:
                 await self._once()
             except Exception:
@@ -73,6 +85,8 @@ class Cycle:
             took = loop.time() - began
             # Half of the time at most is spent on placement: what was placed has to get on its way.
             await asyncio.sleep(max(took, self._settings.cycle_ms / 1000 - took))
+            if not self._is_round_over:
+                continue
             try:
                 async with asyncio.timeout(self._idle_s()):
                     await self._wake.wait()
@@ -103,10 +117,13 @@ class Cycle:
     async def _once(self) -> None:
         """One cycle."""
         now_ms = self._clock.now_ms()
-        waiting = self._waiting(now_ms)
+        if self._is_round_over:
+            self._round += 1
+            self._starts_ms = []
+        waiting, out_of_line = self._bounded(self._waiting(now_ms))
         if not waiting:
             return
-        decided_upon = {w.uid: w.job for w in waiting}
+        decided_upon = {w.uid: self._mirror.waiting[w.uid].model for w in waiting}
         with self._metrics.cycle_seconds.time():
             defers = any(may_wait(job, now_ms) for job in waiting)
             args = (
@@ -121,7 +138,7 @@ class Cycle:
             else:
                 plan = self._place(*args, warm=self._prices)
         self._prices = plan.prices
-        self._starts_ms = sorted({start_ms(decision) for decision in plan.decisions.values()})
+        self._starts_ms = sorted({*self._starts_ms, *(start_ms(decision) for decision in plan.decisions.values())})
         left = 0
         for uid, decision in plan.decisions.items():
             entry = self._mirror.waiting.get(uid)
@@ -129,7 +146,8 @@ class Cycle:
                 continue
             if decision.site is None:
                 left += 1
-                self._explain(uid, decision)
+                # Who was asked in turn stands behind jobs that were not: nobody has counted them.
+                self._explain(uid, replace(decision, queue=None) if uid in out_of_line else decision)
             elif decision.site in self._mirror.sites:
                 self._assume(entry, decision, plan.gap_ppm, now_ms)
         self._metrics.cycle(len(waiting), left, plan.gap_ppm)
@@ -171,14 +189,38 @@ class Cycle:
         return [
             WaitingJob(
                 uid=entry.uid,
-                job=entry.model,
+                job=entry.asked,
                 account=accounts.of(entry.namespace),
                 submitted_ms=entry.created_ms,
                 backoff=self._backoff(entry.uid, now_ms),
             )
             for entry in self._mirror.waiting.values()
-            if entry.model is not None and not self._worker.held_up(entry.uid) and not self._rests(entry, now_ms)
+            if entry.asked is not None and not self._worker.held_up(entry.uid) and not self._rests(entry, now_ms)
         ]
+
+    def _bounded(self, waiting: list[WaitingJob]) -> tuple[list[WaitingJob], frozenset[str]]:
+        """Those who are asked in this cycle, and which of them are not the first of their account in the queue."""
+        by_account: dict[str, list[WaitingJob]] = defaultdict(list)
+        for job in waiting:
+            by_account[job.account].append(job)
+        self._is_round_over = True
+        if all(len(jobs) <= MOST_OF_ACCOUNT for jobs in by_account.values()):
+            self._asked.clear()
+            return waiting, frozenset()
+        asked, in_turn = list[WaitingJob](), dict[str, int]()
+        for jobs in by_account.values():
+            if len(jobs) <= MOST_OF_ACCOUNT:
+                asked += jobs
+                continue
+            line = in_order(jobs)
+            half = MOST_OF_ACCOUNT // 2
+            due = [job for job in line[half:] if self._asked.get(job.uid) != self._round]
+            asked += line[:half] + due[:half]
+            in_turn |= dict.fromkeys((job.uid for job in due[:half]), self._round)
+            self._is_round_over &= len(due) <= half
+        known = self._mirror.waiting
+        self._asked = {uid: n for uid, n in self._asked.items() if n == self._round and uid in known} | in_turn
+        return asked, frozenset(in_turn)
 
     def _rests(self, entry: JobEntry, now_ms: int) -> bool:
         """Whether it failed so often that it waits; a wait that would last too long is of a clock that jumped back."""

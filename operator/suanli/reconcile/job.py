@@ -13,7 +13,7 @@ from suanli.base.clock import time_or_zero, time_text
 from suanli.base.conditions import Condition
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
-from suanli.base.untrusted import items
+from suanli.base.untrusted import items, text
 from suanli.federation.facts import OwnJob, OwnPod
 from suanli.kube.client import Json
 from suanli.placement.snapshot import Decision
@@ -288,6 +288,7 @@ def give_up(view: View) -> Step | None:
         placement=None,
         startedAt=None,
         failover=None,
+        checkpointSite=_checkpoint_site(entry),
         lost=[*items(entry.status.get("lost")), lost],
     )
     return Write(wanted, Reason.SITE_LOST, text, leaves=assignment.site)
@@ -321,7 +322,7 @@ def take_back(view: View) -> Step | None:
     if ending is None:
         return None
     reason, text = ending
-    if reason is Reason.DRAINED and (done := _done_meanwhile(view)) is not None:
+    if (done := _done_meanwhile(view, reason)) is not None:
         return done
     gone = _stopped(view, f"the attempt ended: {reason}")
     if gone is not None:
@@ -346,6 +347,7 @@ def take_back(view: View) -> Step | None:
         placement=None,
         startedAt=None,
         failover=None,
+        checkpointSite=_checkpoint_site(entry),
         usage=status.used(entry, view.usage()),
         **counts,
     )
@@ -508,13 +510,21 @@ def _ended(view: View, job: OwnJob, pods: list[OwnPod], tasks: int) -> Step:
     return Write(wanted, Reason.FAILED, text)
 
 
-def _done_meanwhile(view: View) -> Step | None:
+def _done_meanwhile(view: View, reason: Reason) -> Step | None:
     """The end of an attempt that had done its work when it was told to leave, which nobody here knew yet."""
     job, pods = view.job(), view.pods()
-    if job is None or not job.complete:
-        return None
     tasks = _tasks(_entry(view), pods)
+    if _all_completed(view):
+        return _succeeded(view, pods, tasks)
+    if reason is not Reason.DRAINED or job is None or not job.complete:
+        return None
     return _await_pods(view, job, pods, tasks) or _succeeded(view, pods, tasks)
+
+
+def _all_completed(view: View) -> bool:
+    """Whether every task of the current attempt was done before anybody stopped it, whatever its Job knew of that."""
+    model = _entry(view).model
+    return model is not None and sum(pod.completed for pod in view.pods()) >= model.spec.tasks
 
 
 def _mark_running(view: View, tasks: int) -> Step:
@@ -617,11 +627,12 @@ def _release_in_ms(view: View, site: str, pod: OwnPod) -> int | None:
 
 
 def _is_evidence(view: View, site: str, pod: OwnPod) -> bool:
-    """Whether the hub does not know yet how the attempt ended: its pods say whose doing it was."""
+    """Whether the hub does not know yet how the attempt ended: its pods say whose doing it was, or that it was done."""
     entry = view.entry
-    if entry is None or entry.assignment is None or entry.finished or _ending(entry) is not None:
+    if entry is None or entry.assignment is None or entry.finished:
         return False
-    return (site, pod.epoch) == (entry.assignment.site, entry.assignment.epoch)
+    current = (site, pod.epoch) == (entry.assignment.site, entry.assignment.epoch)
+    return current and (_ending(entry) is None or _all_completed(view))
 
 
 def _may_leave(view: View) -> bool:
@@ -677,6 +688,13 @@ def _write_or_wait(entry: JobEntry, wanted: Json, warning: Reason | None = None,
     if not status.patch_of(entry.status, wanted):
         return Wait()
     return Write(wanted, warning, text)
+
+
+def _checkpoint_site(entry: JobEntry) -> str | None:
+    """Where the checkpoint lies after the current attempt: one that never ran has left none."""
+    if entry.model is None or entry.model.spec.checkpoint is None:
+        return None
+    return _assigned(entry).site if entry.status.get("startedAt") else text(entry.status.get("checkpointSite")) or None
 
 
 def _created(assignment: Assignment) -> Condition:

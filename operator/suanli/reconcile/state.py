@@ -72,6 +72,7 @@ class JobEntry:
     setbacks: Mapping[str, int] = field(init=False)  # attempts that ended for no fault of the job, by kind
     lost: frozenset[int] = field(init=False)  # epochs that were given up while their site was silent
     failover: Failover | None = field(init=False)  # what the current attempt began with
+    asked: ComputeJob | None = field(init=False)  # the model as placement is asked: its checkpoint lies somewhere
 
     def __post_init__(self, raw_status: object) -> None:
         self.see(self.version, raw_status)
@@ -92,6 +93,7 @@ class JobEntry:
         self.setbacks = {kind: count for kind, count in counted.items() if count}
         self.lost = frozenset(_count(lost.get("epoch")) for lost in items(status.get("lost")))
         self.failover = next((f for f in Failover if f == status.get("failover")), None)
+        self.asked = _with_checkpoint(self.model, text(status.get("checkpointSite")))
 
     @property
     def label(self) -> str:
@@ -459,6 +461,15 @@ def _parsed(raw: Json) -> tuple[Resource | None, str]:
     except ValidationError as error:
         return None, _first_problem(error)
     return model, ""
+
+
+def _with_checkpoint(model: ComputeJob | None, site: str) -> ComputeJob | None:
+    """The job with its checkpoint at that site, unless it has none or its user says where it lies."""
+    checkpoint = model.spec.checkpoint if model is not None and site else None
+    if model is None or checkpoint is None or checkpoint.site is not None:
+        return model
+    spec = model.spec.model_copy(update={"checkpoint": checkpoint.model_copy(update={"site": site})})
+    return model.model_copy(update={"spec": spec})
 
 
 def _assignment(raw: object, placed: Json) -> tuple[Assignment | None, str]:

@@ -55,7 +55,9 @@ class Judge:
         self.denied = denied or {}
         self.views = {view.site.metadata.name: view for view in sites}
         self.country = country
-        self.ways = Ways(country)
+        answering = [view.site for view in sites if view.ready or view.site.spec.desired_state.value != "Active"]
+        regions = {site.metadata.name: site.spec.region for site in answering}
+        self.ways = Ways(country, {site: region for site, region in regions.items() if region in country.regions})
         self.now_ms = now_ms
         self.money = Money(country, self.ways, now_ms)
         self.places = {place.key: place for view in sites for place in places_of(view)}

@@ -67,18 +67,28 @@ class Money:
         return total
 
     def _transfer(self, spec: ComputeJobSpec, site: ComputeSite) -> Fraction:
-        if spec.data is None:
-            return Fraction(0)
-        pieces = [(piece.region, piece.size) for piece in spec.data.inputs if not has_copy(site, piece)]
-        if spec.data.outputs is not None:
+        pieces = []
+        if spec.data is not None:
+            pieces = [(piece.region, piece.size) for piece in spec.data.inputs if not has_copy(site, piece)]
+        if spec.data is not None and spec.data.outputs is not None:
             pieces.append((spec.data.outputs.region, spec.data.outputs.size))
+        moved = sum((self._moving(region, size, site) for region, size in pieces), Fraction(0))
+        return moved + self.of_checkpoint(spec, site)
+
+    def of_checkpoint(self, spec: ComputeJobSpec, site: ComputeSite) -> Fraction:
+        """Nothing where it lies, or where nobody can have it; elsewhere at least the smallest amount."""
+        region = checkpoint_from(self._ways, spec, site)
+        return (
+            max(Fraction(1), self._moving(region, spec.checkpoint.size, site))
+            if region and spec.checkpoint
+            else Fraction(0)
+        )
+
+    def _moving(self, region: str, size: str, site: ComputeSite) -> Fraction:
         default = Fraction(self._policy.transfer_price_per_gib) * 10**6 if self._policy else Fraction(0)
-        total = Fraction(0)
-        for region, size in pieces:
-            way = self._ways.way(region, site.metadata.name, site.spec.region)
-            price = default if way is None else way.price + way.unpriced * default
-            total += -(-amount(size) // 1) * price / GIB
-        return total
+        way = self._ways.way(region, site.metadata.name, site.spec.region)
+        price = default if way is None else way.price + way.unpriced * default
+        return -(-amount(size) // 1) * price / GIB
 
     def _mean_price(self, site: str, energy: Energy, ms: int) -> Fraction:
         """Mean over the run; of what lasts longer than a leap year, over that year."""
@@ -86,6 +96,12 @@ class Money:
         if (site, ms) not in self._means:
             self._means[site, ms] = spent(energy, self._now_ms, self._now_ms + ms) / ms
         return self._means[site, ms]
+
+
+def checkpoint_from(ways: Ways, spec: ComputeJobSpec, site: ComputeSite) -> str | None:
+    """The region from which the checkpoint comes to a site; None where it lies there already or cannot be had."""
+    lies = spec.checkpoint.site if spec.checkpoint else None
+    return ways.kept.get(lies) if lies and lies != site.metadata.name else None
 
 
 def has_copy(site: ComputeSite, piece: DataInput) -> bool:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from checker.money import has_copy
+from checker.money import checkpoint_from, has_copy
 from checker.ways import Way, Ways
 from checker.wire import amount
 from suanli.api.job import ComputeJobSpec
@@ -16,11 +16,17 @@ BITS_MS = 8 * 1000
 
 def moves(ways: Ways, spec: ComputeJobSpec, site: ComputeSite) -> list[tuple[str, Way, int]]:
     """Region, way and bytes of each input that has a way to go."""
+    pieces = [
+        (piece.region, piece.size) for piece in (spec.data.inputs if spec.data else []) if not has_copy(site, piece)
+    ]
+    region = checkpoint_from(ways, spec, site)
+    if region is not None and spec.checkpoint is not None:
+        pieces.append((region, spec.checkpoint.size))
     found = []
-    for piece in spec.data.inputs if spec.data else []:
-        way = ways.way(piece.region, site.metadata.name, site.spec.region)
-        if way is not None and (way.us > 0 or not way.measured) and not has_copy(site, piece):
-            found.append((piece.region, way, math.ceil(amount(piece.size))))
+    for region, size in pieces:
+        way = ways.way(region, site.metadata.name, site.spec.region)
+        if way is not None and (way.us > 0 or not way.measured):
+            found.append((region, way, math.ceil(amount(size))))
     return found
 
 

@@ -12,7 +12,7 @@ from checker.quotas import exceeded, wrong_words
 from checker.room import Gang, fit_together
 from checker.rules import is_paired
 from checker.wire import moment_ms
-from checker.words import TAKEN, is_time, is_true
+from checker.words import TAKEN, is_time, is_told_of_checkpoint, is_true
 from suanli.api.job import Rejection
 from suanli.api.site import ComputeSite
 from suanli.placement.accounts import NOBODY, Tenancy
@@ -212,6 +212,8 @@ def _wrong_times(judge: Judge, waiting: Sequence[WaitingJob], plan: Plan) -> Ite
         copies = [piece.dataset for piece in spec.data.inputs if has_copy(site, piece)] if spec.data else []
         if bool(copies) != ("read from the copy there" in plan.decisions[uid].message):
             yield f"{uid}: copies are {copies}, the message says {plan.decisions[uid].message}"
+        if not is_told_of_checkpoint(judge, spec, site, plan.decisions[uid].message):
+            yield f"{uid}: its checkpoint is {spec.checkpoint}, the message says {plan.decisions[uid].message}"
 
 
 def _is_after(start: str, now_ms: int, own_ms: int) -> bool:

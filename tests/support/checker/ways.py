@@ -1,7 +1,7 @@
 """Ways between places by the descriptions of ComputeLink and ComputeRegion, and sides and hubs by those of HubPolicy."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -37,9 +37,10 @@ class _Link:
 
 
 class Ways:
-    """The map of one country."""
+    """The map of one country; `kept` are the regions, by site, of the sites from which a checkpoint can be had."""
 
-    def __init__(self, country: Country) -> None:
+    def __init__(self, country: Country, kept: Mapping[str, str] | None = None) -> None:
+        self.kept = kept or {}
         self._country = country
         self._links = [
             _Link(

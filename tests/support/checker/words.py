@@ -10,6 +10,7 @@ from checker.moving import least_ms
 from checker.room import tasks_that_fit
 from checker.wire import amount, microseconds, moment_ms
 from suanli.api.job import ComputeJobSpec
+from suanli.api.site import ComputeSite
 from suanli.placement.snapshot import WaitingJob
 
 TAKEN = "could take it, but what is free there goes to other jobs of this plan"
@@ -116,6 +117,27 @@ def _deadline(judge: Judge, job: WaitingJob, place: Place, text: str) -> bool:
         and (is_time(found[2], moving_ms * 1000) if found[2] else moving_ms == 0)
         and is_time(found[3], late_ms * 1000)
     )
+
+
+def is_told_of_checkpoint(judge: Judge, spec: ComputeJobSpec, site: ComputeSite, message: str) -> bool:
+    """Whether a message says of the checkpoint what is so, and nothing where it lies nowhere."""
+    lies = spec.checkpoint.site if spec.checkpoint else None
+    told = message.partition("; its checkpoint ")[2]
+    if lies is None:
+        return not told
+    if lies not in judge.ways.kept:
+        return told == f"at {lies} cannot be had and counts for nothing"
+    if lies == site.metadata.name:
+        found = re.fullmatch(r"lies there(?:, moving it to (\S+) would cost (\S+) CNY)?", told)
+        other = judge.views.get(found[1] or "") if found else None
+        rightly = (
+            other is not None
+            and found is not None
+            and is_yuan(found[2], round(judge.money.of_checkpoint(spec, other.site)))
+        )
+        return rightly or told == "lies there"
+    found = re.fullmatch(r"comes from (\S+) for (\S+) CNY", told)
+    return found is not None and found[1] == lies and is_yuan(found[2], round(judge.money.of_checkpoint(spec, site)))
 
 
 def _inactive(_: Judge, __: WaitingJob, place: Place, text: str) -> bool:
