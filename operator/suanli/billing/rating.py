@@ -430,7 +430,7 @@ class _Account:
         namespace, job, job_uid, site, tariff, item, band, bracket, qos, class_, precision = key
         up = made.version.rounds_up
         listed = _divided(made.quantity * made.price, made.divisor, up=up)
-        net = _divided(made.charged * made.price * made.percent, made.divisor * HUNDRED, up=up)
+        net = owed_micro_yuan(made.charged, made.price, made.percent, made.divisor, up=up)
         spec = made.version.spec
         line = RatedLine(
             id="",
@@ -463,6 +463,11 @@ class _Account:
 
     def _refuse(self, event: UsageEvent, why: str) -> None:
         self._wrong[event.site, event.kind, why].append(event)
+
+
+def owed_micro_yuan(charged: int, price: int, percent: int, divisor: int, *, up: bool) -> int:
+    """What a line comes to, rounded once. Units: `charged` in the kind's unit, `divisor` of which cost `price` micro-yuan."""
+    return _divided(charged * price * percent, divisor * HUNDRED, up=up)
 
 
 def _root(known: Mapping[str, UsageEvent], event: UsageEvent) -> str | None:

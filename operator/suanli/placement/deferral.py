@@ -16,9 +16,10 @@ from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.units import decimal_text, duration_ms
 from suanli.placement.batch import MOST, Batch, Bools, Floats, Pool, make_batch
+from suanli.placement.charges import units_rp, watts_rp
 from suanli.placement.filters import CHANGES_WITH_TIME, FILTERS
 from suanli.placement.horizon import HORIZON_MS, SLOT_MS, SLOTS, Start, Work, first_slot_ms, schedule
-from suanli.placement.scores import PAID, Costs, score, units_rp, watts_rp
+from suanli.placement.scores import PAID, Costs, score
 from suanli.placement.snapshot import Country, Decision, FreeNodes, SiteView, WaitingJob
 from suanli.placement.tariff import LOOKED_AHEAD_MS, Curve, price_curve
 from suanli.placement.transfer import least_ms_rs
