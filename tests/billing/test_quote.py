@@ -33,13 +33,19 @@ def a_place(unit: str = "Card", **spec: Any) -> Any:
     return a_site("one", {GPU: [a_node()]}, classes=made, operator=PROVIDER, energy=energy, **spec).site
 
 
-def quoted(job: WaitingJob, start_ms: int, run_ms: int, *tariffs: Manifest, customer: Customer | None = None, **place: Any) -> int | None:
+def quoted(
+    job: WaitingJob, start_ms: int, run_ms: int, *tariffs: Manifest, customer: Customer | None = None, **place: Any
+) -> int | None:
     """What is told before."""
     known = {customer.account: customer} if customer else {}
-    return Quotes([tariff(t) for t in tariffs], known).cost(a_place(**place), GPU, job.job.spec, job.account, start_ms, run_ms)
+    return Quotes.of([tariff(t) for t in tariffs], known).cost(
+        a_place(**place), GPU, job.job.spec, job.account, start_ms, run_ms
+    )
 
 
-def billed(job: WaitingJob, start_ms: int, run_ms: int, *tariffs: Manifest, customer: Customer | None = None, **place: Any) -> int:
+def billed(
+    job: WaitingJob, start_ms: int, run_ms: int, *tariffs: Manifest, customer: Customer | None = None, **place: Any
+) -> int:
     """What every pod of exactly that run is billed."""
     site, spec = a_place(**place), job.job.spec
     facts = class_facts(site, GPU)
@@ -53,14 +59,18 @@ def billed(job: WaitingJob, start_ms: int, run_ms: int, *tariffs: Manifest, cust
             per_task.cards,
         )  # fmt: skip
         owner = Owner("hub", job.account, "ns", "job", str(spec.qos))
-        events += pod_events(run, owner, facts, book.borders(run.site), scratch_bytes=whole(scratch.size) if scratch else 0)
+        events += pod_events(
+            run, owner, facts, book.borders(run.site), scratch_bytes=whole(scratch.size) if scratch else 0
+        )
     known = {customer.account: customer} if customer else {}
     return rate(events, book, known, Period("all", start_ms, start_ms + run_ms + 1)).net_micro_yuan
 
 
 def one_price(price: str, name: str = "plain", unit: str = "CardHour", **spec: Any) -> Manifest:
     """A tariff with one item."""
-    return a_tariff(name, **{"schedules": [], "packages": [], "items": [{"name": "it", "unit": unit, "price": price}], **spec})
+    return a_tariff(
+        name, **{"schedules": [], "packages": [], "items": [{"name": "it", "unit": unit, "price": price}], **spec}
+    )
 
 
 def by_night(**spec: Any) -> Manifest:
@@ -127,7 +137,7 @@ def test_without_a_price_of_the_tariff_there_is_no_quote(tariffs: Sequence[Manif
 
 def test_prices_change_where_bands_and_tariffs_do() -> None:
     old, new = by_night(), one_price("5", "new", effectiveFrom="2026-11-03")
-    quotes = Quotes([tariff(old), tariff(new)], {})
+    quotes = Quotes.of([tariff(old), tariff(new)], {})
     site = a_place()
     lineup = quotes.price(site, site.spec.resources[0], ("Normal", "", ""), T0)
     assert lineup is not None
@@ -148,7 +158,9 @@ def some_tariff(r: Random, name: str, since: str, zone: str) -> Manifest:
     def item(name: str, unit: str, **more: Any) -> Manifest:
         made: Manifest = {"name": name, "unit": unit, "price": price(), **more}
         if hours and r.random() < 0.7:
-            made["bandPrices"] = [{"band": b, "price": price()} for b in sorted({h["band"] for s in hours for h in s["bands"]})]
+            made["bandPrices"] = [
+                {"band": b, "price": price()} for b in sorted({h["band"] for s in hours for h in s["bands"]})
+            ]
         if unit not in ("EnergyKWh", "CarbonTonne") and r.random() < 0.5:
             made["step"] = r.choice(["Second", "Minute", "Hour", "Day"])
         if unit not in ("EnergyKWh", "CarbonTonne") and r.random() < 0.3:
@@ -160,10 +172,18 @@ def some_tariff(r: Random, name: str, since: str, zone: str) -> Manifest:
         edge = r.choice(["01:30", "08:00", "13:00"])
         split = bands(("00:00", edge, "valley"), (edge, "22:00", "peak"), ("22:00", "24:00", "valley"))
         rest = bands(("00:00", "24:00", r.choice(["valley", "rest"])))
-        hours = [{"name": "w", "days": ["Workday"], "bands": split}, {"name": "e", "days": ["Weekend", "Holiday"], "bands": rest}]
+        hours = [
+            {"name": "w", "days": ["Workday"], "bands": split},
+            {"name": "e", "days": ["Weekend", "Holiday"], "bands": rest},
+        ]
     items = [item("gpu", r.choice(["CardHour", "CardDay"])), item("gpu-spot", "CardHour", plan="spot")]
     items += [item(f"cpu-{qos}".lower(), "CoreHour", qos=qos) for qos in r.sample(["Low", "Normal", "High"], 2)]
-    for extra, unit in (("ram", "MemoryGiBHour"), ("disk", "StorageTBDay"), ("power", "EnergyKWh"), ("carbon", "CarbonTonne")):
+    for extra, unit in (
+        ("ram", "MemoryGiBHour"),
+        ("disk", "StorageTBDay"),
+        ("power", "EnergyKWh"),
+        ("carbon", "CarbonTonne"),
+    ):
         items += [item(extra, unit)] if r.random() < 0.4 else []
     return a_tariff(
         name, effectiveFrom=since, timezone=zone, schedules=hours, items=items, packages=[], holidays=["2026-10-26"],
@@ -177,21 +197,31 @@ def a_case(seed: int) -> tuple[WaitingJob, int, int, list[Manifest], Customer]:
     zone = r.choice(["Asia/Shanghai", "Asia/Kolkata", "Europe/Berlin"])
     tariffs = [some_tariff(r, "first", "2026-01-01", zone)]
     tariffs += [some_tariff(r, "second", "2026-10-26", r.choice([zone, "UTC"]))] if r.random() < 0.5 else []
-    scratch = {"scratch": {"size": r.choice(["1Mi", "3Gi", "2Ti"]), "mountPath": "/scratch"}} if r.random() < 0.5 else {}
+    scratch = (
+        {"scratch": {"size": r.choice(["1Mi", "3Gi", "2Ti"]), "mountPath": "/scratch"}} if r.random() < 0.5 else {}
+    )
     job = a_job(
         cards=r.randint(1, 8), cores=r.choice(["1m", "1500m", "64"]), memory=r.choice(["1Mi", "3Gi"]), tasks=r.randint(1, 5),
         qos=r.choice(["Low", "Normal", "High"]), template={"image": "i", **scratch},
     )  # fmt: skip
     start_ms = T0 - 9 * DAY + r.randrange(4 * DAY)
     run_ms = r.choice([1, 999, HOUR, r.randrange(1, 8 * DAY)])
-    return job, start_ms, run_ms, tariffs, Customer("team", r.choice(["", "university", "company"]), r.choice(["", "spot"]))
+    return (
+        job,
+        start_ms,
+        run_ms,
+        tariffs,
+        Customer("team", r.choice(["", "university", "company"]), r.choice(["", "spot"])),
+    )
 
 
 @seeded(120)
 @given(st.integers(0, 1 << 32))
 def test_a_run_as_it_was_quoted_is_billed_so(seed: int) -> None:
     job, start_ms, run_ms, tariffs, customer = a_case(seed)
-    assert quoted(job, start_ms, run_ms, *tariffs, customer=customer) == billed(job, start_ms, run_ms, *tariffs, customer=customer)
+    assert quoted(job, start_ms, run_ms, *tariffs, customer=customer) == billed(
+        job, start_ms, run_ms, *tariffs, customer=customer
+    )
 
 
 @seeded(60)
@@ -199,7 +229,7 @@ def test_a_run_as_it_was_quoted_is_billed_so(seed: int) -> None:
 def test_prices_as_arrays_are_as_near_as_rounding_lets_them(seed: int) -> None:
     """Lines are rounded one by one, energy and carbon to whole milliwatt-hours and milligrams for each pod, begun units to whole ones."""
     job, start_ms, run_ms, tariffs, customer = a_case(seed)
-    quotes, site, spec = Quotes([tariff(t) for t in tariffs], {"team": customer}), a_place(), job.job.spec
+    quotes, site, spec = Quotes.of([tariff(t) for t in tariffs], {"team": customer}), a_place(), job.job.spec
     exact = quotes.cost(site, GPU, spec, "team", start_ms, run_ms)
     lineup = quotes.price(site, site.spec.resources[0], quotes.terms("team", str(spec.qos)), start_ms)
     facts = class_facts(site, GPU)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -234,19 +235,45 @@ class Lineup:
         return self._made
 
 
-class Quotes:
-    """The tariffs in force, and who pays what by them."""
+class Prices:
+    """Tariffs made ready, for whoever pays."""
 
-    def __init__(self, tariffs: Iterable[Tariff], customers: Mapping[str, Customer]) -> None:
-        """`customers`: by account; another one pays list prices."""
-        self._book = PriceBook(plain(tariffs), {})
-        self._customers = customers
+    def __init__(self, tariffs: Iterable[Tariff]) -> None:
+        self.tariffs = tuple(tariffs)
+        self.book = PriceBook(plain(self.tariffs), {})
         self._calendars: dict[str, _Calendar] = {}
         self._lineups: dict[tuple[str, ...], Lineup] = {}
 
+    def lineup(self, provider: str, resource: SiteResource, terms: tuple[str, str, str]) -> Lineup:
+        """What a class of a provider costs on some terms."""
+        qos, plan, customer_class = terms
+        key = (provider, resource.class_, str(resource.precision), *terms)
+        if key not in self._lineups:
+            if provider not in self._calendars:
+                self._calendars[provider] = _Calendar(self.book, provider)
+            use = (resource.class_, str(resource.precision), qos, plan)
+            self._lineups[key] = Lineup(self.book, self._calendars[provider], provider, use, customer_class)
+        return self._lineups[key]
+
+
+@dataclass(frozen=True, eq=False)
+class Quotes:
+    """The tariffs in force, and who pays what by them; an account that is not among the customers pays list prices."""
+
+    prices: Prices
+    customers: Mapping[str, Customer]
+
+    @classmethod
+    def of(cls, tariffs: Iterable[Tariff], customers: Mapping[str, Customer], before: Self | None = None) -> Self:
+        """With what was made ready of the very same tariffs before."""
+        wanted = tuple(tariffs)
+        known = before.prices if before is not None else None
+        same = known is not None and list(map(id, known.tariffs)) == list(map(id, wanted))
+        return cls(known if known is not None and same else Prices(wanted), customers)
+
     def terms(self, account: str, qos: str) -> tuple[str, str, str]:
         """QOS, plan and customer class of an account's jobs."""
-        customer = self._customers.get(account)
+        customer = self.customers.get(account)
         return (qos, customer.plan, customer.customer_class) if customer else (qos, "", "")
 
     def price(
@@ -254,9 +281,9 @@ class Quotes:
     ) -> Lineup | None:
         """What running there costs from a moment on; None where no tariff says it then."""
         provider = provider_of(site)
-        if provider not in self._book.versions:
+        if provider not in self.prices.book.versions:
             return None
-        found = self._lineup(provider, resource, terms)
+        found = self.prices.lineup(provider, resource, terms)
         return found if found.covers(resource.unit, at_ms) else None
 
     def cost(
@@ -284,16 +311,6 @@ class Quotes:
             cards=per_task.cards,
         )
         return lineup.cost(usage, facts, whole(scratch.size) if scratch else 0, spec.tasks)
-
-    def _lineup(self, provider: str, resource: SiteResource, terms: tuple[str, str, str]) -> Lineup:
-        qos, plan, customer_class = terms
-        key = (provider, resource.class_, str(resource.precision), *terms)
-        if key not in self._lineups:
-            if provider not in self._calendars:
-                self._calendars[provider] = _Calendar(self._book, provider)
-            use = (resource.class_, str(resource.precision), qos, plan)
-            self._lineups[key] = Lineup(self._book, self._calendars[provider], provider, use, customer_class)
-        return self._lineups[key]
 
 
 def _pieces(days: _Days, begin_ms: int, end_ms: int) -> list[tuple[int, int, int]]:

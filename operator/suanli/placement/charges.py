@@ -7,6 +7,7 @@ price, with electricity and transfer beside it.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -77,18 +78,22 @@ class Share:
 class Billed:
     """What the runs of a batch, begun now, cost by tariffs.
 
-    Shapes: `is_rp` (R, P) whether a tariff says it, `cost_rp` (R, P) micro-yuan, 0 elsewhere.
+    Shapes: `share_rp` (R, P) numbers in `shares`, -1 where no tariff says it; `cost_rp` (R, P) micro-yuan, 0 there.
     """
 
-    is_rp: Bools
+    share_rp: Ints
     cost_rp: Floats
     shares: tuple[Share, ...]
 
+    @cached_property
+    def is_rp(self) -> Bools:
+        """Where a tariff says it. Shape (R, P)."""
+        return self.share_rp >= 0
+
     def price(self, r: int, p: int) -> RunPrice | None:
         """By what a row pays in a pool."""
-        if not self.is_rp[r, p]:
-            return None
-        return next(share.price for share in self.shares if r in share.rows and p in share.pools)
+        number = int(self.share_rp[r, p])
+        return self.shares[number].price if number >= 0 else None
 
 
 def billed_of(b: "Batch") -> Billed | None:
@@ -96,9 +101,9 @@ def billed_of(b: "Batch") -> Billed | None:
     charges = b.country.charges
     if charges is None:
         return None
-    is_rp = np.zeros((len(b.rows), len(b.pools)), dtype=bool)
-    cost_rp = np.zeros(is_rp.shape)
-    shares = []
+    share_rp = np.full((len(b.rows), len(b.pools)), -1, dtype=np.int64)
+    cost_rp = np.zeros(share_rp.shape)
+    shares: list[Share] = []
     for terms, rows in _by_terms(b, charges).items():
         pools: dict[RunPrice, list[int]] = defaultdict(list)
         for p, pool in enumerate(b.pools):
@@ -108,10 +113,10 @@ def billed_of(b: "Batch") -> Billed | None:
         for price, own in pools.items():
             share = Share(np.array(rows, dtype=np.int64), np.array(own, dtype=np.int64), price)
             both = np.ix_(share.rows, share.pools)
-            is_rp[both] = True
+            share_rp[both] = len(shares)
             cost_rp[both] = _costs(b, share)
             shares.append(share)
-    return Billed(is_rp, cost_rp, tuple(shares))
+    return Billed(share_rp, cost_rp, tuple(shares))
 
 
 def rates(b: "Batch", share: Share, kinds: Sequence[int]) -> Mapping[int, Floats]:

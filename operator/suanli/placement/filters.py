@@ -12,12 +12,16 @@ from suanli.api.site import ComputeUnit
 from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.units import bytes_text, decimal_text, duration_text, milli_text
-from suanli.placement.batch import MOST, NO_WISH, Batch, Bools, Ints
+from suanli.placement.batch import MOST, NO_WISH, Batch, Bools, Floats, Ints
 from suanli.placement.network import NOWHERE
 from suanli.placement.packing import Node
 from suanli.placement.rules import green_sites
 from suanli.placement.scores import Costs
 from suanli.placement.transfer import least_ms_rs
+
+# A bill this near to a limit is reckoned to the micro-yuan: a limit may be the very amount that was told.
+NEAR_MICRO_YUAN = 1_000
+NEAR_SHARE = 1e-6
 
 
 @dataclass(frozen=True)
