@@ -233,7 +233,9 @@ def test_prices_as_arrays_are_as_near_as_rounding_lets_them(seed: int) -> None:
     exact = quotes.cost(site, GPU, spec, "team", start_ms, run_ms)
     lineup = quotes.price(site, site.spec.resources[0], quotes.terms("team", str(spec.qos)), start_ms)
     facts = class_facts(site, GPU)
-    assert exact is not None and lineup is not None and facts is not None
+    assert exact is not None
+    assert lineup is not None
+    assert facts is not None
     more = start_ms + 2 * DAY  # asked beside others: each by itself
     paid_kn = lineup.paid(np.array([more, start_ms, start_ms]), np.array([more + 1, start_ms, start_ms + run_ms]))
     per_task, scratch = spec.resources.per_task, spec.template.scratch

@@ -516,7 +516,13 @@ class Queue(Model):
 class Estimate(Model):
     """What is to be expected."""
 
-    cost: Annotated[MicroYuan | None, Field(description="Micro-yuan of the expected run.")] = None
+    cost: Annotated[
+        MicroYuan | None,
+        Field(
+            description="Micro-yuan of the expected run: what the tariff of the site's provider will bill it, in the first bracket of "
+            "every item and without free units and packages; without a tariff by list price, with electricity and transfer."
+        ),
+    ] = None
     transfer_time: Annotated[
         DurationText | None,
         Field(
@@ -606,6 +612,13 @@ class ComputeJobStatus(Model):
     finished_at: Annotated[Time | None, Field(description="When the job ended.")] = None
     usage: Annotated[
         Usage | None, Field(description="What its containers really ran, without attempts that were given up.")
+    ] = None
+    cost: Annotated[
+        MicroYuan | None,
+        Field(
+            description="Micro-yuan that the tariffs of its sites' providers say of that use, told when an attempt ends; a bill can "
+            "be lower or higher by brackets, and lower by free units and packages of the account. Absent: no tariff has a price for it."
+        ),
     ] = None
 
 

@@ -7,10 +7,10 @@ Calendar, items, prices, reductions and rounding are those of rating. Whoever co
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,9 @@ from suanli.api.job import ComputeJobSpec
 from suanli.api.site import ComputeSite, ComputeUnit, SiteResource
 from suanli.api.tariff import Tariff
 from suanli.base.units import MS_PER_HOUR, cpu_milli, whole
-from suanli.billing.agreement import provider_of
+from suanli.billing.agreement import Agreement, provider_of
 from suanli.billing.event import ClassFacts, UsageKind, class_facts, rates
+from suanli.billing.owned import bounded, facts_of
 from suanli.billing.pricebook import PriceBook, PricedItem, Version
 from suanli.billing.rating import HUNDRED, Customer, owed_micro_yuan
 from suanli.billing.usage import PodUsage
@@ -135,6 +136,15 @@ class _Table:
     until_ke: Floats
 
 
+class Run(NamedTuple):
+    """So many pods that run alike. Units: bytes of one pod."""
+
+    usage: PodUsage
+    facts: ClassFacts
+    scratch_bytes: int
+    pods: int = 1
+
+
 class Lineup:
     """What one class of a provider costs on some terms, whatever the hour."""
 
@@ -181,40 +191,27 @@ class Lineup:
                 found[k] += _begun(table, k, begin_ms, end_ms)
         return found
 
-    def cost(self, usage: PodUsage, facts: ClassFacts, scratch_bytes: int, tasks: int) -> int:
-        """What so many pods that run like this one are billed together. Units: micro-yuan."""
-        begin_ms, end_ms = usage.start_ms, usage.end_ms
-        table = self._table(begin_ms, end_ms)
-        pieces = _pieces(table.days, begin_ms, end_ms)
+    def cost(self, runs: Sequence[Run]) -> int | None:
+        """What the lines of these runs at one site come to together; None where no tariff has a price for any of it. Units: micro-yuan."""
+        table = self._table(min(run.usage.start_ms for run in runs), max(run.usage.end_ms for run in runs))
+        amounts: dict[tuple[int, int], int] = defaultdict(int)  # by kind and cell: each makes a line
+        for run in runs:
+            pieces = _pieces(table.days, run.usage.start_ms, run.usage.end_ms)
+            for kind, numerator, denominator in rates(run.usage, run.facts, run.scratch_bytes):
+                k = KINDS.index(kind)
+                if numerator and any(items[k] for items in table.items_c):
+                    shares = _shared_out(pieces, run.usage.start_ms, numerator, denominator)
+                    for cell, amount in _counted(table, k, shares):
+                        amounts[k, cell] += amount * run.pods
+        if not amounts:
+            return None
         total = 0
-        for kind, numerator, denominator in rates(usage, facts, scratch_bytes):
-            k = KINDS.index(kind)
-            if numerator and any(items[k] for items in table.items_c):
-                total += self._lines(table, k, _shared_out(pieces, begin_ms, numerator, denominator), tasks)
-        return total
-
-    def _lines(self, table: _Table, k: int, shares: Sequence[tuple[int, int, int, int]], tasks: int) -> int:
-        """What the lines of one kind come to; `shares` are cell, day, ms and amount of one pod."""
-        amounts: dict[int, int] = defaultdict(int)  # by cell: each makes a line
-        begun: dict[tuple[str, int], tuple[int, int, int]] = {}  # by item and day: ms, amount, last cell
-        for cell, day, spent_ms, amount in shares:
-            item = table.items_c[cell][k]
-            if item is not None and amount:
-                amounts[cell] += amount
-                if _rounds(item):
-                    before_ms, before, _ = begun.get((item.name, day), (0, 0, 0))
-                    begun[item.name, day] = before_ms + spent_ms, before + amount, cell
-        for spent_ms, amount, cell in begun.values():
-            item = table.items_c[cell][k]
-            assert item is not None, "only what has an item is begun"
-            amounts[cell] += -(-amount * (_counted_ms(item, spent_ms) - spent_ms) // spent_ms)
-        total = 0
-        for cell, amount in amounts.items():
+        for (k, cell), amount in amounts.items():
             (version, band), item = table.days.cells[cell], table.items_c[cell][k]
             assert version is not None, "an item is of a tariff"
             assert item is not None, "only what has an item has an amount"
             percent, up = self._percent(version), version.rounds_up
-            total += owed_micro_yuan(amount * tasks, item.price(0, band), percent, item.divisor, up=up)
+            total += owed_micro_yuan(amount, item.price(0, band), percent, item.divisor, up=up)
         return total
 
     def _percent(self, version: Version) -> int:
@@ -244,14 +241,14 @@ class Prices:
         self._calendars: dict[str, _Calendar] = {}
         self._lineups: dict[tuple[str, ...], Lineup] = {}
 
-    def lineup(self, provider: str, resource: SiteResource, terms: tuple[str, str, str]) -> Lineup:
+    def lineup(self, provider: str, class_: str, precision: str, terms: tuple[str, str, str]) -> Lineup:
         """What a class of a provider costs on some terms."""
         qos, plan, customer_class = terms
-        key = (provider, resource.class_, str(resource.precision), *terms)
+        key = (provider, class_, precision, *terms)
         if key not in self._lineups:
             if provider not in self._calendars:
                 self._calendars[provider] = _Calendar(self.book, provider)
-            use = (resource.class_, str(resource.precision), qos, plan)
+            use = (class_, precision, qos, plan)
             self._lineups[key] = Lineup(self.book, self._calendars[provider], provider, use, customer_class)
         return self._lineups[key]
 
@@ -283,7 +280,7 @@ class Quotes:
         provider = provider_of(site)
         if provider not in self.prices.book.versions:
             return None
-        found = self.prices.lineup(provider, resource, terms)
+        found = self.prices.lineup(provider, resource.class_, str(resource.precision), terms)
         return found if found.covers(resource.unit, at_ms) else None
 
     def cost(
@@ -310,7 +307,27 @@ class Quotes:
             memory_bytes=whole(per_task.memory),
             cards=per_task.cards,
         )
-        return lineup.cost(usage, facts, whole(scratch.size) if scratch else 0, spec.tasks)
+        return lineup.cost([Run(usage, facts, whole(scratch.size) if scratch else 0, spec.tasks)]) or 0
+
+    def used(self, pods: Iterable[PodUsage], agreements: Mapping[int, Agreement]) -> int | None:
+        """What the use of a job is billed, with its attempts by epoch; None where no tariff has a price for any of it.
+
+        Units: micro-yuan.
+        """
+        runs: dict[tuple[str, ...], list[Run]] = defaultdict(list)
+        terms: dict[tuple[str, ...], Agreement] = {}
+        for pod in pods:
+            agreement = agreements.get(pod.epoch)
+            if agreement is not None and agreement.site == pod.site and agreement.provider in self.prices.book.versions:
+                alike = (agreement.site, agreement.class_, agreement.precision, agreement.provider, agreement.account)
+                terms[alike] = agreement
+                runs[alike].append(Run(bounded(pod, agreement), facts_of(agreement), agreement.scratch_bytes))
+        found = [
+            self.prices.lineup(of.provider, of.class_, of.precision, self.terms(of.account, of.qos)).cost(runs[alike])
+            for alike, of in terms.items()
+        ]
+        rated = [cost for cost in found if cost is not None]
+        return sum(rated) if rated else None
 
 
 def _pieces(days: _Days, begin_ms: int, end_ms: int) -> list[tuple[int, int, int]]:
@@ -334,6 +351,22 @@ def _shared_out(
         found.append((cell, day, until_ms - since_ms, up_to_here - told))
         since_ms, told = until_ms, up_to_here
     return found
+
+
+def _counted(table: _Table, k: int, shares: Sequence[tuple[int, int, int, int]]) -> Iterator[tuple[int, int]]:
+    """Cells and amounts of one kind and one pod, as far as there are prices, with what steps and least times add to its days."""
+    begun: dict[tuple[str, int], tuple[int, int, int]] = {}  # by item and day: ms, amount, last cell
+    for cell, day, spent_ms, amount in shares:
+        item = table.items_c[cell][k]
+        if item is not None and amount:
+            yield cell, amount
+            if _rounds(item):
+                before_ms, before, _ = begun.get((item.name, day), (0, 0, 0))
+                begun[item.name, day] = before_ms + spent_ms, before + amount, cell
+    for spent_ms, amount, cell in begun.values():
+        item = table.items_c[cell][k]
+        assert item is not None, "only what has an item is begun"
+        yield cell, -(-amount * (_counted_ms(item, spent_ms) - spent_ms) // spent_ms)
 
 
 def _rounds(item: PricedItem) -> bool:

@@ -166,6 +166,7 @@ class Mirror:
     _country: Country = field(default_factory=lambda: Country({}, {}, None))
     _is_country_old: bool = True
     _quotes: Quotes | None = None
+    _are_quotes_old: bool = True
 
     # --- what is there
 
@@ -174,15 +175,18 @@ class Mirror:
         """Regions, links, the national policy and what runs cost by tariffs; the same object until one of them changes."""
         if self._is_country_old:
             policy, before = self.policies.get(NATIONAL), self._country.network
-            self._country = Country(dict(self.regions), dict(self.links), policy, before, self._charges())
+            self._country = Country(dict(self.regions), dict(self.links), policy, before, self.quotes)
             self._is_country_old = False
         return self._country
 
-    def _charges(self) -> Quotes | None:
-        """What runs cost; the prices of tariffs are made ready anew only where those are others."""
+    @property
+    def quotes(self) -> Quotes | None:
+        """What runs cost by tariffs; None without any. What was made ready of tariffs is kept until those are others."""
         if not self.tariffs:
             return None
-        self._quotes = Quotes.of(self.tariffs.values(), customers_of(self.accounts.values()), self._quotes)
+        if self._quotes is None or self._are_quotes_old:
+            self._quotes = Quotes.of(self.tariffs.values(), customers_of(self.accounts.values()), self._quotes)
+            self._are_quotes_old = False
         return self._quotes
 
     @property
@@ -376,6 +380,7 @@ class Mirror:
         self._map_changed(kind, name)
 
     def _map_changed(self, kind: str, name: str) -> None:
+        self._are_quotes_old |= kind in (ACCOUNT, TARIFF)
         if kind == ACCOUNT:
             self._tenants = None
             self._is_country_old |= bool(self.tariffs)
