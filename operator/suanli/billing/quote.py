@@ -178,7 +178,10 @@ class Lineup:
         return np.asarray(inner[(inner > since_ms) & (inner < until_ms)])
 
     def paid(self, begin_ms: Ints, end_ms: Ints) -> Floats:
-        """What a task pays for each unit of KINDS that it uses in every ms. Shapes: (N,), (N,) -> (6, N). Units: micro-yuan."""
+        """What a task pays for each unit of KINDS that it uses in every ms; as near to its bill as rounding lets it.
+
+        Begun days are not exact on the day on which a tariff of another time zone begins. Shapes: (N,), (N,) -> (6, N). Units: micro-yuan.
+        """
         found = np.zeros((len(KINDS), len(begin_ms)))
         if not len(begin_ms):
             return found

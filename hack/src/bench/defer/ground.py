@@ -1,7 +1,7 @@
 """The country, sites and jobs of the benchmark, as the operator takes them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any
 
@@ -130,12 +130,14 @@ def work_of_jobs(ground: Ground) -> Work:
         parts.append(rows_of(asked.work, np.array([row_of[str(j)] for j in numbers])))
     columns = np.argsort(order)
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
-    return Work(**{name: part[:, columns] if part.ndim == 2 else part for name, part in joined.items()})
+    found: dict[str, Any] = {name: part[:, columns] if part.ndim == 2 else part for name, part in joined.items()}
+    return replace(parts[0], **found)
 
 
 def rows_of(work: Work, rows: Ints) -> Work:
     """Some of its rows, in that order."""
-    return Work(**{name: getattr(work, name)[rows] for name in ARRAYS})
+    found: dict[str, Any] = {name: getattr(work, name)[rows] for name in ARRAYS}
+    return replace(work, **found)
 
 
 def _job(ground: Ground, j: int, arrival_ms: int) -> WaitingJob:
