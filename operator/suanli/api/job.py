@@ -35,7 +35,12 @@ from suanli.api.tariff import Qos
 from suanli.base.units import duration_us
 
 MOST_TEXT = 131_072
-_ASKED = {"category", "origin", "latency", "tasks", "resources", "data", "timing", "priority", "limits"}
+_ASKED = {
+    **dict.fromkeys(
+        ("category", "origin", "latency", "tasks", "resources", "data", "timing", "priority", "qos", "limits"), True
+    ),
+    "template": {"scratch": {"size"}},  # tariffs may price it
+}
 
 
 class Category(StrEnum):
@@ -456,8 +461,14 @@ class Assignment(Model):
 class CostLines(Model):
     """What the expected run costs at a site, in micro-yuan; the weight is the policy's, not paid."""
 
-    run: Annotated[MicroYuan, Field(description="List price of the units.")] = "0"
-    energy: Annotated[MicroYuan, Field(description="Electricity.")] = "0"
+    run: Annotated[
+        MicroYuan,
+        Field(
+            description="What the tariff of the site's provider bills for the run, begun when that was reckoned; without a tariff "
+            "the list price of the units."
+        ),
+    ] = "0"
+    energy: Annotated[MicroYuan, Field(description="Electricity; nothing under a tariff, whose prices have it.")] = "0"
     transfer: Annotated[MicroYuan, Field(description="Moving inputs and outputs.")] = "0"
     carbon: Annotated[MicroYuan, Field(description="Carbon at the policy's price.")] = "0"
     policy: Annotated[MicroYuan, Field(description="Weights of Prefer and Avoid rules; negative is wanted.")] = "0"
