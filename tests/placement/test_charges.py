@@ -26,7 +26,7 @@ def a_place(name: str, operator: str | None = "Anhui Computing", **spec: Any) ->
     """Eight cards of a list price of 5 CNY, and power."""
     made = a_class("gpu", listPrice="5", ratedPowerW=400)
     energy = {"pue": "1.5", "priceSchedule": [{"from": "00:00", "to": "24:00", "pricePerKwh": "1"}]}
-    owned = {"operator": operator} if operator else {}
+    owned: dict[str, Any] = {"operator": operator} if operator else {}
     return a_site(name, {"gpu": [a_node()]}, classes=[made], energy=energy, **owned, **spec)
 
 

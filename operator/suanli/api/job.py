@@ -5,7 +5,7 @@ import re
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
@@ -35,7 +35,7 @@ from suanli.api.tariff import Qos
 from suanli.base.units import duration_us
 
 MOST_TEXT = 131_072
-_ASKED = {
+_ASKED: dict[str, Any] = {
     **dict.fromkeys(
         ("category", "origin", "latency", "tasks", "resources", "data", "timing", "priority", "qos", "limits"), True
     ),

@@ -161,15 +161,6 @@ def pod_events(
     return made
 
 
-def transfer_events(
-    owner: Owner, whole: UsageEvent, amount_bytes: int, borders: Borders = full_hours
-) -> list[UsageEvent]:
-    """One transfer cut at the borders; its bytes are shared out by time, and add up."""
-    if whole.start_ms == whole.end_ms:
-        return [identified(owner.hub, replace(whole, amount=amount_bytes))]
-    return list(_shared_out(owner.hub, whole, amount_bytes, whole.end_ms - whole.start_ms, borders))
-
-
 def rates(
     usage: PodUsage, facts: ClassFacts, scratch_bytes: int, nodes: int = 0
 ) -> Iterator[tuple[UsageKind, int, int]]:
