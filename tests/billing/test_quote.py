@@ -9,11 +9,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from builders import an_agreement
 from manifests import Manifest, a_tariff
 from rates import DAY, HOUR, T0, bands, flat, tariff
 from suanli.api.tariff import Tariff
 from suanli.base.units import cpu_milli, whole
 from suanli.billing.event import Owner, class_facts, pod_events, rates
+from suanli.billing.owned import owned_events
 from suanli.billing.period import Period
 from suanli.billing.pricebook import PriceBook
 from suanli.billing.quote import KINDS, LONGEST_MS, Quotes
@@ -250,3 +252,30 @@ def test_prices_as_arrays_are_as_near_as_rounding_lets_them(seed: int) -> None:
     assert not paid_kn[:, 1].any()
     dearest = 720 * YUAN / 1_000_000 * spec.tasks  # of half a milliwatt-hour, a milligram, or a millisecond of a core
     assert abs(near - exact) <= 200 + 40 * dearest
+
+
+@seeded(60)
+@given(st.integers(0, 1 << 32))
+def test_what_a_job_has_used_costs_what_its_bill_says(seed: int) -> None:
+    """Pods of two attempts that begin and end as they like, one of a size that was not agreed, and one that nobody sent."""
+    job, start_ms, _, tariffs, customer = a_case(seed)
+    r = Random(f"used {seed}")
+    terms: dict[str, Any] = {
+        "site": "one", "provider": PROVIDER, "class_": GPU, "unit": "Card", "precision": "FP16", "qos": str(job.job.spec.qos),
+        "account": "team", "cpu_milli": 4_000, "memory_bytes": 3 << 30, "cards": 4, "scratch_bytes": r.choice([0, 1 << 40]),
+        "rated_power_w": 413, "pue_micro": 1_270_000, "green_micro": 350_000, "grid_factor_g_per_kwh": 571, "made_ms": start_ms,
+    }  # fmt: skip
+    agreements = {epoch: an_agreement("u1", epoch, **terms) for epoch in (1, 2)}
+    pods = []
+    for i in range(r.randint(1, 6)):
+        began = start_ms + r.randrange(3 * DAY)
+        ended = began + r.choice([1, 999, HOUR, r.randrange(1, 4 * DAY)])
+        held = r.choice([500, 4_000, 64_000]), r.choice([1 << 20, 3 << 30]), r.randint(1, 8)
+        pods.append(PodUsage(f"p{i}", "u1", r.choice([1, 1, 2, 3]), "one", GPU, began, ended, *held))
+    book = PriceBook([tariff(t) for t in tariffs], {"one": PROVIDER})
+    period = Period("all", start_ms, start_ms + 10 * DAY)
+    sent = {("u1", epoch): agreement for epoch, agreement in agreements.items()}
+    events, _ = owned_events(pods, sent, lambda uid: frozenset(), period, "hub", book.borders)
+    billed_now = rate(events, book, {"team": customer}, period)
+    told = Quotes.of([tariff(t) for t in tariffs], {"team": customer}).used(pods, agreements)
+    assert told == (billed_now.net_micro_yuan if billed_now.lines else None)

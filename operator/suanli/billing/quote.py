@@ -221,8 +221,8 @@ class Lineup:
         return version.percent.get(self._customer_class, HUNDRED) if self._customer_class else HUNDRED
 
     def _table(self, since_ms: int, until_ms: int) -> _Table:
-        days = self._calendar.days(since_ms, until_ms)
-        if self._made is None or self._made.days is not days:
+        days, made = self._calendar.days(since_ms, until_ms), self._made  # other threads may ask meanwhile
+        if made is None or made.days is not days:
             items_c = [[v.item(kind, *self._use, "") if v else None for kind in KINDS] for v, _ in days.cells]
             price_kc = np.zeros((len(KINDS), len(days.cells)))
             for c, ((version, band), items) in enumerate(zip(days.cells, items_c, strict=True)):
@@ -231,8 +231,8 @@ class Lineup:
                         price_kc[k, c] = item.price(0, band) * self._percent(version) / (HUNDRED * item.divisor)
             cost_ke = price_kc[:, days.cell_e] * np.diff(days.edges)
             until_ke = np.concatenate([np.zeros((len(KINDS), 1)), np.cumsum(cost_ke, axis=1)], axis=1)
-            self._made = _Table(days, items_c, price_kc, until_ke)
-        return self._made
+            made = self._made = _Table(days, items_c, price_kc, until_ke)
+        return made
 
 
 class Prices:
@@ -320,14 +320,16 @@ class Quotes:
         runs: dict[tuple[str, ...], list[Run]] = defaultdict(list)
         terms: dict[tuple[str, ...], Agreement] = {}
         for pod in pods:
-            agreement = agreements.get(pod.epoch)
-            if agreement is not None and agreement.site == pod.site and agreement.provider in self.prices.book.versions:
-                alike = (agreement.site, agreement.class_, agreement.precision, agreement.provider, agreement.account)
-                terms[alike] = agreement
-                runs[alike].append(Run(bounded(pod, agreement), facts_of(agreement), agreement.scratch_bytes))
+            of = agreements.get(pod.epoch)
+            if of is not None and of.site == pod.site and of.provider in self.prices.book.versions:
+                alike = (of.site, of.class_, of.precision, of.provider, of.account, of.qos)
+                terms[alike] = of
+                runs[alike].append(Run(bounded(pod, of), facts_of(of), of.scratch_bytes))
         found = [
-            self.prices.lineup(of.provider, of.class_, of.precision, self.terms(of.account, of.qos)).cost(runs[alike])
-            for alike, of in terms.items()
+            self.prices.lineup(one.provider, one.class_, one.precision, self.terms(one.account, one.qos)).cost(
+                runs[alike]
+            )
+            for alike, one in terms.items()
         ]
         rated = [cost for cost in found if cost is not None]
         return sum(rated) if rated else None
