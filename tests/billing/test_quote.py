@@ -13,12 +13,13 @@ from builders import an_agreement
 from manifests import Manifest, a_tariff
 from rates import DAY, HOUR, T0, bands, flat, tariff
 from suanli.api.tariff import Tariff
+from suanli.base.clock import LAST_MS
 from suanli.base.units import cpu_milli, whole
 from suanli.billing.event import Owner, class_facts, pod_events, rates
 from suanli.billing.owned import owned_events
 from suanli.billing.period import Period
 from suanli.billing.pricebook import PriceBook
-from suanli.billing.quote import KINDS, LONGEST_MS, Quotes
+from suanli.billing.quote import KINDS, LATEST_MS, LONGEST_MS, Quotes
 from suanli.billing.rating import Customer, rate
 from suanli.billing.usage import PodUsage
 from suanli.placement.snapshot import WaitingJob
@@ -135,6 +136,15 @@ def test_what_others_use_and_packages_are_not_counted() -> None:
 def test_without_a_price_of_the_tariff_there_is_no_quote(tariffs: Sequence[Manifest], run_ms: int) -> None:
     assert quoted(a_job(), T0, run_ms, *tariffs) is None
     assert quoted(a_job(), T0, HOUR, one_price("5")) == 5 * YUAN
+
+
+def test_who_begins_at_the_end_of_time_is_not_quoted() -> None:
+    """Inputs over a thin link may take thousands of years."""
+    assert quoted(a_job(), LAST_MS, HOUR, one_price("5")) is None
+    assert quoted(a_job(), LATEST_MS, LONGEST_MS, one_price("5")) == 366 * 24 * 5 * YUAN
+    pod = PodUsage("p", "u1", 1, "one", GPU, LAST_MS - 1, LAST_MS, 1, 1, 1)
+    terms = an_agreement("u1", 1, site="one", provider=PROVIDER, class_=GPU)
+    assert Quotes.of([tariff(one_price("5"))], {}).used([pod], {1: terms}) is None
 
 
 def test_prices_change_where_bands_and_tariffs_do() -> None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from suanli.api.job import ComputeJobSpec
 from suanli.api.site import ComputeSite, ComputeUnit, SiteResource
 from suanli.api.tariff import Tariff
+from suanli.base.clock import LAST_MS
 from suanli.base.units import MS_PER_HOUR, cpu_milli, whole
 from suanli.billing.agreement import Agreement, provider_of
 from suanli.billing.event import ClassFacts, UsageKind, class_facts, rates
@@ -32,6 +33,7 @@ Floats = npt.NDArray[np.float64]
 MS_PER_DAY = 24 * MS_PER_HOUR
 LONGEST_MS = 366 * MS_PER_DAY  # of what is reckoned to the micro-yuan
 MOST_DAYS = 1_024  # of a calendar that is kept
+LATEST_MS = LAST_MS - 20 * LONGEST_MS  # of what is reckoned at all: calendars end soon after
 # What a pod may be billed for, in the order of arrays.
 KINDS = (
     UsageKind.CORE_TIME,
@@ -289,10 +291,10 @@ class Quotes:
     def cost(
         self, site: ComputeSite, class_: str, spec: ComputeJobSpec, account: str, start_ms: int, duration_ms: int
     ) -> int | None:
-        """What the run of a job will be billed, to the micro-yuan; None where no tariff says it, or it is longer than a year."""
+        """What the run of a job will be billed, to the micro-yuan; None where no tariff says it, or it is too long or late."""
         resource = next((r for r in site.spec.resources if r.class_ == class_), None)
         facts = class_facts(site, class_)
-        if resource is None or facts is None or duration_ms > LONGEST_MS:
+        if resource is None or facts is None or duration_ms > LONGEST_MS or start_ms > LATEST_MS:
             return None
         lineup = self.price(site, resource, self.terms(account, str(spec.qos)), start_ms)
         if lineup is None:
@@ -321,10 +323,16 @@ class Quotes:
         terms: dict[tuple[str, ...], Agreement] = {}
         for pod in pods:
             of = agreements.get(pod.epoch)
-            if of is not None and of.site == pod.site and of.provider in self.prices.book.versions:
-                alike = (of.site, of.class_, of.precision, of.provider, of.account, of.qos)
-                terms[alike] = of
-                runs[alike].append(Run(bounded(pod, of), facts_of(of), of.scratch_bytes))
+            if (
+                of is None
+                or of.site != pod.site
+                or pod.end_ms > LATEST_MS
+                or of.provider not in self.prices.book.versions
+            ):
+                continue
+            alike = (of.site, of.class_, of.precision, of.provider, of.account, of.qos)
+            terms[alike] = of
+            runs[alike].append(Run(bounded(pod, of), facts_of(of), of.scratch_bytes))
         found = [
             self.prices.lineup(one.provider, one.class_, one.precision, self.terms(one.account, one.qos)).cost(
                 runs[alike]
