@@ -14,7 +14,7 @@ from manifests import a_site
 from rates import A100, CPU, HOUR, HUB, T0, a_book, a_run, an_event, an_owner, events_of
 from suanli.api import ComputeSite
 from suanli.api.site import ComputeUnit
-from suanli.billing.event import UsageKind, class_facts, event_id, full_hours, identified, pod_events, transfer_events
+from suanli.billing.event import UsageKind, class_facts, event_id, full_hours, identified, pod_events
 
 K = UsageKind
 
@@ -112,19 +112,6 @@ def test_the_id_is_what_the_documentation_says() -> None:
     e = an_event()
     parts = ("event", HUB, e.site, "u1", "1", "p1", "card-time", "", str(T0), str(T0 + HOUR), "", "")
     assert e.id == hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-
-
-def test_a_transfer_is_shared_out_by_time_and_adds_up() -> None:
-    whole = an_event(K.TRANSFER, link="wuhan-wuhu", start_ms=T0 + HOUR // 3, end_ms=T0 + 7 * HOUR // 3, pod_uid="")
-    events = transfer_events(an_owner(), whole, 1_000_001)
-    assert [e.amount for e in events] == [333_334, 500_000, 166_667]
-    assert sum(e.amount for e in events) == 1_000_001
-    assert all(e.id == event_id(HUB, e) for e in events)
-
-
-def test_a_transfer_in_no_time_is_one_event() -> None:
-    whole = an_event(K.TRANSFER, link="wuhan-wuhu", end_ms=T0, pod_uid="")
-    assert [e.amount for e in transfer_events(an_owner(), whole, 7)] == [7]
 
 
 @pytest.mark.parametrize(("start", "end", "borders"), [(0, HOUR, []), (1, HOUR, []), (0, HOUR + 1, [HOUR]), (5, 5, [])])

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests import Manifest, a_tariff
-from rates import A100, DAY, HOUR, PERIOD, PROVIDER, SITE, T0, a_book, a_run, an_event, an_owner, bands, events_of, flat
+from rates import DAY, HOUR, PERIOD, PROVIDER, SITE, T0, a_book, a_run, an_event, an_owner, bands, events_of, flat
 from suanli.billing.event import UsageEvent, UsageKind, identified
 from suanli.billing.line import RatedLine, line_record
 from suanli.billing.period import Period, month
-from suanli.billing.rating import Customer, Plan, Rating, Subscription, Volumes, adjustments, estimate, rate
+from suanli.billing.rating import Customer, Rating, Subscription, adjustments, rate
 
 K = UsageKind
 LAB = Customer("lab")
@@ -418,46 +418,6 @@ def test_a_late_event_moves_what_it_would_have_moved() -> None:
     assert {(x.period, x.adjusts) for x in lines} == {("2026-12", "2026-11")}
     assert not {x.id for x in lines} & {x.id for x in billed}
     assert sum(x.net_micro_yuan for x in (*billed, *lines)) == bill(on_time + late, spec).net_micro_yuan
-
-
-# --- before a job runs
-
-
-def a_plan(**fields: Any) -> Plan:
-    whole = {"site": SITE, "facts": A100, "start_ms": T0 + 30 * HOUR, "duration_ms": 5 * HOUR, "tasks": 2, "cpu_milli": 2_000,
-             "memory_bytes": 1 << 30, "cards": 4}  # fmt: skip
-    return Plan(**{**whole, **fields})
-
-
-def test_an_estimate_is_what_the_run_will_cost() -> None:
-    runs = [a_run(T0 + 30 * HOUR, 5 * HOUR, pod) for pod in ("p1", "p2")]
-    customer = Customer("lab", "company")
-    real = bill(events_of(runs, a_book()), customer=customer)
-    before = estimate(a_plan(), an_owner(), a_book(), customer)
-    assert before.net_micro_yuan == real.net_micro_yuan > 0
-    assert [(x.item, x.band, x.quantity) for x in before.lines] == [(x.item, x.band, x.quantity) for x in real.lines]
-
-
-def test_an_estimate_starts_from_what_the_account_has_used() -> None:
-    used = Volumes(used={(PROVIDER, "a100"): 1_000 * HOUR})
-    fresh = estimate(a_plan(), an_owner(), a_book(), LAB)
-    later = estimate(a_plan(), an_owner(), a_book(), LAB, used)
-    assert (
-        {x.bracket for x in fresh.lines if x.item == "a100"},
-        {x.bracket for x in later.lines if x.item == "a100"},
-    ) == ({0}, {1})
-    assert used == Volumes(used={(PROVIDER, "a100"): 1_000 * HOUR})
-
-
-def test_an_estimate_counts_transfers_and_no_fees() -> None:
-    customer = subscribed(package="a100-month")
-    made = estimate(a_plan(transfers=(("wuhan-wuhu", 1 << 30),)), an_owner(), a_book(), customer)
-    assert {x.item: x.net_micro_yuan for x in made.lines} == {"a100": 0, "backbone": 20_000, "cpu-of-cards": 0}
-
-
-def test_an_estimate_for_a_class_without_a_price_says_so() -> None:
-    made = estimate(a_plan(facts=replace(A100, class_="ascend-910b")), an_owner(), a_book(), LAB)
-    assert {unrated.kind for unrated in made.unrated} == {"card-time", "core-time"}
 
 
 # --- the oracle: one event after the other, in fractions, written from the README

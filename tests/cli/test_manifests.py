@@ -229,12 +229,12 @@ BAD: dict[str, tuple[Raw, str]] = {
     "an unknown kind": (
         raw("ComputeThing", "x", {}),
         'all.yaml: apiVersion "suanli.io/v1alpha1", kind "ComputeThing" is not known; there is suanli.io/v1alpha1 with '
-        "ComputeRegion, HubPolicy, ComputeLink, ComputeSite, ComputeAccount, ComputeJob",
+        "ComputeRegion, HubPolicy, ComputeLink, ComputeSite, ComputeAccount, Tariff, ComputeJob",
     ),
     "an unknown version": (
         {**a_job(), "apiVersion": "suanli.io/v9"},
         'all.yaml: apiVersion "suanli.io/v9", kind "ComputeJob" is not known; there is suanli.io/v1alpha1 with '
-        "ComputeRegion, HubPolicy, ComputeLink, ComputeSite, ComputeAccount, ComputeJob",
+        "ComputeRegion, HubPolicy, ComputeLink, ComputeSite, ComputeAccount, Tariff, ComputeJob",
     ),
     "no kind": ({"apiVersion": "suanli.io/v1alpha1"}, "all.yaml: it has no apiVersion and kind; write both"),
     "no version": ({"kind": "ComputeJob", "metadata": {}}, "all.yaml: it has no apiVersion and kind; write both"),

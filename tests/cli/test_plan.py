@@ -262,3 +262,28 @@ def test_the_examples_of_jobs_are_planned_and_the_impossible_one_says_why() -> N
     assert (render["reason"], render["estimate"]["start"][:10]) == ("Deferred", "2026-01-31")
     assert "saves" in render["message"]
     assert sum(r["count"] for r in waiting["impossible"]["rejections"]) == len(list((EXAMPLE / "sites").glob("*.yaml")))
+
+
+def test_a_tariff_of_the_manifests_is_what_a_job_costs_and_is_limited_by(put: Put) -> None:
+    item = {"name": "card", "unit": "CardHour", "price": "3", "bandPrices": [{"band": "night", "price": "2"}]}
+    hours = [{"from": "00:00", "to": "20:00", "band": "day"}, {"from": "20:00", "to": "24:00", "band": "night"}]
+    spec = {
+        "provider": "East Compute", "effectiveFrom": "2026-01-01", "items": [item],
+        "schedules": [{"name": "all", "bands": hours}], "customerClasses": [{"name": "university", "percent": 50}],
+    }  # fmt: skip
+    account = raw("ComputeAccount", "lab", {"namespaces": ["team"], "customerClass": "university"})
+    site = a_site("one", operator="East Compute")
+    most = {
+        "fits": "20000000",
+        "poor": "19999999",
+    }  # of 8 cards, an hour of the day and one of the night, at half the price
+    jobs = [
+        a_job(name, namespace="team", timing={"expectedDuration": "2h"}, limits={"maxCost": text})
+        for name, text in most.items()
+    ]
+    folder = put(HERE, site, account, raw("Tariff", "east-2026", spec), *jobs)
+    ran = Ran("-f", folder, "-o", "json", "--now", "2026-01-31T11:00:00Z")
+    told = {job["name"]: job for job in ran.json["jobs"]}
+    assert (ran.code, ran.err) == (SOME_WAIT, "")
+    assert told["fits"]["estimate"]["cost"] == "20000000"
+    assert "would cost 20.000000 CNY by Tariff east-2026, limits.maxCost is 19.999999 CNY" in told["poor"]["message"]

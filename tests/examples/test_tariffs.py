@@ -6,10 +6,11 @@ import pytest
 import yaml
 
 from suanli.api import ComputeAccount, ComputeSite, Tariff
-from suanli.billing.event import Owner, class_facts
+from suanli.billing.event import Owner, class_facts, pod_events
 from suanli.billing.period import month
 from suanli.billing.pricebook import PriceBook, problems
-from suanli.billing.rating import Customer, Plan, estimate
+from suanli.billing.rating import rate
+from suanli.billing.usage import PodUsage
 
 ROOT = Path(__file__).resolve().parents[2] / "examples" / "national"
 
@@ -39,12 +40,12 @@ def test_every_class_of_every_site_has_a_price(year: int) -> None:
         for resource in site.spec.resources:
             facts = class_facts(site, resource.class_)
             assert facts is not None
-            start = month(f"{year}-06", "Asia/Shanghai").start_ms
-            cards = int(resource.unit == "Card")
-            plan = Plan(
-                site.metadata.name, facts, start, 24 * 3_600_000, 1, 4_000, 1 << 30, cards, 1 << 40, (("any", 1 << 30),)
-            )
-            made = estimate(plan, Owner("hub", "lab", "default", "job"), book, Customer("lab"))
+            start, name = month(f"{year}-06", "Asia/Shanghai").start_ms, site.metadata.name
+            cards, end = int(resource.unit == "Card"), start + 24 * 3_600_000
+            run = PodUsage("p", "u", 1, name, resource.class_, start, end, 4_000, 1 << 30, cards)
+            owner, borders = Owner("hub", "lab", "default", "job"), book.borders(name)
+            events = pod_events(run, owner, facts, borders, scratch_bytes=1 << 40)
+            made = rate(events, book, {}, month(f"{year}-06", "Asia/Shanghai"))
             assert made.unrated == ()
             assert made.net_micro_yuan > 0
             assert {line.tariff for line in made.lines} == {f"sample-{year}"}

@@ -35,7 +35,7 @@ def a_work(*rows: tuple[int, float, float, float], pools: int = 1, **more: objec
         "latest_ms_wp": over_pools(NOW + patience * HOUR).astype(np.int64),
         "fixed_wp": np.zeros((len(rows), pools)),
         "kilowatts_wp": over_pools(units),
-        "energy_limit_wp": np.full((len(rows), pools), np.inf),
+        "hourly_limit_wp": np.full((len(rows), pools), np.inf),
         "allowed_wp": np.ones((len(rows), pools), dtype=bool),
     }
     return Work(**{**made, **more})  # type: ignore[arg-type]
@@ -98,7 +98,7 @@ def test_a_pool_that_is_not_allowed_or_too_dear_is_not_taken() -> None:
     curves = [a_curve(1), a_curve(3)]
     closed = a_work((1, 1, 1, 5), pools=2, allowed_wp=np.array([[False, True]]))
     assert told(schedule(closed, curves, room(9, 9), NOW)) == [(0, 1, 1, 0.0)]
-    limit = a_work((1, 1, 1, 5), energy_limit_wp=np.array([[2.0]]))
+    limit = a_work((1, 1, 1, 5), hourly_limit_wp=np.array([[2.0]]))
     (start,) = schedule(limit, [a_curve(3, 3, 1)], room(9), NOW)
     assert (told([start]), start.at_once, start.saving) == ([(0, 0, 1, 2.0)], np.inf, np.inf)
 

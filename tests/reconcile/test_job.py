@@ -61,6 +61,7 @@ def a_view(entry: JobEntry | None, sites: Mapping[str, AtSite] | None = None, **
         "sites": {"east": at()} if sites is None else sites,
         "recorded": frozenset(),
         "usage": Usage,
+        "cost": lambda: None,
         "offered": True,
         "decision": None,
         "explained_ms": 0,

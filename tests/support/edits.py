@@ -13,14 +13,15 @@ from pydantic import ValidationError
 from apistore import Json, copied
 from builders import a_job, a_region, a_site, an_object
 from simulation import Simulation
-from suanli.api import PLACEMENT_KINDS
+from suanli.api import PLACEMENT_KINDS, Tariff
 from suanli.api.crd import schema
 
 EDITS_EACH = 24
 MOST_OPEN_S = 6.0
 MOST = 1 << 62
 ABSENT = object()
-MODELS = {model.kind_info.kind: model for model in PLACEMENT_KINDS}
+# A Tariff cannot be edited.
+MODELS = {model.kind_info.kind: model for model in PLACEMENT_KINDS if model is not Tariff}
 
 
 class How(StrEnum):

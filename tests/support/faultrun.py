@@ -58,9 +58,7 @@ async def judged(sim: Simulation, standing_s: float = CALM_S) -> tuple[Evidence,
     return evidence, violations(evidence)
 
 
-def evidence_of(
-    sim: Simulation, calm_s: float, settled_s: float, quiet_s: float, known_s: float = KNOWN_S
-) -> Evidence:
+def evidence_of(sim: Simulation, calm_s: float, settled_s: float, quiet_s: float, known_s: float = KNOWN_S) -> Evidence:
     """The histories of a run that was told to be quiet then."""
     members = {name: cluster.server for name, cluster in sim.clusters.items()}
     return Evidence(sim.hub, members, calm_s, settled_s, quiet_s, sim.ledger(), MOST_SETTLING_S, known_s)

@@ -1,7 +1,8 @@
 """Random months: tariffs, customers, use, late use, disputes, vouchers, a ledger and the statements of all of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,7 +14,7 @@ from suanli.api.site import ComputeUnit
 from suanli.api.tariff import Tariff
 from suanli.api.voucher import VoucherProgram
 from suanli.billing.book import Book
-from suanli.billing.event import ClassFacts, Owner, UsageEvent, UsageKind, pod_events, transfer_events
+from suanli.billing.event import ClassFacts, Owner, UsageEvent, UsageKind, identified, pod_events
 from suanli.billing.evidence import Award, Closed, Dossier, Redeemed, write
 from suanli.billing.ledger import Entry, LedgerAccount, Outcome, Transfer
 from suanli.billing.line import RatedLine
@@ -206,8 +207,18 @@ def use(dice: Random, book: PriceBook, period: Period, jobs: int) -> list[UsageE
                 "", UsageKind.TRANSFER, site, owner.account, owner.namespace, owner.job, job, 1, pod.pod_uid, "", "",
                 start, start + run_ms, 0, link="backbone",
             )  # fmt: skip
-            made += transfer_events(owner, whole, dice.randint(1, 1 << 41), book.borders(site))
+            made += in_pieces(whole, dice.randint(1, 1 << 41), book.borders(site)(start, start + run_ms))
     return made
+
+
+def in_pieces(whole: UsageEvent, amount: int, borders: Sequence[int]) -> Iterator[UsageEvent]:
+    """One transfer cut at the borders; its bytes are shared out by time, and add up."""
+    told = 0
+    for start, end in pairwise([whole.start_ms, *borders, whole.end_ms]):
+        up_to_here = amount * (end - whole.start_ms) // (whole.end_ms - whole.start_ms)
+        if up_to_here > told:
+            yield identified("hub", replace(whole, start_ms=start, end_ms=end, amount=up_to_here - told))
+        told = up_to_here
 
 
 def customers(dice: Random) -> dict[str, Customer]:

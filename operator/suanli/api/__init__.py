@@ -17,9 +17,10 @@ PLACEMENT_KINDS: tuple[type[Resource], ...] = (
     ComputeLink,
     ComputeSite,
     ComputeAccount,
+    Tariff,
     ComputeJob,
 )
-MONEY_KINDS: tuple[type[Resource], ...] = (Tariff, VoucherProgram, Voucher, Statement)
+MONEY_KINDS: tuple[type[Resource], ...] = (VoucherProgram, Voucher, Statement)
 KINDS = (*PLACEMENT_KINDS, *MONEY_KINDS)
 
 __all__ = [

@@ -5,7 +5,7 @@ import re
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
@@ -35,7 +35,25 @@ from suanli.api.tariff import Qos
 from suanli.base.units import duration_us
 
 MOST_TEXT = 131_072
-_ASKED = {"category", "origin", "latency", "tasks", "resources", "data", "timing", "priority", "checkpoint", "limits"}
+_ASKED: dict[str, Any] = {
+    **dict.fromkeys(
+        (
+            "category",
+            "origin",
+            "latency",
+            "tasks",
+            "resources",
+            "data",
+            "timing",
+            "priority",
+            "qos",
+            "checkpoint",
+            "limits",
+        ),
+        True,
+    ),
+    "template": {"scratch": {"size"}},  # tariffs may price it
+}
 
 
 class Category(StrEnum):
@@ -477,8 +495,14 @@ class Assignment(Model):
 class CostLines(Model):
     """What the expected run costs at a site, in micro-yuan; the weight is the policy's, not paid."""
 
-    run: Annotated[MicroYuan, Field(description="List price of the units.")] = "0"
-    energy: Annotated[MicroYuan, Field(description="Electricity.")] = "0"
+    run: Annotated[
+        MicroYuan,
+        Field(
+            description="What the tariff of the site's provider bills for the run, begun when that was reckoned; without a tariff "
+            "the list price of the units."
+        ),
+    ] = "0"
+    energy: Annotated[MicroYuan, Field(description="Electricity; nothing under a tariff, whose prices have it.")] = "0"
     transfer: Annotated[MicroYuan, Field(description="Moving inputs and outputs.")] = "0"
     carbon: Annotated[MicroYuan, Field(description="Carbon at the policy's price.")] = "0"
     policy: Annotated[MicroYuan, Field(description="Weights of Prefer and Avoid rules; negative is wanted.")] = "0"
@@ -537,7 +561,13 @@ class Queue(Model):
 class Estimate(Model):
     """What is to be expected."""
 
-    cost: Annotated[MicroYuan | None, Field(description="Micro-yuan of the expected run.")] = None
+    cost: Annotated[
+        MicroYuan | None,
+        Field(
+            description="Micro-yuan of the expected run: what the tariff of the site's provider will bill it, in the first bracket of "
+            "every item and without free units and packages; without a tariff by list price, with electricity and transfer."
+        ),
+    ] = None
     transfer_time: Annotated[
         DurationText | None,
         Field(
@@ -631,6 +661,13 @@ class ComputeJobStatus(Model):
     finished_at: Annotated[Time | None, Field(description="When the job ended.")] = None
     usage: Annotated[
         Usage | None, Field(description="What its containers really ran, without attempts that were given up.")
+    ] = None
+    cost: Annotated[
+        MicroYuan | None,
+        Field(
+            description="Micro-yuan that the tariffs of its sites' providers say of that use, told when an attempt ends; a bill can "
+            "be lower or higher by brackets, and lower by free units and packages of the account. Absent: no tariff has a price for it."
+        ),
     ] = None
 
 

@@ -67,7 +67,7 @@ def agreed(
         account=account,
         customer_class=customer_class,
         site=site.metadata.name,
-        provider=site.spec.operator or site.metadata.name,
+        provider=provider_of(site),
         class_=assignment.class_,
         qos=str(spec.qos),
         unit=str(facts.unit),
@@ -83,3 +83,8 @@ def agreed(
         grid_factor_g_per_kwh=facts.grid_factor_g_per_kwh,
         made_ms=now_ms,
     )
+
+
+def provider_of(site: ComputeSite) -> str:
+    """By whose tariffs what runs there is billed: its operator's; a site without one is its own."""
+    return site.spec.operator or site.metadata.name

@@ -154,23 +154,16 @@ def pod_events(
     the difference of two moments. So the events of a pod add up to its use rounded once.
     """
     made: list[UsageEvent] = []
-    for kind, numerator, denominator in _rates(usage, facts, scratch_bytes, nodes):
+    for kind, numerator, denominator in rates(usage, facts, scratch_bytes, nodes):
         if numerator:
             whole = _event(owner, kind, usage, facts)
             made += _shared_out(owner.hub, whole, numerator, denominator, borders)
     return made
 
 
-def transfer_events(
-    owner: Owner, whole: UsageEvent, amount_bytes: int, borders: Borders = full_hours
-) -> list[UsageEvent]:
-    """One transfer cut at the borders; its bytes are shared out by time, and add up."""
-    if whole.start_ms == whole.end_ms:
-        return [identified(owner.hub, replace(whole, amount=amount_bytes))]
-    return list(_shared_out(owner.hub, whole, amount_bytes, whole.end_ms - whole.start_ms, borders))
-
-
-def _rates(usage: PodUsage, facts: ClassFacts, scratch_bytes: int, nodes: int) -> Iterator[tuple[UsageKind, int, int]]:
+def rates(
+    usage: PodUsage, facts: ClassFacts, scratch_bytes: int, nodes: int = 0
+) -> Iterator[tuple[UsageKind, int, int]]:
     """What a pod uses in one millisecond, as a fraction."""
     if nodes:
         yield UsageKind.NODE_TIME, nodes, 1

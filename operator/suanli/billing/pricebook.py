@@ -18,6 +18,7 @@ from suanli.billing.posting import no_account
 MS_PER_MINUTE = 60_000
 MS_PER_DAY = 24 * MS_PER_HOUR
 SATURDAY = 5
+NEVER_MS = 1 << 62
 GIB, TB = 1 << 30, 10**12
 
 # Which use a price is for, and how much of it makes one unit.
@@ -92,7 +93,7 @@ class Version:
         self.spec = spec
         self.rounds_up = spec.rounding is Rounding.UP
         self.start_ms = midnight_ms(date.fromisoformat(spec.effective_from).toordinal(), spec.timezone)
-        self.end_ms = 1 << 62  # set by the book
+        self.end_ms = NEVER_MS  # set by the book
         self.percent = {c.name: c.percent for c in spec.customer_classes}
         self.items = {item.name: _priced(item) for item in spec.items}
         self.packages = {p.name: _package(p, self.items[p.item]) for p in spec.packages}
@@ -205,6 +206,12 @@ class PriceBook:
         if i < 0 or (i > 0 and starts[i - 1] == starts[i]):
             return None
         return self.versions[provider][i]
+
+    def next_start_ms(self, provider: str, at_ms: int) -> int:
+        """When the next tariff of the provider begins after a moment; beyond all times if none does."""
+        starts = self._starts.get(provider, [])
+        i = bisect_right(starts, at_ms)
+        return starts[i] if i < len(starts) else NEVER_MS
 
     def borders(self, site: str) -> Borders:
         """Full hours, and where bands, local days and tariffs of the site's provider change."""

@@ -10,16 +10,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import NamedTuple
 
-from suanli.billing.event import Borders, ClassFacts, Owner, UsageEvent, UsageKind, pod_events, transfer_events
+from suanli.billing.event import UsageEvent, UsageKind
 from suanli.billing.line import KEY, RatedLine, line_id
 from suanli.billing.period import Period, local, midnight_ms
 from suanli.billing.posting import half_even
 from suanli.billing.pricebook import Cell, PriceBook, PricedItem, PricedPackage, Version
-from suanli.billing.usage import PodUsage
 
 HUNDRED = 100
 OVERAGE = 1  # bracket of a package's line for what went beyond it; 0 is its fee
-ESTIMATE = "estimate"  # the period of what has not run yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,68 +178,6 @@ def adjustments(
             )
             made.append(replace(moved, id=_id(moved)))
     return made
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A job before it runs, as it would run. Units: ms, and of one task millicores, bytes, cards."""
-
-    site: str
-    facts: ClassFacts
-    start_ms: int
-    duration_ms: int
-    tasks: int
-    cpu_milli: int
-    memory_bytes: int
-    cards: int
-    scratch_bytes: int = 0
-    transfers: tuple[tuple[str, int], ...] = ()  # link and bytes
-
-
-def estimate(plan: Plan, owner: Owner, book: PriceBook, customer: Customer, so_far: Volumes | None = None) -> Rating:
-    """What a job will cost, rated as its events would be. What the account has used `so_far` decides brackets and free units."""
-    end_ms = plan.start_ms + plan.duration_ms
-    run = PodUsage(
-        pod_uid=ESTIMATE,
-        job_uid=ESTIMATE,
-        epoch=1,
-        site=plan.site,
-        class_=plan.facts.class_,
-        start_ms=plan.start_ms,
-        end_ms=end_ms,
-        cpu_milli=plan.cpu_milli * plan.tasks,
-        memory_bytes=plan.memory_bytes * plan.tasks,
-        cards=plan.cards * plan.tasks,
-    )
-    borders: Borders = book.borders(plan.site)
-    events = pod_events(run, owner, plan.facts, borders, scratch_bytes=plan.scratch_bytes * plan.tasks)
-    for link, amount in plan.transfers:
-        events += transfer_events(owner, _transfer(plan, owner, link), amount)
-    before = None if so_far is None else {owner.account: so_far}
-    customers = {owner.account: replace(customer, account=owner.account)}
-    rating = rate(events, book, customers, Period(ESTIMATE, plan.start_ms, end_ms + 1), before)
-    return replace(rating, lines=tuple(line for line in rating.lines if line.job_uid))  # fees fall due anyway
-
-
-def _transfer(plan: Plan, owner: Owner, link: str) -> UsageEvent:
-    return UsageEvent(
-        id="",
-        kind=UsageKind.TRANSFER,
-        site=plan.site,
-        account=owner.account,
-        namespace=owner.namespace,
-        job=owner.job,
-        job_uid=ESTIMATE,
-        epoch=1,
-        pod_uid="",
-        class_="",
-        precision="",
-        start_ms=plan.start_ms,
-        end_ms=plan.start_ms,
-        amount=0,
-        link=link,
-        qos=owner.qos,
-    )
 
 
 class _Account:
@@ -431,7 +367,7 @@ class _Account:
         namespace, job, job_uid, site, tariff, item, band, bracket, qos, class_, precision = key
         up = made.version.rounds_up
         listed = _divided(made.quantity * made.price, made.divisor, up=up)
-        net = _divided(made.charged * made.price * made.percent, made.divisor * HUNDRED, up=up)
+        net = owed_micro_yuan(made.charged, made.price, made.percent, made.divisor, up=up)
         spec = made.version.spec
         line = RatedLine(
             id="",
@@ -464,6 +400,11 @@ class _Account:
 
     def _refuse(self, event: UsageEvent, why: str) -> None:
         self._wrong[event.site, event.kind, why].append(event)
+
+
+def owed_micro_yuan(charged: int, price: int, percent: int, divisor: int, *, up: bool) -> int:
+    """What a line comes to, rounded once. Units: `charged` in the kind's unit, `divisor` of which cost `price` micro-yuan."""
+    return _divided(charged * price * percent, divisor * HUNDRED, up=up)
 
 
 def _root(known: Mapping[str, UsageEvent], event: UsageEvent) -> str | None:

@@ -144,6 +144,7 @@ def _copy(found: Manifests) -> Manifests:
         policies=dict(found.policies),
         sites=dict(found.sites),
         accounts=dict(found.accounts),
+        tariffs=dict(found.tariffs),
         jobs=dict(found.jobs),
         places=dict(found.places),
     )

@@ -51,6 +51,7 @@ def base_of(mirror: Mirror, now_ms: int) -> Base:
         policies=dict(mirror.policies),
         sites=dict(mirror.sites),
         accounts=dict(mirror.accounts),
+        tariffs=dict(mirror.tariffs),
     )
     found.warnings += [
         f"{PLACE}: {kind} {name}: {told}; it is left out" for (kind, name), told in mirror.problems.items()
@@ -76,6 +77,7 @@ def base_of(mirror: Mirror, now_ms: int) -> Base:
         ("ComputeLink", found.links),
         ("HubPolicy", found.policies),
         ("ComputeAccount", found.accounts),
+        ("Tariff", found.tariffs),
     ):
         found.places |= {(kind, name): PLACE for name in names}
     return base

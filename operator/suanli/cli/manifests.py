@@ -29,6 +29,8 @@ from suanli.api.policy import Enforcement
 from suanli.base.names import API_VERSION, GROUP
 from suanli.base.reasons import Reason
 from suanli.base.untrusted import text as shown_text
+from suanli.billing.facts import customers_of
+from suanli.billing.quote import Quotes
 from suanli.placement.accounts import Accounts
 from suanli.placement.consistency import link_trouble, policy_findings, site_trouble
 from suanli.placement.snapshot import Country
@@ -41,10 +43,7 @@ DEFAULT_NAMESPACE = "default"
 MAX_FILE_BYTES = 64 << 20
 MAX_OBJECT_BYTES = 256 << 10  # as in the operator's mirror
 MAX_SHOWN = 80
-MODELS: Mapping[str, type[Resource]] = {
-    **{model.kind_info.kind: model for model in PLACEMENT_KINDS},
-    Tariff.kind_info.kind: Tariff,
-}
+MODELS: Mapping[str, type[Resource]] = {model.kind_info.kind: model for model in PLACEMENT_KINDS}
 ALL: Mapping[str, type[Resource]] = {model.kind_info.kind: model for model in KINDS}
 DOCUMENT = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 STRING_TAG = "tag:yaml.org,2002:str"
@@ -98,8 +97,9 @@ class Manifests:
 
     @property
     def country(self) -> Country:
-        """The map with the national policy."""
-        return Country(self.regions, self.links, self.policies.get(NATIONAL))
+        """The map with the national policy, and what runs cost by the tariffs."""
+        charges = Quotes.of(self.tariffs.values(), customers_of(self.accounts.values())) if self.tariffs else None
+        return Country(self.regions, self.links, self.policies.get(NATIONAL), charges=charges)
 
     @property
     def tenants(self) -> Accounts:

@@ -3,7 +3,7 @@
 import gzip
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -102,8 +102,9 @@ def _country(path: Path, spec: ScenarioSpec, told: bool) -> list[Path]:
 
 def _stage(name: str, spec: ScenarioSpec, found: Manifests) -> Stage:
     sites = {n: site for n, site in found.sites.items() if not spec.sites or n in spec.sites}
-    whole = completed(spec, found.country, sites)
-    return Stage(name, whole, found.country, tuple(sites.values()), tuple(found.warnings))
+    country = replace(found.country, charges=None)  # what ran is reckoned at list prices, whoever would be billed
+    whole = completed(spec, country, sites)
+    return Stage(name, whole, country, tuple(sites.values()), tuple(found.warnings))
 
 
 def _stop(problems: list[str]) -> None:

@@ -17,6 +17,7 @@ from suanli.api.policy import Side
 from suanli.api.site import SiteResource, SiteState
 from suanli.base.clock import parse_time_ms
 from suanli.base.units import cpu_milli, duration_ms, duration_us, whole
+from suanli.placement.charges import Billed, billed_of
 from suanli.placement.ground import Ground, Sort, Ways, ground_of
 from suanli.placement.network import Path
 from suanli.placement.packing import Rows, Shape, slots_hp
@@ -224,6 +225,24 @@ class Batch:
         return (
             Kept(s, spec.region, whole(checkpoint.size)) if can_be_had and spec.region in self.country.regions else None
         )
+
+    @cached_property
+    def billed(self) -> Billed | None:
+        """What runs begun now cost by tariffs; None where there are none."""
+        return billed_of(self)
+
+    def bill(self, r: int, p: int, start_ms: int) -> int | None:
+        """What the run of one of a row's jobs in a pool will be billed, exact; None where no tariff says it. Units: micro-yuan."""
+        charges, pool, row = self.country.charges, self.pools[p], self.rows[r]
+        if charges is None:
+            return None
+        site, duration = self.sites[pool.site].site, int(self.duration_ms_rp[r, p])
+        return charges.cost(site, pool.resource.class_, row.spec, row.account, start_ms, duration)
+
+    def tariff(self, r: int, p: int) -> str:
+        """The Tariff that says what a row pays in a pool; "" for none."""
+        price = self.billed.price(r, p) if self.billed is not None else None
+        return price.tariff_at(self.now_ms) if price is not None else ""
 
     # --- sites and pools
 

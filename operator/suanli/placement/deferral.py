@@ -15,10 +15,11 @@ from suanli.base.clock import parse_time_ms, time_text
 from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.units import decimal_text, duration_ms
-from suanli.placement.batch import MOST, Batch, Bools, Floats, Pool, make_batch
+from suanli.placement.batch import MOST, Batch, Bools, Floats, Ints, Pool, make_batch
+from suanli.placement.charges import Billed, Share, rates, units_rp, watts_rp
 from suanli.placement.filters import CHANGES_WITH_TIME, FILTERS
 from suanli.placement.horizon import HORIZON_MS, SLOT_MS, SLOTS, Start, Work, first_slot_ms, schedule
-from suanli.placement.scores import PAID, Costs, score, units_rp, watts_rp
+from suanli.placement.scores import PAID, Costs, score
 from suanli.placement.snapshot import Country, Decision, FreeNodes, SiteView, WaitingJob
 from suanli.placement.tariff import LOOKED_AHEAD_MS, Curve, price_curve
 from suanli.placement.transfer import least_ms_rs
@@ -93,7 +94,7 @@ def work_of(b: Batch) -> Asked:
             row_w.append(r)
             patience_w.append(min(map(patience_ms, by_slot[slot])))
     patience, own = np.array(patience_w, dtype=np.int64), np.array(row_w, dtype=np.int64)
-    lines = costs.lines
+    lines, by_hour_rp = costs.lines, _by_hour_rp(b, costs)
     last_rp = b.deadline_ms_r[:, None] - b.duration_ms_rp - least_ms_rs(b)[:, b.site_p]
     bound_rp = np.where(b.deadline_ms_r[:, None] < MOST, last_rp - LEEWAY_MS, MOST)
     latest_wp = np.maximum(b.now_ms, np.minimum(patience[:, None], bound_rp[own]))
@@ -104,12 +105,46 @@ def work_of(b: Batch) -> Asked:
         units_wp=units_rp(b)[own],
         duration_ms_wp=np.maximum(1, b.duration_ms_rp[own]),
         latest_ms_wp=latest_wp,
-        fixed_wp=sum((lines[name] for name in lines if name != "energy"), np.zeros(last_rp.shape))[own],
-        kilowatts_wp=watts_rp(b)[own] / 1_000,
-        energy_limit_wp=(b.max_cost_r[:, None] - (costs.paid_rp - lines["energy"]))[own],
+        fixed_wp=sum(lines.values(), -by_hour_rp)[own],
+        kilowatts_wp=np.where(b.billed.is_rp if b.billed else False, 0.0, watts_rp(b) / 1_000)[own],
+        hourly_limit_wp=(b.max_cost_r[:, None] - (costs.paid_rp - by_hour_rp))[own],
         allowed_wp=allowed_wp,
+        fees=RowFees(b, b.billed, own) if b.billed else None,
     )
     return Asked(b, costs, work, tuple(jobs), tuple(row_w))
+
+
+@dataclass(frozen=True)
+class RowFees:
+    """What the rows of the work pay by tariffs. Shapes: `row_w` (W,) rows of the batch."""
+
+    batch: Batch
+    billed: Billed
+    row_w: Ints
+
+    def edges_ms(self, since_ms: int, until_ms: int) -> Ints:
+        """When any price changes."""
+        found = [share.price.edges_ms(since_ms, until_ms) for share in self.billed.shares]
+        return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *found]))
+
+    def cost_wk(self, rows: Ints, pool: int, begins_wk: Ints, ends_wk: Ints) -> Floats:
+        """What runs in a pool cost, begun and ended then. Shapes: (W,), (W, K), (W, K) -> (W, K)."""
+        cost_wk = np.zeros(begins_wk.shape)
+        share_w = self.billed.share_rp[self.row_w[rows], pool]
+        for number in np.unique(share_w[share_w >= 0]).tolist():
+            here = np.flatnonzero(share_w == number)
+            share = Share(self.row_w[rows[here]], np.array([pool]), self.billed.shares[number].price)
+            paid_kn = share.price.paid(begins_wk[here].ravel(), ends_wk[here].ravel())
+            kinds = np.flatnonzero(paid_kn.any(axis=1)).tolist()
+            for kind, rate in rates(self.batch, share, kinds).items():
+                cost_wk[here] += rate * paid_kn[kind].reshape(len(here), -1)
+        return cost_wk
+
+
+def _by_hour_rp(b: Batch, costs: Costs) -> Floats:
+    """The line of each cost that goes by the hour: electricity, or the whole run where a tariff says it. Shape (R, P)."""
+    energy_rp = costs.lines["energy"]
+    return energy_rp if b.billed is None else np.where(b.billed.is_rp, costs.lines["run"], energy_rp)
 
 
 def curves_of(b: Batch) -> list[Curve]:
@@ -156,8 +191,11 @@ def _told(asked: Asked, start: Start) -> Decision:
     pool, at = b.pools[p], time_text(start.at_ms)
     site = b.sites[pool.site].site.metadata.name
     lines = {name: int(line[r, p]) for name, line in asked.costs.lines.items()}
-    lines["energy"] = round(start.cost - float(asked.work.fixed_wp[start.row, p]))
-    total = sum(lines.values())
+    by_tariff = bool(b.tariff(r, p))
+    line = "run" if by_tariff else "energy"
+    lines[line] = round(start.cost - float(asked.work.fixed_wp[start.row, p]))
+    total, billed = sum(lines.values()), b.bill(r, p, start.at_ms)
+    paid = lines["run"] if by_tariff else sum(lines[name] for name in PAID)
     gain = _TAKEN
     if not np.isfinite(start.at_once):
         gain = _LIMIT
@@ -170,7 +208,7 @@ def _told(asked: Asked, start: Start) -> Decision:
         Reason.DEFERRED,
         f"starts at {at} at {site} ({pool.resource.class_}): {gain}; it can wait until {until} there",
         Placement(cost=CostLines(**{name: str(line) for name, line in lines.items()}, total=str(total))),
-        Estimate(cost=str(sum(lines[name] for name in PAID)), start=at),
+        Estimate(cost=str(paid if billed is None else billed), start=at),
     )
 
 

@@ -190,7 +190,9 @@ class Explainer:
             runners_up=others,
             rejections=said.rejections,
         )
-        message = _praise(name, run, others) + _told_of_copies(copies_at(b, run.row, run.site))
+        tariff = b.tariff(run.row, run.pool)
+        message = _praise(name, run, others) + (f"; billed by Tariff {tariff}" if tariff else "")
+        message += _told_of_copies(copies_at(b, run.row, run.site))
         message += self._told_of_checkpoint(run, next((site for site, _ in said.best if site != run.site), None))
         class_ = b.pools[run.pool].resource.class_
         return Decision(name, class_, Reason.PLACED, message, placement, self._estimate(run, moved))
@@ -214,8 +216,9 @@ class Explainer:
         return f"; its checkpoint lies there{more}"
 
     def _estimate(self, run: _Run, moved: int | None) -> Estimate:
+        billed = self._batch.bill(run.row, run.pool, self._start_ms(moved or 0))
         return Estimate.model_construct(
-            cost=str(int(run.paid)),
+            cost=str(int(run.paid) if billed is None else billed),
             transfer_time=duration_text(moved * 1_000) if moved else None,
             start=None if moved is None else self._start(moved),
         )
@@ -232,9 +235,11 @@ class Explainer:
     def _start(self, moved_ms: int) -> str:
         """When inputs that begin to move now are there; in whole seconds, as transfer times are told."""
         if moved_ms not in self._starts:
-            there_ms = self._batch.now_ms + -(-moved_ms // 1_000) * 1_000
-            self._starts[moved_ms] = time_text(min(LAST_MS, there_ms))
+            self._starts[moved_ms] = time_text(self._start_ms(moved_ms))
         return self._starts[moved_ms]
+
+    def _start_ms(self, moved_ms: int) -> int:
+        return min(LAST_MS, self._batch.now_ms + -(-moved_ms // 1_000) * 1_000)
 
     def _why(self, r: int, taken: int, first: int | None) -> Decision:
         b, rejections = self._batch, self._said(r).rejections

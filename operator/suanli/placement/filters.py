@@ -12,12 +12,16 @@ from suanli.api.site import ComputeUnit
 from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.units import bytes_text, decimal_text, duration_text, milli_text
-from suanli.placement.batch import MOST, NO_WISH, Batch, Bools, Ints
+from suanli.placement.batch import MOST, NO_WISH, Batch, Bools, Floats, Ints
 from suanli.placement.network import NOWHERE
 from suanli.placement.packing import Node
 from suanli.placement.rules import green_sites
 from suanli.placement.scores import Costs
 from suanli.placement.transfer import least_ms_rs
+
+# A bill this near to a limit is reckoned to the micro-yuan: a limit may be the very amount that was told.
+NEAR_MICRO_YUAN = 1_000
+NEAR_SHARE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -144,16 +148,30 @@ def offered_class(b: Batch, costs: Costs) -> Verdicts:
 
 
 def cost_limit(b: Batch, costs: Costs) -> Verdicts:
-    """Pools where the expected run costs no more than the job allows, in what is paid. Shape (R, P)."""
-    paid_rp = costs.paid_rp
+    """Pools where the expected run costs no more than the job allows, in what is paid, or will be billed. Shape (R, P)."""
+    paid_rp = _exact_at_limits(b, costs)
 
     def why(r: int, p: int) -> str:
         cost, most = int(paid_rp[r, p]), int(b.max_cost_r[r])
         to_the_fen = yuan_text(cost), yuan_text(most)
         cost_text, most_text = to_the_fen if len(set(to_the_fen)) == 2 else (decimal_text(cost), decimal_text(most))
-        return f"would cost {cost_text} CNY, limits.maxCost is {most_text} CNY"
+        tariff = b.tariff(r, p)
+        by = f" by Tariff {tariff}" if tariff else ""
+        return f"would cost {cost_text} CNY{by}, limits.maxCost is {most_text} CNY"
 
     return Verdicts(Reason.COST_LIMIT_EXCEEDED, paid_rp <= b.max_cost_r[:, None], why, by_pool=True)
+
+
+def _exact_at_limits(b: Batch, costs: Costs) -> Floats:
+    """What is paid; where rounding may decide, what the bill will be to the micro-yuan. Shape (R, P)."""
+    if b.billed is None:
+        return costs.paid_rp
+    paid_rp, most_r1 = costs.paid_rp.copy(), b.max_cost_r[:, None]
+    is_near = b.billed.is_rp & (np.abs(paid_rp - most_r1) <= NEAR_MICRO_YUAN + NEAR_SHARE * np.abs(paid_rp))
+    for r, p in zip(*(at.tolist() for at in np.nonzero(is_near)), strict=True):
+        exact = b.bill(r, p, b.now_ms)
+        paid_rp[r, p] = paid_rp[r, p] if exact is None else exact
+    return paid_rp
 
 
 def deadline(b: Batch, costs: Costs) -> Verdicts:

@@ -166,13 +166,18 @@ class Ground:
         return np.asarray(watt_p * pue_s[self.site_p])
 
     @cached_property
+    def grams_p(self) -> Floats:
+        """Carbon of what is not green, by the grid's factor. Shape (P,). Units: g of CO2 for a kWh."""
+        energies = [site.spec.energy for site in self.sites]
+        grams_s = [e.grid_factor_g_per_kwh * (1.0 - float(e.green_share)) for e in energies]
+        return np.array(grams_s, dtype=float)[self.site_p]
+
+    @cached_property
     def carbon_price_p(self) -> Floats:
-        """Carbon of what is not green, by the grid's factor, at the policy's price. Shape (P,). Units: micro-yuan per kWh."""
+        """The same at the policy's price. Shape (P,). Units: micro-yuan per kWh."""
         policy = self.country.policy
         per_tonne = float(micro(policy.spec.carbon_price_per_tonne)) if policy else 0.0
-        energies = [site.spec.energy for site in self.sites]
-        price_s = [e.grid_factor_g_per_kwh * (1.0 - float(e.green_share)) * per_tonne / 1e6 for e in energies]
-        return np.array(price_s, dtype=float)[self.site_p]
+        return self.grams_p * per_tonne / 1e6
 
     # --- the policy
 

@@ -2,8 +2,8 @@
 
 Axes: w rows of equal jobs, p pools, k moments at which a row could start, t slots of time.
 
-Every start costs what does not depend on the hour, and electricity by the price curve of the pool's site. Prices are steps, so
-the cheapest start is now, at the latest moment, at a step, or so that the run ends at a step: these moments are tried, and every
+Every start costs what does not depend on the hour, and electricity by the price curve of the pool's site, or where a tariff says
+what is paid, what its bill will be. Prices are steps, so the cheapest start is now, at the latest moment, at a step, or so that the run ends at a step: these moments are tried, and every
 hour, at which room may become free. Where more wants to run than there is room, slots get shadow prices (subgradient ascent of
 the Lagrangian dual), and rows are placed one after the other by cost and shadow price, each where there is room for its whole
 run. Rows that must go now are placed before all others, so that nobody who could wait takes their room.
@@ -12,6 +12,7 @@ Source: Fisher, The Lagrangian relaxation method for solving integer programming
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +33,20 @@ MOST_STEPS = 4 * SLOTS  # of all price curves together; of more, only whole hour
 ASCENTS = 12
 MOST_ROUNDS = 16  # of placing rows again, so that who lost most goes first
 ROWS_PLACED_AGAIN = 1_000  # in all rounds together
-# A start is no worse than the best if it costs more by so small a share of the electricity: an earlier one is taken instead.
+# A start is no worse than the best if it costs more by so small a share of what depends on the hour: an earlier one is taken instead.
 # Without it a job that is called at its hour, and comes a moment late, would be put off again.
 INDIFFERENT = 0.001
 DUST = 1e-9  # of a unit of room
+
+
+class Fees(Protocol):
+    """What rows pay at some pools by tariffs of the hour, beside electricity; nothing anywhere else."""
+
+    def edges_ms(self, since_ms: int, until_ms: int) -> Ints:
+        """When prices change, strictly between two moments, ascending."""
+
+    def cost_wk(self, rows: Ints, pool: int, begins_wk: Ints, ends_wk: Ints) -> Floats:
+        """What runs of these rows of the work cost in a pool. Shapes: (W,), (W, K), (W, K) -> (W, K). Units: micro-yuan."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +54,9 @@ class Work:
     """Rows of jobs that want to start, in the order in which they go where not all fit.
 
     Shapes: `count_w` (W,) jobs; `must_w` (W,) whether they go now; all others (W, P) for one job: `units_wp` cards or cores held,
-    `duration_ms_wp`, `latest_ms_wp` last moment to start, `fixed_wp` micro-yuan whatever the hour, `kilowatts_wp` drawn,
-    `energy_limit_wp` most micro-yuan for electricity, `allowed_wp` whether the pool may take it.
+    `duration_ms_wp`, `latest_ms_wp` last moment to start, `fixed_wp` micro-yuan whatever the hour, `kilowatts_wp` drawn and paid,
+    `hourly_limit_wp` most micro-yuan for what depends on the hour, `allowed_wp` whether the pool may take it. `fees` are None where
+    no tariff says what anybody pays.
     """
 
     count_w: Ints
@@ -54,8 +66,9 @@ class Work:
     latest_ms_wp: Ints
     fixed_wp: Floats
     kilowatts_wp: Floats
-    energy_limit_wp: Floats
+    hourly_limit_wp: Floats
     allowed_wp: Bools
+    fees: Fees | None = None
 
 
 @dataclass(frozen=True)
@@ -167,8 +180,10 @@ class _Moments:
         allowed_wp = work.allowed_wp[rows]
         until_ms = min(now_ms + HORIZON_MS, int(work.latest_ms_wp[rows].max(initial=now_ms, where=allowed_wp)))
         longest_ms = int(work.duration_ms_wp[rows].max(initial=0, where=allowed_wp))
-        steps = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *(curve.edges_ms for curve in curves)]))
-        steps = steps[(steps > now_ms) & (steps < until_ms + min(longest_ms, HORIZON_MS))]
+        last_ms = until_ms + min(longest_ms, HORIZON_MS)
+        fees = np.zeros(0, dtype=np.int64) if work.fees is None else work.fees.edges_ms(now_ms, last_ms)
+        steps = np.unique(np.concatenate([fees, *(curve.edges_ms for curve in curves)]))
+        steps = steps[(steps > now_ms) & (steps < last_ms)]
         if len(steps) > MOST_STEPS:
             steps = steps[:0]
         hours = np.arange(now_ms // MS_PER_HOUR + 1, until_ms // MS_PER_HOUR + 1) * MS_PER_HOUR
@@ -204,14 +219,19 @@ def _with_costs(
     for p, curve in enumerate(curves):
         begins, ends = start_wpk[:, p], start_wpk[:, p] + known_wp[:, p, None]
         energy_wpk[:, p] = curve.paid(ends) - curve.paid(begins)
-    energy_wpk *= (work.kilowatts_wp[rows] * (duration_wp / np.maximum(1, known_wp)))[:, :, None]
-    able_wpk = in_time_wpk & work.allowed_wp[rows][:, :, None] & (energy_wpk <= work.energy_limit_wp[rows][:, :, None])
-    cost_wpk = np.where(able_wpk, energy_wpk + work.fixed_wp[rows][:, :, None], np.inf)
+    hourly_wpk = energy_wpk * work.kilowatts_wp[rows][:, :, None]
+    if work.fees is not None:
+        for p in range(len(curves)):
+            begins = start_wpk[:, p]
+            hourly_wpk[:, p] += work.fees.cost_wk(rows, p, begins, begins + known_wp[:, p, None])
+    hourly_wpk *= (duration_wp / np.maximum(1, known_wp))[:, :, None]
+    able_wpk = in_time_wpk & work.allowed_wp[rows][:, :, None] & (hourly_wpk <= work.hourly_limit_wp[rows][:, :, None])
+    cost_wpk = np.where(able_wpk, hourly_wpk + work.fixed_wp[rows][:, :, None], np.inf)
     origin = first_slot_ms(now_ms)
     first_wpk = np.minimum((start_wpk - origin) // SLOT_MS, SLOTS - 1)
     behind_wpk = np.clip(-(-(start_wpk - origin + duration_wp[:, :, None]) // SLOT_MS), first_wpk + 1, SLOTS)
     cheapest_w = cost_wpk[:, :, 0].argmin(axis=1)
-    at_once_w = np.abs(energy_wpk[np.arange(len(rows)), cheapest_w, 0])
+    at_once_w = np.abs(hourly_wpk[np.arange(len(rows)), cheapest_w, 0])
     return _Choices(rows, start_wpk, cost_wpk, first_wpk, behind_wpk, INDIFFERENT * at_once_w)
 
 

@@ -10,7 +10,8 @@ from functools import cached_property
 import numpy as np
 
 from suanli.base.units import MS_PER_HOUR
-from suanli.placement.batch import Batch, Floats
+from suanli.placement.batch import Batch, Bools, Floats
+from suanli.placement.charges import units_rp, watts_rp
 from suanli.placement.transfer import Piece, inputs_of, lies_at_s, outputs_of
 
 GIB = 1 << 30
@@ -25,15 +26,17 @@ Score = Callable[[Batch], Floats]
 class Costs:
     """All scores of a batch, by the names of SCORES.
 
-    Shapes: each of `lines` (R, P). Units: micro-yuan.
+    Shapes: each of `lines` (R, P), `billed_rp` (R, P) whether a tariff says what is paid. Units: micro-yuan.
     """
 
     lines: Mapping[str, Floats]
+    billed_rp: Bools | None = None
 
     @cached_property
     def paid_rp(self) -> Floats:
-        """What the expected run is to be paid: everything but what policy adds on paper. Shape (R, P). Units: micro-yuan."""
-        return np.asarray(sum(self.lines[name] for name in PAID))
+        """What the expected run is to be paid: what its bill will be, or all but what is on paper. Shape (R, P). Units: micro-yuan."""
+        paid_rp = np.asarray(sum(self.lines[name] for name in PAID))
+        return paid_rp if self.billed_rp is None else np.where(self.billed_rp, self.lines["run"], paid_rp)
 
     @cached_property
     def total_rp(self) -> Floats:
@@ -42,17 +45,23 @@ class Costs:
 
 
 def run_cost(b: Batch) -> Floats:
-    """List price of the units: cards, or cores to the millicore. Shape (R, P). Units: micro-yuan."""
-    return np.asarray(_hours_rp(b) * units_rp(b) * b.ground.list_price_p)
+    """What the tariff in force bills for the run begun now; without one, the list price of the units: cards, or cores to the millicore.
+
+    Shape (R, P). Units: micro-yuan.
+    """
+    listed_rp = np.asarray(_hours_rp(b) * units_rp(b) * b.ground.list_price_p)
+    return listed_rp if b.billed is None else np.where(b.billed.is_rp, b.billed.cost_rp, listed_rp)
 
 
 def energy_cost(b: Batch) -> Floats:
     """Electricity of the units at rated power x PUE, at the prices of the hours in which a run from now on is expected.
 
+    Where a tariff says what is paid, electricity is in its prices, or an item of it: nothing.
     Shape (R, P). Units: micro-yuan. Source: PUE is total over IT energy (GB/T 32910.3).
     """
     mean_lp = b.ground.tariffs.mean(b.site_p, b.now_ms, b.duration_ms_lp)
-    return _kwh_rp(b) * mean_lp[b.length_r]
+    cost_rp = _kwh_rp(b) * mean_lp[b.length_r]
+    return cost_rp if b.billed is None else np.where(b.billed.is_rp, 0.0, cost_rp)
 
 
 def transfer_cost(b: Batch) -> Floats:
@@ -93,29 +102,18 @@ SCORES: Mapping[str, Score] = {
     "carbon": carbon_cost,
     "policy": policy_weight,
 }
-# What somebody is to pay; the others are compared only.
+# What somebody is to pay where no tariff says it, otherwise it is the run; the others are compared only.
 PAID = ("run", "energy", "transfer")
 
 
 def score(b: Batch) -> Costs:
     """Every line, in whole micro-yuan, cut where it is beyond any money."""
-    return Costs({name: np.rint(np.clip(s(b), -MOST_MICRO_YUAN, MOST_MICRO_YUAN)) for name, s in SCORES.items()})
+    lines = {name: np.rint(np.clip(s(b), -MOST_MICRO_YUAN, MOST_MICRO_YUAN)) for name, s in SCORES.items()}
+    return Costs(lines, None if b.billed is None else b.billed.is_rp)
 
 
 def _hours_rp(b: Batch) -> Floats:
     return b.duration_ms_rp / MS_PER_HOUR
-
-
-def units_rp(b: Batch) -> Floats:
-    """Cards or cores that the whole job holds. Shape (R, P)."""
-    cards_r = (b.tasks_r * b.need_rk[:, 2]).astype(float)
-    cores_r = b.tasks_r * (b.need_rk[:, 0] / 1_000)
-    return np.where(b.is_card_p[None, :], cards_r[:, None], cores_r[:, None])
-
-
-def watts_rp(b: Batch) -> Floats:
-    """Power of the whole job, cooling and losses included. Shape (R, P). Units: W."""
-    return np.asarray(units_rp(b) * b.ground.watt_p)
 
 
 def _kwh_rp(b: Batch) -> Floats:

@@ -12,6 +12,7 @@ from suanli.api.region import ComputeRegion
 from suanli.api.site import ComputeSite
 from suanli.base.conditions import Condition
 from suanli.base.reasons import Reason
+from suanli.placement.charges import Charges
 from suanli.placement.network import Network
 from suanli.placement.packing import Nodes, Rows, nodes_of, rows_of, units_of
 
@@ -113,7 +114,7 @@ class WaitingJob:
 
 @dataclass(frozen=True)
 class Country:
-    """Regions, links and the policy in force; what is derived from them is derived once.
+    """Regions, links, the policy and the tariffs in force; what is derived from them is derived once.
 
     With `before`, the network of the country as it was, only the paths that a changed link can be on are searched again.
     """
@@ -122,6 +123,7 @@ class Country:
     links: Mapping[str, ComputeLink]
     policy: HubPolicy | None
     before: Network | None = field(default=None, compare=False, repr=False)
+    charges: Charges | None = field(default=None, compare=False, repr=False)  # None: no tariff is in force
 
     @cached_property
     def network(self) -> Network:

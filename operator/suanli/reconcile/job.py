@@ -62,6 +62,7 @@ class View:
     sites: Mapping[str, AtSite]
     recorded: AbstractSet[str]  # pods whose use is in the ledger, or that had none
     usage: Callable[[], Usage]  # all that is in the ledger for this job
+    cost: Callable[[], int | None]  # what that is billed in micro-yuan, where a tariff says it
     offered: bool  # the assigned site offers the assigned class
     decision: Decision | None  # what the last cycle said, if it did not place the job
     explained_ms: int  # when the reason for waiting was last written
@@ -87,6 +88,11 @@ class View:
         """The current attempt's pods."""
         epoch = self._epoch()
         return [p for p in self.here.pods if p.epoch == epoch]
+
+    def cost_text(self) -> str | None:
+        """What the job's use is billed, as a status has it."""
+        cost = self.cost()
+        return None if cost is None else str(cost)
 
     def alive(self, pod: OwnPod) -> bool:
         """Whether a pod may run, or is not metered yet."""
@@ -238,7 +244,7 @@ def settle_finished(view: View) -> Step | None:
         return None
     usage = status.used(entry, view.usage())
     if (entry.status.get("usage") or {}) != usage:
-        return Write(status.changed(entry, view.now_ms, [], usage=usage))
+        return Write(status.changed(entry, view.now_ms, [], usage=usage, cost=view.cost_text()))
     job = view.job()
     if job is None or job.deleting or not view.here.usable:
         return Wait()
@@ -331,7 +337,7 @@ def take_back(view: View) -> Step | None:
     counts = {"failures": spent.failures or None, "setbacks": spent.setbacks or None}
     if spent.over:
         said = text if reason in budget.FAILURES and reason not in budget.SETBACKS else f"{text}; {spent.over}"
-        wanted = status.finished(entry, reason, said, view.usage(), view.now_ms, **counts)
+        wanted = status.finished(entry, reason, said, view.usage(), view.now_ms, cost=view.cost_text(), **counts)
         return Write(wanted, reason, said)
     assignment = _assigned(entry)
     number = f"attempt {assignment.epoch} at {assignment.site} ended: {text}"
@@ -349,6 +355,7 @@ def take_back(view: View) -> Step | None:
         failover=None,
         checkpointSite=_checkpoint_site(entry),
         usage=status.used(entry, view.usage()),
+        cost=view.cost_text(),
         **counts,
     )
     return Write(wanted) if reason in WISHED else Write(wanted, reason, number, backs_off=True)
@@ -390,7 +397,7 @@ def create(view: View) -> Step | None:
         return _end_attempt(view, Reason.CLASS_NOT_OFFERED, text)
     if attempt.refused:
         text = f"{assignment.site} refused the job: {attempt.refused}"
-        wanted = status.finished(entry, Reason.DISPATCH_REFUSED, text, view.usage(), view.now_ms)
+        wanted = status.finished(entry, Reason.DISPATCH_REFUSED, text, view.usage(), view.now_ms, cost=view.cost_text())
         return Write(wanted, Reason.DISPATCH_REFUSED, text)
     if attempt.put_off and attempt.unanswered_s > 0:
         # One at a time: a second create could come true, be undone by somebody, and the first one come true after it.
@@ -484,7 +491,11 @@ def _await_pods(view: View, job: OwnJob, pods: list[OwnPod], tasks: int) -> Step
 def _succeeded(view: View, pods: list[OwnPod], tasks: int) -> Step:
     entry = _entry(view)
     text = f"{tasks} of {tasks} tasks succeeded at {_assigned(entry).site}"
-    return Write(status.finished(entry, Reason.SUCCEEDED, text, view.usage(), view.now_ms, startedAt=_started_at(pods)))
+    return Write(
+        status.finished(
+            entry, Reason.SUCCEEDED, text, view.usage(), view.now_ms, cost=view.cost_text(), startedAt=_started_at(pods)
+        )
+    )
 
 
 def _ended(view: View, job: OwnJob, pods: list[OwnPod], tasks: int) -> Step:
@@ -498,14 +509,23 @@ def _ended(view: View, job: OwnJob, pods: list[OwnPod], tasks: int) -> Step:
     if job.failed_reason == "DeadlineExceeded":
         limit = entry.model.spec.limits.active_deadline if entry.model else ""
         text = f"the attempt ran longer than limits.activeDeadline {limit} at {assignment.site}"
-        wanted = status.finished(entry, Reason.DEADLINE, text, usage, view.now_ms, startedAt=started_at)
+        wanted = status.finished(
+            entry, Reason.DEADLINE, text, usage, view.now_ms, cost=view.cost_text(), startedAt=started_at
+        )
         return Write(wanted, Reason.DEADLINE, text)
     disrupted = bool(failures) and all(p.disrupted for p in failures)
     retries = entry.model.spec.limits.retries if entry.model else 0
     if disrupted or entry.failures < retries:
         return _end_attempt(view, Reason.DISRUPTED if disrupted else Reason.FAILED, text)
     wanted = status.finished(
-        entry, Reason.FAILED, text, usage, view.now_ms, startedAt=started_at, failures=entry.failures + 1
+        entry,
+        Reason.FAILED,
+        text,
+        usage,
+        view.now_ms,
+        cost=view.cost_text(),
+        startedAt=started_at,
+        failures=entry.failures + 1,
     )
     return Write(wanted, Reason.FAILED, text)
 

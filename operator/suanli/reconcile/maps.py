@@ -28,7 +28,7 @@ from suanli.reconcile.fences import FenceState
 from suanli.reconcile.indicators import capacity_on_record
 from suanli.reconcile.queue import WorkQueue
 from suanli.reconcile.sites import Sites
-from suanli.reconcile.state import ACCOUNT, NATIONAL, SITE, Mirror
+from suanli.reconcile.state import ACCOUNT, NATIONAL, SITE, TARIFF, Mirror
 from suanli.reconcile.status import patch_of
 from suanli.reconcile.sweep import AGAIN_S, Sweep
 from suanli.reconcile.sweep import CONDITION as SWEPT
@@ -116,6 +116,8 @@ class MapKeeper:
 
     async def _keep(self, key: str) -> None:
         kind, name = key.split("/", 1)
+        if kind == TARIFF:
+            return  # what is to be said of it, whoever bills by it says
         if kind == SITE:
             await self._sites.sync(name)
         elif kind == "HubPolicy":

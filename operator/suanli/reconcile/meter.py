@@ -10,6 +10,7 @@ from typing import TypeVar
 from suanli.api.job import Usage
 from suanli.base.errors import SuanliError
 from suanli.billing.agreement import Agreement
+from suanli.billing.quote import Quotes
 from suanli.billing.usage import PodUsage, pod_usage, total
 from suanli.federation.facts import OwnPod
 from suanli.ledgerstore.usage import UsageStore
@@ -26,6 +27,7 @@ class Meter:
         self._store = store
         self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._of_job: dict[str, dict[str, PodUsage]] = {}
+        self._terms: dict[str, dict[int, Agreement]] = {}  # by job and epoch, what was fixed of its attempts
         self._nothing: dict[str, set[str]] = defaultdict(set)  # by job, pods that have nothing to record
         self._batch: dict[str, PodUsage] = {}
         self._agreeing: dict[tuple[str, int], Agreement] = {}  # by job and epoch, what the next commit takes
@@ -37,8 +39,9 @@ class Meter:
     async def load(self, job_uid: str) -> None:
         """Bring a job's records into memory; cheap when they are there. Raises: SuanliError."""
         if job_uid not in self._of_job:
-            got = await self._in_thread(lambda: self._store.of_job(job_uid))
+            got, terms = await self._in_thread(lambda: (self._store.of_job(job_uid), self._store.agreements(job_uid)))
             self._of_job.setdefault(job_uid, {u.pod_uid: u for u in got})
+            self._terms[job_uid] = self._terms.get(job_uid, {}) | terms
 
     def recorded(self, job_uid: str) -> frozenset[str]:
         """The job's pods that are in the ledger or had nothing to record."""
@@ -47,6 +50,11 @@ class Meter:
     def usage(self, job_uid: str, without: Container[int] = ()) -> Usage:
         """All that the job used, without the attempts of these epochs."""
         return total(u for u in self._of_job.get(job_uid, {}).values() if u.epoch not in without)
+
+    def cost(self, job_uid: str, quotes: Quotes | None, without: Container[int] = ()) -> int | None:
+        """What that is billed; None where no tariff has a price for any of it. Units: micro-yuan."""
+        pods = [u for u in self._of_job.get(job_uid, {}).values() if u.epoch not in without]
+        return quotes.used(pods, self._terms.get(job_uid, {})) if quotes is not None and pods else None
 
     def last_epoch(self, job_uid: str) -> int:
         """The job's last attempt of which anything is recorded; 0 for none."""
@@ -78,6 +86,7 @@ class Meter:
         """Have that begun, for an attempt that will be sent soon, or of which use is being recorded."""
         if self._agreed.get(agreement.job_uid) != agreement.epoch:
             self._agreeing[agreement.job_uid, agreement.epoch] = agreement
+            self._terms.setdefault(agreement.job_uid, {}).setdefault(agreement.epoch, agreement)
             self._committing()
 
     async def give_up(self, job_uid: str, epochs: frozenset[int]) -> None:
@@ -89,6 +98,7 @@ class Meter:
     def forget(self, job_uid: str) -> None:
         """Drop from memory what is not on the hub or any member any more."""
         self._of_job.pop(job_uid, None)
+        self._terms.pop(job_uid, None)
         self._nothing.pop(job_uid, None)
         self._agreed.pop(job_uid, None)
         self._given_up.pop(job_uid, None)

@@ -17,6 +17,7 @@ from suanli.api import (
     ComputeSite,
     HubPolicy,
     Resource,
+    Tariff,
 )
 from suanli.api.job import Assignment, Failover, JobState
 from suanli.api.kind import Metadata
@@ -24,13 +25,15 @@ from suanli.base.clock import time_or_zero
 from suanli.base.conditions import readable
 from suanli.base.reasons import Reason
 from suanli.base.untrusted import items, mapping, text
+from suanli.billing.facts import customers_of
+from suanli.billing.quote import Quotes
 from suanli.kube.client import Json
 from suanli.placement.accounts import NOBODY, Accounts, Tenancy, asked_milli
 from suanli.placement.snapshot import Country, Decision
 
 MODELS: dict[str, type[Resource]] = {model.kind_info.kind: model for model in PLACEMENT_KINDS}
 JOB, SITE = ComputeJob.kind_info.kind, ComputeSite.kind_info.kind
-ACCOUNT = ComputeAccount.kind_info.kind
+ACCOUNT, TARIFF = ComputeAccount.kind_info.kind, Tariff.kind_info.kind
 NATIONAL = "national"
 MAX_OBJECT_BYTES = 256 << 10
 MAX_COUNT = 1 << 31
@@ -129,7 +132,7 @@ class JobEntry:
 JobWatcher = Callable[[str, bool], None]
 """Told of a job's UID, and whether its spec or its place changed, or it went."""
 MapWatcher = Callable[[str, str, bool], None]
-"""Told of kind and name of a region, link, policy, site or account, and whether its spec or labels changed, or it went."""
+"""Told of kind and name of a region, link, policy, site, account or tariff, and whether its spec or labels changed, or it went."""
 
 
 @dataclass
@@ -144,6 +147,7 @@ class Mirror:
     policies: dict[str, HubPolicy] = field(default_factory=dict)
     sites: dict[str, ComputeSite] = field(default_factory=dict)
     accounts: dict[str, ComputeAccount] = field(default_factory=dict)
+    tariffs: dict[str, Tariff] = field(default_factory=dict)
     raw: dict[tuple[str, str], Json] = field(default_factory=dict)  # of the map's objects, for their status
     problems: dict[tuple[str, str], str] = field(default_factory=dict)
     waiting: dict[str, JobEntry] = field(default_factory=dict)  # jobs that are to be placed
@@ -163,17 +167,29 @@ class Mirror:
     _completed: int = 0  # the last comparison that is complete
     _country: Country = field(default_factory=lambda: Country({}, {}, None))
     _is_country_old: bool = True
+    _quotes: Quotes | None = None
+    _are_quotes_old: bool = True
 
     # --- what is there
 
     @property
     def country(self) -> Country:
-        """Regions, links and the national policy; the same object until one of them changes."""
+        """Regions, links, the national policy and what runs cost by tariffs; the same object until one of them changes."""
         if self._is_country_old:
             policy, before = self.policies.get(NATIONAL), self._country.network
-            self._country = Country(dict(self.regions), dict(self.links), policy, before)
+            self._country = Country(dict(self.regions), dict(self.links), policy, before, self.quotes)
             self._is_country_old = False
         return self._country
+
+    @property
+    def quotes(self) -> Quotes | None:
+        """What runs cost by tariffs; None without any. What was made ready of tariffs is kept until those are others."""
+        if not self.tariffs:
+            return None
+        if self._quotes is None or self._are_quotes_old:
+            self._quotes = Quotes.of(self.tariffs.values(), customers_of(self.accounts.values()), self._quotes)
+            self._are_quotes_old = False
+        return self._quotes
 
     @property
     def tenants(self) -> Accounts:
@@ -366,8 +382,10 @@ class Mirror:
         self._map_changed(kind, name)
 
     def _map_changed(self, kind: str, name: str) -> None:
+        self._are_quotes_old |= kind in (ACCOUNT, TARIFF)
         if kind == ACCOUNT:
             self._tenants = None
+            self._is_country_old |= bool(self.tariffs)
         elif kind != SITE:
             self._is_country_old = True
         self.on_map(kind, name, True)
@@ -379,6 +397,7 @@ class Mirror:
             "HubPolicy": self.policies,
             SITE: self.sites,
             ACCOUNT: self.accounts,
+            TARIFF: self.tariffs,
         }
         return kinds[kind]
 

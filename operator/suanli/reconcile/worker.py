@@ -224,6 +224,7 @@ class JobWorker:
             sites=sites,
             recorded=self._meter.recorded(uid),
             usage=lambda: self._meter.usage(uid, entry.lost if entry is not None else ()),
+            cost=lambda: self._meter.cost(uid, self._mirror.quotes, entry.lost if entry is not None else ()),
             offered=entry is not None and self._resource(entry) is not None,
             decision=self.decisions.get(uid),
             explained_ms=self._explained.get(uid, 0),

@@ -1,7 +1,7 @@
 """The country, sites and jobs of the benchmark, as the operator takes them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any
 
@@ -24,6 +24,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 CLASS = "units"
+ARRAYS = tuple(f.name for f in fields(Work) if f.name != "fees")  # no tariff says here what is paid
 AMPLE = 10**9
 CHUNK = 2_000
 ONE_WAY_MS = 15.0  # between any two sites: within the tier of 20 ms, beyond those of 1 and 5 ms
@@ -128,13 +129,15 @@ def work_of_jobs(ground: Ground) -> Work:
         row_of = {job.uid: w for w, same in enumerate(asked.jobs) for job in same}
         parts.append(rows_of(asked.work, np.array([row_of[str(j)] for j in numbers])))
     columns = np.argsort(order)
-    joined = {f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Work)}
-    return Work(**{name: part[:, columns] if part.ndim == 2 else part for name, part in joined.items()})
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
+    found: dict[str, Any] = {name: part[:, columns] if part.ndim == 2 else part for name, part in joined.items()}
+    return replace(parts[0], **found)
 
 
 def rows_of(work: Work, rows: Ints) -> Work:
     """Some of its rows, in that order."""
-    return Work(**{f.name: getattr(work, f.name)[rows] for f in fields(Work)})
+    found: dict[str, Any] = {name: getattr(work, name)[rows] for name in ARRAYS}
+    return replace(work, **found)
 
 
 def _job(ground: Ground, j: int, arrival_ms: int) -> WaitingJob:

@@ -1,0 +1,151 @@
+"""Where a tariff says what is paid, it is what plans compare, what limits hold against, and what jobs wait for."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from manifests import Manifest, a_tariff
+from rates import DAY, HOUR, T0, tariff
+from suanli.base.clock import time_text
+from suanli.base.reasons import Reason
+from suanli.billing.quote import Quotes
+from suanli.billing.rating import Customer
+from suanli.placement.batch import make_batch
+from suanli.placement.scores import score
+from suanli.placement.snapshot import Country, Decision, SiteView
+from suanli.placement.solve import place
+from worlds import a_class, a_country, a_job, a_link, a_node, a_region, a_site
+
+YUAN = 1_000_000
+MONDAY = T0 + DAY  # midnight in Shanghai
+STUDENTS = Customer("students", "university")
+
+
+def a_place(name: str, operator: str | None = "Anhui Computing", **spec: Any) -> SiteView:
+    """Eight cards of a list price of 5 CNY, and power."""
+    made = a_class("gpu", listPrice="5", ratedPowerW=400)
+    energy = {"pue": "1.5", "priceSchedule": [{"from": "00:00", "to": "24:00", "pricePerKwh": "1"}]}
+    owned: dict[str, Any] = {"operator": operator} if operator else {}
+    return a_site(name, {"gpu": [a_node()]}, classes=[made], energy=energy, **owned, **spec)
+
+
+def prices(price: str = "6", valley: str = "4", **spec: Any) -> Manifest:
+    """Card-hours that cost less at night."""
+    item = {"name": "gpu", "unit": "CardHour", "price": price, "bandPrices": [{"band": "valley", "price": valley}]}
+    return a_tariff("banded", packages=[], items=[item, *spec.pop("more", [])], **spec)
+
+
+def sold(*tariffs: Manifest, customers: tuple[Customer, ...] = (), **country: Any) -> Country:
+    """A country with tariffs in force."""
+    plain = a_country(**country)
+    quotes = Quotes.of([tariff(t) for t in tariffs], {c.account: c for c in customers})
+    return Country(plain.regions, plain.links, plain.policy, charges=quotes)
+
+
+def decided(job: Any, sites: list[SiteView], country: Country, now_ms: int) -> Decision:
+    (decision,) = place([job], sites, country, now_ms).decisions.values()
+    return decision
+
+
+def test_a_tariff_is_compared_with_a_list_price_and_its_electricity() -> None:
+    """Begun at noon, four cards for an hour: 24 CNY by the tariff, 20 and 2.40 for electricity without one."""
+    sites = [a_place("billed"), a_place("listed", None)]
+    job = a_job(cards=4, timing={"expectedDuration": "1h"})
+    batch = make_batch([job], sites, sold(prices()), MONDAY + 12 * HOUR)
+    costs = score(batch)
+    assert {n: costs.lines[n][0].tolist() for n in ("run", "energy")} == {"run": [24e6, 20e6], "energy": [0, 2.4e6]}
+    assert costs.paid_rp.tolist() == [[24e6, 22.4e6]]
+    assert decided(job, sites, sold(prices()), MONDAY + 12 * HOUR).site == "listed"
+    by_night = decided(job, sites, sold(prices()), MONDAY)
+    assert by_night.site == "billed"
+    assert by_night.estimate is not None
+    assert by_night.estimate.cost == str(16 * YUAN)
+    assert by_night.placement.cost is not None
+    assert (by_night.placement.cost.run, by_night.placement.cost.total) == (str(16 * YUAN), str(16 * YUAN))
+    assert by_night.message.endswith("; billed by Tariff banded")
+
+
+def test_every_account_pays_by_its_own_terms() -> None:
+    jobs = [a_job("a", account="students"), a_job("b", account="company"), a_job("c", account="students", qos="High")]
+    urgent = {"name": "urgent", "unit": "CardHour", "qos": "High", "price": "8"}
+    usual = [{"name": qos.lower(), "unit": "CardHour", "qos": qos, "price": "4"} for qos in ("Normal", "Low")]
+    country = sold(a_tariff(items=[urgent, *usual], packages=[], schedules=[]), customers=(STUDENTS,))
+    batch = make_batch(jobs, [a_place("one")], country, MONDAY)
+    paid = {row.jobs[0].uid: paid for row, paid in zip(batch.rows, score(batch).paid_rp[:, 0].tolist(), strict=True)}
+    assert paid == {"a": 2.4e6, "b": 4e6, "c": 4.8e6}
+
+
+def test_all_that_a_tariff_prices_is_compared_as_it_is_billed() -> None:
+    """Rows of all sizes and lengths over several pools: near to what each will be billed, one by one."""
+    more = [
+        {"name": "ram", "unit": "MemoryGiBHour", "price": "0.02", "step": "Hour"},
+        {"name": "cores", "unit": "CoreHour", "price": "0.1", "atLeast": "30m"},
+        {"name": "disk", "unit": "StorageTBDay", "price": "3", "step": "Day"},
+        {"name": "power", "unit": "EnergyKWh", "price": "0.7"},
+        {"name": "carbon", "unit": "CarbonTonne", "price": "90"},
+    ]
+    country = sold(prices(more=more), customers=(STUDENTS,))
+    sites = [a_place("one"), a_place("two", None), a_place("three"), a_place("four", "Somebody")]
+    scratch = {"image": "i", "scratch": {"size": "1Ti", "mountPath": "/s"}}
+    jobs = [
+        a_job(
+            f"j{i}", tasks=i % 3 + 1, cards=i % 4 + 1, cores=f"{i * 700 + 1}m", memory=f"{i + 1}Gi", account="students" if i % 2 else "team",
+            timing={"expectedDuration": f"{7 * i * i + 1}m"}, template=scratch if i % 5 else {"image": "i"},
+        )
+        for i in range(24)
+    ]  # fmt: skip
+    batch = make_batch(jobs, sites, country, MONDAY + 7 * HOUR)
+    costs = score(batch)
+    assert costs.billed_rp is not None
+    offered = [view.site.metadata.name in ("one", "three") for view in batch.sites]
+    assert costs.billed_rp.tolist() == [offered] * len(batch.rows)
+    for r, p in zip(*(at.tolist() for at in np.nonzero(costs.billed_rp)), strict=True):
+        exact = batch.bill(r, p, batch.now_ms)
+        assert exact is not None
+        assert abs(costs.paid_rp[r, p] - exact) <= 20
+    assert batch.bill(0, offered.index(False), batch.now_ms) is None
+
+
+def test_a_job_that_may_wait_waits_for_the_cheap_hours_of_its_tariff() -> None:
+    """It comes on Monday at 20:00, and the valley begins at 22:00."""
+    evening = MONDAY + 20 * HOUR
+    job = a_job(cards=4, timing={"expectedDuration": "2h", "deferrable": "12h"}, submitted_ms=evening)
+    decision = decided(job, [a_place("one")], sold(prices()), evening)
+    assert decision.reason is Reason.DEFERRED
+    assert decision.estimate is not None
+    assert (decision.estimate.start, decision.estimate.cost) == (time_text(MONDAY + 22 * HOUR), str(4 * 2 * 4 * YUAN))
+    assert "saves 16.00 of 48.00 CNY" in decision.message
+    assert decision.placement.cost is not None
+    assert (decision.placement.cost.run, decision.placement.cost.energy) == (str(32 * YUAN), "0")
+    at_ten = decided(job, [a_place("one")], sold(prices()), MONDAY + 22 * HOUR)
+    assert at_ten.site == "one"
+    assert decided(job, [a_place("one")], sold(prices("4", "4")), evening).site == "one"
+
+
+@pytest.mark.parametrize(("most", "reason"), [(32, Reason.DEFERRED), (31, None)])
+def test_a_limit_may_be_met_at_another_hour(most: int, reason: Reason | None) -> None:
+    evening = MONDAY + 20 * HOUR
+    limits = {"maxCost": str(most * YUAN)}
+    job = a_job(cards=4, timing={"expectedDuration": "2h", "deferrable": "12h"}, submitted_ms=evening, limits=limits)
+    decision = decided(job, [a_place("one")], sold(prices()), evening)
+    assert decision.reason is (reason or Reason.NO_FEASIBLE_SITE)
+    assert (
+        reason is not None or "would cost 48.00 CNY by Tariff banded, limits.maxCost is 31.00 CNY" in decision.message
+    )
+
+
+def test_the_estimate_is_of_the_hour_in_which_the_inputs_are_there() -> None:
+    """450 GB over 1 Gbit/s take an hour: it begins in the valley, and moving is compared but not billed."""
+    regions = [a_region("here"), a_region("there", "31")]
+    link = a_link("here", "there", "2ms", bandwidth="1G", pricePerGib="0.01")
+    data = {"inputs": [{"name": "set", "region": "there", "size": "450G"}]}
+    job = a_job(timing={"expectedDuration": "1h"}, data=data)
+    country = sold(prices(), regions=regions, links=[link])
+    decision = decided(job, [a_place("one")], country, MONDAY + 21 * HOUR)
+    assert decision.estimate is not None
+    assert decision.estimate.start == time_text(MONDAY + 22 * HOUR)
+    assert decision.estimate.cost == str(4 * YUAN)
+    assert decision.placement.cost is not None
+    assert decision.placement.cost.run == str(6 * YUAN)
+    assert int(decision.placement.cost.transfer or 0) > 0
