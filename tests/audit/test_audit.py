@@ -19,7 +19,7 @@ from months import packed, random_month
 Record = dict[str, Any]
 FILES = (
     "period.json", "usage.jsonl", "tariffs.json", "customers.json", "programmes.json", "vouchers.jsonl", "redemptions.jsonl",
-    "billed.jsonl", "lines.jsonl", "ledger.jsonl", "statement.json", MANIFEST,
+    "reimbursed.jsonl", "subsidised.jsonl", "billed.jsonl", "lines.jsonl", "ledger.jsonl", "statement.json", MANIFEST,
 )  # fmt: skip
 RICH = 2  # a seed with vouchers, redemptions, awards and packages
 
@@ -45,7 +45,7 @@ def test_a_month_is_recomputed_without_a_difference(tmp_path_factory: pytest.Tem
 
 
 def test_the_sample_has_everything_that_is_audited(package: Path) -> None:
-    assert sorted(path.name for path in package.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in package.iterdir()) == sorted([*FILES, "corrected.jsonl"])
     assert all((package / name).stat().st_size for name in FILES)
     period = json.loads((package / "period.json").read_text())
     assert period["awards"]

@@ -210,8 +210,8 @@ class VoucherProgramStatus(Model):
     year: Annotated[int | None, Field(ge=0, description="The calendar year of these figures.")] = None
     vouchers: Annotated[int | None, Field(ge=0, description="Vouchers that were granted.")] = None
     rejected: Annotated[int | None, Field(ge=0, description="Claims that were rejected.")] = None
-    issued: Annotated[MicroYuan | None, Field(description="Granted, in micro-yuan, less what expired.")] = None
-    redeemed: Annotated[MicroYuan | None, Field(description="Redeemed, in micro-yuan.")] = None
+    issued: Annotated[MicroYuan | None, Field(description="Granted, in micro-yuan, less what expired or was taken back.")] = None
+    redeemed: Annotated[MicroYuan | None, Field(description="Redeemed, in micro-yuan, less what was taken back.")] = None
     remaining: Annotated[MicroYuan | None, Field(description="Left in the pool, in micro-yuan.")] = None
 
 
@@ -328,6 +328,13 @@ class VoucherStatus(Model):
     entity: Annotated[Name | None, Field(description="ComputeAccount that it was granted to.")] = None
     granted: Annotated[MicroYuan | None, Field(description="Granted, in micro-yuan.")] = None
     redeemed: Annotated[MicroYuan | None, Field(description="Redeemed of it, in micro-yuan.")] = None
+    taken_back: Annotated[
+        MicroYuan | None,
+        Field(
+            description="Taken back of what was redeemed, because lines that were paid of were corrected, in micro-yuan; it is not "
+            "redeemed again."
+        ),
+    ] = None
     remaining: Annotated[MicroYuan | None, Field(description="Left of it, in micro-yuan.")] = None
     expires: Annotated[Time | None, Field(description="When what is left expires.")] = None
 

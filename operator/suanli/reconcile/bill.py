@@ -166,7 +166,8 @@ class Biller:
         ]
         for program, claim in undecided:
             await self._in_thread(partial(books.grant, program, claim))
-        waits = {}
+        now_ms = self._clock.now_ms()
+        waits = await self._in_thread(partial(books.reimburse, now_ms))
         if undecided:
             standings = await self._in_thread(books.standings)
         for voucher, _ in claims:

@@ -75,6 +75,9 @@ def voucher_told(standing: Standing, waits: Rejected | None, now_ms: int) -> Tol
     redeemed = f"{yuan_text(spent)} of {yuan_text(total)} CNY are redeemed"
     if standing.bills:
         redeemed += f", last by {standing.bills[-1]}"
+    back = standing.taken_back_micro_yuan
+    if back:
+        redeemed += f"; {yuan_text(back)} CNY were taken back, because lines were corrected"
     reason = Reason.REDEEMED if spent else Reason.NOT_REDEEMED
     if waits is not None and not spent:
         reason, redeemed = waits.reason, waits.message
@@ -85,6 +88,7 @@ def voucher_told(standing: Standing, waits: Rejected | None, now_ms: int) -> Tol
             "entity": decision.claim.entity,
             "granted": str(total),
             "redeemed": str(spent),
+            **({"takenBack": str(back)} if back else {}),
             "remaining": str(0 if is_over else total - spent),
             "expires": until,
         },
@@ -103,7 +107,7 @@ def program_told(program: VoucherProgram, standings: Mapping[str, Standing], now
     spec, name = program.spec, program.metadata.name
     today = local(now_ms, spec.timezone)
     own = [
-        (each.decision.granted, each.redeemed_micro_yuan)
+        (each.decision.granted, each.redeemed_micro_yuan, each.taken_back_micro_yuan)
         for each in standings.values()
         if each.decision is not None
         and each.decision.granted.program == name
@@ -114,13 +118,15 @@ def program_told(program: VoucherProgram, standings: Mapping[str, Standing], now
         for each in standings.values()
         if each.refusal is not None and each.refusal.program == name and each.refusal.year == today.year
     ]
-    issued = sum(spent if now_ms >= granted.expires_ms else granted.amount_micro_yuan for granted, spent in own)
+    issued = sum(
+        (spent if now_ms >= granted.expires_ms else granted.amount_micro_yuan) - back for granted, spent, back in own
+    )
     figures: Json = {
         "year": today.year,
         "vouchers": len(own),
         "rejected": len(rejected),
         "issued": str(issued),
-        "redeemed": str(sum(spent for _, spent in own)),
+        "redeemed": str(sum(spent - back for _, spent, back in own)),
     }
     if spec.pool_per_year is not None:
         figures["remaining"] = str(max(0, int(spec.pool_per_year) - issued))
