@@ -306,9 +306,7 @@ def random_month(seed: int, jobs: int = 12) -> Dossier:
 Held = list[tuple[Holding, Transfer]]  # vouchers as they stand, each with its newest hold
 
 
-def claims(
-    dice: Random, year: Year, issued: Sequence[VoucherProgram], period: Period, mark: str = ""
-) -> Held:
+def claims(dice: Random, year: Year, issued: Sequence[VoucherProgram], period: Period, mark: str = "") -> Held:
     """Claims of all sorts; those that are granted, with their holds."""
     made = []
     for number in range(dice.randint(2, 9)):

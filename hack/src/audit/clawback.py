@@ -109,9 +109,9 @@ def due(
     for by, of, left in _corrections(package, lines, replay):
         if by not in lines:
             continue
-        others = 0
+        others, at = 0, began(by, replay)
         for voucher, transfer in money[of].paid if of in money else []:
-            if transfer["sequence"] > began(by, replay):
+            if transfer["sequence"] > at:
                 continue
             if voucher not in claims or (voucher, of) not in rates:
                 findings.append(Finding(SUBSIDISED, of, f"voucher {voucher} paid of it, and is missing"))
@@ -120,9 +120,7 @@ def due(
             rate = rates[voucher, of]
             if rate not in [t.get("ratePermille") for t in spec["terms"]]:
                 findings.append(Finding(SUBSIDISED, of, f"{rate} permille are no rate of programme {claim['program']}"))
-            there = kept.setdefault(
-                transfer["id"], int(transfer["amount_micro_yuan"]) - _back(money[of], voucher, lines)
-            )
+            there = kept.setdefault(transfer["id"], int(transfer["amount_micro_yuan"]) - _back(money[of], voucher, at))
             stays = min(there, share(spec["flow"], left, others, rate))
             if stays < there:
                 debtor, payee = parties(claim, spec, lines[by]["provider"])
@@ -132,9 +130,9 @@ def due(
     return expected, findings
 
 
-def _back(money: Moved, voucher: str, lines: Mapping[str, Record]) -> int:
-    """What a voucher got back of a line in periods before."""
-    return sum(int(t["amount_micro_yuan"]) for v, by, t in money.back if v == voucher and by not in lines)
+def _back(money: Moved, voucher: str, before: int) -> int:
+    """What a voucher got back of a line before an entry; what it gets by this period's lines comes after all of them."""
+    return sum(int(t["amount_micro_yuan"]) for v, _, t in money.back if v == voucher and t["sequence"] < before)
 
 
 def _corrections(package: Package, lines: Mapping[str, Record], replay: Replay) -> Iterator[tuple[str, str, int]]:

@@ -210,8 +210,12 @@ class VoucherProgramStatus(Model):
     year: Annotated[int | None, Field(ge=0, description="The calendar year of these figures.")] = None
     vouchers: Annotated[int | None, Field(ge=0, description="Vouchers that were granted.")] = None
     rejected: Annotated[int | None, Field(ge=0, description="Claims that were rejected.")] = None
-    issued: Annotated[MicroYuan | None, Field(description="Granted, in micro-yuan, less what expired or was taken back.")] = None
-    redeemed: Annotated[MicroYuan | None, Field(description="Redeemed, in micro-yuan, less what was taken back.")] = None
+    issued: Annotated[
+        MicroYuan | None, Field(description="Granted, in micro-yuan, less what expired or was taken back.")
+    ] = None
+    redeemed: Annotated[MicroYuan | None, Field(description="Redeemed, in micro-yuan, less what was taken back.")] = (
+        None
+    )
     remaining: Annotated[MicroYuan | None, Field(description="Left in the pool, in micro-yuan.")] = None
 
 

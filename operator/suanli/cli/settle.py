@@ -53,8 +53,6 @@ def settle(
 ) -> None:
     """Close a month that is over: rate its use, post its lines to the ledger, and say what every party owes and gets.
 
-    Users who have paid a closed month get back what their vouchers are for, in the month in which that is done.
-
     Again: the same, and nothing is posted twice. Use that comes later is billed with the next month that is closed.
 
     Exit codes: 0 done, 2 the input is wrong, 4 the hub or the ledger cannot be used.
@@ -64,7 +62,6 @@ def settle(
     facts, hub = facts_of(files, hub_id, kubeconfig, context)
     with plain_errors(), opened(data, ledger, hub) as books:
         books.close(asked, facts, at_ms)
-        books.reimburse(at_ms)
         dossier = books.dossier(asked.name)
         if folder is not None:
             write_package(dossier, folder)

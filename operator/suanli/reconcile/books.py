@@ -56,6 +56,7 @@ class Books:
         self._hub_id = hub_id
         self._vouchers = Vouchers(books, ledger)
         self._subsidies = Subsidies(books, ledger, self._vouchers)
+        self._posted: set[str] = set()  # periods of which all is known to be in the ledger
 
     def preview(self, period: Period, facts: Facts) -> Preview:
         """What the period would be billed if it were closed now. Raises: SuanliError."""
@@ -75,6 +76,7 @@ class Books:
         self._post(lines, closing.closed_ms)
         self._vouchers.post(self._vouchers.of_period(period, by_id), by_id)
         self._vouchers.give_back(by_id)
+        self._posted.add(period.name)
         return closing
 
     def grant(self, program: VoucherProgram, claim: Claim) -> Granted | Rejected:
@@ -90,11 +92,13 @@ class Books:
         return self._vouchers.pay_out(voucher, paid_micro_yuan, now_ms)
 
     def reimburse(self, now_ms: int) -> dict[str, Rejected]:
-        """Pay users back by their vouchers what they paid of closed periods, once, and say by voucher why not.
-
-        All closed periods have to be posted before. Raises: SuanliError.
+        """Pay users back by their vouchers what they paid of closed periods, once, and say by voucher why not; nothing while a
+        period is closed and not posted by these books. Raises: SuanliError.
         """
-        return self._subsidies.reimburse(now_ms)
+        closings = self._books.closings()
+        if any(closing.period.name not in self._posted for closing in closings):
+            return {}
+        return self._subsidies.reimburse(closings, now_ms)
 
     def closings(self) -> list[Closing]:
         """The closed periods, in the order of closing. Raises: SuanliError."""

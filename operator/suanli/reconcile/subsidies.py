@@ -58,12 +58,11 @@ class Subsidies:
                 found[back.voucher].append(back)
         return [TakenBack(uid, period.name, now_ms, tuple(parts)) for uid, parts in sorted(found.items())]
 
-    def reimburse(self, now_ms: int) -> dict[str, Rejected]:
-        """Pay users back what they paid of closed periods; of vouchers that pay nothing of a period, why not. Raises: SuanliError.
+    def reimburse(self, closings: Sequence[Closing], now_ms: int) -> dict[str, Rejected]:
+        """Pay users back what they paid of the closed periods, which are all posted; of vouchers that pay nothing of one, why not.
 
-        All closed periods have to be posted before.
+        Raises: SuanliError, also when another period was closed meanwhile.
         """
-        closings = self._store.closings()
         for each in self._vouchers.paid_back():
             if (each.voucher, each.bill) not in self._posted:
                 self._vouchers.post([each], {})
@@ -100,14 +99,14 @@ class Subsidies:
         of a closed period correct. Raises: SuanliError.
         """
         names = [closing.period.name for closing in self._store.closings()]
-        until, awards = set(names[: names.index(period) + 1]), self._store.awards()
-        own, found = {line.id for line in lines}, []
+        earlier, awards = set(names[: names.index(period)]), self._store.awards()
+        found = []
         for root in self.roots(lines):
             by_id = {line.id: line for line in self._history(root, ())}
             found += [
                 Corrected(by_id[each.by], each.of, each.amount_micro_yuan)
                 for each in self._corrections(root, ())
-                if (each.of in asked or each.by in awards) and by_id[each.by].period in until and each.by not in own
+                if (each.of in asked or each.by in awards) and by_id[each.by].period in earlier
             ]
         return found
 
