@@ -145,6 +145,12 @@ def year(program: VoucherProgram, time_ms: int) -> int:
     return local(time_ms, program.spec.timezone).year
 
 
+def terms_by_class(program: VoucherProgram, declared: str, own: str) -> list[str]:
+    """The terms that an applicant has by the class that it declares and not by its own one."""
+    known = {term.name for term in _terms_for(program, own)}
+    return [term.name for term in _terms_for(program, declared) if term.name not in known]
+
+
 def cap_micro_yuan(program: VoucherProgram, applicant_class: str) -> int | None:
     """Most that an entity of this class gets in a year: of its terms the highest cap; None for no cap."""
     caps = [t.cap_per_entity_year or program.spec.cap_per_entity_year for t in _terms_for(program, applicant_class)]

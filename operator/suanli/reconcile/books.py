@@ -202,6 +202,15 @@ class Books:
             )
         return Award(line, dispute, amount_micro_yuan)
 
+    def about(self, lines: Sequence[str]) -> tuple[dict[str, RatedLine], dict[str, int]]:
+        """Those of these lines that were billed, and what disputes about them came to, in micro-yuan. Raises: SuanliError."""
+        texts = {line: self._books.billed_line(line) for line in lines}
+        awarded: dict[str, int] = {}
+        for award in self._books.awards().values():
+            if award.line in texts:
+                awarded[award.line] = awarded.get(award.line, 0) + award.amount_micro_yuan
+        return {line: read_line(text) for line, text in texts.items() if text is not None}, awarded
+
     # --- closing
 
     def _fixed(self, period: Period, facts: Facts, now_ms: int) -> Closing:

@@ -55,14 +55,23 @@ def claim_of(voucher: Voucher, tenants: Accounts, now_ms: int) -> Claim:
     )
 
 
-def unknown_program(voucher: Voucher, known: Iterable[str]) -> Told:
+def claim_told(
+    voucher: Voucher, standing: Standing | None, waits: Mapping[str, Rejected], known: Iterable[str], now_ms: int
+) -> Told:
+    """The status of a claim: what was decided, or that it waits; `waits` says by voucher why it pays nothing yet."""
+    if standing is not None:
+        return _decided(standing, waits.get(voucher.metadata.uid), now_ms)
+    return ({}, []) if voucher.spec.program in known else _unknown_program(voucher, known)
+
+
+def _unknown_program(voucher: Voucher, known: Iterable[str]) -> Told:
     """The status of a claim that nobody can decide yet."""
     there = ", ".join(sorted(known)) or "none"
     text = f'spec.program: "{voucher.spec.program}" is no VoucherProgram that can be read (there is: {there}); create it, or '
     return {}, [Condition("Granted", False, Reason.UNKNOWN_PROGRAM, f"{text}delete the voucher and apply another one")]
 
 
-def voucher_told(standing: Standing, waits: Rejected | None, now_ms: int) -> Told:
+def _decided(standing: Standing, waits: Rejected | None, now_ms: int) -> Told:
     """The status of a claim that was decided; `waits` is why it is not paid out yet."""
     decision = standing.decision
     if decision is None:
