@@ -333,11 +333,11 @@ class Approval(Model):
         Int,
         Field(
             ge=1,
-            description="metadata.generation of the claim that was looked at; a claim that was changed has to be approved again.",
+            description="The generation of the claim that was looked at; a claim that was changed has to be approved again.",
         ),
     ]
     by: Annotated[Text, Field(description="Who decided.")]
-    reason: Annotated[Text | None, Field(description="Why.")] = None
+    reason: Annotated[Text | None, Field(description="Why it was decided so; the tenant reads it.")] = None
 
 
 class VoucherStatus(Model):
