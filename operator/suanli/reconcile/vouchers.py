@@ -91,11 +91,13 @@ class Vouchers:
         for decision in list(self._granted.values()):
             self._hold(decision)
         found = {uid: Standing(None, refusal) for uid, refusal in self._refused.items()}
+        back = Counter[str]()
+        for each in self._taken_back:
+            back[each.voucher] += each.amount_micro_yuan
         for uid, decision in self._granted.items():
             if uid not in found:
-                bills = tuple(each.bill for each in self._redeemed.get(uid, ()))
-                back = sum(each.amount_micro_yuan for each in self._taken_back if each.voucher == uid)
-                found[uid] = Standing(decision, None, self._spent(uid), bills, back)
+                bills = tuple(redeemed.bill for redeemed in self._redeemed.get(uid, ()))
+                found[uid] = Standing(decision, None, self._spent(uid), bills, back[uid])
         return found
 
     def _given(self, program: VoucherProgram, claim: Claim) -> Given:
