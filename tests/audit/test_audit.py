@@ -19,9 +19,9 @@ from months import packed, random_month
 Record = dict[str, Any]
 FILES = (
     "period.json", "usage.jsonl", "tariffs.json", "customers.json", "programmes.json", "vouchers.jsonl", "redemptions.jsonl",
-    "billed.jsonl", "lines.jsonl", "ledger.jsonl", "statement.json", MANIFEST,
+    "reimbursed.jsonl", "subsidised.jsonl", "billed.jsonl", "lines.jsonl", "ledger.jsonl", "statement.json", MANIFEST,
 )  # fmt: skip
-RICH = 2  # a seed with vouchers, redemptions, awards and packages
+RICH = 27  # a seed with vouchers, redemptions, what was paid back and taken back, awards and packages
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_a_month_is_recomputed_without_a_difference(tmp_path_factory: pytest.Tem
 
 
 def test_the_sample_has_everything_that_is_audited(package: Path) -> None:
-    assert sorted(path.name for path in package.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in package.iterdir()) == sorted([*FILES, "corrected.jsonl"])
     assert all((package / name).stat().st_size for name in FILES)
     period = json.loads((package / "period.json").read_text())
     assert period["awards"]
@@ -130,6 +130,15 @@ def cut_rates(records: list[Record]) -> None:
                 term["ratePermille"] = 1
 
 
+def another_side(records: list[Record]) -> None:
+    for record in records:
+        record["side"] = "West"
+
+
+def pay_less(records: list[Record]) -> None:
+    more(next(r for r in records if int(r["paid_micro_yuan"])), "paid_micro_yuan", -1)
+
+
 FORGERIES: dict[str, tuple[str, Callable[[list[Record]], None], str]] = {
     "usage": ("usage.jsonl", lambda rs: more(billed_event(rs), "amount", 10**9), "lines.jsonl"),
     "a price": ("tariffs.json", lambda rs: rs[2]["spec"]["items"][0].update(price="0.01"), "lines.jsonl"),
@@ -140,11 +149,16 @@ FORGERIES: dict[str, tuple[str, Callable[[list[Record]], None], str]] = {
     "an award": ("period.json", lambda rs: more(rs[0]["awards"][0], "amount_micro_yuan"), "lines.jsonl"),
     "what was billed": ("billed.jsonl", lambda rs: more(rs[0], "net_micro_yuan", -1), "lines.jsonl"),
     "an entry": ("ledger.jsonl", lambda rs: more(rs[-1], "amount_micro_yuan"), "the chain ends in"),
-    "an entry within": ("ledger.jsonl", lambda rs: more(rs[9], "time_ms"), "does not follow the entry before it"),
+    "an entry within": ("ledger.jsonl", lambda rs: more(next(r for r in rs[9:] if "time_ms" in r), "time_ms"), "does not follow the entry before it"),
     "an entry left out": ("ledger.jsonl", lambda rs: left_out(rs, 5), "does not follow the entry before it"),
     "a grant": ("vouchers.jsonl", lambda rs: more(rs[0], "granted_micro_yuan"), "were granted"),
     "a programme's rate": ("programmes.json", cut_rates, "vouchers.jsonl"),
     "a redemption": ("redemptions.jsonl", lambda rs: more(rs[-1]["parts"][0], "amount_micro_yuan"), "are due"),
+    "what was paid back": ("reimbursed.jsonl", lambda rs: more(rs[0]["line"], "net_micro_yuan", 50), "ledger.jsonl"),
+    "the site of what was paid back": ("reimbursed.jsonl", another_side, "redemptions.jsonl"),
+    "what was paid of a corrected line": ("subsidised.jsonl", lambda rs: more(rs[0], "rate_permille"), "are no rate of"),
+    "what was paid of a line left out": ("subsidised.jsonl", lambda rs: rs.clear(), "paid of it, and is missing"),
+    "a payment": ("redemptions.jsonl", pay_less, "were not paid yet"),
     "a statement": ("statement.json", lambda rs: more(last_charge(rs), "charge_micro_yuan"), "statement.json"),
     "a statement's sum": ("statement.json", lambda rs: more(rs[0], "net_micro_yuan"), "net_micro_yuan is"),
     "a statement left out": ("statement.json", lambda rs: left_out(rs, 0), "has no statement"),

@@ -106,6 +106,14 @@ def viewer(asked: Asked) -> bool:
     )
 
 
+def approver(asked: Asked) -> bool:
+    if asked.group != GROUP or asked.namespace != OWN:
+        return False
+    return is_read(asked, VOUCHERS) or (asked.resource, asked.verb) in (
+        (f"{VOUCHERS}/status", v) for v in ("get", "patch")
+    )
+
+
 def planner(asked: Asked) -> bool:
     return asked.group == GROUP and is_read(asked, *MAP, "tariffs", "voucherprograms")
 
@@ -136,6 +144,7 @@ ROLES: Mapping[str, tuple[str, Callable[[Asked], bool]]] = {
     "member account": (f"system:serviceaccount:{NAMESPACE}:{member_account(HUB_ID)}", member),
     "tenant": ("rights-tenant", tenant),
     "viewer": ("rights-viewer", viewer),
+    "approver": ("rights-approver", approver),
     "planner": ("rights-planner", planner),
     "auditor": ("rights-auditor", auditor),
     "nobody": ("rights-nobody", nobody),
@@ -167,9 +176,9 @@ def bound(installed: Kubectl) -> Iterator[Kubectl]:
     """The chart's roles bound to people, and a hub's account as a member grants it, all on one cluster."""
     for name in (OWN, OTHER):
         installed("create", "namespace", name)
-    for role in ("tenant", "viewer"):
+    for role, of_chart in (("tenant", "tenant"), ("viewer", "viewer"), ("approver", "voucher-approver")):
         user = ROLES[role][0]
-        installed("create", "rolebinding", user, f"--clusterrole=suanli-{role}", f"--user={user}", "-n", OWN)
+        installed("create", "rolebinding", user, f"--clusterrole=suanli-{of_chart}", f"--user={user}", "-n", OWN)
     for role, of_chart in (("planner", "map-viewer"), ("auditor", "auditor")):
         user = ROLES[role][0]
         installed("create", "clusterrolebinding", user, f"--clusterrole=suanli-{of_chart}", f"--user={user}")

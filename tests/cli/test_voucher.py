@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from apiserver import FakeApiServer
 from builders import Raw, a_condition, an_object
 from joinable import a_hub
 from serving import serving
@@ -70,3 +71,48 @@ def test_a_namespace_and_a_programme_can_be_asked_for(suanli: Suanli) -> None:
     (one,) = json.loads(suanli("-n", "team", "--program", "rent", "-o", "json").stdout)["vouchers"]
     assert (one["name"], one["state"], one["granted"], one["why"]) == ("long", "Rejected", "", "for 31 days")
     assert suanli("-n", "nobody").stdout == "there are no vouchers\n"
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[tuple[FakeApiServer, Path]]:
+    """A hub with a claim, and how to reach it."""
+    server = a_hub()
+    server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
+    raw = a_voucher("rent", "rent", {"granted": "20000000"})
+    raw["spec"]["applicantClass"] = "start-up"
+    raw["spec"]["invoice"] = {"number": "7", "paid": "150000000", "paidOn": "2026-03-11"}
+    server.put(raw)
+    with serving(server):
+        yield server, server.kubeconfig(tmp_path)
+
+
+def decide(hub: tuple[FakeApiServer, Path], *arguments: str) -> Result:
+    return CliRunner().invoke(app, ["voucher", *arguments, "-n", "team", "--by", "the desk", "--kubeconfig", str(hub[1])])
+
+
+def approval(hub: tuple[FakeApiServer, Path]) -> object:
+    return hub[0].get("/apis/suanli.io/v1alpha1/namespaces/team/vouchers/rent")["status"].get("approval")
+
+
+def test_who_may_approves_or_rejects_a_claim_as_it_is(hub: tuple[FakeApiServer, Path]) -> None:
+    result = decide(hub, "approve", "rent", "--generation", "1")
+    assert result.exit_code == 0, result.output
+    said = "team/rent: Approved: rent for c-rent, 200.00 CNY, applicant class start-up, invoice 7 of 150.00 CNY"
+    assert result.output.strip() == said
+    assert approval(hub) == {"decision": "Approved", "generation": 1, "by": "the desk"}
+    result = decide(hub, "reject", "rent", "--reason", "no such invoice")
+    assert result.exit_code == 0, result.output
+    assert approval(hub) == {"decision": "Rejected", "generation": 1, "by": "the desk", "reason": "no such invoice"}
+    assert hub[0].get("/apis/suanli.io/v1alpha1/namespaces/team/vouchers/rent")["status"]["granted"] == "20000000"
+
+
+def test_a_claim_that_was_changed_since_it_was_looked_at_or_is_not_there_is_not_approved(
+    hub: tuple[FakeApiServer, Path],
+) -> None:
+    result = decide(hub, "approve", "rent", "--generation", "9")
+    assert (result.exit_code, approval(hub)) == (2, None)
+    assert "its generation is 1, not 9: it was changed; look at it again" in result.output
+    result = decide(hub, "approve", "nothing")
+    assert result.exit_code == 2
+    assert "there is no voucher nothing" in result.output
+    assert decide(hub, "reject", "rent").exit_code == 2

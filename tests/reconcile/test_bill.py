@@ -188,10 +188,10 @@ def test_while_the_ledger_cannot_be_used_bills_wait_and_say_so(play: Play, caplo
 YUAN = 1_000_000
 
 
-def a_voucher(name: str, program: str = "city", **spec: Any) -> Json:
+def a_voucher(name: str, program: str = "city", *, generation: int = 1, **spec: Any) -> Json:
     whole = {"program": program, "contract": f"c-{name}", "amount": str(200 * YUAN), **spec}
     created = "2026-03-10T00:00:00Z"
-    return an_object("Voucher", name, whole, namespace="team-a", creationTimestamp=created)
+    return an_object("Voucher", name, whole, namespace="team-a", creationTimestamp=created, generation=generation)
 
 
 def voucher_status(office: Office, name: str) -> tuple[dict[str, str], dict[str, tuple[str, str]]]:
@@ -308,25 +308,163 @@ def test_a_claim_is_of_the_account_and_its_family(play: Play) -> None:
     play(scene)
 
 
-def test_a_rent_subsidy_is_paid_out_when_the_invoice_shows_that_all_was_paid(play: Play) -> None:
+def approve(office: Office, name: str, decision: str = "Approved", **fields: Any) -> None:
+    """What `suanli voucher approve` writes."""
+    voucher = office.hub.get(f"{MAP}/namespaces/team-a/vouchers/{name}")
+    given = {"decision": decision, "generation": voucher["metadata"]["generation"], "by": "the desk", **fields}
+    voucher["status"] = {**voucher.get("status", {}), "approval": given}
+    office.hub.put(voucher)
+
+
+def invoice(paid: int) -> Json:
+    return {"number": "7", "paid": str(paid), "paidOn": "2026-03-11"}
+
+
+def told(office: Office, name: str, type_: str) -> str:
+    conditions = office.hub.get(f"{MAP}/namespaces/team-a/vouchers/{name}")["status"]["conditions"]
+    return str(next(c["message"] for c in conditions if c["type"] == type_))
+
+
+def test_a_rent_subsidy_is_paid_out_when_somebody_approved_the_invoice_that_shows_that_all_was_paid(play: Play) -> None:
     async def scene(office: Office) -> None:
         rent: Json = {"kind": "Rent", "flow": "ReimburseUser", "terms": [{"name": "all", "ratePermille": 100}]}
         office.hub.put(a_program(**rent))
         office.hub.put(a_voucher("rent"))
         await asyncio.sleep(3)
-        assert voucher_status(office, "rent")[1]["Redeemed"] == ("False", "NotRedeemed")
-
-        def invoice(paid: int) -> Json:
-            return {"number": "7", "paid": str(paid), "paidOn": "2026-03-11"}
-
-        office.hub.put(a_voucher("rent", invoice=invoice(199 * YUAN)))
+        said = voucher_status(office, "rent")[1]
+        assert (said["Redeemed"], "Approved" in said) == (("False", "NotRedeemed"), False)
+        office.hub.put(a_voucher("rent", invoice=invoice(200 * YUAN)))
+        await asyncio.sleep(3)
+        assert voucher_status(office, "rent")[1]["Approved"] == ("False", "WaitsForApproval")
+        assert "invoice 7, 200.00 CNY paid on 2026-03-11, for c-rent" in told(office, "rent", "Approved")
+        assert office.shop.owes("subsidy:city-bureau") == 0
+        approve(office, "rent", "Rejected", reason="no such invoice")
+        await asyncio.sleep(3)
+        assert voucher_status(office, "rent")[1]["Approved"] == ("False", "ApprovalRefused")
+        assert "the desk: no such invoice" in told(office, "rent", "Approved")
+        assert office.shop.owes("subsidy:city-bureau") == 0
+        office.hub.put(a_voucher("rent", invoice=invoice(199 * YUAN), generation=2))
+        approve(office, "rent")
         await asyncio.sleep(3)
         assert voucher_status(office, "rent")[1]["Redeemed"] == ("False", "NotPaid")
-        office.hub.put(a_voucher("rent", invoice=invoice(200 * YUAN)))
+        status = office.hub.get(f"{MAP}/namespaces/team-a/vouchers/rent")["status"]
+        office.hub.put({**a_voucher("rent", invoice=invoice(200 * YUAN), generation=3), "status": status})
+        await asyncio.sleep(3)
+        assert voucher_status(office, "rent")[1]["Approved"] == ("False", "WaitsForApproval")
+        assert "the claim was changed since the desk decided" in told(office, "rent", "Approved")
+        assert office.shop.owes("subsidy:city-bureau") == 0
+        approve(office, "rent")
         await asyncio.sleep(3)
         figures, said = voucher_status(office, "rent")
         assert (figures["redeemed"], figures["remaining"], said["Redeemed"][0]) == (str(20 * YUAN), "0", "True")
+        assert said["Approved"] == ("True", "Approved")
         assert office.shop.owes("subsidy:city-bureau") == 20 * YUAN
+        writes = office.writes()
+        await asyncio.sleep(30)
+        assert office.writes() == writes
+
+    play(scene)
+
+
+def test_a_class_that_only_the_tenant_says_has_to_be_approved_where_it_gives_more(play: Play) -> None:
+    async def scene(office: Office) -> None:
+        terms = [
+            {"name": "all", "ratePermille": 100},
+            {"name": "small", "applicantClasses": ["start-up"], "ratePermille": 600},
+        ]
+        office.hub.put(a_program(terms=terms))
+        for name, class_ in (("own", "university"), ("more", "start-up"), ("same", "hospital"), ("odd", "start-up")):
+            office.hub.put(a_voucher(name, applicantClass=class_))
+        await asyncio.sleep(3)
+        granted = {n: voucher_status(office, n)[0].get("granted") for n in ("own", "same", "more", "odd")}
+        assert granted == {"own": str(20 * YUAN), "same": str(20 * YUAN), "more": None, "odd": None}
+        assert voucher_status(office, "more")[1] == {"Approved": ("False", "WaitsForApproval")}
+        assert 'applicant class "start-up", not "university", for term small' in told(office, "more", "Approved")
+        approve(office, "odd", decision="Perhaps")  # nothing that anybody can have decided
+        approve(office, "more")
+        await asyncio.sleep(3)
+        figures, said = voucher_status(office, "more")
+        assert (figures["granted"], said["Approved"], said["Granted"][0]) == (
+            str(120 * YUAN),
+            ("True", "Approved"),
+            "True",
+        )
+        assert "granted" not in voucher_status(office, "odd")[0]
+        assert office.metrics.surprises._value.get() == 0
+
+    play(scene)
+
+
+def test_a_user_who_paid_a_closed_month_is_paid_back_and_says_so(play: Play) -> None:
+    async def scene(office: Office) -> None:
+        office.shop.ran("p", MARCH.start_ms + DAY_MS, 10)
+        office.put_tariff()
+        office.hub.put(a_program(flow="ReimburseUser"))
+        office.hub.put(a_voucher("mine"))
+        await asyncio.sleep(3)
+        office.clock.at_ms = APRIL.start_ms + 2 * DAY_MS
+        await asyncio.sleep(5)
+        owed = 10 * 4 * CARD_HOUR * 80 // 100
+        assert voucher_status(office, "mine")[1]["Redeemed"] == ("False", "NotPaid")
+        assert "bill of 2026-03: 0.00 CNY of 176.00 were paid" in told(office, "mine", "Redeemed")
+        office.shop.books.pay("consumer:lab", owed, "p1", office.clock.at_ms)
+        await asyncio.sleep(3)
+        figures, said = voucher_status(office, "mine")
+        assert (figures["redeemed"], said["Redeemed"]) == (str(owed // 5), ("True", "Redeemed"))
+        (line,) = office.shop.books.lines("2026-03")
+        office.shop.books.award(line.id, "d", owed // 2)
+        office.clock.at_ms = APRIL.end_ms + 2 * DAY_MS
+        await asyncio.sleep(5)
+        figures, _ = voucher_status(office, "mine")
+        assert (figures["redeemed"], figures["takenBack"]) == (str(owed // 5), str(owed // 10))
+        assert f"{owed // 10 / YUAN:.2f} CNY were taken back" in told(office, "mine", "Redeemed")
+        programme = office.hub.get(f"{MAP}/voucherprograms/city")["status"]
+        assert programme["redeemed"] == str(owed // 10)
+        april = {key[0]: s["status"]["totals"] for key, s in office.statements().items() if key[2] == "2026-04"}
+        net = owed // 5 - owed // 10
+        assert (april["Consumer"]["subsidies"], april["Issuer"]["subsidies"]) == (str(net), str(-net))
+        assert sum(int(totals["net"]) for totals in april.values()) == 0
+
+    play(scene)
+
+
+def test_a_statement_says_which_disputes_are_open_until_all_are_decided(play: Play) -> None:
+    async def scene(office: Office) -> None:
+        office.shop.ran("p", MARCH.start_ms + DAY_MS, 10)
+        office.shop.ran("q", MARCH.start_ms + DAY_MS, 5)
+        office.put_tariff()
+        office.clock.at_ms = APRIL.start_ms + 2 * DAY_MS
+        await asyncio.sleep(5)
+        first, second = office.shop.books.lines("2026-03")
+        name = office.statements()["Consumer", "lab", "2026-03"]["metadata"]["name"]
+
+        def disputes(*lines: str) -> None:
+            statement = office.hub.get(f"{MAP}/statements/{name}")
+            statement["spec"]["disputes"] = [{"line": line, "reason": "it did not run"} for line in lines]
+            office.hub.put(statement)
+
+        def said() -> tuple[str, ...]:
+            conditions = office.hub.get(f"{MAP}/statements/{name}")["status"]["conditions"]
+            return tuple(c["message"] for c in conditions if c["type"] == "Disputed")
+
+        disputes(first.id, second.id, "f" * 32)
+        await asyncio.sleep(3)
+        assert said() == (
+            "3 of 3 disputed lines, 264.00 CNY, wait for an award; no line of 2026-03: 1, copy ids from the statement",
+        )
+        disputes(first.id, second.id)
+        office.shop.books.award(first.id, "d-1", 7 * YUAN)
+        await asyncio.sleep(3)
+        left = "176.00" if second.net_micro_yuan == 176 * YUAN else "88.00"
+        assert said() == (f"1 of 2 disputed lines, {left} CNY, wait for an award; decided: 1, with 7.00 CNY",)
+        writes = office.writes()
+        await asyncio.sleep(30)
+        assert office.writes() == writes
+        office.shop.books.award(second.id, "d-2", 1)
+        await asyncio.sleep(3)
+        assert said() == ()
+        conditions = office.hub.get(f"{MAP}/statements/{name}")["status"]["conditions"]
+        assert [(c["type"], c["status"]) for c in conditions] == [("Issued", "True")]
 
     play(scene)
 

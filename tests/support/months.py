@@ -1,5 +1,6 @@
 """Random months: tariffs, customers, use, late use, disputes, vouchers, a ledger and the statements of all of it."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -12,18 +13,21 @@ from builders import an_object
 from suanli.api.policy import Side
 from suanli.api.site import ComputeUnit
 from suanli.api.tariff import Tariff
-from suanli.api.voucher import VoucherProgram
+from suanli.api.voucher import Flow, VoucherProgram
 from suanli.billing.book import Book
+from suanli.billing.clawback import Paid, clawbacks, corrections
 from suanli.billing.event import ClassFacts, Owner, UsageEvent, UsageKind, identified, pod_events
-from suanli.billing.evidence import Award, Closed, Dossier, Redeemed, write
+from suanli.billing.evidence import Award, Closed, Dossier, Redeemed, Reimbursed, Subsidised, write
 from suanli.billing.ledger import Entry, LedgerAccount, Outcome, Transfer
 from suanli.billing.line import RatedLine
 from suanli.billing.period import Period, month
 from suanli.billing.posting import (
     accounts,
+    award_id,
     awarded,
     cash_account,
     consumer,
+    given_back,
     grant_hold,
     paid_out,
     payment,
@@ -234,7 +238,7 @@ def customers(dice: Random) -> dict[str, Customer]:
 
 
 def random_month(seed: int, jobs: int = 12) -> Dossier:
-    """A month of a seed, with everything that can be in it."""
+    """A month of a seed, with everything that can be in it: also what vouchers paid of the month before, and get back of it."""
     dice = Random(seed)
     priced = tariffs(dice)
     book = PriceBook(priced, PROVIDERS)
@@ -251,15 +255,23 @@ def random_month(seed: int, jobs: int = 12) -> Dossier:
     ]
     lines += [awarded(a.line, NOVEMBER.name, a.dispute, a.amount_micro_yuan) for a in awards]
     year, issued = Year(), programs(dice)
+    known = {p.metadata.name: p for p in issued}
+    early = claims(dice, year, issued[:3], OCTOBER) + claims(dice, year, issued[:2], OCTOBER, "more")
     year.post(billed, NOVEMBER.start_ms + HOUR_MS)
-    held = claims(dice, year, issued)
+    held = spend(dice, year, known, early, billed, NOVEMBER.start_ms + 2 * HOUR_MS, OCTOBER.name)
+    pay(dice, year, "o")
+    held = reimburse(year, known, held, billed)
+    held += claims(dice, year, issued, NOVEMBER)
     year.post(lines, NOVEMBER.end_ms + HOUR_MS)
-    spend(dice, year, {p.metadata.name: p for p in issued}, held, lines)
-    pay(dice, year)
+    subsidised = take_back(year, known, billed, lines, awards)
+    spend(dice, year, known, held, lines, NOVEMBER.end_ms + 2 * HOUR_MS, NOVEMBER.name)
+    pay(dice, year, "n")
     entries: list[Entry] = list(year.book.entries)
     by_id = {line.id: line for line in lines}
     root = (year.book.sequence, year.book.hash)
     made: list[Bill] = bills(NOVEMBER, entries, by_id, root)
+    redeemed = [each for each in year.redemptions if each.bill != OCTOBER.name or each.paid_micro_yuan]
+    of_october = {line.id: line for line in billed}
     return Dossier(
         period=NOVEMBER,
         events=[*before, *events],
@@ -276,27 +288,40 @@ def random_month(seed: int, jobs: int = 12) -> Dossier:
         awards=awards,
         programs=issued,
         holdings=year.holdings,
-        redeemed=year.redemptions,
+        redeemed=redeemed,
+        reimbursed=[
+            Reimbursed(
+                line,
+                str(SCOPE.side_of_site.get(line.site, "none")),
+                SCOPE.chip_of_class.get((line.site, line.class_), ""),
+            )
+            for id_ in dict.fromkeys(id_ for each in redeemed for id_ in each.lines if id_ in of_october)
+            for line in [of_october[id_]]
+        ],
+        subsidised=subsidised,
         scope=SCOPE,
     )
 
 
-def claims(dice: Random, year: Year, issued: Sequence[VoucherProgram]) -> list[tuple[Holding, Transfer]]:
+Held = list[tuple[Holding, Transfer]]  # vouchers as they stand, each with its newest hold
+
+
+def claims(dice: Random, year: Year, issued: Sequence[VoucherProgram], period: Period, mark: str = "") -> Held:
     """Claims of all sorts; those that are granted, with their holds."""
     made = []
     for number in range(dice.randint(2, 9)):
         program = dice.choice(issued)
         account = dice.choice(ACCOUNTS)
         claim = Claim(
-            voucher=f"v{number}",
+            voucher=f"v{number}{mark}-{period.name}",
             entity=account,
             family=frozenset({account, dice.choice(["nobody", WUHU])}),
             applicant_class=dice.choice(["", "start-up"]),
-            contract=f"c-{number}",
+            contract=f"c-{number}{mark}-{period.name}",
             provider=GUIAN if program.spec.kind == "Deployment" else dice.choice(["", WUHU]),
             amount_micro_yuan=dice.randint(1, 200_000_000),
             contract_days=30,
-            time_ms=NOVEMBER.start_ms + (2 + number) * HOUR_MS,
+            time_ms=period.start_ms + (5 + number) * HOUR_MS,
             units=dice.randint(1, 9),
         )
         pool = f"voucher:{program.metadata.name}:2026"
@@ -326,31 +351,114 @@ def spend(
     dice: Random,
     year: Year,
     issued: Mapping[str, VoucherProgram],
-    held: Sequence[tuple[Holding, Transfer]],
+    held: Held,
     lines: Sequence[RatedLine],
-) -> None:
-    """Redemptions on the bills of the month."""
-    now_ms = NOVEMBER.end_ms + 2 * HOUR_MS
+    now_ms: int,
+    bill: str,
+) -> Held:
+    """Redemptions on the bills of a month; what is left of the vouchers."""
     subsidised: dict[str, str] = {}
+    others: Counter[str] = Counter()
+    left: Held = []
     for holding, hold in held:
         program = issued[holding.grant.program]
         if program.spec.kind in ("Rent", "Deployment"):
             amount = payout(program, holding, now_ms=now_ms, paid_micro_yuan=holding.claim.amount_micro_yuan)
             assert isinstance(amount, int)
-            year.commit(paid_out(program, holding, hold, "b1", amount, now_ms))
-            _note(year, holding, (), {}, now_ms, Redemption((Part("b1", 0, amount),), ()))
+            year.commit(paid_out(program, holding, hold, "payout", amount, now_ms))
+            _note(year, holding, (), {}, now_ms, Redemption((Part("payout", 0, amount),), ()), "payout", 0)
+            continue
+        if program.spec.flow is Flow.REIMBURSE_USER:
+            left.append((holding, hold))
             continue
         own = tuple(line for line in lines if line.account == holding.claim.entity or dice.random() < 0.1)
-        paid = sum(line.net_micro_yuan for line in own)
         found = redeem(
-            program, holding, own, SCOPE, now_ms=now_ms, paid_micro_yuan=max(0, paid), subsidised=dict(subsidised)
+            program, holding, own, SCOPE, now_ms=now_ms, subsidised=dict(subsidised), others=dict(others)
+        )  # fmt: skip
+        if isinstance(found, Rejected) or not found.parts:
+            left.append((holding, hold))
+            continue
+        left += _spent(year, program, holding, hold, own, found, subsidised, now_ms, bill, 0)
+        subsidised |= {p.line: program.metadata.name for p in found.parts}
+        others.update({p.line: p.amount_micro_yuan for p in found.parts})
+    return left
+
+
+def reimburse(year: Year, issued: Mapping[str, VoucherProgram], held: Held, billed: Sequence[RatedLine]) -> Held:
+    """What users who paid all of October get back of it in November; what is left of the vouchers."""
+    now_ms, left = NOVEMBER.start_ms + 4 * HOUR_MS, []
+    by_id = {line.id: line for line in billed}
+    for holding, hold in held:
+        program = issued[holding.grant.program]
+        own = tuple(line for line in billed if line.account == holding.claim.entity)
+        account = consumer(holding.claim.entity)
+        owed = -year.book.standings[account].balance.posted_micro_yuan
+        total = sum(line.net_micro_yuan for line in own)
+        if program.spec.flow is not Flow.REIMBURSE_USER or owed > 0 or not own:
+            left.append((holding, hold))
+            continue
+        subsidised: dict[str, str] = {}
+        others: Counter[str] = Counter()
+        for each in year.redemptions:
+            subsidised |= {p.line: _program(year, each.voucher) for p in each.redemption.parts if p.line in by_id}
+            others.update({p.line: p.amount_micro_yuan for p in each.redemption.parts})
+        found = redeem(
+            program, holding, own, SCOPE, now_ms=now_ms, paid_micro_yuan=total, subsidised=subsidised, others=others
         )
         if isinstance(found, Rejected) or not found.parts:
+            left.append((holding, hold))
             continue
-        by_id = {line.id: line for line in own}
-        year.commit(redeemed(program, holding, hold, "b1", [(p, by_id[p.line]) for p in found.parts], now_ms))
-        _note(year, holding, own, subsidised, now_ms, found)
-        subsidised |= {p.line: program.metadata.name for p in found.parts}
+        left += _spent(year, program, holding, hold, own, found, subsidised, now_ms, OCTOBER.name, total)
+    return left
+
+
+def take_back(
+    year: Year,
+    issued: Mapping[str, VoucherProgram],
+    billed: Sequence[RatedLine],
+    lines: Sequence[RatedLine],
+    awards: Sequence[Award],
+) -> list[Subsidised]:
+    """What vouchers get back of October by corrections in November; what evidence says of what they had paid."""
+    ended = {award_id(a.line.id, a.dispute): a.line.id for a in awards}
+    found = corrections([*billed, *(line for line in lines if line.adjusts)], ended)
+    flows = {h.claim.voucher: issued[h.grant.program].spec.flow for h, _ in year.holdings}
+    parts = [(each, part) for each in year.redemptions for part in each.redemption.parts]
+    paid = [Paid(e.voucher, p.line, flows[e.voucher], p.rate_permille, p.amount_micro_yuan) for e, p in parts]
+    by_id = {line.id: line for line in lines}
+    left = {line.id: line.net_micro_yuan for line in [*billed, *lines]}
+    backs = clawbacks(found, left, paid)
+    for holding, _ in year.holdings:
+        own = [(back, by_id[back.by].provider) for back in backs if back.voucher == holding.claim.voucher]
+        if own:
+            program = issued[holding.grant.program]
+            year.commit(given_back(program, holding, NOVEMBER.name, own, NOVEMBER.end_ms + HOUR_MS))
+    corrected = {each.of for each in found}
+    return [Subsidised(p.line, e.voucher, e.bill, p.rate_permille) for e, p in parts if p.line in corrected]
+
+
+def _program(year: Year, voucher: str) -> str:
+    return next(h.grant.program for h, _ in year.holdings if h.claim.voucher == voucher)
+
+
+def _spent(
+    year: Year,
+    program: VoucherProgram,
+    holding: Holding,
+    hold: Transfer,
+    own: Sequence[RatedLine],
+    found: Redemption,
+    subsidised: Mapping[str, str],
+    now_ms: int,
+    bill: str,
+    paid: int,
+) -> Held:
+    by_id = {line.id: line for line in own}
+    made = redeemed(program, holding, hold, bill, [(p, by_id[p.line]) for p in found.parts], now_ms)
+    year.commit(made)
+    _note(year, holding, own, subsidised, now_ms, found, bill, paid)
+    rest = holding.remaining_micro_yuan - found.amount_micro_yuan
+    return [(replace(holding, remaining_micro_yuan=rest), made[-1])] if rest else []
 
 
 def _note(
@@ -360,14 +468,16 @@ def _note(
     subsidised: Mapping[str, str],
     now_ms: int,
     found: Redemption,
+    bill: str,
+    paid: int,
 ) -> None:
     year.redemptions.append(
         Redeemed(
             voucher=holding.claim.voucher,
-            bill="b1",
+            bill=bill,
             time_ms=now_ms,
             remaining_micro_yuan=holding.remaining_micro_yuan,
-            paid_micro_yuan=max(0, sum(line.net_micro_yuan for line in lines)),
+            paid_micro_yuan=paid,
             lines=tuple(line.id for line in lines),
             subsidised=dict(subsidised),
             redemption=found,
@@ -375,13 +485,15 @@ def _note(
     )
 
 
-def pay(dice: Random, year: Year) -> None:
-    """Some pay something."""
-    for number, account in enumerate(("bureau", "lab")):
+def pay(dice: Random, year: Year, prefix: str) -> None:
+    """Some pay something, some all that they owe."""
+    for number, account in enumerate(ACCOUNTS):
         name = consumer(account)
-        if name in year.book.standings:
+        if name in year.book.standings and dice.random() < 0.7:
+            owed = -year.book.standings[name].balance.posted_micro_yuan
             year.open([cash_account(name)])
-            year.commit([payment(name, dice.randint(1, 10**9), f"p{number}", year.book.time_ms)])
+            paid = owed if owed > 0 and dice.random() < 0.7 else dice.randint(1, 10**9)
+            year.commit([payment(name, paid, f"{prefix}{number}", year.book.time_ms)])
 
 
 def packed(dossier: Dossier, folder: Path) -> Path:

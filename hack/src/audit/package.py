@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST = "manifest.json"
-VERSION = 1
+VERSION = 2
 Record = dict[str, Any]
 
 

@@ -85,7 +85,7 @@ def corrections(period: Record, closed: Record, billed: Iterable[Record], now: I
     """What a closed period should have come to, less what was billed for it in its own and later bills."""
     sums: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     first: dict[tuple[str, ...], Record] = {}
-    earlier = (b for b in billed if closed["name"] in (b["adjusts"], b["period"]))
+    earlier = (b for b in billed if closed["name"] == (b["adjusts"] or b["period"]))
     for sign, some in ((-1, earlier), (1, now)):
         for line in some:
             key = tuple(str(line[name]) for name in KEY if name not in ("period", "adjusts"))

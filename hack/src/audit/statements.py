@@ -73,9 +73,10 @@ def _take(found: dict[Party, Sums], transfer: Record) -> None:
                 found[party].paid += moved
         elif party is not None:
             found[party].lines[transfer["reference"]][_column(transfer)] += moved
-    due_to = transfer["debit"].split(":")[2:]
-    if due_to and _column(transfer) == "subsidy":
-        found["Provider", plain(due_to[0])].receivable += amount
+    for account, more in ((transfer["debit"], amount), (transfer["credit"], -amount)):
+        kind, *names = account.split(":")
+        if kind == "subsidy" and len(names) > 1 and None not in (sides[0][0], sides[1][0]):
+            found["Provider", plain(names[1])].receivable += more
 
 
 def _compare(place: str, have: Record, want: Sums, lines: Mapping[str, Record]) -> Iterator[Finding]:

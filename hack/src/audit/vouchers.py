@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
+from audit import clawback
 from audit.chain import MOVES, Replay
+from audit.clawback import NEVER, Moved, share
 from audit.package import Finding, Package, Record
-from audit.posting import Expected, compare, quoted
+from audit.posting import LINE, Expected, compare, quoted
 
 GRANTS = "vouchers.jsonl"
 REDEMPTIONS = "redemptions.jsonl"
@@ -24,30 +26,116 @@ def check(package: Package, lines: Mapping[str, Record], replay: Replay) -> Iter
         if programs[claim["program_line"] - 1]["name"] != claim["program"]:
             yield Finding(GRANTS, f"line {number}, voucher {claim['voucher']}", "names the line of another programme")
         yield from _grant(number, claim, specs[claim["voucher"]], replay)
+    yield from clawback.as_posted(package, replay)
+    sites = _Sites(package)
+    known = {**{r["line"]["id"]: r["line"] for r in package.of(clawback.REIMBURSED)}, **lines}
+    money = clawback.moved(replay)
     expected: dict[str, Expected] = {}
     for number, redemption in enumerate(package.of(REDEMPTIONS), 1):
         claim = claims[redemption["voucher"]]
         spec = specs[redemption["voucher"]]
-        due = _due(redemption, claim, spec, lines, package.period)
+        due = _due(redemption, claim, spec, known, sites, _left_of(package, redemption, money, replay))
+        if spec["flow"] == "ReimburseUser" and spec["kind"] in PAID_FOR:
+            yield from _paid(f"line {number}, voucher {redemption['voucher']}", redemption, claim, known, replay)
         told = {p["line"]: int(p["amount_micro_yuan"]) for p in redemption["parts"]}
         for line in sorted(due.keys() | told.keys()):
             over = abs(due.get(line, 0) - told.get(line, 0))
             if over:
                 says = f"{told.get(line, 0)} micro-yuan for {line}, and {due.get(line, 0)} are due"
                 yield Finding(REDEMPTIONS, f"line {number}, voucher {redemption['voucher']}", says, over)
-        expected |= _moves(redemption, claim, spec, due, lines)
+        expected |= _moves(redemption, claim, spec, due, known)
+    back, findings = clawback.due(package, lines, replay, {v: (c, specs[v]) for v, c in claims.items()}, _parties)
+    yield from findings
+    yield from _freed(package, back, claims, replay)
+    expected |= back
     prefixes = tuple(f"{word}:{voucher}:" for voucher in claims for word in ("voucher", "payout"))
     there = {
         id_: t
         for id_, t in replay.transfers.items()
-        if t["kind"] in MOVES and t["reference"].startswith(prefixes) and _is_of(t, lines, expected)
+        if t["kind"] in MOVES and t["reference"].startswith(prefixes) and _is_of(t, lines, expected, package.period)
     }
     yield from compare(expected, there)
 
 
-def _is_of(transfer: Record, lines: Mapping[str, Record], expected: Mapping[str, Expected]) -> bool:
-    """Whether money of a voucher is of this package: for one of its lines, or known to it."""
+def _is_of(transfer: Record, lines: Mapping[str, Record], expected: Mapping[str, Expected], period: Record) -> bool:
+    """Whether money of a voucher is of this package: for one of its lines, paid out or back in its time, or known to it."""
+    if transfer["reference"].startswith("payout:") and period["start_ms"] <= transfer["time_ms"] < period["end_ms"]:
+        return True
     return transfer["reference"].split(":", 2)[-1] in lines or transfer["id"] in expected
+
+
+class _Sites:
+    """Side and chip of the lines' sites: of the period's, or as they were when a line was billed that is paid back."""
+
+    def __init__(self, package: Package) -> None:
+        self._then = {r["line"]["id"]: (r["side"], r["chip"]) for r in package.of(clawback.REIMBURSED)}
+        self._chips = {(site, class_): chip for site, class_, chip in package.period["chips"]}
+        self._sides = package.period["sides"]
+
+    def of(self, line: Record) -> tuple[str, str]:
+        """The side and the chip."""
+        now = self._sides.get(line["site"], "none"), self._chips.get((line["site"], line["class"]), "")
+        return self._then.get(line["id"], now)
+
+
+def _left_of(
+    package: Package, redemption: Record, money: Mapping[str, Moved], replay: Replay
+) -> dict[str, tuple[int, int]]:
+    """What corrections had taken of each line before a redemption, and what vouchers had paid of it. Micro-yuan."""
+    taken = replay.transfers.get(f"voucher:{redemption['voucher']}:{redemption['bill']}:taken")
+    at = NEVER if taken is None else int(taken["sequence"])
+    found = {id_: (0, money[id_].others(at) if id_ in money else 0) for id_ in redemption["lines"]}
+    for each in package.of(clawback.CORRECTED):
+        if each["of"] in found and clawback.began(each["line"]["id"], replay) < at:
+            less, others = found[each["of"]]
+            found[each["of"]] = less + int(each["amount_micro_yuan"]), others
+    return found
+
+
+def _paid(
+    place: str, redemption: Record, claim: Record, known: Mapping[str, Record], replay: Replay
+) -> Iterator[Finding]:
+    """Whether the user had paid all of the bill at some moment before it was paid back, and had claimed before it was posted."""
+    billed = sum(int(known[id_]["net_micro_yuan"]) for id_ in redemption["lines"])
+    account, lines = f"consumer:{quoted(claim['entity'])}", set(redemption["lines"])
+    taken = replay.transfers.get(f"voucher:{redemption['voucher']}:{redemption['bill']}:taken", {"sequence": NEVER})
+    of_account = [t for t in replay.transfers.values() if t["kind"] in MOVES and account in (t["debit"], t["credit"])]
+    posted = [t for t in of_account if t["reference"] in lines]
+    last = max((t["sequence"] for t in posted), default=NEVER)
+    balance, later, best = 0, 0, -NEVER
+    for transfer in of_account:
+        if transfer["sequence"] >= taken["sequence"]:
+            break
+        amount = int(transfer["amount_micro_yuan"]) * (1 if transfer["credit"] == account else -1)
+        balance += amount
+        if transfer["sequence"] > last and amount < 0 and LINE.fullmatch(transfer["reference"]):
+            later -= amount
+        if transfer["sequence"] >= last:
+            best = max(best, balance + later)
+    if best < 0 or int(redemption["paid_micro_yuan"]) < billed:
+        owed = min(-best, billed)
+        yield Finding(REDEMPTIONS, place, f"{owed} micro-yuan of bill {redemption['bill']} were not paid yet", owed)
+    if any(claim["time_ms"] > t["time_ms"] for t in posted):
+        yield Finding(REDEMPTIONS, place, f"was claimed after bill {redemption['bill']} was posted")
+
+
+def _freed(
+    package: Package, back: Mapping[str, Expected], claims: Mapping[str, Record], replay: Replay
+) -> Iterator[Finding]:
+    """That cap and pool got back what vouchers got back."""
+    expected: dict[str, Expected] = {}
+    for id_, (_, _, amount) in back.items():
+        claim = claims[id_.split(":")[1]]
+        group = f"voucher:{claim['voucher']}:{package.period['name']}:back"
+        cap, pool = _counters(claim)
+        expected[group] = (pool, cap, amount + (expected[group][2] if group in expected else 0))
+    yield from compare(expected, {id_: replay.transfers[id_] for id_ in expected if id_ in replay.transfers})
+
+
+def _counters(claim: Record) -> tuple[str, str]:
+    """The accounts that count for cap and pool."""
+    cap = f"cap:{claim['program']}:{quoted(claim['entity'])}:{claim['year']}"
+    return cap, f"voucher:{claim['program']}:{claim['year']}"
 
 
 def _grant(number: int, claim: Record, spec: Record, replay: Replay) -> Iterator[Finding]:
@@ -84,12 +172,7 @@ def _grant(number: int, claim: Record, spec: Record, replay: Replay) -> Iterator
         if broken:
             yield Finding(GRANTS, place, says)
     hold = replay.transfers.get(f"voucher:{claim['voucher']}:granted")
-    want = (
-        f"cap:{claim['program']}:{quoted(claim['entity'])}:{claim['year']}",
-        f"voucher:{claim['program']}:{claim['year']}",
-        granted,
-        claim["expires_ms"],
-    )
+    want = (*_counters(claim), granted, claim["expires_ms"])
     have = hold and (hold["debit"], hold["credit"], int(hold["amount_micro_yuan"]), hold["expires_ms"])
     if have != want:
         yield Finding(GRANTS, place, f"its hold in the ledger is {have} and not {want}", granted)
@@ -118,7 +201,12 @@ def _left(limit: str | None, used: str) -> int | None:
 
 
 def _due(
-    redemption: Record, claim: Record, spec: Record, lines: Mapping[str, Record], period: Record
+    redemption: Record,
+    claim: Record,
+    spec: Record,
+    lines: Mapping[str, Record],
+    sites: _Sites,
+    left_of: Mapping[str, tuple[int, int]],
 ) -> dict[str, int]:
     """What a redemption had to pay, by line; of a subsidy for no line, by the bill's name."""
     left = int(redemption["remaining_micro_yuan"])
@@ -126,18 +214,18 @@ def _due(
         return {}
     if spec["kind"] not in PAID_FOR:
         return {redemption["bill"]: left}
-    chips = {(site, class_): chip for site, class_, chip in period["chips"]}
     due: dict[str, int] = {}
     for id_ in redemption["lines"]:
         line = lines[id_]
-        chip = chips.get((line["site"], line["class"]), "")
+        side, chip = sites.of(line)
         other = redemption["subsidised"].get(id_)
         if other is not None and (other == claim["program"] or spec["stacking"] == "Forbidden"):
             continue
-        if not _in_scope(line, chip, claim, spec, period["sides"].get(line["site"], "none")):
+        if not _in_scope(line, chip, claim, spec, side):
             continue
         rates = [t["ratePermille"] for t in _terms(claim, spec) if not t.get("chips") or chip in t["chips"]]
-        amount = min(left, max(0, int(line["net_micro_yuan"])) * max(rates, default=0) // 1_000)
+        less, others = left_of[id_]
+        amount = min(left, share(spec["flow"], int(line["net_micro_yuan"]) - less, others, max(rates, default=0)))
         if amount:
             due[id_] = amount
             left -= amount
@@ -163,12 +251,18 @@ def _moves(
 ) -> dict[str, Expected]:
     made: dict[str, Expected] = {}
     for line, amount in due.items():
-        provider = lines[line]["provider"] if line in lines else ""
-        debtor = f"subsidy:{quoted(spec['issuer'])}"
-        if spec["flow"] == "DeductAtCheckout" and provider:
-            debtor += f":{quoted(provider)}"
-        payee = f"consumer:{quoted(claim['entity'])}"
-        if spec["kind"] == "Deployment":
-            payee = f"provider:{quoted(claim['provider'] or claim['entity'])}"
-        made[f"voucher:{redemption['voucher']}:{redemption['bill']}:{line}"] = (debtor, payee, amount)
+        made[f"voucher:{redemption['voucher']}:{redemption['bill']}:{line}"] = (
+            *_parties(claim, spec, lines[line]["provider"] if line in lines else ""),
+            amount,
+        )
     return made
+
+
+def _parties(claim: Record, spec: Record, provider: str) -> tuple[str, str]:
+    """Who pays for a provider's line, and who gets it."""
+    debtor = f"subsidy:{quoted(spec['issuer'])}"
+    if spec["flow"] == "DeductAtCheckout" and provider:
+        debtor += f":{quoted(provider)}"
+    if spec["kind"] == "Deployment":
+        return debtor, f"provider:{quoted(claim['provider'] or claim['entity'])}"
+    return debtor, f"consumer:{quoted(claim['entity'])}"

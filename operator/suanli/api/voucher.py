@@ -210,8 +210,12 @@ class VoucherProgramStatus(Model):
     year: Annotated[int | None, Field(ge=0, description="The calendar year of these figures.")] = None
     vouchers: Annotated[int | None, Field(ge=0, description="Vouchers that were granted.")] = None
     rejected: Annotated[int | None, Field(ge=0, description="Claims that were rejected.")] = None
-    issued: Annotated[MicroYuan | None, Field(description="Granted, in micro-yuan, less what expired.")] = None
-    redeemed: Annotated[MicroYuan | None, Field(description="Redeemed, in micro-yuan.")] = None
+    issued: Annotated[
+        MicroYuan | None, Field(description="Granted, in micro-yuan, less what expired or was taken back.")
+    ] = None
+    redeemed: Annotated[MicroYuan | None, Field(description="Redeemed, in micro-yuan, less what was taken back.")] = (
+        None
+    )
     remaining: Annotated[MicroYuan | None, Field(description="Left in the pool, in micro-yuan.")] = None
 
 
@@ -314,6 +318,28 @@ class VoucherSpec(Model):
     ] = None
 
 
+class Verdict(StrEnum):
+    """What a person decided of a claim."""
+
+    APPROVED = "Approved"
+    REJECTED = "Rejected"
+
+
+class Approval(Model):
+    """What a person who may write the status, and so is no tenant, decided of the claim."""
+
+    decision: Annotated[Verdict, Field(description="What was decided.")]
+    generation: Annotated[
+        Int,
+        Field(
+            ge=1,
+            description="The generation of the claim that was looked at; a claim that was changed has to be approved again.",
+        ),
+    ]
+    by: Annotated[Text, Field(description="Who decided.")]
+    reason: Annotated[Text | None, Field(description="Why it was decided so; the tenant reads it.")] = None
+
+
 class VoucherStatus(Model):
     """What became of the claim."""
 
@@ -321,13 +347,23 @@ class VoucherStatus(Model):
         Conditions,
         Field(
             max_length=8,
-            description="Granted, Redeemed, Expired: each with the rule that decided, and its number; Granted is False when "
-            "the claim was rejected.",
+            description="Approved, Granted, Redeemed, Expired: each with the rule that decided, and its number; Granted is False when "
+            "the claim was rejected, Approved while a person has to approve what only the tenant says.",
         ),
     ] = []
+    approval: Annotated[
+        Approval | None, Field(description="What a person decided; `suanli voucher approve` and `reject` write it.")
+    ] = None
     entity: Annotated[Name | None, Field(description="ComputeAccount that it was granted to.")] = None
     granted: Annotated[MicroYuan | None, Field(description="Granted, in micro-yuan.")] = None
     redeemed: Annotated[MicroYuan | None, Field(description="Redeemed of it, in micro-yuan.")] = None
+    taken_back: Annotated[
+        MicroYuan | None,
+        Field(
+            description="Taken back of what was redeemed, because lines that were paid of were corrected, in micro-yuan; it is not "
+            "redeemed again."
+        ),
+    ] = None
     remaining: Annotated[MicroYuan | None, Field(description="Left of it, in micro-yuan.")] = None
     expires: Annotated[Time | None, Field(description="When what is left expires.")] = None
 
@@ -357,6 +393,7 @@ class Voucher(Resource):
     spec: Annotated[
         VoucherSpec, Field(description="The claim. All but invoice and contractDays stay as they were made.")
     ]
-    status: Annotated[VoucherStatus | None, Field(description="What the operator decided; nobody else writes it.")] = (
-        None
-    )
+    status: Annotated[
+        VoucherStatus | None,
+        Field(description="What the operator decided; of it only the approval is written by others."),
+    ] = None

@@ -109,6 +109,10 @@ class Reason(StrEnum):
     NOT_REDEEMED = "NotRedeemed"
     VALID = "Valid"
     IN_FORCE = "InForce"
+    APPROVED = "Approved"
+    WAITS_FOR_APPROVAL = "WaitsForApproval"
+    APPROVAL_REFUSED = "ApprovalRefused"
+    DISPUTED = "Disputed"
     # why a voucher is not granted, or not redeemed
     UNKNOWN_PROGRAM = "UnknownProgram"
     NOT_IN_FORCE = "NotInForce"

@@ -8,6 +8,7 @@ from typing import Any
 from suanli.api.voucher import VoucherProgram
 from suanli.base.names import API_VERSION
 from suanli.base.reasons import Reason
+from suanli.billing.clawback import Back
 from suanli.billing.evidence import Redeemed, canonical
 from suanli.billing.vouchers import Claim, Given, Granted, Holding, Part, Redemption, Rejected
 
@@ -55,6 +56,25 @@ class Refusal:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """What a voucher gets back in a period, because lines that it paid of were corrected."""
+
+    voucher: str
+    period: str
+    time_ms: int
+    parts: tuple[Back, ...]
+
+    @property
+    def amount_micro_yuan(self) -> int:
+        """All of it."""
+        return sum(part.amount_micro_yuan for part in self.parts)
+
+    def text(self) -> str:
+        """As JSON."""
+        return canonical(asdict(self))
+
+
 def read_decision(text: str) -> Decision:
     """The grant of what `Decision.text` gave."""
     body = json.loads(text)
@@ -81,8 +101,10 @@ def redeemed_text(each: Redeemed) -> str:
     return canonical(kept)
 
 
-def read_redeemed(text: str) -> Redeemed:
-    """The redemption of what `redeemed_text` gave."""
+def read_redeemed(text: str) -> Redeemed | TakenBack:
+    """The redemption of what `redeemed_text` gave, or what `TakenBack.text` gave."""
     body = json.loads(text)
+    if "bill" not in body:
+        return TakenBack(**{**body, "parts": tuple(Back(**part) for part in body["parts"])})
     parts = tuple(Part(**part) for part in body["redemption"])
     return Redeemed(**{**body, "lines": tuple(body["lines"]), "redemption": Redemption(parts, ())})

@@ -9,7 +9,7 @@ named, and a seal over itself. The ledger's chain binds the rest to the root has
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from suanli.api.tariff import Tariff
@@ -22,7 +22,7 @@ from suanli.billing.rating import Customer
 from suanli.billing.statements import Bill, StatementLine
 from suanli.billing.vouchers import Given, Holding, Redemption, Scope
 
-VERSION = 1
+VERSION = 2
 BLOCK_BYTES = 4_096
 MANIFEST = "manifest.json"
 NOWHERE = Scope({}, {})
@@ -50,6 +50,34 @@ class Award:
     line: RatedLine
     dispute: str
     amount_micro_yuan: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reimbursed:
+    """A line of a closed period that a user gets something back of, with what vouchers ask of its site as it was then."""
+
+    line: RatedLine
+    side: str
+    chip: str
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """An earlier line below zero that took so much from line `of`. Units: micro-yuan."""
+
+    line: RatedLine
+    of: str
+    amount_micro_yuan: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subsidised:
+    """What a voucher had paid of a line that is corrected now: by which bill, at which rate. The ledger has the amount."""
+
+    line: str
+    voucher: str
+    bill: str
+    rate_permille: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +114,9 @@ class Dossier:
     programs: Sequence[VoucherProgram] = ()
     holdings: Sequence[tuple[Holding, Given]] = ()
     redeemed: Sequence[Redeemed] = ()
+    reimbursed: Sequence[Reimbursed] = ()
+    corrected: Sequence[Corrected] = ()
+    subsidised: Sequence[Subsidised] = ()
     scope: Scope = NOWHERE
     granted_by: Mapping[str, int] = field(default_factory=dict)
 
@@ -144,6 +175,18 @@ def _files(d: Dossier) -> Iterator[tuple[str, Iterable[Any]]]:
     yield "programmes.json", (_object(program) for program in d.programs)
     yield "vouchers.jsonl", (_holding(d, holding, given) for holding, given in d.holdings)
     yield "redemptions.jsonl", map(_redeemed, d.redeemed)
+    yield (
+        "reimbursed.jsonl",
+        ({"line": line_record(each.line), "side": each.side, "chip": each.chip} for each in d.reimbursed),
+    )
+    yield (
+        "corrected.jsonl",
+        (
+            {"line": line_record(each.line), "of": each.of, "amount_micro_yuan": str(each.amount_micro_yuan)}
+            for each in d.corrected
+        ),
+    )
+    yield "subsidised.jsonl", map(asdict, d.subsidised)
     yield "billed.jsonl", map(line_record, d.billed)
     yield "lines.jsonl", map(line_record, d.lines)
     yield "ledger.jsonl", map(line, d.entries)

@@ -69,6 +69,11 @@ def line_id(**key: str | int) -> str:
     return short_hash("line", *(f"{name.rstrip('_')}={key[name]}" for name in KEY), length=ID_LENGTH)
 
 
+def same(line: RatedLine) -> tuple[object, ...]:
+    """What a line has in common with the one that corrects it."""
+    return tuple(getattr(line, name) for name in KEY if name not in ("period", "adjusts"))
+
+
 def line_record(line: RatedLine) -> dict[str, Any]:
     """A line as canonical JSON has it: amounts as digits, names without the underscore."""
     return as_record(line, _names())

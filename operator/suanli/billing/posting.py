@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from suanli.api.voucher import Flow, ProgramKind, VoucherProgram
 from suanli.base.names import short_hash
+from suanli.billing.clawback import Back
 from suanli.billing.event import UsageKind
 from suanli.billing.ledger import LedgerAccount, Transfer, TransferKind, wrong_account
 from suanli.billing.line import ID_LENGTH, RatedLine
@@ -180,6 +181,7 @@ def redeemed(
     """One redemption of a voucher for a bill: its hold is posted in part, the rest held again, and each line subsidised.
 
     `hold` is the voucher's newest hold; the rest is the last transfer's, if it is a hold. Each bill can be redeemed once.
+    What is paid back to the user belongs to the period in which that is done, not to the one of the lines.
     """
     group = f"{VOUCHER}{holding.claim.voucher}:{bill}"
     amount = sum(each.amount_micro_yuan for each, _ in parts)
@@ -187,6 +189,8 @@ def redeemed(
         _money(program, holding, group, each.line, line.provider, each.amount_micro_yuan, now_ms)
         for each, line in parts
     ]
+    if program.spec.flow is Flow.REIMBURSE_USER:
+        money = [replace(each, reference=f"{PAYOUT}{holding.claim.voucher}:{bill}") for each in money]
     return [*_taken(hold, group, amount, now_ms), *money, *_rest(hold, group, amount, now_ms)]
 
 
@@ -201,6 +205,39 @@ def paid_out(
     )
     taken, rest = _taken(hold, group, amount_micro_yuan, now_ms), _rest(hold, group, amount_micro_yuan, now_ms)
     return [*taken, money, *rest]
+
+
+def given_back(
+    program: VoucherProgram, holding: Holding, period: str, parts: Sequence[tuple[Back, str]], now_ms: int
+) -> list[Transfer]:
+    """What a voucher gets back in a period, each part with the provider of its line; cap and pool have room for it again."""
+    claim = holding.claim
+    group = f"{VOUCHER}{claim.voucher}:{period}:back"
+    hold = grant_hold(program, holding)
+    freed = Transfer(
+        id=group,
+        debit=hold.credit,
+        credit=hold.debit,
+        amount_micro_yuan=sum(each.amount_micro_yuan for each, _ in parts),
+        kind=TransferKind.POST,
+        time_ms=now_ms,
+        reference=hold.reference,
+        linked=group,
+    )
+    money = [
+        Transfer(
+            id=f"{VOUCHER}{claim.voucher}:{each.by}:{each.of}",
+            debit=_beneficiary(program, holding),
+            credit=_debtor(program, provider),
+            amount_micro_yuan=each.amount_micro_yuan,
+            kind=TransferKind.POST,
+            time_ms=now_ms,
+            reference=f"{VOUCHER}{claim.voucher}:{each.by}",
+            linked=group,
+        )
+        for each, provider in parts
+    ]
+    return [*money, freed]
 
 
 def voucher_accounts(program: VoucherProgram, holding: Holding, providers: Sequence[str] = ()) -> list[LedgerAccount]:

@@ -11,7 +11,7 @@ from datetime import date
 from typing import NamedTuple
 
 from suanli.billing.event import UsageEvent, UsageKind
-from suanli.billing.line import KEY, RatedLine, line_id
+from suanli.billing.line import KEY, RatedLine, line_id, same
 from suanli.billing.period import Period, local, midnight_ms
 from suanli.billing.posting import half_even
 from suanli.billing.pricebook import Cell, PriceBook, PricedItem, PricedPackage, Version
@@ -158,7 +158,7 @@ def adjustments(
     rows: dict[tuple[object, ...], tuple[RatedLine, list[int]]] = {}
     for sign, lines in ((-1, before), (1, now)):
         for line in lines:
-            key = _same(line)
+            key = same(line)
             _, amounts = rows.setdefault(key, (line, [0, 0, 0, 0]))
             for i, amount in enumerate((line.quantity, line.list_micro_yuan, line.net_micro_yuan, line.events)):
                 amounts[i] += sign * amount
@@ -444,8 +444,3 @@ def _divided(numerator: int, denominator: int, *, up: bool) -> int:
 
 def _id(line: RatedLine) -> str:
     return line_id(**{name: getattr(line, name) for name in KEY})
-
-
-def _same(line: RatedLine) -> tuple[object, ...]:
-    """What a line has in common with the one that corrects it."""
-    return tuple(getattr(line, name) for name in KEY if name not in ("period", "adjusts"))

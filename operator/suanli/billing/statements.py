@@ -48,7 +48,9 @@ class StatementLine:
     """What a party gets, or owes if below zero, for one rated line or voucher. Units: micro-yuan."""
 
     what: What
-    reference: str  # id of the rated line, or "voucher:UID:LINE"
+    reference: (
+        str  # id of the rated line, "voucher:UID:LINE", or "payout:UID:BILL" of what is paid for no line of the period
+    )
     line: RatedLine | None  # the rated line that it is for
     voucher: str  # UID of the voucher
     charge_micro_yuan: int
@@ -209,9 +211,10 @@ def _take(drafts: dict[Party, "_Draft"], moved: Transfer, lines: Mapping[str, Ra
     column = _column(moved)
     drafts[payer].sums[moved.reference][column] -= moved.amount_micro_yuan
     drafts[payee].sums[moved.reference][column] += moved.amount_micro_yuan
-    due_to = moved.debit.split(":")[2:]
-    if column == "subsidy" and due_to:
-        drafts[Party(Role.PROVIDER, whole(due_to[0]))].receivable += moved.amount_micro_yuan
+    for account, amount in ((moved.debit, moved.amount_micro_yuan), (moved.credit, -moved.amount_micro_yuan)):
+        due_to = account.split(":")[2:]
+        if column == "subsidy" and account.startswith("subsidy:") and due_to:
+            drafts[Party(Role.PROVIDER, whole(due_to[0]))].receivable += amount
 
 
 def _column(moved: Transfer) -> str:

@@ -145,6 +145,12 @@ def year(program: VoucherProgram, time_ms: int) -> int:
     return local(time_ms, program.spec.timezone).year
 
 
+def terms_by_class(program: VoucherProgram, declared: str, own: str) -> list[str]:
+    """The terms that an applicant has by the class that it declares and not by its own one."""
+    known = {term.name for term in _terms_for(program, own)}
+    return [term.name for term in _terms_for(program, declared) if term.name not in known]
+
+
 def cap_micro_yuan(program: VoucherProgram, applicant_class: str) -> int | None:
     """Most that an entity of this class gets in a year: of its terms the highest cap; None for no cap."""
     caps = [t.cap_per_entity_year or program.spec.cap_per_entity_year for t in _terms_for(program, applicant_class)]
@@ -160,28 +166,29 @@ def redeem(
     now_ms: int,
     paid_micro_yuan: int = 0,
     subsidised: Mapping[str, str] | None = None,
+    others: Mapping[str, int] | None = None,
+    taken: Mapping[str, int] | None = None,
 ) -> Redemption | Rejected:
     """What a voucher pays of the lines of a bill, in their order, until it is used up.
 
-    `paid_micro_yuan` is what the user shows to have paid, asked for by programmes that reimburse; `subsidised` names the
-    programme that pays for a line already.
+    `paid_micro_yuan` is what the user has paid of the bill, asked for by programmes that reimburse; `subsidised` names the
+    programme that pays for a line already, `others` says how much vouchers paid of it, `taken` how much of it corrections
+    took back since it was billed.
     """
     refused = _not_redeemable(holding, now_ms)
     if refused is not None:
         return refused
-    billed = sum(line.net_micro_yuan for line in lines)
-    if program.spec.flow is Flow.REIMBURSE_USER and paid_micro_yuan < billed:
-        return Rejected(
-            Reason.NOT_PAID,
-            f"{yuan_text(paid_micro_yuan)} CNY of {yuan_text(billed)} were paid; the programme pays back what was paid in full",
-        )
+    refused = unpaid(sum(line.net_micro_yuan for line in lines), paid_micro_yuan)
+    if program.spec.flow is Flow.REIMBURSE_USER and refused is not None:
+        return refused
     left, parts, passed = holding.remaining_micro_yuan, [], []
     for line in lines:
         why = _outside(program, holding, line, scope) or _stacked(program, line, subsidised or {})
         rate = 0 if why else _rate(program, holding, line, scope)
         if why is None and not rate:
             why = Rejected(Reason.OUT_OF_SCOPE, f'no term is for chip "{_chip(line, scope)}" of class "{line.class_}"')
-        amount = min(left, max(0, line.net_micro_yuan) * rate // PERMILLE)
+        net = line.net_micro_yuan - (taken or {}).get(line.id, 0)
+        amount = min(left, share(program.spec.flow, net, (others or {}).get(line.id, 0), rate))
         if why is None and not amount:
             why = Rejected(
                 Reason.VOUCHER_USED_UP, f"{yuan_text(left)} CNY are left, {rate} permille of the line are less"
@@ -192,6 +199,27 @@ def redeem(
         left -= amount
         parts.append(Part(line.id, rate, amount))
     return Redemption(tuple(parts), tuple(passed))
+
+
+def unpaid(billed_micro_yuan: int, paid_micro_yuan: int) -> Rejected | None:
+    """Why a user who paid so much of a bill gets nothing back yet."""
+    if paid_micro_yuan >= billed_micro_yuan:
+        return None
+    return Rejected(
+        Reason.NOT_PAID,
+        f"{yuan_text(paid_micro_yuan)} CNY of {yuan_text(billed_micro_yuan)} were paid; the programme pays back what was paid "
+        "in full",
+    )
+
+
+def share(flow: Flow, net_micro_yuan: int, others_micro_yuan: int, rate_permille: int) -> int:
+    """What a voucher may pay of a line of which others paid a part: of what the user paid of it, or of the whole; never more
+    than is left. Micro-yuan.
+    """
+    paid = max(0, net_micro_yuan - others_micro_yuan)
+    if flow is Flow.REIMBURSE_USER:
+        return paid * rate_permille // PERMILLE
+    return min(paid, max(0, net_micro_yuan) * rate_permille // PERMILLE)
 
 
 def payout(program: VoucherProgram, holding: Holding, *, now_ms: int, paid_micro_yuan: int) -> int | Rejected:

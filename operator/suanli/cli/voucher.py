@@ -1,23 +1,32 @@
-"""`suanli voucher list`: the claims of a hub, and what became of them. The operator grants and redeems; nobody does by hand."""
+"""`suanli voucher`: the claims of a hub and what became of them, and the word of a person on what only the tenant says.
+
+The operator grants and redeems; nobody does by hand. Who approves needs the right to patch vouchers/status, which tenants do not have.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
+from suanli.api.voucher import Verdict
 from suanli.base.conditions import find, readable
 from suanli.base.money import yuan_text
 from suanli.base.names import GROUP, VERSION
 from suanli.base.untrusted import mapping, text
 from suanli.cli.options import Hub, grouped
-from suanli.cli.printing import Format, Output, dump, plain_errors, table
+from suanli.cli.printing import Format, Output, dump, fail, plain_errors, table
 from suanli.cli.site import administered
 from suanli.kube.client import Json, Target
 
 MOST_SAID = 1_024  # characters of a condition's message
 MOST_DIGITS = 19  # as an API server lets in
-voucher_app = typer.Typer(no_args_is_help=True, help="Look at vouchers: grants and redemptions are the operator's.")
+Generation = Annotated[
+    int | None,
+    typer.Option(help="metadata.generation that was looked at; if the claim was changed since, nothing is decided."),
+]
+voucher_app = typer.Typer(no_args_is_help=True, help="Look at vouchers, and approve what only the tenant says.")
 
 
 @voucher_app.command("list")
@@ -54,6 +63,80 @@ def list_vouchers(
         typer.echo("there are no vouchers")
 
 
+Voucher = Annotated[str, typer.Argument(metavar="VOUCHER", help="Name of the claim.")]
+Namespace = Annotated[str, typer.Option("-n", "--namespace", help="Its namespace.", show_default=False)]
+By = Annotated[str, typer.Option(help="Who decides.", show_default=False)]
+
+
+@voucher_app.command()
+@grouped
+def approve(
+    voucher: Voucher,
+    namespace: Namespace,
+    by: By,
+    *,
+    hub: Hub,
+    reason: Annotated[str | None, typer.Option(help="Why, such as the file of the papers.")] = None,
+    generation: Generation = None,
+) -> None:
+    """Approve a claim as it is now: its applicant class, its contract, its invoice. A claim that is changed later has to be approved again.
+
+    Exit codes: 0 done, 2 there is no such claim, or it was changed since it was looked at; 4 the hub cannot be used.
+    """
+    _decide(hub, Verdict.APPROVED, voucher, namespace, by, reason, generation)
+
+
+@voucher_app.command()
+@grouped
+def reject(
+    voucher: Voucher,
+    namespace: Namespace,
+    by: By,
+    reason: Annotated[str, typer.Option(help="Why; the tenant reads it.", show_default=False)],
+    *,
+    hub: Hub,
+    generation: Generation = None,
+) -> None:
+    """Do not approve a claim as it is now: nothing is granted or paid of it until it is approved. What was paid stays paid.
+
+    Exit codes: 0 done, 2 there is no such claim, or it was changed since it was looked at; 4 the hub cannot be used.
+    """
+    _decide(hub, Verdict.REJECTED, voucher, namespace, by, reason, generation)
+
+
+def _decide(
+    hub: Hub, verdict: Verdict, name: str, namespace: str, by: str, reason: str | None, generation: int | None
+) -> None:
+    with plain_errors():
+        asyncio.run(_write(hub.target(), verdict, name, namespace, by, reason, generation))
+
+
+async def _write(
+    target: Target, verdict: Verdict, name: str, namespace: str, by: str, reason: str | None, generation: int | None
+) -> None:
+    async with administered("hub", target) as hub:
+        path = f"/apis/{GROUP}/{VERSION}/namespaces/{quote(namespace, '')}/vouchers/{quote(name, '')}"
+        raw = await hub.get(path)
+        if raw is None:
+            raise fail(f"{namespace}: there is no voucher {name}; see `suanli voucher list -n {namespace}`")
+        metadata, spec = mapping(raw.get("metadata")), mapping(raw.get("spec"))
+        now = metadata.get("generation")
+        if generation not in (None, now):
+            raise fail(
+                f"{namespace}/{name}: its generation is {now}, not {generation}: it was changed; look at it again"
+            )
+        given = {"decision": str(verdict), "generation": now, "by": by, "reason": reason}
+        body = {"metadata": {"resourceVersion": metadata.get("resourceVersion")}, "status": {"approval": given}}
+        await hub.merge_at(f"{path}/status", body)
+    invoice = mapping(spec.get("invoice"))
+    paid = f", invoice {text(invoice.get('number'))} of {_yuan(text(invoice.get('paid')))} CNY" if invoice else ""
+    about = text(spec.get("contract")) or text(spec.get("job"))
+    class_ = f", applicant class {text(spec.get('applicantClass'))}" if spec.get("applicantClass") else ""
+    typer.echo(
+        f"{namespace}/{name}: {verdict}: {text(spec.get('program'))} for {about}, {_yuan(text(spec.get('amount')))} CNY{class_}{paid}"
+    )
+
+
 async def _read(target: Target, namespace: str | None) -> list[Json]:
     place = f"namespaces/{namespace}/" if namespace else ""
     async with administered("hub", target) as hub:
@@ -87,6 +170,7 @@ def _state(conditions: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
 
 
 _STATES = (
+    ("Approved", "False", "Unapproved"),
     ("Granted", "False", "Rejected"),
     ("Expired", "True", "Expired"),
     ("Redeemed", "True", "Redeemed"),

@@ -97,6 +97,11 @@ class Administered:
             after = await self._patched(path, body)
         self._note(kind, name, _difference(before, after))
 
+    async def merge_at(self, path: str, body: Json) -> None:
+        """Change these fields of what is at a path, such as a status. Raises: SuanliError."""
+        with self._plainly():
+            await self._client.patch(path, body)
+
     async def remove(self, kind: str, name: str, namespace: str = "") -> None:
         """Delete the object if it is there. Raises: SuanliError."""
         what = "removed"

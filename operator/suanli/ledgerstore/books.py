@@ -122,10 +122,9 @@ class BookStore(SqliteFile):
     ) -> Closing:
         """Close a period with its lines (id, the closed period that it adjusts or "", the line as JSON), in their order.
 
-        `redemptions` is what vouchers pay of it, after those of the number `known`.
+        `redemptions` is what vouchers pay of it and get back by it, as found when the last redemption had the number `known`.
         What is kept of it: this, or what was kept before. Raises: SuanliError, and nothing is kept.
         """
-        redemptions = list(redemptions)
         with self._plainly(), self._transaction():
             before = self._closing(closing.period.name)
             if before is not None:
@@ -139,13 +138,19 @@ class BookStore(SqliteFile):
                 "INSERT INTO billed (id, period, place, adjusts, line) VALUES (?, ?, ?, ?, ?)",
                 ((id_, p.name, place, adjusts, line) for place, (id_, adjusts, line) in enumerate(lines)),
             )
-            if redemptions:
-                self._redeem(redemptions, known)
+            self._redeem(redemptions, known)
         return closing
 
-    def keep_payout(self, redemption: KeptRedemption, known: int) -> None:
-        """Keep what a voucher pays for no line, after the redemptions of the number `known`. Raises: SuanliError."""
+    def keep_payout(self, redemption: KeptRedemption, known: int, closed: int | None = None) -> None:
+        """Keep what a voucher pays for no line of an open period, as found when the last redemption had the number `known` and,
+        if it is said, so many periods were `closed`. Raises: SuanliError.
+        """
         with self._plainly(), self._transaction():
+            (there,) = self._db.execute("SELECT count(*) FROM closing").fetchone()
+            if closed not in (None, there):
+                raise SuanliError(
+                    Reason.BOOKS_REFUSED, "another process closed a period meanwhile; nothing was kept, try again"
+                )
             self._redeem([redemption], known)
 
     def keep_grant(self, voucher: str, record: str) -> str:

@@ -13,12 +13,12 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from suanli.api import Tariff, Voucher, VoucherProgram
+from suanli.api import Statement, Tariff, Voucher, VoucherProgram
 from suanli.api.common import Model
 from suanli.api.kind import Resource, parse
 from suanli.api.statement import Role
 from suanli.base.clock import Clock, time_or_zero, time_text
-from suanli.base.conditions import Condition, merged
+from suanli.base.conditions import Condition, find, merged, readable
 from suanli.base.errors import SuanliError
 from suanli.base.names import API_VERSION, GROUP, VERSION, short_hash
 from suanli.base.reasons import Reason
@@ -32,19 +32,21 @@ from suanli.billing.pricebook import problems
 from suanli.billing.statements import Bill
 from suanli.billing.vouchers import Rejected
 from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
+from suanli.reconcile.approvals import approval, may_go_on, to_approve
 from suanli.reconcile.books import Books
-from suanli.reconcile.claims import claim_of, program_told, scope_of, unknown_program, voucher_told
+from suanli.reconcile.claims import claim_of, claim_told, program_told, scope_of
+from suanli.reconcile.disputes import disputed
 from suanli.reconcile.state import Mirror
 from suanli.reconcile.status import patch_of
-from suanli.reconcile.vouchers import is_paid_out
+from suanli.reconcile.vouchers import Standing, is_paid_out
 from suanli.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
 MOST_TOLD = 5  # problems of one tariff in its condition
 MOST_NAME = 50  # characters of a party in the name of its Statement
-ORDER = ("Issued", "Settled", "Disputed", "InForce", "Granted", "Redeemed", "Expired")
+ORDER = ("Issued", "Settled", "Disputed", "InForce", "Approved", "Granted", "Redeemed", "Expired")
 # The condition that says of a kind why an object of it cannot be read.
-UNREADABLE = {"Tariff": "Consistent", "VoucherProgram": "InForce", "Voucher": "Granted"}
+UNREADABLE = {"Tariff": "Consistent", "VoucherProgram": "InForce", "Voucher": "Granted", "Statement": "Issued"}
 T = TypeVar("T")
 R = TypeVar("R", bound=Resource)
 
@@ -103,6 +105,7 @@ class Biller:
         books, facts = self._books, self._facts([tariff for tariff, _ in tariffs])
         await self._finish(books, facts)
         await self._decide(books, programs, claims)
+        await self._dispute(books)
         if not tariffs:
             return
         due = await self._in_thread(lambda: self._due(books))
@@ -161,32 +164,43 @@ class Biller:
         claims = sorted(claims, key=lambda c: (time_or_zero(c[0].metadata.creation_timestamp), c[0].metadata.uid))
         undecided = [
             (known[voucher.spec.program], claim_of(voucher, self._mirror.tenants, self._clock.now_ms()))
-            for voucher, _ in claims
-            if voucher.metadata.uid not in standings and voucher.spec.program in known
+            for voucher, raw in claims
+            if voucher.metadata.uid not in standings
+            and voucher.spec.program in known
+            and may_go_on(self._approval(voucher, raw, known, standings))
         ]
         for program, claim in undecided:
             await self._in_thread(partial(books.grant, program, claim))
-        waits = {}
+        now_ms = self._clock.now_ms()
+        waits = await self._in_thread(partial(books.reimburse, now_ms))
         if undecided:
             standings = await self._in_thread(books.standings)
-        for voucher, _ in claims:
+        for voucher, raw in claims:
             standing, invoice = standings.get(voucher.metadata.uid), voucher.spec.invoice
-            if standing is not None and invoice is not None and is_paid_out(standing) and not standing.bills:
+            if standing is None or invoice is None or not is_paid_out(standing) or standing.bills:
+                continue
+            if may_go_on(self._approval(voucher, raw, known, standings)):
                 paid, now_ms = int(invoice.paid), self._clock.now_ms()
                 found = await self._in_thread(partial(books.pay_out, voucher.metadata.uid, paid, now_ms))
                 if isinstance(found, Rejected):
                     waits[voucher.metadata.uid] = found
         standings, now_ms = await self._in_thread(books.standings), self._clock.now_ms()
         for voucher, raw in claims:
-            uid = voucher.metadata.uid
-            told = (
-                voucher_told(standings[uid], waits.get(uid), now_ms)
-                if uid in standings
-                else unknown_program(voucher, known)
-            )
-            await self._say("vouchers", raw, *told)
+            figures, said = claim_told(voucher, standings.get(voucher.metadata.uid), waits, known, now_ms)
+            decided = self._approval(voucher, raw, known, standings)
+            await self._say("vouchers", raw, figures, [*said, *([decided] if decided else [])], may_go="Approved")
         for program, raw in programs:
             await self._say("voucherprograms", raw, *program_told(program, standings, now_ms))
+
+    def _approval(
+        self,
+        voucher: Voucher,
+        raw: Json,
+        programs: Mapping[str, VoucherProgram],
+        standings: Mapping[str, Standing],
+    ) -> Condition | None:
+        standing, program = standings.get(voucher.metadata.uid), programs.get(voucher.spec.program)
+        return approval(voucher, raw, to_approve(voucher, program, standing, self._mirror.tenants))
 
     # --- statements
 
@@ -219,12 +233,21 @@ class Biller:
             )
             await self._say("statements", raw, figures, [Condition("Issued", True, Reason.ISSUED, text)])
 
+    async def _dispute(self, books: Books) -> None:
+        """Say on statements which disputes are open."""
+        for statement, raw in await self._read(Statement, _is_disputed):
+            lines, awarded = await self._in_thread(partial(books.about, [d.line for d in statement.spec.disputes]))
+            found = disputed(statement, lines, awarded)
+            await self._say("statements", raw, {}, [found] if found else [], may_go="Disputed")
+
     # --- the hub
 
-    async def _read(self, model: type[R]) -> list[tuple[R, Json]]:
-        """All objects of a kind that can be read; of the others the condition says why."""
+    async def _read(self, model: type[R], wanted: Callable[[Json], bool] = bool) -> list[tuple[R, Json]]:
+        """The wanted objects of a kind that can be read; of the others the condition says why."""
         kind, found = model.kind_info, []
         for raw in (await self._hub.list_all(f"/apis/{GROUP}/{VERSION}/{kind.plural}"))["items"]:
+            if not wanted(raw):
+                continue
             whole = {**raw, "kind": kind.kind, "apiVersion": API_VERSION}
             try:
                 found.append((parse(model, {key: value for key, value in whole.items() if key != "status"}), whole))
@@ -236,12 +259,15 @@ class Biller:
                 )
         return found
 
-    async def _say(self, plural: str, raw: Json, figures: Json, conditions: list[Condition]) -> None:
-        """Write a status where it differs, over the version that it was made from."""
+    async def _say(
+        self, plural: str, raw: Json, figures: Json, conditions: list[Condition], *, may_go: str = ""
+    ) -> None:
+        """Write a status where it differs, over the version that it was made from; `may_go` goes where it is not said."""
         old, metadata = dict(mapping(raw.get("status"))), mapping(raw.get("metadata"))
         generation = metadata.get("generation")
         number, now = generation if isinstance(generation, int) else 0, time_text(self._clock.now_ms())
-        wanted = {**old, **figures, "conditions": merged(old.get("conditions"), conditions, number, now, ORDER)}
+        kept = [each for each in readable(old.get("conditions")) if each["type"] != may_go or _says(may_go, conditions)]
+        wanted = {**old, **figures, "conditions": merged(kept, conditions, number, now, ORDER)}
         patch = patch_of(old, wanted)
         if not patch:
             return
@@ -266,6 +292,16 @@ def name_of(bill: Bill) -> str:
     mark = short_hash("statement", role, party, bill.period.name, length=8)
     words = [str(role).lower(), *([told] if told and role is not Role.OPERATOR else []), bill.period.name.lower(), mark]
     return "-".join(words)
+
+
+def _is_disputed(raw: Json) -> bool:
+    """Whether a Statement has disputes, or says that it has."""
+    stated = find(readable(mapping(raw.get("status")).get("conditions")), "Disputed")
+    return stated is not None or bool(mapping(raw.get("spec")).get("disputes"))
+
+
+def _says(type_: str, conditions: Iterable[Condition]) -> bool:
+    return any(each.type == type_ for each in conditions)
 
 
 def _wire(model: Model) -> Json:

@@ -29,7 +29,8 @@ from suanli.billing.usage import MAX_SKEW_MS
 from suanli.billing.vouchers import Claim, Granted, Rejected
 from suanli.ledgerstore.books import BookStore, Closing, KeptAward
 from suanli.ledgerstore.usage import UsageStore
-from suanli.reconcile.vouchers import Standing, Vouchers, kept_of, refused
+from suanli.reconcile.subsidies import Subsidies
+from suanli.reconcile.vouchers import Standing, Vouchers, kept_back, kept_of, refused
 
 MOST_AT_ONCE = 1_000  # transfers of one commit
 
@@ -53,6 +54,8 @@ class Books:
         self._ledger = ledger
         self._hub_id = hub_id
         self._vouchers = Vouchers(books, ledger)
+        self._subsidies = Subsidies(books, ledger, self._vouchers)
+        self._posted: set[str] = set()  # periods of which all is known to be in the ledger
 
     def preview(self, period: Period, facts: Facts) -> Preview:
         """What the period would be billed if it were closed now. Raises: SuanliError."""
@@ -67,9 +70,12 @@ class Books:
         elif closing.period != period:
             raise _refused(f"period {period.name} was closed with other days; give this one another name")
         lines = self.lines(period.name)
-        self._post(lines, closing.closed_ms)
         by_id = {line.id: line for line in lines}
+        self._vouchers.post_corrected(by_id)
+        self._post(lines, closing.closed_ms)
         self._vouchers.post(self._vouchers.of_period(period, by_id), by_id)
+        self._vouchers.give_back(by_id)
+        self._posted.add(period.name)
         return closing
 
     def grant(self, program: VoucherProgram, claim: Claim) -> Granted | Rejected:
@@ -83,6 +89,15 @@ class Books:
     def pay_out(self, voucher: str, paid_micro_yuan: int, now_ms: int) -> int | Rejected:
         """Pay a rent subsidy or a deployment reward out, once. Raises: SuanliError."""
         return self._vouchers.pay_out(voucher, paid_micro_yuan, now_ms)
+
+    def reimburse(self, now_ms: int) -> dict[str, Rejected]:
+        """Pay users back by their vouchers what they paid of closed periods, once, and say by voucher why not; nothing while a
+        period is closed and not posted by these books. Raises: SuanliError.
+        """
+        closings = self._books.closings()
+        if any(closing.period.name not in self._posted for closing in closings):
+            return {}
+        return self._subsidies.reimburse(closings, now_ms)
 
     def closings(self) -> list[Closing]:
         """The closed periods, in the order of closing. Raises: SuanliError."""
@@ -110,11 +125,16 @@ class Books:
             raise _refused(f"period {name} is not closed; close it first")
         facts = read_facts(closing.facts)
         lines = self.lines(name)
-        adjusted = [c for c in self._books.closings() if any(line.adjusts == c.period.name for line in lines)]
+        corrects = {line.adjusts for line in lines} | set(self._subsidies.roots(line for line in lines if line.adjusts))
+        adjusted = [c for c in self._books.closings() if c.period.name in corrects]
         root = self._ledger.root()
         by_id = {line.id: line for line in lines}
         redeemed = self._vouchers.of_period(closing.period, by_id)
-        decisions = self._vouchers.decisions(closing.period, redeemed)
+        below = [line for line in lines if line.net_micro_yuan < 0]
+        subsidised = self._subsidies.subsidised(below, closing.closed_ms)
+        reimbursed = self._subsidies.reimbursed(id_ for each in redeemed for id_ in each.lines if id_ not in by_id)
+        asked = {each.voucher for each in redeemed} | {each.voucher for each in subsidised}
+        decisions = self._vouchers.decisions(closing.period, asked)
         programs: dict[str, tuple[int, VoucherProgram]] = {}  # each as it was when a voucher was granted
         for decision in decisions:
             programs.setdefault(_as_granted(decision), (len(programs), decision.program))
@@ -137,6 +157,13 @@ class Books:
             programs=[program for _, program in programs.values()],
             holdings=[(decision.holding(), decision.given) for decision in decisions],
             redeemed=redeemed,
+            reimbursed=reimbursed,
+            corrected=self._subsidies.corrected(
+                {each.line for each in subsidised} | {each.line.id for each in reimbursed},
+                [*below, *(each.line for each in reimbursed)],
+                name,
+            ),
+            subsidised=subsidised,
             awards=[award for id_, award in self._awards().items() if id_ in by_id],
             scope=facts.scope,
             granted_by={each.claim.voucher: programs[_as_granted(each)][0] for each in decisions},
@@ -174,6 +201,15 @@ class Books:
             )
         return Award(line, dispute, amount_micro_yuan)
 
+    def about(self, lines: Sequence[str]) -> tuple[dict[str, RatedLine], dict[str, int]]:
+        """Those of these lines that were billed, and what disputes about them came to, in micro-yuan. Raises: SuanliError."""
+        texts = {line: self._books.billed_line(line) for line in lines}
+        awarded: dict[str, int] = {}
+        for award in self._books.awards().values():
+            if award.line in texts:
+                awarded[award.line] = awarded.get(award.line, 0) + award.amount_micro_yuan
+        return {line: read_line(text) for line, text in texts.items() if text is not None}, awarded
+
     # --- closing
 
     def _fixed(self, period: Period, facts: Facts, now_ms: int) -> Closing:
@@ -197,8 +233,9 @@ class Books:
         ]
         closing = Closing(period, counted, now_ms, facts.text())
         redeemed, known = self._vouchers.on_bills(period, lines, facts.scope, now_ms)
+        back = self._subsidies.taken_back(period, lines, now_ms)
         texts = ((line.id, line.adjusts, _text(line)) for line in lines)
-        return self._books.close_period(closing, texts, map(kept_of, redeemed), known)
+        return self._books.close_period(closing, texts, [*map(kept_of, redeemed), *map(kept_back, back)], known)
 
     def _late(self, period: Period, closed: Closing, counted: int) -> Sequence[RatedLine]:
         """What came too late for a closed period, as lines of this one."""

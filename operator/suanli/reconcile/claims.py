@@ -55,14 +55,23 @@ def claim_of(voucher: Voucher, tenants: Accounts, now_ms: int) -> Claim:
     )
 
 
-def unknown_program(voucher: Voucher, known: Iterable[str]) -> Told:
+def claim_told(
+    voucher: Voucher, standing: Standing | None, waits: Mapping[str, Rejected], known: Iterable[str], now_ms: int
+) -> Told:
+    """The status of a claim: what was decided, or that it waits; `waits` says by voucher why it pays nothing yet."""
+    if standing is not None:
+        return _decided(standing, waits.get(voucher.metadata.uid), now_ms)
+    return ({}, []) if voucher.spec.program in known else _unknown_program(voucher, known)
+
+
+def _unknown_program(voucher: Voucher, known: Iterable[str]) -> Told:
     """The status of a claim that nobody can decide yet."""
     there = ", ".join(sorted(known)) or "none"
     text = f'spec.program: "{voucher.spec.program}" is no VoucherProgram that can be read (there is: {there}); create it, or '
     return {}, [Condition("Granted", False, Reason.UNKNOWN_PROGRAM, f"{text}delete the voucher and apply another one")]
 
 
-def voucher_told(standing: Standing, waits: Rejected | None, now_ms: int) -> Told:
+def _decided(standing: Standing, waits: Rejected | None, now_ms: int) -> Told:
     """The status of a claim that was decided; `waits` is why it is not paid out yet."""
     decision = standing.decision
     if decision is None:
@@ -75,6 +84,9 @@ def voucher_told(standing: Standing, waits: Rejected | None, now_ms: int) -> Tol
     redeemed = f"{yuan_text(spent)} of {yuan_text(total)} CNY are redeemed"
     if standing.bills:
         redeemed += f", last by {standing.bills[-1]}"
+    back = standing.taken_back_micro_yuan
+    if back:
+        redeemed += f"; {yuan_text(back)} CNY were taken back, because lines were corrected"
     reason = Reason.REDEEMED if spent else Reason.NOT_REDEEMED
     if waits is not None and not spent:
         reason, redeemed = waits.reason, waits.message
@@ -85,6 +97,7 @@ def voucher_told(standing: Standing, waits: Rejected | None, now_ms: int) -> Tol
             "entity": decision.claim.entity,
             "granted": str(total),
             "redeemed": str(spent),
+            **({"takenBack": str(back)} if back else {}),
             "remaining": str(0 if is_over else total - spent),
             "expires": until,
         },
@@ -103,7 +116,7 @@ def program_told(program: VoucherProgram, standings: Mapping[str, Standing], now
     spec, name = program.spec, program.metadata.name
     today = local(now_ms, spec.timezone)
     own = [
-        (each.decision.granted, each.redeemed_micro_yuan)
+        (each.decision.granted, each.redeemed_micro_yuan, each.taken_back_micro_yuan)
         for each in standings.values()
         if each.decision is not None
         and each.decision.granted.program == name
@@ -114,13 +127,15 @@ def program_told(program: VoucherProgram, standings: Mapping[str, Standing], now
         for each in standings.values()
         if each.refusal is not None and each.refusal.program == name and each.refusal.year == today.year
     ]
-    issued = sum(spent if now_ms >= granted.expires_ms else granted.amount_micro_yuan for granted, spent in own)
+    issued = sum(
+        (spent if now_ms >= granted.expires_ms else granted.amount_micro_yuan) - back for granted, spent, back in own
+    )
     figures: Json = {
         "year": today.year,
         "vouchers": len(own),
         "rejected": len(rejected),
         "issued": str(issued),
-        "redeemed": str(sum(spent for _, spent in own)),
+        "redeemed": str(sum(spent - back for _, spent, back in own)),
     }
     if spec.pool_per_year is not None:
         figures["remaining"] = str(max(0, int(spec.pool_per_year) - issued))

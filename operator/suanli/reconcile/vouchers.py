@@ -6,7 +6,7 @@ because somebody else was faster, makes a rejection of the grant.
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from suanli.api.voucher import Flow, ProgramKind, VoucherProgram
@@ -15,19 +15,22 @@ from suanli.base.errors import SuanliError
 from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.billing import posting, vouchers
+from suanli.billing.clawback import Paid
 from suanli.billing.decisions import (
     Decision,
     Refusal,
+    TakenBack,
     read_decision,
     read_redeemed,
     read_refusal,
     redeemed_text,
 )
-from suanli.billing.evidence import Redeemed
+from suanli.billing.evidence import Redeemed, Subsidised
+from suanli.billing.facts import read_line
 from suanli.billing.ledger import ACCEPTED, Ledger, LedgerAccount, Outcome, Transfer, TransferKind, wrong_account
 from suanli.billing.line import RatedLine
 from suanli.billing.period import Period
-from suanli.billing.vouchers import Claim, Given, Granted, Part, Redemption, Rejected, Scope
+from suanli.billing.vouchers import Claim, Given, Granted, Holding, Part, Redemption, Rejected, Scope
 from suanli.ledgerstore.books import BookStore, KeptRedemption
 
 LOG = logging.getLogger(__name__)
@@ -43,6 +46,7 @@ class Standing:
     refusal: Refusal | None = None
     redeemed_micro_yuan: int = 0
     bills: tuple[str, ...] = ()  # by which it was redeemed, in order
+    taken_back_micro_yuan: int = 0  # because lines were corrected; it is not redeemed again
 
 
 class Vouchers:
@@ -54,6 +58,8 @@ class Vouchers:
         self._granted: dict[str, Decision] = {}
         self._refused: dict[str, Refusal] = {}
         self._redeemed: dict[str, list[Redeemed]] = {}
+        self._in_order: list[Redeemed] = []
+        self._taken_back: list[TakenBack] = []
         self._read = {"grants": 0, "rejections": 0, "redemptions": 0}
         self._held: set[str] = set()  # vouchers whose hold is known to be in the ledger
 
@@ -86,10 +92,13 @@ class Vouchers:
         for decision in list(self._granted.values()):
             self._hold(decision)
         found = {uid: Standing(None, refusal) for uid, refusal in self._refused.items()}
+        back = Counter[str]()
+        for each in self._taken_back:
+            back[each.voucher] += each.amount_micro_yuan
         for uid, decision in self._granted.items():
             if uid not in found:
-                bills = tuple(each.bill for each in self._redeemed.get(uid, ()))
-                found[uid] = Standing(decision, None, self._spent(uid), bills)
+                bills = tuple(redeemed.bill for redeemed in self._redeemed.get(uid, ()))
+                found[uid] = Standing(decision, None, self._spent(uid), bills, back[uid])
         return found
 
     def _given(self, program: VoucherProgram, claim: Claim) -> Given:
@@ -179,11 +188,14 @@ class Vouchers:
         granted.sort(key=lambda one: (one[0].granted.expires_ms, one[0].claim.time_ms, one[0].claim.voucher))
         made: list[Redeemed] = []
         subsidised: dict[str, dict[str, str]] = {}  # by account
+        others: Counter[str] = Counter()  # what is paid by line
         for decision, spent in granted:
             own = by_account[decision.claim.entity]
             paid_for = subsidised.setdefault(decision.claim.entity, {})
             holding = decision.holding(spent)
-            found = vouchers.redeem(decision.program, holding, own, scope, now_ms=now_ms, subsidised=paid_for)
+            found = vouchers.redeem(
+                decision.program, holding, own, scope, now_ms=now_ms, subsidised=paid_for, others=others
+            )
             if isinstance(found, Rejected):
                 continue
             if found.passed_over:
@@ -195,20 +207,108 @@ class Vouchers:
             providers = [line.provider for line in own]
             if any(map(wrong_account, posting.voucher_accounts(decision.program, holding, providers))):
                 continue  # no account of the ledger can have such a name: the bill is not cut, and nothing else waits
-            made.append(
-                Redeemed(
-                    voucher=decision.claim.voucher,
-                    bill=period.name,
-                    time_ms=now_ms,
-                    remaining_micro_yuan=holding.remaining_micro_yuan,
-                    paid_micro_yuan=0,
-                    lines=tuple(line.id for line in own),
-                    subsidised=dict(paid_for),
-                    redemption=Redemption(found.parts, ()),
-                )
-            )
+            made.append(_redeemed(holding, period, own, found, now_ms, subsidised=paid_for))
             paid_for |= {part.line: decision.program.metadata.name for part in found.parts}
+            others.update({part.line: part.amount_micro_yuan for part in found.parts})
         return made, self._read["redemptions"]
+
+    def to_pay_back(self, now_ms: int) -> list[Decision]:
+        """The valid vouchers whose users get back what they paid of bills of ours, the one that expires first first. Raises: SuanliError."""
+        found = [
+            standing.decision
+            for standing in self.standings().values()
+            if standing.decision is not None
+            and standing.decision.program.spec.flow is Flow.REIMBURSE_USER
+            and not is_paid_out(standing)
+            and now_ms < standing.decision.granted.expires_ms
+            and standing.redeemed_micro_yuan < standing.decision.granted.amount_micro_yuan
+        ]
+        return sorted(found, key=lambda one: (one.granted.expires_ms, one.claim.time_ms, one.claim.voucher))
+
+    def pay_back(
+        self,
+        decision: Decision,
+        period: Period,
+        own: Sequence[RatedLine],
+        scope: Scope,
+        *,
+        paid_micro_yuan: int,
+        taken: Mapping[str, int],
+        closed: int,
+        now_ms: int,
+    ) -> Redeemed | Rejected:
+        """Pay a user back what a voucher is for of a closed period's lines, once; or why not. Raises: SuanliError.
+
+        `taken` is what corrections took of the lines since, as known when so many periods were `closed`.
+        """
+        uid = decision.claim.voucher
+        holding = decision.holding(self._spent(uid))
+        subsidised, others = self._paid_for({line.id for line in own})
+        found = vouchers.redeem(
+            decision.program, holding, own, scope, now_ms=now_ms, paid_micro_yuan=paid_micro_yuan, subsidised=subsidised,
+            others=others, taken=taken,
+        )  # fmt: skip
+        if isinstance(found, Rejected):
+            return found
+        if not found.parts:
+            return found.passed_over[0][1]
+        made = _redeemed(holding, period, own, found, now_ms, subsidised=subsidised, paid_micro_yuan=paid_micro_yuan)
+        self._store.keep_payout(kept_of(made), self._read["redemptions"], closed)
+        self._refresh()
+        self.post([made], {line.id: line for line in own})
+        return made
+
+    def paid_back(self) -> list[Redeemed]:
+        """All that was paid back to users by bills of ours, in order. Raises: SuanliError."""
+        self._refresh()
+        return [each for each in self._in_order if self._is_paid_back(each)]
+
+    def paid(self, lines: Container[str]) -> list[Paid]:
+        """What vouchers paid of lines, less what was taken back, in the order in which it was paid. Raises: SuanliError."""
+        self._refresh()
+        back = Counter[tuple[str, str]]()
+        for each in self._taken_back:
+            back.update({(part.voucher, part.of): part.amount_micro_yuan for part in each.parts})
+        return [
+            Paid(
+                each.voucher,
+                part.line,
+                self._granted[each.voucher].program.spec.flow,
+                part.rate_permille,
+                part.amount_micro_yuan - back[each.voucher, part.line],
+            )
+            for each in self._in_order
+            for part in each.redemption.parts
+            if part.line in lines
+        ]
+
+    def subsidised(self, lines: Container[str], until_ms: int) -> list[Subsidised]:
+        """What evidence says of what vouchers paid of lines by then. Raises: SuanliError."""
+        self._refresh()
+        return [
+            Subsidised(part.line, each.voucher, each.bill, part.rate_permille)
+            for each in self._in_order
+            if each.time_ms <= until_ms
+            for part in each.redemption.parts
+            if part.line in lines
+        ]
+
+    def taken_back(self, lines: Container[str]) -> list[TakenBack]:
+        """What vouchers got back by these lines. Raises: SuanliError."""
+        self._refresh()
+        return [each for each in self._taken_back if each.parts[0].by in lines]
+
+    def _paid_for(self, lines: Container[str]) -> tuple[dict[str, str], Counter[str]]:
+        """Which programme pays for a line, the last one, and how much vouchers paid of it."""
+        programs, amounts = {}, Counter[str]()
+        for one in self.paid(lines):
+            programs[one.line] = self._granted[one.voucher].program.metadata.name
+            amounts[one.line] += one.amount_micro_yuan
+        return programs, amounts
+
+    def _is_paid_back(self, each: Redeemed) -> bool:
+        program = self._granted[each.voucher].program
+        return program.spec.flow is Flow.REIMBURSE_USER and program.spec.kind not in OF_NO_LINE
 
     def pay_out(self, voucher: str, paid_micro_yuan: int, now_ms: int) -> int | Rejected:
         """Pay a rent subsidy or a deployment reward out, once; what was paid, or why not yet. Raises: SuanliError."""
@@ -231,20 +331,21 @@ class Vouchers:
         return before[0].redemption.amount_micro_yuan
 
     def of_period(self, period: Period, lines: Mapping[str, RatedLine]) -> list[Redeemed]:
-        """The redemptions of a closed period: for its lines, and for no line in its time. Raises: SuanliError."""
+        """The redemptions of a closed period: for its lines, and what was paid out or back in its time. Raises: SuanliError."""
         self._refresh()
-        every = [each for of_one in self._redeemed.values() for each in of_one]
         found = [
             each
-            for each in every
-            if (each.bill == PAYOUT_BILL and period.holds(each.time_ms))
-            or any(part.line in lines for part in each.redemption.parts)
+            for each in self._in_order
+            if (
+                period.holds(each.time_ms)
+                if each.bill == PAYOUT_BILL or self._is_paid_back(each)
+                else any(part.line in lines for part in each.redemption.parts)
+            )
         ]
         return sorted(found, key=lambda each: (each.time_ms, len(each.subsidised), each.voucher))
 
-    def decisions(self, period: Period, redeemed: Iterable[Redeemed]) -> list[Decision]:
-        """The grants that were made in a period or redeemed in it, with a hold in the ledger. Raises: SuanliError."""
-        asked = {each.voucher for each in redeemed}
+    def decisions(self, period: Period, asked: Container[str]) -> list[Decision]:
+        """The grants that were made in a period or are asked for, with a hold in the ledger. Raises: SuanliError."""
         return [
             standing.decision
             for uid, standing in self.standings().items()
@@ -256,17 +357,37 @@ class Vouchers:
         for each in redemptions:
             decision = self._granted[each.voucher]
             self._hold(decision)
-            transfers = list(self._transfers(decision, each, lines))
-            providers = [lines[part.line].provider for part in each.redemption.parts if part.line in lines]
+            of = self._lines(each, lines)
+            transfers = list(self._transfers(decision, each, of))
+            providers = [line.provider for line in of.values()]
             accounts = posting.voucher_accounts(decision.program, decision.holding(), providers)
             self._ledger.open([one for one in accounts if not _is_counter(one)])
             outcomes = self._ledger.commit(transfers)
             if Outcome.EXCEEDS_LIMIT in outcomes:  # a pool or cap that was made smaller than what is granted
                 self._ledger.open([LedgerAccount(one.name) for one in accounts if _is_counter(one)])
                 outcomes = self._ledger.commit(transfers)
-            for transfer, outcome in zip(transfers, outcomes, strict=True):
-                if outcome not in (*ACCEPTED, Outcome.LINKED_FAILED):
-                    raise refused(transfer, outcome)
+            _accepted(transfers, outcomes)
+
+    def post_corrected(self, lines: Container[str]) -> None:
+        """The redemptions of lines that these lines correct, before they are corrected: a crash may have come between. Raises: SuanliError."""
+        of = {part.of for each in self.taken_back(lines) for part in each.parts}
+        self.post((each for each in self._in_order if any(p.line in of for p in each.redemption.parts)), {})
+
+    def give_back(self, lines: Mapping[str, RatedLine]) -> None:
+        """The transfers of what vouchers got back by a period's lines, the same way. Raises: SuanliError."""
+        for each in self.taken_back(lines):
+            decision = self._granted[each.voucher]
+            parts = [(part, lines[part.by].provider) for part in each.parts]
+            transfers = posting.given_back(decision.program, decision.holding(), each.period, parts, each.time_ms)
+            _accepted(transfers, self._ledger.commit(transfers))
+
+    def _lines(self, each: Redeemed, known: Mapping[str, RatedLine]) -> dict[str, RatedLine]:
+        """The lines that a redemption is for."""
+        found = {}
+        for part in each.redemption.parts if each.bill != PAYOUT_BILL else ():
+            text = None if part.line in known else self._store.billed_line(part.line)
+            found[part.line] = known[part.line] if text is None else read_line(text)
+        return found
 
     def _transfers(self, decision: Decision, each: Redeemed, lines: Mapping[str, RatedLine]) -> Iterator[Transfer]:
         hold = self._newest_hold(decision, each)
@@ -302,13 +423,23 @@ class Vouchers:
             self._refused[uid] = read_refusal(text)
             self._read["rejections"] = number
         for number, uid, text in self._store.redemptions(self._read["redemptions"]):
-            self._redeemed.setdefault(uid, []).append(read_redeemed(text))
+            each = read_redeemed(text)
+            if isinstance(each, TakenBack):
+                self._taken_back.append(each)
+            else:
+                self._redeemed.setdefault(uid, []).append(each)
+                self._in_order.append(each)
             self._read["redemptions"] = number
 
 
 def is_paid_out(standing: Standing) -> bool:
     """Whether it is a grant that is for no line of a bill: rent, or a deployment."""
     return standing.decision is not None and standing.decision.program.spec.kind in OF_NO_LINE
+
+
+def kept_back(each: TakenBack) -> KeptRedemption:
+    """What a voucher got back as the books keep it; no period has a name with a colon."""
+    return KeptRedemption(each.voucher, f"{each.period}:back", each.time_ms, each.text())
 
 
 def kept_of(each: Redeemed) -> KeptRedemption:
@@ -320,6 +451,34 @@ def refused(transfer: Transfer, outcome: Outcome) -> SuanliError:
     """A transfer that the ledger refused."""
     why = f"transfer {transfer.id} of {transfer.debit} to {transfer.credit} was refused: {outcome}"
     return SuanliError(Reason.BOOKS_REFUSED, why)
+
+
+def _accepted(transfers: Sequence[Transfer], outcomes: Sequence[Outcome]) -> None:
+    for transfer, outcome in zip(transfers, outcomes, strict=True):
+        if outcome not in (*ACCEPTED, Outcome.LINKED_FAILED):
+            raise refused(transfer, outcome)
+
+
+def _redeemed(
+    holding: Holding,
+    period: Period,
+    own: Sequence[RatedLine],
+    found: Redemption,
+    now_ms: int,
+    *,
+    subsidised: Mapping[str, str],
+    paid_micro_yuan: int = 0,
+) -> Redeemed:
+    return Redeemed(
+        voucher=holding.claim.voucher,
+        bill=period.name,
+        time_ms=now_ms,
+        remaining_micro_yuan=holding.remaining_micro_yuan,
+        paid_micro_yuan=paid_micro_yuan,
+        lines=tuple(line.id for line in own),
+        subsidised=dict(subsidised),
+        redemption=Redemption(found.parts, ()),
+    )
 
 
 def _is_counter(account: LedgerAccount) -> bool:
