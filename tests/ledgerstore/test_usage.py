@@ -20,7 +20,7 @@ from builders import an_agreement
 from suanli.api.job import Usage
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
-from suanli.billing.usage import MAX_CARDS, MAX_CPU_MILLI, MAX_MEMORY_BYTES, MAX_RUN_MS, PodUsage, total
+from suanli.billing.usage import MAX_CARDS, MAX_CPU_MILLI, MAX_MEMORY_BYTES, MAX_RUN_MS, Gap, PodUsage, total
 from suanli.ledgerstore import usage as module
 from suanli.ledgerstore.usage import MOST_PARAMETERS, UsageStore
 
@@ -127,10 +127,59 @@ def test_what_ran_within_a_time_is_read_as_it_was_known_at_some_record(store: Us
 
 def test_attempts_that_were_given_up_stay_given_up(store: UsageStore, path: Path) -> None:
     store.give_up("u1", [2, 3])
+    known = store.count()
     store.give_up("u1", [3, 5])
     with UsageStore(path) as again:
-        assert again.given_up("u1") == {2, 3, 5}
-        assert again.given_up("u2") == frozenset()
+        assert again.given_up("u1", again.count()) == {2, 3, 5}
+        assert again.given_up("u1", known) == {2, 3}
+        assert again.given_up("u2", again.count()) == frozenset()
+
+
+def test_what_a_pod_used_so_far_stands_until_its_end_is_known(store: UsageStore) -> None:
+    store.record([a_usage("p0", start_ms=0, end_ms=500)])
+    marks = [a_usage(start_ms=1_000, end_ms=end_ms) for end_ms in (2_000, 3_000, 4_000)]
+    known = []
+    for mark in marks:
+        for _ in range(2):
+            store.record_so_far([mark])
+        known.append(store.count())
+    ended = a_usage(start_ms=1_000, end_ms=9_000)
+    store.record([ended])
+    assert known == [2, 3, 4]
+    assert [store.run_within(1_500, 10_000, upto) for upto in [1, *known, 5]] == [[], *([m] for m in marks), [ended]]
+    assert store.run_within(3_000, 10_000, known[1]) == []
+    assert store.run_within(0, 10_000, known[0]) == [a_usage("p0", start_ms=0, end_ms=500), marks[0]]
+    assert [store.open_pods(upto) for upto in [1, *known, 5]] == [[], *([m] for m in marks), []]
+    assert store.of_job("u1") == [a_usage("p0", start_ms=0, end_ms=500), ended]
+    store.record_so_far([a_usage(start_ms=1_000, end_ms=5_000), a_usage("p2", "u2")])
+    assert store.run_within(1_500, 10_000, store.count()) == [ended, a_usage("p2", "u2")]
+    assert (store.open_pods(store.count(), "u1"), store.open_pods(store.count(), "u2")) == ([], [a_usage("p2", "u2")])
+
+
+def test_what_nobody_will_know_is_told_once_and_no_more_when_it_is_known_after_all(store: UsageStore) -> None:
+    store.agree([an_agreement()])
+    store.record_so_far([a_usage("p1"), a_usage("p2")])
+    assert (store.missing("u1", 1), store.missing("u1", 2)) == (0, 0)
+    gap = Gap("east", "u1", 1, "p1", 1, a_usage().end_ms, 9 * HOUR, "gone")
+    attempt = replace(gap, pod_uid="", pods=2, start_ms=0)
+    assert store.record_gaps([gap, attempt, replace(gap, why="other")]) == [gap, attempt]
+    assert store.record_gaps([gap, attempt]) == []
+    known = store.count()
+    assert store.gaps(known) == [attempt, gap]
+    assert store.gaps(known - 1) == [gap]
+    assert store.open_pods(known) == [a_usage("p2")]
+    assert store.run_within(0, HOUR, known) == [a_usage("p1"), a_usage("p2")]
+    store.record([a_usage("p1", end_ms=5 * HOUR), a_usage("p2")])
+    assert store.gaps(store.count()) == [attempt]
+    assert store.gaps(known) == [attempt, gap]
+    assert store.record_gaps([replace(gap, pod_uid="p2")]) == []
+
+
+def test_pods_of_which_nothing_is_known_are_counted(store: UsageStore) -> None:
+    store.agree([an_agreement(tasks=5)])
+    store.record([a_usage("p1"), a_usage("p2", epoch=2)])
+    store.record_so_far([a_usage("p1"), a_usage("p3"), a_usage("p3", end_ms=2 * HOUR)])
+    assert store.missing("u1", 1) == 3
 
 
 def test_a_file_of_the_first_schema_is_brought_forward(path: Path) -> None:
@@ -147,6 +196,25 @@ def test_a_file_of_the_first_schema_is_brought_forward(path: Path) -> None:
             assert store.run_within(0, 10_000, store.count()) == rows[::-1]
             store.agree([an_agreement()])
             assert store.agreements("u1") == {1: an_agreement()}
+            store.give_up("u1", [7])
+            assert (store.given_up("u1", 2), store.given_up("u1", 3), store.count()) == (frozenset(), {7}, 3)
+
+
+def test_a_file_of_the_second_schema_counts_on_and_knows_what_was_given_up(path: Path) -> None:
+    old = sqlite3.connect(path, isolation_level=None)
+    for script in module._SCHEMAS[:2]:
+        old.executescript(script)
+    old.execute(module._INSERT, astuple(a_usage("p1")))
+    old.execute("INSERT INTO given_up (job_uid, epoch) VALUES ('u1', 7)")
+    old.execute(f"PRAGMA application_id = {UsageStore.APPLICATION_ID}")
+    old.execute("PRAGMA user_version = 2")
+    old.close()
+    with UsageStore(path) as store:
+        store.record_so_far([a_usage("p2")])
+        store.record([a_usage("p3")])
+        store.give_up("u1", [8])
+        assert (store.given_up("u1", 0), store.given_up("u1", 4), store.count()) == ({7}, {7, 8}, 4)
+        assert store.run_within(0, HOUR, 2) == [a_usage("p1"), a_usage("p2")]
 
 
 def test_nothing_to_record_is_no_trouble(store: UsageStore) -> None:
@@ -209,12 +277,18 @@ def test_another_process_may_read_while_it_is_written(store: UsageStore, path: P
         "DELETE FROM given_up",
         "UPDATE agreement SET account = 'another'",
         "DELETE FROM agreement",
+        "UPDATE pod_so_far SET end_ms = end_ms + 1",
+        "DELETE FROM pod_so_far",
+        "UPDATE gap SET pods = 9",
+        "DELETE FROM gap",
     ],
 )
 def test_nothing_can_be_changed_or_deleted(store: UsageStore, path: Path, statement: str) -> None:
     store.record([a_usage("p1"), a_usage("p2")])
     store.agree([an_agreement()])
     store.give_up("u1", [1])
+    store.record_so_far([a_usage("p3")])
+    store.record_gaps([Gap("east", "u1", 1, "p3", 1, 0, 1, "gone")])
     other = sqlite3.connect(path)
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         other.execute(statement)
@@ -237,7 +311,7 @@ def test_the_file_says_what_it_is(store: UsageStore, path: Path) -> None:
     other = sqlite3.connect(path)
     assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert other.execute("PRAGMA application_id").fetchone() == (0x5355414E,)
-    assert other.execute("PRAGMA user_version").fetchone() == (2,)
+    assert other.execute("PRAGMA user_version").fetchone() == (3,)
     other.close()
 
 

@@ -1,7 +1,9 @@
 """Use with its owner: what the members' pods ran, as far as it was agreed, as events that can be rated. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 
 from suanli.api.site import ComputeUnit
 from suanli.billing.agreement import Agreement
@@ -10,11 +12,12 @@ from suanli.billing.period import Period
 from suanli.billing.usage import MAX_SKEW_MS, PodUsage
 
 Agreements = Mapping[tuple[str, int], Agreement]
+TOO_MANY = "the attempt has {} tasks, and as many other pods of it ran at that time"
 
 
 @dataclass(frozen=True, slots=True)
 class Unbilled:
-    """A pod that nobody is billed for, and why. It stays in the usage ledger."""
+    """A pod that nobody is billed for, or that part of its run, and why. It stays in the usage ledger."""
 
     pod: PodUsage
     why: str
@@ -34,21 +37,73 @@ def owned_events(
     """
     events: list[UsageEvent] = []
     unbilled: list[Unbilled] = []
+    attempts: defaultdict[tuple[str, int], list[PodUsage]] = defaultdict(list)
     for pod in pods:
         agreement = agreements.get((pod.job_uid, pod.epoch))
         why = _unbilled(pod, agreement, given_up(pod.job_uid))
         if agreement is None or why:
             unbilled.append(Unbilled(pod, why))
-            continue
-        made = pod_events(
-            bounded(pod, agreement),
-            Owner(hub, agreement.account, agreement.namespace, agreement.job, agreement.qos),
-            facts_of(agreement),
-            borders_at(agreement.site),
-            scratch_bytes=agreement.scratch_bytes,
-        )
-        events += [event for event in made if period.holds(event.start_ms)]
+        else:
+            attempts[pod.job_uid, pod.epoch].append(bounded(pod, agreement))
+    for key, of_attempt in attempts.items():
+        agreement = agreements[key]
+        since = billed_since(of_attempt, agreement.tasks)
+        for pod in of_attempt:
+            begins_ms = since[pod.pod_uid]
+            if max(pod.start_ms, period.start_ms) < min(begins_ms, period.end_ms):
+                unbilled.append(Unbilled(replace(pod, end_ms=begins_ms), TOO_MANY.format(agreement.tasks)))
+            made = pod_events(
+                pod,
+                Owner(hub, agreement.account, agreement.namespace, agreement.job, agreement.qos),
+                facts_of(agreement),
+                _also_at(begins_ms, borders_at(agreement.site)),
+                scratch_bytes=agreement.scratch_bytes,
+            )
+            events += [e for e in made if period.holds(e.start_ms) and e.start_ms >= begins_ms]
     return events, unbilled
+
+
+def billed_since(pods: Sequence[PodUsage], tasks: int) -> dict[str, int]:
+    """By pod of one attempt, from when on it is billed: at no moment are more pods billed than the attempt has tasks.
+
+    Who started first goes first, and the next one follows when one ends; a pod that never gets its turn is billed from its end on. What
+    is heard of later about a later time changes nothing of an earlier one.
+    """
+    since: dict[str, int] = {}
+    billed: list[int] = []  # when those that are billed end
+    waiting: deque[PodUsage] = deque()
+
+    def let_in(until_ms: int) -> None:
+        while billed and billed[0] <= until_ms:
+            freed_ms = heappop(billed)
+            while waiting:
+                pod = waiting.popleft()
+                since[pod.pod_uid] = min(pod.end_ms, freed_ms)
+                if pod.end_ms > freed_ms:
+                    heappush(billed, pod.end_ms)
+                    break
+
+    for pod in sorted(pods, key=lambda each: (each.start_ms, each.pod_uid)):
+        let_in(pod.start_ms)
+        if len(billed) < tasks:
+            since[pod.pod_uid] = pod.start_ms
+            heappush(billed, pod.end_ms)
+        else:
+            waiting.append(pod)
+    let_in(max((pod.end_ms for pod in pods), default=0))
+    return {pod.pod_uid: since.get(pod.pod_uid, pod.end_ms) for pod in pods}
+
+
+def _also_at(border_ms: int, borders: Borders) -> Borders:
+    """The borders, and one more where it is between the two moments and none is."""
+
+    def with_it(start_ms: int, end_ms: int) -> Sequence[int]:
+        found = borders(start_ms, end_ms)
+        if start_ms < border_ms < end_ms and border_ms not in found:
+            return sorted([*found, border_ms])
+        return found
+
+    return with_it
 
 
 def bounded(pod: PodUsage, agreement: Agreement) -> PodUsage:

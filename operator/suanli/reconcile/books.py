@@ -14,6 +14,7 @@ from suanli.base.clock import time_text
 from suanli.base.errors import SuanliError
 from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
+from suanli.base.units import MS_PER_HOUR
 from suanli.billing import posting
 from suanli.billing.agreement import Agreement
 from suanli.billing.decisions import Decision
@@ -26,7 +27,7 @@ from suanli.billing.owned import Unbilled, owned_events
 from suanli.billing.period import Period
 from suanli.billing.rating import Rating, adjustments, rate
 from suanli.billing.statements import bills
-from suanli.billing.usage import MAX_SKEW_MS
+from suanli.billing.usage import MAX_SKEW_MS, Gap, PodUsage
 from suanli.billing.vouchers import Claim, Granted, Rejected
 from suanli.ledgerstore.books import BookStore, Closing, KeptAward
 from suanli.ledgerstore.usage import UsageStore
@@ -37,12 +38,17 @@ MOST_AT_ONCE = 1_000  # transfers of one commit
 
 @dataclass(frozen=True)
 class Preview:
-    """A period as it stands: what was used, what it is rated to, and what nobody is billed for."""
+    """A period as it stands: what was used, what it is rated to, what nobody is billed for, and what is not known.
+
+    `gaps`: what nobody will ever know. `running`: pods whose end is not known yet, up to their last mark, where that is before the period's end.
+    """
 
     period: Period
     events: tuple[UsageEvent, ...]
     rating: Rating
     unbilled: tuple[Unbilled, ...]
+    gaps: tuple[Gap, ...] = ()
+    running: tuple[PodUsage, ...] = ()
 
 
 class Books:
@@ -205,10 +211,18 @@ class Books:
         """What came too late for a closed period, as lines of this one."""
         start, end = closed.period.start_ms, closed.period.end_ms
         known = max([c.counted for c in self._books.closings()])
-        if len(self._usage.run_within(start, end, counted)) == len(self._usage.run_within(start, end, known)):
+        if self._told(start, end, counted) == self._told(start, end, known):
             return []
         now = self._rated(closed.period, self._terms(closed, counted), counted).rating.lines
         return adjustments(period, closed.period, self._billed_before(closed, None), now)
+
+    def _told(self, start_ms: int, end_ms: int, upto: int) -> list[object]:
+        """All that the records up to that number tell of what a time comes to: what pods did after it is not of it."""
+        until_ms = -(-end_ms // MS_PER_HOUR) * MS_PER_HOUR  # no event goes over a full hour
+        pods = self._usage.run_within(start_ms, end_ms, upto)
+        given_up = {job_uid: self._usage.given_up(job_uid, upto) for job_uid in {pod.job_uid for pod in pods}}
+        within = [replace(pod, end_ms=min(pod.end_ms, until_ms), estimated=False, note="") for pod in pods]
+        return [*within, given_up]
 
     def _awards(self) -> dict[str, Award]:
         """What disputes came to, by the id of the line that gives it."""
@@ -240,11 +254,16 @@ class Books:
         book = facts.book()
         pods = self._usage.run_within(period.start_ms, period.end_ms, counted)
         jobs = list(dict.fromkeys(pod.job_uid for pod in pods))
-        given_up = {job_uid: self._usage.given_up(job_uid) for job_uid in jobs}
+        given_up = {job_uid: self._usage.given_up(job_uid, counted) for job_uid in jobs}
         events, unbilled = owned_events(
             pods, self._agreements(jobs), given_up.__getitem__, period, self._hub_id, book.borders
         )
-        return Preview(period, tuple(events), rate(events, book, facts.customers, period), tuple(unbilled))
+        gaps = [
+            gap for gap in self._usage.gaps(counted) if gap.start_ms < period.end_ms and gap.end_ms > period.start_ms
+        ]
+        running = [pod for pod in self._usage.open_pods(counted) if pod.end_ms < period.end_ms]
+        rating = rate(events, book, facts.customers, period)
+        return Preview(period, tuple(events), rating, tuple(unbilled), tuple(gaps), tuple(running))
 
     def _providers(self, period: Period, counted: int) -> dict[str, str]:
         """Whose the sites were when the last of the period's attempts was sent there."""
