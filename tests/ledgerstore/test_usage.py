@@ -8,7 +8,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, replace
+from itertools import combinations, pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -156,6 +158,37 @@ def test_what_a_pod_used_so_far_stands_until_its_end_is_known(store: UsageStore)
     assert (store.open_pods(store.count(), "u1"), store.open_pods(store.count(), "u2")) == ([], [a_usage("p2", "u2")])
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_heard_of_a_time_is_told_from_what_changes_nothing_of_it(store: UsageStore, seed: int) -> None:
+    random = Random(seed)
+    start, end = 24 * HOUR, 48 * HOUR
+
+    def told(upto: int) -> list[object]:
+        pods = store.run_within(start, end, upto)
+        lost = [pod.pod_uid for pod in pods if pod.epoch in store.given_up(pod.job_uid, upto)]
+        return [*(replace(pod, end_ms=min(pod.end_ms, end)) for pod in pods), lost]
+
+    known = [0]
+    for _ in range(60):
+        pod = f"p{random.randrange(25)}"
+        usage = a_usage(pod, f"u{pod[1]}", start_ms=5 * HOUR * int(pod[1:]) % (60 * HOUR), epoch=int(pod[-1]))
+        until = usage.start_ms + random.randrange(1, 30) * HOUR
+        if random.random() < 0.7:
+            store.record_so_far([replace(usage, end_ms=until)])
+        elif random.random() < 0.8:
+            store.record([replace(usage, end_ms=until - random.choice([0, 0, 1_000]))])
+        else:
+            store.give_up(usage.job_uid, [usage.epoch])
+        known.append(store.count())
+    heard = set()
+    for after, upto in [*pairwise(known), *combinations(known[::9], 2)]:
+        heard.add(found := store.heard_within(start, end, after, upto))
+        if found != (told(after) != told(upto)):  # an attempt may be given up of which pods are heard of later only
+            assert found
+            assert any(store.given_up(f"u{n}", after) != store.given_up(f"u{n}", upto) for n in range(3))
+    assert heard == {True, False}
+
+
 def test_what_nobody_will_know_is_told_once_and_no_more_when_it_is_known_after_all(store: UsageStore) -> None:
     store.agree([an_agreement()])
     store.record_so_far([a_usage("p1"), a_usage("p2")])
@@ -197,7 +230,7 @@ def test_a_file_of_the_first_schema_is_brought_forward(path: Path) -> None:
             store.agree([an_agreement()])
             assert store.agreements("u1") == {1: an_agreement()}
             store.give_up("u1", [7])
-            assert (store.given_up("u1", 2), store.given_up("u1", 3), store.count()) == (frozenset(), {7}, 3)
+            assert (store.given_up("u1", 2), store.given_up("u1", 3), store.count()) == (frozenset(), frozenset({7}), 3)
 
 
 def test_a_file_of_the_second_schema_counts_on_and_knows_what_was_given_up(path: Path) -> None:
@@ -213,7 +246,11 @@ def test_a_file_of_the_second_schema_counts_on_and_knows_what_was_given_up(path:
         store.record_so_far([a_usage("p2")])
         store.record([a_usage("p3")])
         store.give_up("u1", [8])
-        assert (store.given_up("u1", 0), store.given_up("u1", 4), store.count()) == ({7}, {7, 8}, 4)
+        assert (store.given_up("u1", 0), store.given_up("u1", 4), store.count()) == (
+            frozenset({7}),
+            frozenset({7, 8}),
+            4,
+        )
         assert store.run_within(0, HOUR, 2) == [a_usage("p1"), a_usage("p2")]
 
 

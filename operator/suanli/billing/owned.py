@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
 from suanli.api.site import ComputeUnit
+from suanli.base.units import MS_PER_HOUR
 from suanli.billing.agreement import Agreement
 from suanli.billing.event import Borders, ClassFacts, Owner, UsageEvent, pod_events
 from suanli.billing.period import Period
@@ -56,10 +57,12 @@ def owned_events(
                 pod,
                 Owner(hub, agreement.account, agreement.namespace, agreement.job, agreement.qos),
                 facts_of(agreement),
-                _also_at(begins_ms, borders_at(agreement.site)),
+                borders_at(agreement.site),
                 scratch_bytes=agreement.scratch_bytes,
+                since_ms=max(begins_ms, period.start_ms // MS_PER_HOUR * MS_PER_HOUR),
+                until_ms=-(-period.end_ms // MS_PER_HOUR) * MS_PER_HOUR,
             )
-            events += [e for e in made if period.holds(e.start_ms) and e.start_ms >= begins_ms]
+            events += [event for event in made if period.holds(event.start_ms)]
     return events, unbilled
 
 
@@ -92,18 +95,6 @@ def billed_since(pods: Sequence[PodUsage], tasks: int) -> dict[str, int]:
             waiting.append(pod)
     let_in(max((pod.end_ms for pod in pods), default=0))
     return {pod.pod_uid: since.get(pod.pod_uid, pod.end_ms) for pod in pods}
-
-
-def _also_at(border_ms: int, borders: Borders) -> Borders:
-    """The borders, and one more where it is between the two moments and none is."""
-
-    def with_it(start_ms: int, end_ms: int) -> Sequence[int]:
-        found = borders(start_ms, end_ms)
-        if start_ms < border_ms < end_ms and border_ms not in found:
-            return sorted([*found, border_ms])
-        return found
-
-    return with_it
 
 
 def bounded(pod: PodUsage, agreement: Agreement) -> PodUsage:

@@ -7,10 +7,11 @@ until its end is recorded. Sums are made in Python: products of bytes and millis
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from pathlib import Path
 from typing import Any
 
+from suanli.base.units import MS_PER_HOUR
 from suanli.billing.agreement import Agreement
 from suanli.billing.usage import Gap, PodUsage
 from suanli.ledgerstore.sqlite import BUSY_MS, SqliteFile
@@ -298,6 +299,33 @@ class UsageStore(SqliteFile):
             ended = map(_usage, rows)
             return sorted([*ended, *so_far], key=_order) if so_far else list(ended)
 
+    def heard_within(self, start_ms: int, end_ms: int, after: int, upto: int) -> bool:
+        """Whether the records after a number, up to another, change anything of what is known of a time. Raises: SuanliError."""
+        new, time = [after, upto], [start_ms, end_ms]
+        with self._plainly():
+            ended = self._db.execute(
+                "SELECT EXISTS (SELECT 1 FROM pod_order o CROSS JOIN pod_usage u USING (pod_uid) "
+                "WHERE o.sequence > ? AND o.sequence <= ? AND u.end_ms > ? AND u.start_ms < ? "
+                "AND NOT EXISTS (SELECT 1 FROM pod_so_far s WHERE s.pod_uid = o.pod_uid))",
+                [*new, *time],
+            )
+            given_up = self._db.execute(
+                "SELECT EXISTS (SELECT 1 FROM given_up g WHERE g.sequence > ? AND g.sequence <= ? AND EXISTS "
+                "(SELECT 1 FROM pod_usage u WHERE (u.job_uid, u.epoch) = (g.job_uid, g.epoch) AND u.end_ms > ? AND u.start_ms < ? UNION ALL "
+                "SELECT 1 FROM pod_so_far s WHERE (s.job_uid, s.epoch) = (g.job_uid, g.epoch) AND s.end_ms > ? AND s.start_ms < ?))",
+                [*new, *time, *time],
+            )
+            marked = self._db.execute(
+                "SELECT pod_uid FROM pod_so_far WHERE sequence > ? AND sequence <= ? UNION "
+                "SELECT pod_uid FROM pod_order o WHERE sequence > ? AND sequence <= ? "
+                "AND EXISTS (SELECT 1 FROM pod_so_far s WHERE s.pod_uid = o.pod_uid)",
+                [*new, *new],
+            )
+            pods = [pod_uid for (pod_uid,) in marked]
+            if ended.fetchone()[0] or given_up.fetchone()[0]:
+                return True
+            return self._told(pods, start_ms, end_ms, after) != self._told(pods, start_ms, end_ms, upto)
+
     def of_job(self, job_uid: str) -> list[PodUsage]:
         """All that is recorded of one job, in the order of start. Raises: SuanliError."""
         with self._plainly():
@@ -320,6 +348,25 @@ class UsageStore(SqliteFile):
             [*values, upto, upto],
         )
         return sorted(map(_usage, rows), key=_order)
+
+    def _told(self, pod_uids: Sequence[str], start_ms: int, end_ms: int, upto: int) -> dict[str, PodUsage]:
+        """What the records up to a number tell of some pods' part of a time, to the next full hour: no event goes over one."""
+        until_ms = -(-end_ms // MS_PER_HOUR) * MS_PER_HOUR
+        found: dict[str, PodUsage] = {}
+        for begin in range(0, len(pod_uids), MOST_PARAMETERS):
+            part = pod_uids[begin : begin + MOST_PARAMETERS]
+            marks = ", ".join("?" * len(part))
+            found |= {pod.pod_uid: pod for pod in self._so_far(f"pod_uid IN ({marks})", part, upto)}
+            known = self._db.execute(
+                f"SELECT pod_uid FROM pod_order WHERE sequence <= ? AND pod_uid IN ({marks})",  # noqa: S608 - question marks
+                [upto, *part],
+            )
+            found |= {pod.pod_uid: pod for pod in self._of_pods([pod_uid for (pod_uid,) in known])}
+        return {
+            uid: replace(pod, end_ms=min(pod.end_ms, until_ms), estimated=False, note="")
+            for uid, pod in found.items()
+            if pod.end_ms > start_ms and pod.start_ms < end_ms
+        }
 
     def _of_pods(self, pod_uids: Sequence[str]) -> Iterator[PodUsage]:
         for begin in range(0, len(pod_uids), MOST_PARAMETERS):

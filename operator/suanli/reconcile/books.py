@@ -14,7 +14,6 @@ from suanli.base.clock import time_text
 from suanli.base.errors import SuanliError
 from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
-from suanli.base.units import MS_PER_HOUR
 from suanli.billing import posting
 from suanli.billing.agreement import Agreement
 from suanli.billing.decisions import Decision
@@ -211,18 +210,10 @@ class Books:
         """What came too late for a closed period, as lines of this one."""
         start, end = closed.period.start_ms, closed.period.end_ms
         known = max([c.counted for c in self._books.closings()])
-        if self._told(start, end, counted) == self._told(start, end, known):
+        if not self._usage.heard_within(start, end, known, counted):
             return []
         now = self._rated(closed.period, self._terms(closed, counted), counted).rating.lines
         return adjustments(period, closed.period, self._billed_before(closed, None), now)
-
-    def _told(self, start_ms: int, end_ms: int, upto: int) -> list[object]:
-        """All that the records up to that number tell of what a time comes to: what pods did after it is not of it."""
-        until_ms = -(-end_ms // MS_PER_HOUR) * MS_PER_HOUR  # no event goes over a full hour
-        pods = self._usage.run_within(start_ms, end_ms, upto)
-        given_up = {job_uid: self._usage.given_up(job_uid, upto) for job_uid in {pod.job_uid for pod in pods}}
-        within = [replace(pod, end_ms=min(pod.end_ms, until_ms), estimated=False, note="") for pod in pods]
-        return [*within, given_up]
 
     def _awards(self) -> dict[str, Award]:
         """What disputes came to, by the id of the line that gives it."""
