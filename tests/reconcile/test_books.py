@@ -12,6 +12,7 @@ import pytest
 from audit.__main__ import audit
 from builders import an_agreement
 from shop import CARD_HOUR, FACTS, Shop
+from suanli.api.statement import Role
 from suanli.base.errors import SuanliError
 from suanli.base.units import MS_PER_HOUR
 from suanli.billing.event import Owner, pod_events
@@ -20,7 +21,7 @@ from suanli.billing.facts import read_facts
 from suanli.billing.owned import facts_of
 from suanli.billing.period import Period, month
 from suanli.billing.posting import COMMISSION, TAX
-from suanli.billing.statements import unbalanced
+from suanli.billing.statements import Party, unbalanced
 from suanli.billing.usage import MAX_SKEW_MS, Gap, PodUsage
 
 ZONE = "Asia/Shanghai"
@@ -340,6 +341,10 @@ def test_what_nobody_knows_is_told_with_its_month_and_not_guessed(shop: Shop) ->
     shop.usage.record_gaps([gap])
     shop.books.close(MARCH, FACTS, MARCH.end_ms)
     assert cards_billed(shop, MARCH) == 2 * DAY_MS
+    assert shop.books.dossier("2026-03").unknown == {
+        Party(Role.CONSUMER, "lab"): 1,
+        Party(Role.PROVIDER, "East Compute"): 1,
+    }
     for period, gaps in ((month("2026-02", ZONE), ()), (MARCH, (gap,)), (APRIL, (gap,)), (MAY, ())):
         assert (shop.books.preview(period, FACTS).gaps, shop.books.preview(period, FACTS).running) == (gaps, ())
 

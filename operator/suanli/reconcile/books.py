@@ -5,10 +5,12 @@ ids that follow from the lines, so that whoever comes after a crash posts the re
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from suanli.api.statement import Role
 from suanli.api.voucher import VoucherProgram
 from suanli.base.clock import time_text
 from suanli.base.errors import SuanliError
@@ -25,7 +27,7 @@ from suanli.billing.line import RatedLine, line_record
 from suanli.billing.owned import Unbilled, owned_events
 from suanli.billing.period import Period
 from suanli.billing.rating import Rating, adjustments, rate
-from suanli.billing.statements import bills
+from suanli.billing.statements import Party, bills
 from suanli.billing.usage import MAX_SKEW_MS, Gap, PodUsage
 from suanli.billing.vouchers import Claim, Granted, Rejected
 from suanli.ledgerstore.books import BookStore, Closing, KeptAward
@@ -146,6 +148,7 @@ class Books:
             awards=[award for id_, award in self._awards().items() if id_ in by_id],
             scope=facts.scope,
             granted_by={each.claim.voucher: programs[_as_granted(each)][0] for each in decisions},
+            unknown=self._unknown(closing.period),
         )
 
     def pay(self, account: str, amount_micro_yuan: int, id_: str, time_ms: int) -> Outcome:
@@ -255,6 +258,19 @@ class Books:
         running = [pod for pod in self._usage.open_pods(counted) if pod.end_ms < period.end_ms]
         rating = rate(events, book, facts.customers, period)
         return Preview(period, tuple(events), rating, tuple(unbilled), tuple(gaps), tuple(running))
+
+    def _gaps(self, period: Period, counted: int) -> list[Gap]:
+        return [g for g in self._usage.gaps(counted) if g.start_ms < period.end_ms and g.end_ms > period.start_ms]
+
+    def _unknown(self, period: Period) -> dict[Party, int]:
+        """Pods of a period of which nobody will know for how long they ran, by consumer and by provider."""
+        found: Counter[Party] = Counter()
+        for gap in self._gaps(period, self._usage.count()):
+            agreement = self._usage.agreements(gap.job_uid).get(gap.epoch)
+            if agreement is not None:
+                found[Party(Role.CONSUMER, agreement.account)] += gap.pods
+                found[Party(Role.PROVIDER, agreement.provider)] += gap.pods
+        return found
 
     def _providers(self, period: Period, counted: int) -> dict[str, str]:
         """Whose the sites were when the last of the period's attempts was sent there."""
