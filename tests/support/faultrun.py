@@ -170,6 +170,9 @@ class _Run:
         members = {name: c.server for name, c in sim.clusters.items()}
         evidence = Evidence(sim.hub, members, calm_s, settled_s, quiet_s, sim.ledger(), MOST_SETTLING_S)
         found = violations(evidence)
+        found += [
+            f"job {gap.job_uid}: all of it was there to be read, but it is told as a gap: {gap}" for gap in sim.gaps()
+        ]
         met: Counter[str] = Counter()
         for trouble in self.troubles:
             met.update({str(fault): count for fault, count in trouble.met.items()})
