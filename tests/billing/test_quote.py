@@ -267,13 +267,14 @@ def test_prices_as_arrays_are_as_near_as_rounding_lets_them(seed: int) -> None:
 @seeded(60)
 @given(st.integers(0, 1 << 32))
 def test_what_a_job_has_used_costs_what_its_bill_says(seed: int) -> None:
-    """Pods of two attempts that begin and end as they like, one of a size that was not agreed, and one that nobody sent."""
+    """Pods of two attempts that begin and end as they like, of sizes that were not agreed, more at a time than tasks, and some that nobody sent."""
     job, start_ms, _, tariffs, customer = a_case(seed)
     r = Random(f"used {seed}")
     terms: dict[str, Any] = {
         "site": "one", "provider": PROVIDER, "class_": GPU, "unit": "Card", "precision": "FP16", "qos": str(job.job.spec.qos),
         "account": "team", "cpu_milli": 4_000, "memory_bytes": 3 << 30, "cards": 4, "scratch_bytes": r.choice([0, 1 << 40]),
         "rated_power_w": 413, "pue_micro": 1_270_000, "green_micro": 350_000, "grid_factor_g_per_kwh": 571, "made_ms": start_ms,
+        "tasks": r.randint(1, 4),
     }  # fmt: skip
     agreements = {epoch: an_agreement("u1", epoch, **terms) for epoch in (1, 2)}
     pods = []

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,8 +18,10 @@ from suanli.billing.usage import (
     MAX_RUN_MS,
     MAX_SKEW_MS,
     PodUsage,
+    last_mark_ms,
     pod_usage,
     total,
+    used_so_far,
 )
 
 Pod = dict[str, Any]
@@ -97,6 +100,55 @@ def test_a_container_that_the_member_put_beside_ours_is_not_billed(a_pod: APod, 
     pod["status"]["containerStatuses"].insert(0, {"name": "proxy", "state": {"running": {}}})
     usage = measured(pod, t0 + HOUR)
     assert (usage.cpu_milli, usage.run_ms) == (2_000, 10_000)
+
+
+# --- what runs on
+
+
+def running_pod(a_pod: APod, started: object = "2026-03-01T08:00:00Z", **metadata: Any) -> Pod:
+    return a_pod(state={"running": {"startedAt": started}}, status={"phase": "Running"}, **metadata)
+
+
+def test_marks_are_past_by_every_clock() -> None:
+    day_ms = 24 * HOUR
+    assert last_mark_ms(5 * day_ms + MAX_SKEW_MS, day_ms) == 5 * day_ms
+    assert last_mark_ms(5 * day_ms + MAX_SKEW_MS - 1, day_ms) == 4 * day_ms
+    assert last_mark_ms(5 * day_ms + MAX_SKEW_MS + 3 * HOUR, HOUR) == 5 * day_ms + 3 * HOUR
+
+
+def test_what_runs_on_is_measured_up_to_the_mark_as_its_end_will_be(a_pod: APod, t0: int) -> None:
+    mark_ms = t0 + 5 * HOUR
+    so_far = used_so_far(running_pod(a_pod), site="east", mark_ms=mark_ms, now_ms=mark_ms + MAX_SKEW_MS)
+    ended_pod = a_pod(state=ended("2026-03-01T08:00:00Z", "2026-03-01T20:00:00Z"))
+    assert so_far == replace(measured(ended_pod, t0 + 13 * HOUR), end_ms=mark_ms)
+
+
+def test_a_start_before_the_creation_is_bounded_in_both(a_pod: APod, t0: int) -> None:
+    early, mark_ms = "2026-02-01T08:00:00Z", t0 + HOUR
+    so_far = used_so_far(running_pod(a_pod, early), site="east", mark_ms=mark_ms, now_ms=mark_ms + MAX_SKEW_MS)
+    assert so_far is not None
+    assert so_far.start_ms == measured(a_pod(state=ended(early, "2026-03-01T20:00:00Z")), t0 + 13 * HOUR).start_ms
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"state": {"running": {"startedAt": "2026-03-01T09:00:00Z"}}},
+        {"state": {"running": {"startedAt": "yesterday"}}},
+        {"state": {"waiting": {}}},
+        {"state": ended("2026-03-01T08:00:00Z", "2026-03-01T08:30:00Z")},
+        {"status": {"phase": "Unknown"}},
+        {"status": {"phase": "Running", "conditions": [{"type": "DisruptionTarget", "status": "True"}]}},
+        {"deletionTimestamp": "2026-03-01T09:30:00Z"},
+        {"uid": ""},
+    ],
+)
+def test_nothing_is_said_of_what_did_not_run_at_the_mark_or_is_about_to_end(
+    a_pod: APod, t0: int, change: dict[str, Any]
+) -> None:
+    running = {"state": {"running": {"startedAt": "2026-03-01T08:00:00Z"}}, "status": {"phase": "Running"}}
+    pod = a_pod(**{**running, **change})
+    assert used_so_far(pod, site="east", mark_ms=t0 + HOUR, now_ms=t0 + 2 * HOUR) is None
 
 
 # --- what was lost
@@ -349,6 +401,8 @@ def test_whatever_a_member_sends_the_result_is_within_bounds(pod: Pod) -> None:
     assert 0 <= usage.memory_bytes <= MAX_MEMORY_BYTES
     assert 0 <= usage.cards <= MAX_CARDS
     assert usage.epoch >= 0
+    so_far = used_so_far(pod, site="east", mark_ms=now_ms, now_ms=now_ms + MAX_SKEW_MS)
+    assert so_far is None or 0 < so_far.run_ms <= MAX_RUN_MS
     assert usage.estimated == bool(usage.note)
     assert len(json.dumps(usage.note)) < 2_000
 

@@ -17,7 +17,7 @@ from months import a_program
 from suanli.base.units import MS_PER_HOUR
 from suanli.billing.focusrules import violations
 from suanli.billing.period import month
-from suanli.billing.usage import PodUsage
+from suanli.billing.usage import Gap, PodUsage
 from suanli.billing.vouchers import Claim
 from suanli.cli import app
 from suanli.cli.market import Stores
@@ -85,6 +85,35 @@ def test_usage_says_what_an_account_used(suanli: Suanli) -> None:
     assert amounts["card-time"] == str(40 * MS_PER_HOUR)
     assert amounts["energy"] == str(40 * 400 * 1_180)
     assert json.loads(suanli("usage", "nobody", "-o", "json").stdout)["usage"] == []
+
+
+def test_usage_says_what_is_not_in_it_and_why(suanli: Suanli, tmp_path: Path) -> None:
+    with UsageStore(tmp_path / "data" / "usage.sqlite3") as store:
+        pods = store.of_job("u")
+        more = [replace(pods[0], pod_uid=f"q{n}") for n in range(4)]  # the attempt has two tasks
+        store.record(more)
+        mark_ms = MARCH.start_ms + 48 * MS_PER_HOUR
+        so_far = [replace(pods[0], pod_uid=pod, job_uid="late", end_ms=mark_ms) for pod in ("r", "s")]
+        store.record_so_far(so_far)
+        store.record_gaps([Gap("east", "late", 1, "r", 1, mark_ms, mark_ms + 60_000, "its disks are gone")])
+    text = suanli("usage").stdout
+    assert "Not in it:" in text
+    rows = [line.split(maxsplit=6) for line in text.splitlines()]
+    span = ["2026-02-28T16:00:00Z", "2026-03-01T02:00:00Z"]
+    why = "not billed: the attempt has 2 tasks, and as many other pods of it ran at that time"
+    assert ["east", "u", "1", "3", *span, why] in rows
+    gap = ["2026-03-02T16:00:00Z", "2026-03-02T16:01:00Z"]
+    assert ["east", "late", "1", "1", *gap, "gap: its disks are gone"] in rows
+    assert "1 pods have not told their end" in text
+    assert "the oldest of 2026-03-02T16:00:00Z at east" in text
+    assert "Not in it" not in suanli("usage", "lab").stdout
+    told = json.loads(suanli("usage", "-o", "json").stdout)
+    assert [(one["pod"], one["pods"], one["from"], one["until"]) for one in told["gaps"]] == [("r", 1, *gap)]
+    assert [(one["pod"], one["countedUntil"]) for one in told["running"]] == [("s", gap[0])]
+    assert {(one["pod"], one["from"], one["until"]) for one in told["unbilled"]} == {
+        (f"q{n}", *span) for n in (1, 2, 3)
+    }
+    suanli("settle")
 
 
 def test_a_bill_of_an_open_month_says_so_and_closing_changes_nothing_of_it(suanli: Suanli) -> None:

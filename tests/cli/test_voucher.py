@@ -87,7 +87,9 @@ def hub(tmp_path: Path) -> Iterator[tuple[FakeApiServer, Path]]:
 
 
 def decide(hub: tuple[FakeApiServer, Path], *arguments: str) -> Result:
-    return CliRunner().invoke(app, ["voucher", *arguments, "-n", "team", "--by", "the desk", "--kubeconfig", str(hub[1])])
+    return CliRunner().invoke(
+        app, ["voucher", *arguments, "-n", "team", "--by", "the desk", "--kubeconfig", str(hub[1])]
+    )
 
 
 def approval(hub: tuple[FakeApiServer, Path]) -> object:

@@ -8,7 +8,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import astuple, replace
+from itertools import combinations, pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from builders import an_agreement
 from ledgers import refused
 from suanli.api.job import Usage
 from suanli.base.errors import SuanliError
-from suanli.billing.usage import MAX_CARDS, MAX_CPU_MILLI, MAX_MEMORY_BYTES, MAX_RUN_MS, PodUsage, total
+from suanli.billing.usage import MAX_CARDS, MAX_CPU_MILLI, MAX_MEMORY_BYTES, MAX_RUN_MS, Gap, PodUsage, total
 from suanli.ledgerstore import usage as module
 from suanli.ledgerstore.usage import MOST_PARAMETERS, UsageStore
 
@@ -119,10 +121,90 @@ def test_what_ran_within_a_time_is_read_as_it_was_known_at_some_record(store: Us
 
 def test_attempts_that_were_given_up_stay_given_up(store: UsageStore, path: Path) -> None:
     store.give_up("u1", [2, 3])
+    known = store.count()
     store.give_up("u1", [3, 5])
     with UsageStore(path) as again:
-        assert again.given_up("u1") == {2, 3, 5}
-        assert again.given_up("u2") == frozenset()
+        assert again.given_up("u1", again.count()) == {2, 3, 5}
+        assert again.given_up("u1", known) == {2, 3}
+        assert again.given_up("u2", again.count()) == frozenset()
+
+
+def test_what_a_pod_used_so_far_stands_until_its_end_is_known(store: UsageStore) -> None:
+    store.record([a_usage("p0", start_ms=0, end_ms=500)])
+    marks = [a_usage(start_ms=1_000, end_ms=end_ms) for end_ms in (2_000, 3_000, 4_000)]
+    known = []
+    for mark in marks:
+        for _ in range(2):
+            store.record_so_far([mark])
+        known.append(store.count())
+    ended = a_usage(start_ms=1_000, end_ms=9_000)
+    store.record([ended])
+    assert known == [2, 3, 4]
+    assert [store.run_within(1_500, 10_000, upto) for upto in [1, *known, 5]] == [[], *([m] for m in marks), [ended]]
+    assert store.run_within(3_000, 10_000, known[1]) == []
+    assert store.run_within(0, 10_000, known[0]) == [a_usage("p0", start_ms=0, end_ms=500), marks[0]]
+    assert [store.open_pods(upto) for upto in [1, *known, 5]] == [[], *([m] for m in marks), []]
+    assert store.of_job("u1") == [a_usage("p0", start_ms=0, end_ms=500), ended]
+    store.record_so_far([a_usage(start_ms=1_000, end_ms=5_000), a_usage("p2", "u2")])
+    assert store.run_within(1_500, 10_000, store.count()) == [ended, a_usage("p2", "u2")]
+    assert (store.open_pods(store.count(), "u1"), store.open_pods(store.count(), "u2")) == ([], [a_usage("p2", "u2")])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_heard_of_a_time_is_told_from_what_changes_nothing_of_it(store: UsageStore, seed: int) -> None:
+    random = Random(seed)
+    start, end = 24 * HOUR, 48 * HOUR
+
+    def told(upto: int) -> list[object]:
+        pods = store.run_within(start, end, upto)
+        lost = [pod.pod_uid for pod in pods if pod.epoch in store.given_up(pod.job_uid, upto)]
+        return [*(replace(pod, end_ms=min(pod.end_ms, end)) for pod in pods), lost]
+
+    known = [0]
+    for _ in range(60):
+        pod = f"p{random.randrange(25)}"
+        usage = a_usage(pod, f"u{pod[1]}", start_ms=5 * HOUR * int(pod[1:]) % (60 * HOUR), epoch=int(pod[-1]))
+        until = usage.start_ms + random.randrange(1, 30) * HOUR
+        if random.random() < 0.7:
+            store.record_so_far([replace(usage, end_ms=until)])
+        elif random.random() < 0.8:
+            store.record([replace(usage, end_ms=until - random.choice([0, 0, 1_000]))])
+        else:
+            store.give_up(usage.job_uid, [usage.epoch])
+        known.append(store.count())
+    heard = set()
+    for after, upto in [*pairwise(known), *combinations(known[::9], 2)]:
+        heard.add(found := store.heard_within(start, end, after, upto))
+        if found != (told(after) != told(upto)):  # an attempt may be given up of which pods are heard of later only
+            assert found
+            assert any(store.given_up(f"u{n}", after) != store.given_up(f"u{n}", upto) for n in range(10))
+    assert heard == {True, False}
+
+
+def test_what_nobody_will_know_is_told_once_and_no_more_when_it_is_known_after_all(store: UsageStore) -> None:
+    store.agree([an_agreement()])
+    store.record_so_far([a_usage("p1"), a_usage("p2")])
+    assert (store.missing("u1", 1), store.missing("u1", 2)) == (0, 0)
+    gap = Gap("east", "u1", 1, "p1", 1, a_usage().end_ms, 9 * HOUR, "gone")
+    attempt = replace(gap, pod_uid="", pods=2, start_ms=0)
+    assert store.record_gaps([gap, attempt, replace(gap, why="other")]) == [gap, attempt]
+    assert store.record_gaps([gap, attempt]) == []
+    known = store.count()
+    assert store.gaps(known) == [attempt, gap]
+    assert store.gaps(known - 1) == [gap]
+    assert store.open_pods(known) == [a_usage("p2")]
+    assert store.run_within(0, HOUR, known) == [a_usage("p1"), a_usage("p2")]
+    store.record([a_usage("p1", end_ms=5 * HOUR), a_usage("p2")])
+    assert store.gaps(store.count()) == [attempt]
+    assert store.gaps(known) == [attempt, gap]
+    assert store.record_gaps([replace(gap, pod_uid="p2")]) == []
+
+
+def test_pods_of_which_nothing_is_known_are_counted(store: UsageStore) -> None:
+    store.agree([an_agreement(tasks=5)])
+    store.record([a_usage("p1"), a_usage("p2", epoch=2)])
+    store.record_so_far([a_usage("p1"), a_usage("p3"), a_usage("p3", end_ms=2 * HOUR)])
+    assert store.missing("u1", 1) == 3
 
 
 def test_a_file_of_the_first_schema_is_brought_forward(path: Path) -> None:
@@ -139,6 +221,29 @@ def test_a_file_of_the_first_schema_is_brought_forward(path: Path) -> None:
             assert store.run_within(0, 10_000, store.count()) == rows[::-1]
             store.agree([an_agreement()])
             assert store.agreements("u1") == {1: an_agreement()}
+            store.give_up("u1", [7])
+            assert (store.given_up("u1", 2), store.given_up("u1", 3), store.count()) == (frozenset(), frozenset({7}), 3)
+
+
+def test_a_file_of_the_second_schema_counts_on_and_knows_what_was_given_up(path: Path) -> None:
+    old = sqlite3.connect(path, isolation_level=None)
+    for script in module._SCHEMAS[:2]:
+        old.executescript(script)
+    old.execute(module._INSERT, astuple(a_usage("p1")))
+    old.execute("INSERT INTO given_up (job_uid, epoch) VALUES ('u1', 7)")
+    old.execute(f"PRAGMA application_id = {UsageStore.APPLICATION_ID}")
+    old.execute("PRAGMA user_version = 2")
+    old.close()
+    with UsageStore(path) as store:
+        store.record_so_far([a_usage("p2")])
+        store.record([a_usage("p3")])
+        store.give_up("u1", [8])
+        assert (store.given_up("u1", 0), store.given_up("u1", 4), store.count()) == (
+            frozenset({7}),
+            frozenset({7, 8}),
+            4,
+        )
+        assert store.run_within(0, HOUR, 2) == [a_usage("p1"), a_usage("p2")]
 
 
 def test_nothing_to_record_is_no_trouble(store: UsageStore) -> None:
@@ -201,12 +306,18 @@ def test_another_process_may_read_while_it_is_written(store: UsageStore, path: P
         "DELETE FROM given_up",
         "UPDATE agreement SET account = 'another'",
         "DELETE FROM agreement",
+        "UPDATE pod_so_far SET end_ms = end_ms + 1",
+        "DELETE FROM pod_so_far",
+        "UPDATE gap SET pods = 9",
+        "DELETE FROM gap",
     ],
 )
 def test_nothing_can_be_changed_or_deleted(store: UsageStore, path: Path, statement: str) -> None:
     store.record([a_usage("p1"), a_usage("p2")])
     store.agree([an_agreement()])
     store.give_up("u1", [1])
+    store.record_so_far([a_usage("p3")])
+    store.record_gaps([Gap("east", "u1", 1, "p3", 1, 0, 1, "gone")])
     other = sqlite3.connect(path)
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         other.execute(statement)
@@ -229,7 +340,7 @@ def test_the_file_says_what_it_is(store: UsageStore, path: Path) -> None:
     other = sqlite3.connect(path)
     assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert other.execute("PRAGMA application_id").fetchone() == (0x5355414E,)
-    assert other.execute("PRAGMA user_version").fetchone() == (2,)
+    assert other.execute("PRAGMA user_version").fetchone() == (3,)
     other.close()
 
 

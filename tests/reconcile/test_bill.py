@@ -16,6 +16,7 @@ from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
 from suanli.billing.period import month
+from suanli.billing.usage import Gap
 from suanli.kube.client import Json
 from suanli.reconcile.bill import Biller
 from suanli.reconcile.books import Books
@@ -101,6 +102,25 @@ def play(tmp_path: Path) -> Play:
         virtualtime.run(whole())
 
     return run
+
+
+def test_a_statement_says_that_pods_ran_of_which_nobody_knows_for_how_long(play: Play) -> None:
+    async def scene(office: Office) -> None:
+        office.shop.ran("p", MARCH.start_ms + DAY_MS, 10)
+        end_ms = MARCH.start_ms + 5 * DAY_MS
+        office.shop.usage.record_gaps([Gap("east", "u-p", 1, "", 2, MARCH.start_ms + DAY_MS, end_ms, "gone")])
+        office.put_tariff()
+        office.clock.at_ms = APRIL.start_ms + 2 * DAY_MS
+        await asyncio.sleep(5)
+        told = {key[0]: found["status"]["conditions"][0]["message"] for key, found in office.statements().items()}
+        note = "; 2 more pods ran of which nobody knows for how long, see `suanli usage`"
+        assert {role: text.endswith(note) for role, text in told.items()} == {
+            "Consumer": True,
+            "Provider": True,
+            "Operator": False,
+        }
+
+    play(scene)
 
 
 def test_a_month_is_closed_when_it_is_over_and_everybody_gets_a_statement_once(play: Play) -> None:

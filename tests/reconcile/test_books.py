@@ -13,18 +13,22 @@ from audit.__main__ import audit
 from builders import a_tariff, an_agreement
 from shop import CARD_HOUR, FACTS, Shop
 from suanli.api import Tariff
+from suanli.api.statement import Role
 from suanli.base.errors import SuanliError
 from suanli.base.units import MS_PER_HOUR
+from suanli.billing.event import Owner, pod_events
 from suanli.billing.evidence import Dossier, write
 from suanli.billing.facts import read_facts
+from suanli.billing.owned import facts_of
 from suanli.billing.period import Period, month
 from suanli.billing.posting import COMMISSION, TAX
-from suanli.billing.statements import unbalanced
-from suanli.billing.usage import MAX_SKEW_MS, PodUsage
+from suanli.billing.statements import Party, unbalanced
+from suanli.billing.usage import MAX_SKEW_MS, Gap, PodUsage
 from suanli.reconcile.books import Books
 
 ZONE = "Asia/Shanghai"
-MARCH, APRIL = month("2026-03", ZONE), month("2026-04", ZONE)
+MARCH, APRIL, MAY = MONTHS = [month(f"2026-0{n}", ZONE) for n in (3, 4, 5)]
+DAY_MS = 24 * MS_PER_HOUR
 
 
 @pytest.fixture
@@ -242,36 +246,142 @@ def test_facts_are_read_as_they_were_written() -> None:
 def test_use_is_exact_with_records_doubled_reordered_and_late_clocks_off_and_the_operator_killed(
     tmp_path: Path, seed: int
 ) -> None:
-    """M1: equal to the generator's sum, to the unit."""
+    """M1: equal to the generator's sum, to the unit; runs of months, told mark by mark and cut off from their ends too."""
     random = Random(seed)
     pods, sums = [], Counter[str]()
     for n in range(150):
         start = MARCH.start_ms + random.randrange(30 * 24 * MS_PER_HOUR) + random.randint(-300_000, 300_000)
         cards = random.randint(1, 4)
-        end = start + random.randrange(1, 40 * MS_PER_HOUR)
+        end = start + random.randrange(1, (40 if n % 15 else 70 * 24) * MS_PER_HOUR)
         pods.append(PodUsage(f"p{n}", f"u{n // 3}", 1, "east", "x", start, end, 2_000, 1 << 30, cards))
         sums[f"job-{n // 3}"] += cards * (end - max(start, MARCH.start_ms))
     late = random.sample(pods, 2)
-    sent = [pod for pod in pods if pod not in late]
+    sent = [(pod.end_ms, pod) for pod in pods if pod not in late]
+    for pod in pods:
+        marks = range((pod.start_ms // DAY_MS + 1) * DAY_MS, pod.end_ms, DAY_MS)
+        sent += [(mark_ms, replace(pod, end_ms=mark_ms)) for mark_ms in marks if random.random() < 0.9]
+    sent.sort(key=lambda each: (each[0], each[1].pod_uid))
     sent += random.sample(sent, len(sent) // 10)
     for _ in range(len(sent) // 20):
-        i, j = random.randrange(len(sent)), random.randrange(len(sent))
+        i = random.randrange(len(sent))
+        j = min(len(sent) - 1, i + random.randrange(20))
         sent[i], sent[j] = sent[j], sent[i]
     shop = Shop(tmp_path)
-    shop.usage.agree([replace(an_agreement(f"u{n}"), job=f"job-{n}") for n in range(50)])
+    shop.usage.agree([replace(an_agreement(f"u{n}", tasks=3), job=f"job-{n}") for n in range(50)])
     kills = set(random.sample(range(len(sent)), 50))
-    for n, pod in enumerate(sent):
-        shop.usage.record([pod])
+    ends = {pod.pod_uid: pod.end_ms for pod in pods}
+    months = [MARCH, APRIL, month("2026-05", ZONE), month("2026-06", ZONE)]
+    open_months = list(months)
+    for n, (at_ms, pod) in enumerate(sent):
+        while at_ms >= open_months[0].end_ms + 3 * DAY_MS:
+            closed = open_months.pop(0)
+            shop.books.close(closed, FACTS, closed.end_ms)
+        (shop.usage.record if pod.end_ms == ends[pod.pod_uid] else shop.usage.record_so_far)([pod])
         if n in kills:
             shop.books.leave()
             shop = Shop(tmp_path)
-    shop.books.close(MARCH, FACTS, MARCH.end_ms)
     shop.usage.record(late)
-    shop.books.close(APRIL, FACTS, APRIL.end_ms)
+    for period in open_months:
+        shop.books.close(period, FACTS, period.end_ms)
     found = Counter[str]()
-    for period in (MARCH, APRIL):
+    adjusted = set()
+    for period in months:
         for line in shop.books.lines(period.name):
             found[line.job] += line.quantity
+            adjusted |= {line.job} if line.adjusts else set()
+    assert unbalanced(shop.books.dossier("2026-06").bills) == []
     assert found == sums
-    assert unbalanced(shop.books.dossier(APRIL.name).bills) == []
+    assert adjusted <= {f"job-{int(pod.job_uid[1:])}" for pod in late}
     shop.books.leave()
+
+
+def cards_billed(shop: Shop, period: Period, *, adjusts: str = "") -> int:
+    """Milliseconds of four cards on a bill."""
+    return sum(line.quantity for line in shop.books.lines(period.name) if line.adjusts == adjusts) // 4
+
+
+def test_a_month_is_complete_while_its_jobs_run_on_and_their_ends_change_nothing_of_it(
+    shop: Shop, tmp_path: Path
+) -> None:
+    start_ms, end_ms = MARCH.start_ms + 5 * DAY_MS + 7, MAY.start_ms + 3 * DAY_MS + 11
+    so_far = shop.runs("p", start_ms)
+    for mark_ms in range(start_ms // DAY_MS * DAY_MS + DAY_MS, APRIL.end_ms + 2 * DAY_MS, DAY_MS):
+        shop.usage.record_so_far([replace(so_far, end_ms=mark_ms)])
+        if mark_ms // DAY_MS == MARCH.end_ms // DAY_MS + 1:
+            assert [pod.pod_uid for pod in shop.books.preview(APRIL, FACTS).running] == ["p"]
+            shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    shop.books.close(APRIL, FACTS, APRIL.end_ms)
+    assert cards_billed(shop, MARCH) == MARCH.end_ms - start_ms
+    assert cards_billed(shop, APRIL) == APRIL.end_ms - APRIL.start_ms
+    assert shop.books.preview(APRIL, FACTS).running == ()
+    parts = {event.id: event for period in (MARCH, APRIL) for event in shop.books.dossier(period.name).events}
+    shop.usage.record([replace(so_far, end_ms=end_ms)])
+    shop.books.close(MAY, FACTS, MAY.end_ms)
+    assert cards_billed(shop, MAY) == sum(line.quantity for line in shop.books.lines("2026-05")) // 4
+    assert cards_billed(shop, MAY) == end_ms - MAY.start_ms
+    parts |= {event.id: event for event in shop.books.dossier("2026-05").events}
+    owner, site = (
+        Owner("hub", "lab", "team-a", "p"),
+        replace(FACTS, providers={"east": "East Compute"}).book().borders("east"),
+    )
+    whole = pod_events(replace(so_far, end_ms=end_ms), owner, facts_of(an_agreement()), site)
+    assert parts == {event.id: event for event in whole}
+    for n, period in enumerate(MONTHS):
+        assert found_by_the_audit(shop.books.dossier(period.name), tmp_path / f"evidence-{n}") == []
+
+
+def test_a_run_that_ended_before_its_last_mark_is_given_back_with_the_next_month(shop: Shop, tmp_path: Path) -> None:
+    so_far = shop.runs("p", MARCH.end_ms - 3 * DAY_MS)
+    shop.usage.record_so_far([replace(so_far, end_ms=MARCH.end_ms + DAY_MS)])
+    shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    shop.usage.record([replace(so_far, end_ms=MARCH.end_ms - DAY_MS, estimated=True, note="lost")])
+    shop.books.close(APRIL, FACTS, APRIL.end_ms)
+    assert cards_billed(shop, APRIL, adjusts="2026-03") == -DAY_MS
+    assert cards_billed(shop, MARCH) == 3 * DAY_MS
+    for n, period in enumerate((MARCH, APRIL)):
+        assert found_by_the_audit(shop.books.dossier(period.name), tmp_path / f"evidence-{n}") == []
+
+
+def test_what_was_billed_of_an_attempt_that_is_given_up_later_is_given_back(shop: Shop, tmp_path: Path) -> None:
+    so_far = shop.runs("p", MARCH.end_ms - DAY_MS)
+    shop.usage.record_so_far([replace(so_far, end_ms=MARCH.end_ms + DAY_MS)])
+    shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    shop.usage.give_up("u-p", [1])
+    shop.books.close(APRIL, FACTS, APRIL.end_ms)
+    assert cards_billed(shop, APRIL, adjusts="2026-03") == -DAY_MS
+    assert shop.owes("consumer:lab") == 0
+    for n, period in enumerate((MARCH, APRIL)):
+        assert found_by_the_audit(shop.books.dossier(period.name), tmp_path / f"evidence-{n}") == []
+
+
+def test_what_nobody_knows_is_told_with_its_month_and_not_guessed(shop: Shop) -> None:
+    so_far = shop.runs("p", MARCH.end_ms - 3 * DAY_MS)
+    mark_ms = MARCH.end_ms - DAY_MS
+    shop.usage.record_so_far([replace(so_far, end_ms=mark_ms)])
+    gap = Gap("east", "u-p", 1, "p", 1, mark_ms, MARCH.end_ms + DAY_MS, "gone")
+    assert [(pod.pod_uid, pod.end_ms) for pod in shop.books.preview(MARCH, FACTS).running] == [("p", mark_ms)]
+    shop.usage.record_gaps([gap])
+    shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    assert cards_billed(shop, MARCH) == 2 * DAY_MS
+    assert shop.books.dossier("2026-03").unknown == {
+        Party(Role.CONSUMER, "lab"): 1,
+        Party(Role.PROVIDER, "East Compute"): 1,
+    }
+    for period, gaps in ((month("2026-02", ZONE), ()), (MARCH, (gap,)), (APRIL, (gap,)), (MAY, ())):
+        assert (shop.books.preview(period, FACTS).gaps, shop.books.preview(period, FACTS).running) == (gaps, ())
+
+
+def test_no_more_pods_are_billed_at_a_time_than_the_attempt_has_tasks(shop: Shop, tmp_path: Path) -> None:
+    first = shop.ran("p", MARCH.start_ms + 1, 10)  # the agreement is about two tasks
+    shop.usage.record([replace(first, pod_uid=f"q{n}") for n in range(5)])
+    after = replace(first, pod_uid="r", start_ms=first.end_ms, end_ms=first.end_ms + MS_PER_HOUR)
+    shop.usage.record([after])
+    seen = shop.books.preview(MARCH, FACTS)
+    assert {one.pod.pod_uid for one in seen.unbilled} == {"q1", "q2", "q3", "q4"}
+    assert {one.why for one in seen.unbilled} == {
+        "the attempt has 2 tasks, and as many other pods of it ran at that time"
+    }
+    shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    assert cards_billed(shop, MARCH) == 21 * MS_PER_HOUR
+    assert {event.pod_uid for event in shop.books.dossier("2026-03").events} == {"p", "q0", "r"}
+    assert found_by_the_audit(shop.books.dossier("2026-03"), tmp_path / "evidence") == []

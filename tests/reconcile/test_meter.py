@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import virtualtime
-from builders import a_member_pod, an_agreement, ended
+from builders import a_member_pod, an_agreement, ended, running
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
 from suanli.billing.agreement import Agreement
@@ -159,6 +159,51 @@ def test_a_pod_that_a_member_gives_to_another_job_is_paid_once(
         assert (meter.usage("u1").pods, meter.usage("u2").pods) == (1, 0)
         assert meter.recorded("u2") == {mine.uid}  # there is nothing left to do for it
         assert store.of_job("u2") == []
+        await meter.close()
+
+    virtualtime.run(whole())
+
+
+def test_what_runs_on_is_recorded_up_to_the_mark_and_its_end_takes_its_place(make: Make) -> None:
+    async def whole() -> None:
+        meter, store = make()
+        mark_ms = virtualtime.BASE_MS + 3_600_000
+        runs, over = a_member_pod("u1", state=running()), a_member_pod("u2", state=ended(), phase="Succeeded")
+        for _ in range(2):
+            await meter.record_so_far("east", [runs, over], mark_ms, mark_ms)
+        assert [(pod.job_uid, pod.end_ms) for pod in await meter.open_pods()] == [("u1", mark_ms)]
+        assert meter.recorded("u1") == frozenset()
+        assert meter.usage("u1").pods == 0
+        late = a_member_pod("u1", state=ended(end="2026-03-01T10:00:00Z"), phase="Succeeded")
+        await meter.record([("east", late)], mark_ms + 3_600_000)
+        assert await meter.open_pods() == []
+        assert [pod.run_ms for pod in store.run_within(0, 1 << 60, store.count())] == [7_200_000]
+        await meter.close()
+
+    virtualtime.run(whole())
+
+
+def test_an_attempt_is_accounted_for_when_all_its_tasks_are_or_are_told_to_be_unknown(make: Make) -> None:
+    async def whole() -> None:
+        _, store = make()
+        told: list[tuple[str, int]] = []
+        meter = Meter(store, virtualtime.InlinePool(), lambda site, pods: told.append((site, pods)))
+        store.agree([an_agreement("u1", tasks=3)])
+        await meter.record([("east", a_member_pod("u1", state=ended(), phase="Succeeded"))], NOW_MS)
+        assert (meter.is_over("u1", 1, 1), meter.is_over("u1", 1, 3), meter.is_over("u1", 1, 0)) == (True, False, False)
+        mark_ms = virtualtime.BASE_MS + 3_600_000
+        await meter.record_so_far("east", [a_member_pod("u1", index=1, state=running())], mark_ms, mark_ms)
+        for _ in range(2):
+            await meter.end("u1", 1, "east", virtualtime.BASE_MS, "gone", mark_ms + 5)
+        assert [(gap.pod_uid, gap.pods, gap.start_ms, gap.end_ms) for gap in store.gaps(store.count())] == [
+            ("", 1, virtualtime.BASE_MS, mark_ms + 5),
+            ("pod-u1-1-1", 1, mark_ms, mark_ms + 5),
+        ]
+        assert told == [("east", 1), ("east", 1)]
+        assert meter.is_over("u1", 1, 3)
+        assert not meter.is_over("u1", 2, 3)
+        meter.forget("u1")
+        assert not meter.is_over("u1", 1, 3)
         await meter.close()
 
     virtualtime.run(whole())

@@ -195,6 +195,9 @@ class _Run:
         known_s = KNOWN_S + (sim.settings.full_compare_s if untold else 0)
         evidence = evidence_of(sim, calm_s, settled_s, quiet_s, known_s)
         found = violations(evidence)
+        found += [
+            f"job {gap.job_uid}: all of it was there to be read, but it is told as a gap: {gap}" for gap in sim.gaps()
+        ]
         met: Counter[str] = Counter()
         for trouble in self.troubles:
             met.update({str(fault): count for fault, count in trouble.met.items()})

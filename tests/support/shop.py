@@ -52,6 +52,11 @@ class Shop:
         self.usage.record([usage])
         return usage
 
+    def runs(self, pod: str, start_ms: int) -> PodUsage:
+        """A pod of four cards that has just started, and is in no ledger yet; its attempt is."""
+        self.usage.agree([replace(an_agreement(f"u-{pod}"), job=pod, made_ms=start_ms)])
+        return PodUsage(pod, f"u-{pod}", 1, "east", "nvidia-a100-80g", start_ms, start_ms, 2_000, 1 << 30, 4)
+
     def owes(self, account: str) -> int:
         """What an account is below zero. Units: micro-yuan."""
         return -self.ledger.balance(account).posted_micro_yuan

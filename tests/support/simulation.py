@@ -27,6 +27,7 @@ from suanli.base.names import API_VERSION, GROUP, LABEL_EPOCH, LABEL_JOB_UID, VE
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
 from suanli.base.units import cpu_milli
+from suanli.billing.usage import Gap
 from suanli.federation.credentials import write_kubeconfig
 from suanli.kube.client import ApiError, Target, Unreachable
 from suanli.kube.lease import Lease
@@ -444,6 +445,11 @@ class Simulation:
                 if found:
                     sums[uid] = (len(found), sum(u.cpu_milli_ms for u in found))
         return sums
+
+    def gaps(self) -> list[Gap]:
+        """What the ledger says that nobody will know."""
+        with UsageStore(self._folder / "usage.sqlite3") as store:
+            return store.gaps(store.count())
 
     def member_objects(self) -> list[str]:
         """Jobs and pods that stand on the members."""

@@ -207,6 +207,16 @@ class Settings(BaseModel):
             description="A month is closed so long after its end; use that is heard of later is billed with the next one.",
         ),
     ] = 259_200
+    usage_mark_s: Annotated[
+        int,
+        Field(
+            ge=3_600,
+            le=2_678_400,
+            multiple_of=3_600,
+            description="What pods that run on used is recorded whenever so many seconds of UTC are full, so that a month can be "
+            "closed before they end. Whole hours; shorter than SUANLI_CLOSE_AFTER_S.",
+        ),
+    ] = 86_400
     lease_s: Annotated[
         int, Field(ge=3, le=300, description="A leader that has not renewed its Lease for so long is replaced.")
     ] = 15

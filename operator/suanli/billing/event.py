@@ -18,6 +18,7 @@ from suanli.billing.usage import PodUsage
 
 ID_LENGTH = 32  # hexadecimal digits: 128 bits
 DEFAULT_QOS = "Normal"
+FOREVER_MS = 1 << 62
 MILLI = 1_000
 PER_WATT_MS = MICRO * MS_PER_HOUR  # of milli-units x W x (PUE in millionths) x ms, for one mWh
 PER_CARBON_MS = PER_WATT_MS * MILLI * MICRO  # of the same x g/kWh x (share in millionths), for one mg
@@ -146,18 +147,22 @@ def pod_events(
     *,
     scratch_bytes: int = 0,
     nodes: int = 0,
+    since_ms: int = 0,
+    until_ms: int = FOREVER_MS,
 ) -> list[UsageEvent]:
-    """All that one pod's run used, cut at the borders; a pod that ran no time used nothing.
+    """All that one pod's run used from one moment to another, cut at the borders; a pod that ran no time used nothing.
 
     A pod that holds whole nodes is counted in nodes, and not in cores, cards and memory beside it. Energy and carbon are those
     of the rated power under PUE; what is rounded is the pod's use from its start up to a moment, half up, and an event holds
-    the difference of two moments. So the events of a pod add up to its use rounded once.
+    the difference of two moments. So the events of a pod add up to its use rounded once, and from one border to another they are the
+    same as among those of the whole run.
     """
+    window = max(usage.start_ms, since_ms), min(usage.end_ms, until_ms)
     made: list[UsageEvent] = []
     for kind, numerator, denominator in rates(usage, facts, scratch_bytes, nodes):
         if numerator:
             whole = _event(owner, kind, usage, facts)
-            made += _shared_out(owner.hub, whole, numerator, denominator, borders)
+            made += _shared_out(owner.hub, whole, window, numerator, denominator, borders)
     return made
 
 
@@ -199,12 +204,19 @@ def _event(owner: Owner, kind: UsageKind, usage: PodUsage, facts: ClassFacts) ->
 
 
 def _shared_out(
-    hub: str, whole: UsageEvent, numerator: int, denominator: int, borders: Borders
+    hub: str, whole: UsageEvent, window: tuple[int, int], numerator: int, denominator: int, borders: Borders
 ) -> Iterator[UsageEvent]:
-    """An amount of numerator/denominator for each ms, in events that add up to the whole, rounded once."""
-    since, told = whole.start_ms, 0
-    for start, end in pairwise([since, *borders(since, whole.end_ms), whole.end_ms]):
-        up_to_here = (2 * numerator * (end - since) + denominator) // (2 * denominator)
+    """Of an amount of numerator/denominator for each ms what is in a window, in events that add up to the whole, rounded once."""
+    since, until = window
+    if since >= until:
+        return
+
+    def up_to(at_ms: int) -> int:
+        return (2 * numerator * (at_ms - whole.start_ms) + denominator) // (2 * denominator)
+
+    told = up_to(since)
+    for start, end in pairwise([since, *borders(since, until), until]):
+        up_to_here = up_to(end)
         if up_to_here > told:
             yield identified(hub, replace(whole, start_ms=start, end_ms=end, amount=up_to_here - told))
         told = up_to_here

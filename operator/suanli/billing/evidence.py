@@ -19,7 +19,7 @@ from suanli.billing.ledger import Entry, line
 from suanli.billing.line import RatedLine, line_record
 from suanli.billing.period import Period
 from suanli.billing.rating import Customer
-from suanli.billing.statements import Bill, StatementLine
+from suanli.billing.statements import Bill, Party, StatementLine
 from suanli.billing.vouchers import Given, Holding, Redemption, Scope
 
 VERSION = 2
@@ -95,7 +95,8 @@ class Dossier:
     """All of a period. `tariffs` has those of the closed periods as well, `rated_by` the names of its own; so has `events`. `billed` has what was billed before of the closed periods that have adjustments now.
 
     `programs` may have a programme more than once, as it was when vouchers were granted; `granted_by` says, by voucher, the
-    place in it of the one that counts, where that is not the first of the name.
+    place in it of the one that counts, where that is not the first of the name. `unknown`: by party, pods that ran in the period, and of
+    which nobody will know for how long.
     """
 
     period: Period
@@ -119,6 +120,7 @@ class Dossier:
     subsidised: Sequence[Subsidised] = ()
     scope: Scope = NOWHERE
     granted_by: Mapping[str, int] = field(default_factory=dict)
+    unknown: Mapping[Party, int] = field(default_factory=dict)
 
 
 def write(dossier: Dossier, out: Callable[[str, str], None]) -> str:

@@ -1,20 +1,24 @@
 """Use with its owner: what the members' pods ran, as far as it was agreed, as events that can be rated. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 
 from suanli.api.site import ComputeUnit
+from suanli.base.units import MS_PER_HOUR
 from suanli.billing.agreement import Agreement
 from suanli.billing.event import Borders, ClassFacts, Owner, UsageEvent, pod_events
 from suanli.billing.period import Period
 from suanli.billing.usage import MAX_SKEW_MS, PodUsage
 
 Agreements = Mapping[tuple[str, int], Agreement]
+TOO_MANY = "the attempt has {} tasks, and as many other pods of it ran at that time"
 
 
 @dataclass(frozen=True, slots=True)
 class Unbilled:
-    """A pod that nobody is billed for, and why. It stays in the usage ledger."""
+    """A pod that nobody is billed for, or that part of its run, and why. It stays in the usage ledger."""
 
     pod: PodUsage
     why: str
@@ -34,21 +38,68 @@ def owned_events(
     """
     events: list[UsageEvent] = []
     unbilled: list[Unbilled] = []
+    attempts: defaultdict[tuple[str, int], list[PodUsage]] = defaultdict(list)
     for pod in pods:
         agreement = agreements.get((pod.job_uid, pod.epoch))
         why = _unbilled(pod, agreement, given_up(pod.job_uid))
         if agreement is None or why:
             unbilled.append(Unbilled(pod, why))
-            continue
-        made = pod_events(
-            bounded(pod, agreement),
-            Owner(hub, agreement.account, agreement.namespace, agreement.job, agreement.qos),
-            facts_of(agreement),
-            borders_at(agreement.site),
-            scratch_bytes=agreement.scratch_bytes,
-        )
-        events += [event for event in made if period.holds(event.start_ms)]
+        else:
+            attempts[pod.job_uid, pod.epoch].append(pod)
+    for key, of_attempt in attempts.items():
+        agreement = agreements[key]
+        for pod, since_ms in in_turn(of_attempt, agreement):
+            if max(pod.start_ms, period.start_ms) < min(since_ms, period.end_ms):
+                unbilled.append(Unbilled(replace(pod, end_ms=since_ms), TOO_MANY.format(agreement.tasks)))
+            made = pod_events(
+                pod,
+                Owner(hub, agreement.account, agreement.namespace, agreement.job, agreement.qos),
+                facts_of(agreement),
+                borders_at(agreement.site),
+                scratch_bytes=agreement.scratch_bytes,
+                since_ms=max(since_ms, period.start_ms // MS_PER_HOUR * MS_PER_HOUR),
+                until_ms=-(-period.end_ms // MS_PER_HOUR) * MS_PER_HOUR,
+            )
+            events += [event for event in made if period.holds(event.start_ms)]
     return events, unbilled
+
+
+def in_turn(pods: Iterable[PodUsage], agreement: Agreement) -> list[tuple[PodUsage, int]]:
+    """The pods of one attempt, each as far as it was agreed, and from when on it is billed."""
+    agreed = [bounded(pod, agreement) for pod in pods]
+    since = billed_since(agreed, agreement.tasks)
+    return [(pod, since[pod.pod_uid]) for pod in agreed]
+
+
+def billed_since(pods: Sequence[PodUsage], tasks: int) -> dict[str, int]:
+    """By pod of one attempt, from when on it is billed: at no moment are more pods billed than the attempt has tasks.
+
+    Who started first goes first, and the next one follows when one ends; a pod that never gets its turn is billed from its end on. What
+    is heard of later about a later time changes nothing of an earlier one.
+    """
+    since: dict[str, int] = {}
+    billed: list[int] = []  # when those that are billed end
+    waiting: deque[PodUsage] = deque()
+
+    def let_in(until_ms: int) -> None:
+        while billed and billed[0] <= until_ms:
+            freed_ms = heappop(billed)
+            while waiting:
+                pod = waiting.popleft()
+                since[pod.pod_uid] = min(pod.end_ms, freed_ms)
+                if pod.end_ms > freed_ms:
+                    heappush(billed, pod.end_ms)
+                    break
+
+    for pod in sorted(pods, key=lambda each: (each.start_ms, each.pod_uid)):
+        let_in(pod.start_ms)
+        if len(billed) < tasks:
+            since[pod.pod_uid] = pod.start_ms
+            heappush(billed, pod.end_ms)
+        else:
+            waiting.append(pod)
+    let_in(max((pod.end_ms for pod in pods), default=0))
+    return {pod.pod_uid: since.get(pod.pod_uid, pod.end_ms) for pod in pods}
 
 
 def bounded(pod: PodUsage, agreement: Agreement) -> PodUsage:

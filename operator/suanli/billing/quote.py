@@ -22,7 +22,7 @@ from suanli.base.clock import LAST_MS
 from suanli.base.units import MS_PER_HOUR, cpu_milli, whole
 from suanli.billing.agreement import Agreement, provider_of
 from suanli.billing.event import ClassFacts, UsageKind, class_facts, rates
-from suanli.billing.owned import bounded, facts_of
+from suanli.billing.owned import facts_of, in_turn
 from suanli.billing.pricebook import PriceBook, PricedItem, Version
 from suanli.billing.rating import HUNDRED, Customer, owed_micro_yuan
 from suanli.billing.usage import PodUsage
@@ -139,12 +139,13 @@ class _Table:
 
 
 class Run(NamedTuple):
-    """So many pods that run alike. Units: bytes of one pod."""
+    """So many pods that run alike, and from when on they are billed. Units: bytes of one pod."""
 
     usage: PodUsage
     facts: ClassFacts
     scratch_bytes: int
     pods: int = 1
+    since_ms: int = 0
 
 
 class Lineup:
@@ -201,11 +202,13 @@ class Lineup:
         table = self._table(min(run.usage.start_ms for run in runs), max(run.usage.end_ms for run in runs))
         amounts: dict[tuple[int, int], int] = defaultdict(int)  # by kind and cell: each makes a line
         for run in runs:
-            pieces = _pieces(table.days, run.usage.start_ms, run.usage.end_ms)
+            begin_ms = run.usage.start_ms
+            since_ms = max(begin_ms, run.since_ms)
+            pieces = _pieces(table.days, since_ms, run.usage.end_ms)
             for kind, numerator, denominator in rates(run.usage, run.facts, run.scratch_bytes):
                 k = KINDS.index(kind)
                 if numerator and any(items[k] for items in table.items_c):
-                    shares = _shared_out(pieces, run.usage.start_ms, numerator, denominator)
+                    shares = _shared_out(pieces, begin_ms, since_ms, numerator, denominator)
                     for cell, amount in _counted(table, k, shares):
                         amounts[k, cell] += amount * run.pods
         if not amounts:
@@ -319,20 +322,25 @@ class Quotes:
 
         Units: micro-yuan.
         """
-        runs: dict[tuple[str, ...], list[Run]] = defaultdict(list)
-        terms: dict[tuple[str, ...], Agreement] = {}
+        attempts: dict[int, list[PodUsage]] = defaultdict(list)
         for pod in pods:
             of = agreements.get(pod.epoch)
             if (
-                of is None
-                or of.site != pod.site
-                or pod.end_ms > LATEST_MS
-                or of.provider not in self.prices.book.versions
+                of is not None
+                and of.site == pod.site
+                and pod.end_ms <= LATEST_MS
+                and of.provider in self.prices.book.versions
             ):
-                continue
+                attempts[pod.epoch].append(pod)
+        runs: dict[tuple[str, ...], list[Run]] = defaultdict(list)
+        terms: dict[tuple[str, ...], Agreement] = {}
+        for epoch, of_attempt in attempts.items():
+            of = agreements[epoch]
             alike = (of.site, of.class_, of.precision, of.provider, of.account, of.qos)
             terms[alike] = of
-            runs[alike].append(Run(bounded(pod, of), facts_of(of), of.scratch_bytes))
+            runs[alike] += [
+                Run(pod, facts_of(of), of.scratch_bytes, since_ms=since_ms) for pod, since_ms in in_turn(of_attempt, of)
+            ]
         found = [
             self.prices.lineup(one.provider, one.class_, one.precision, self.terms(one.account, one.qos)).cost(
                 runs[alike]
@@ -355,12 +363,16 @@ def _pieces(days: _Days, begin_ms: int, end_ms: int) -> list[tuple[int, int, int
 
 
 def _shared_out(
-    pieces: Sequence[tuple[int, int, int]], begin_ms: int, numerator: int, denominator: int
+    pieces: Sequence[tuple[int, int, int]], begin_ms: int, since_ms: int, numerator: int, denominator: int
 ) -> list[tuple[int, int, int, int]]:
     """An amount of numerator/denominator for each ms, as events have it: rounded from the begin up to each end."""
-    found, since_ms, told = [], begin_ms, 0
+
+    def up_to(at_ms: int) -> int:
+        return (2 * numerator * (at_ms - begin_ms) + denominator) // (2 * denominator)
+
+    found, told = [], up_to(since_ms)
     for cell, day, until_ms in pieces:
-        up_to_here = (2 * numerator * (until_ms - begin_ms) + denominator) // (2 * denominator)
+        up_to_here = up_to(until_ms)
         found.append((cell, day, until_ms - since_ms, up_to_here - told))
         since_ms, told = until_ms, up_to_here
     return found

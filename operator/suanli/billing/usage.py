@@ -61,15 +61,57 @@ class PodUsage:
         return self.cards * self.run_ms
 
 
+@dataclass(frozen=True)
+class Gap:
+    """What certainly ran, and of which nobody will ever know how long: it is told, and not billed.
+
+    Units: milliseconds since the Unix epoch. `start_ms` is the last moment that is accounted for, `end_ms` when it was found missing.
+    """
+
+    site: str
+    job_uid: str
+    epoch: int
+    pod_uid: str  # "" for pods of an attempt of which nothing else is known
+    pods: int
+    start_ms: int
+    end_ms: int
+    why: str
+
+
 def pod_usage(pod: Raw, *, site: str, now_ms: int) -> PodUsage | None:
     """What a member's pod used; None while its container runs, or when it never ran.
 
     A pod that was lost with its node ends at the earliest time at which that is certain.
     """
+    notes: list[str] = []
+    return _used(pod, site, _interval(pod, now_ms, notes), notes)
+
+
+def last_mark_ms(now_ms: int, every_ms: int) -> int:
+    """The last mark that is past by every clock; marks are the whole multiples of a time that is itself one of full hours."""
+    return (now_ms - MAX_SKEW_MS) // every_ms * every_ms
+
+
+def used_so_far(pod: Raw, *, site: str, mark_ms: int, now_ms: int) -> PodUsage | None:
+    """What a pod that runs on used up to a mark; None where it did not run then, or has ended or is about to.
+
+    Events are cut at full hours, so those of this are the first of those that the pod's whole run makes.
+    """
+    metadata, status = mapping(pod.get("metadata")), mapping(pod.get("status"))
+    state = mapping(_ours(items(status.get("containerStatuses"))).get("state"))
+    start = _time(mapping(state.get("running")).get("startedAt"))
+    if start is None or start >= mark_ms or state.get("terminated") or status.get("phase") != "Running":
+        return None
+    if metadata.get("deletionTimestamp") or _disruptions(status):
+        return None  # how it ended will be told, and may be a moment before the mark
+    notes: list[str] = []
+    interval = _bounded(start, mark_ms, _created(metadata), now_ms, notes)
+    return _used(pod, site, interval, notes) if interval[0] < interval[1] else None
+
+
+def _used(pod: Raw, site: str, interval: tuple[int, int] | None, notes: list[str]) -> PodUsage | None:
     metadata = mapping(pod.get("metadata"))
     labels, uid = mapping(metadata.get("labels")), text(metadata.get("uid"))
-    notes: list[str] = []
-    interval = _interval(pod, now_ms, notes)
     if interval is None or not uid:
         return None
     cpu, memory, cards = _amounts(pod, notes)
@@ -128,7 +170,17 @@ def _interval(pod: Raw, now_ms: int, notes: list[str]) -> tuple[int, int] | None
         return None
     if end is None:
         end = start
-    return _bounded(start, end, _time(mapping(pod.get("metadata")).get("creationTimestamp")), now_ms, notes)
+    return _bounded(start, end, _created(mapping(pod.get("metadata"))), now_ms, notes)
+
+
+def _created(metadata: Raw) -> int | None:
+    return _time(metadata.get("creationTimestamp"))
+
+
+def _disruptions(status: Raw) -> list[Raw]:
+    """Where the cluster says that the pod's node is gone, or that it was put out."""
+    conditions = items(status.get("conditions"))
+    return [c for c in conditions if c.get("type") == "DisruptionTarget" and c.get("status") == "True"]
 
 
 def _bounded(start: int, end: int, created: int | None, now_ms: int, notes: list[str]) -> tuple[int, int]:
@@ -155,9 +207,7 @@ def _lost_at(pod: Raw, now_ms: int) -> int | None:
     phase = status.get("phase")
     if phase not in ("Failed", "Succeeded", "Unknown"):
         return None
-    conditions = items(status.get("conditions"))
-    disrupted = [c for c in conditions if c.get("type") == "DisruptionTarget" and c.get("status") == "True"]
-    told = [_time(c.get("lastTransitionTime")) for c in disrupted]
+    told = [_time(c.get("lastTransitionTime")) for c in _disruptions(status)]
     certain = [t for t in (*told, _time(metadata.get("deletionTimestamp"))) if t is not None and t <= now_ms]
     if certain:
         return min(certain)

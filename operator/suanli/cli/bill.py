@@ -1,6 +1,6 @@
 """`suanli usage` and `suanli bill`: what accounts used and owe in a period, open or closed."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +15,7 @@ from suanli.billing.focus import SERVICES
 from suanli.billing.line import RatedLine, line_record
 from suanli.billing.period import Period
 from suanli.billing.rating import Unrated
+from suanli.billing.usage import Gap, PodUsage
 from suanli.cli.market import LOCAL, Files, HubId, Month, Stores, facts_of
 from suanli.cli.options import Hub, grouped
 from suanli.cli.printing import Format, Now, Output, dump, moment_ms, table
@@ -46,7 +47,7 @@ def usage(
     output: Format = Output.TABLE,
     now: Now = None,
 ) -> None:
-    """Say what accounts used in a month, exactly: what began in it and has ended by now.
+    """Say what accounts used in a month, exactly: what began in it, of what runs on up to its last mark; and what is not in it, and why.
 
     Exit codes: 0 done, 2 the input is wrong, 4 the hub or the ledger cannot be used.
     """
@@ -60,13 +61,29 @@ def usage(
         rows += [(*key, *_amount(key[1], amount)) for key, amount in sorted(sums.items())]
         typer.echo(f"Used in {seen.period.name}, {_span(seen)}")
         table(rows, right=[4], indent="  ")
+        if account is None:
+            _print_rest(seen)
     else:
         named = ("account", "kind", "class", "precision")
         dump(
             {
                 "period": seen.period.name,
                 "usage": [{**dict(zip(named, key, strict=True)), "amount": str(n)} for key, n in sorted(sums.items())],
-                "unbilled": [{"pod": u.pod.pod_uid, "site": u.pod.site, "why": u.why} for u in seen.unbilled],
+                "unbilled": [
+                    {**_told(u.pod), "from": time_text(u.pod.start_ms), "until": time_text(u.pod.end_ms), "why": u.why}
+                    for u in seen.unbilled
+                ],
+                "gaps": [
+                    {
+                        **_told(gap),
+                        "pods": gap.pods,
+                        "from": time_text(gap.start_ms),
+                        "until": time_text(gap.end_ms),
+                        "why": gap.why,
+                    }
+                    for gap in seen.gaps
+                ],
+                "running": [{**_told(pod), "countedUntil": time_text(pod.end_ms)} for pod in seen.running],
             },
             output,
         )
@@ -111,6 +128,34 @@ def bill(
     _print(lines)
     for one in unrated:
         typer.echo(f"warning: {one.events} events of {one.account} at {one.site} are not rated: {one.why}", err=True)
+
+
+def _told(what: PodUsage | Gap) -> dict[str, str | int]:
+    return {"site": what.site, "job": what.job_uid, "epoch": what.epoch, "pod": what.pod_uid}
+
+
+def _print_rest(seen: Preview) -> None:
+    """What is not in the sums, by attempt, and up to when that counts which runs on."""
+    rest: defaultdict[tuple[str, str, str, str], list[tuple[int, int, int]]] = defaultdict(list)
+    for u in seen.unbilled:
+        rest[u.pod.site, u.pod.job_uid, str(u.pod.epoch), f"not billed: {u.why}"].append(
+            (1, u.pod.start_ms, u.pod.end_ms)
+        )
+    for gap in seen.gaps:
+        rest[gap.site, gap.job_uid, str(gap.epoch), f"gap: {gap.why}"].append((gap.pods, gap.start_ms, gap.end_ms))
+    if rest:
+        typer.echo("Not in it:")
+        rows: list[Sequence[str]] = [("SITE", "JOB", "EPOCH", "PODS", "FROM", "UNTIL", "WHY")]
+        for (*whose, why), spans in sorted(rest.items()):
+            since, until = min(span[1] for span in spans), max(span[2] for span in spans)
+            rows.append((*whose, str(sum(span[0] for span in spans)), time_text(since), time_text(until), why))
+        table(rows, right=[2, 3], indent="  ")
+    if seen.running:
+        oldest = min(seen.running, key=lambda pod: pod.end_ms)
+        typer.echo(
+            f"{len(seen.running)} pods have not told their end; they count up to their last marks, "
+            f"the oldest of {time_text(oldest.end_ms)} at {oldest.site}"
+        )
 
 
 def _print(lines: Sequence[RatedLine]) -> None:

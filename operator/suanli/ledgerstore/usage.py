@@ -1,17 +1,19 @@
 """The usage ledger: an append-only SQLite file with one row for every attempt that was sent, and one for every pod that ran.
 
 A record that was acknowledged is on the disk. An attempt and a pod are recorded once: the same record again changes nothing,
-another one for the same pod is refused, counted and told. Sums are made in Python: products of bytes and milliseconds pass 64 bits.
+another one for the same pod is refused, counted and told. What a pod that runs on used up to some mark is recorded beside, and stands
+until its end is recorded. Sums are made in Python: products of bytes and milliseconds pass 64 bits.
 """
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from pathlib import Path
 from typing import Any
 
+from suanli.base.units import MS_PER_HOUR
 from suanli.billing.agreement import Agreement
-from suanli.billing.usage import PodUsage
+from suanli.billing.usage import Gap, PodUsage
 from suanli.ledgerstore.sqlite import BUSY_MS, SqliteFile
 
 LOG = logging.getLogger(__name__)
@@ -21,7 +23,11 @@ _COLUMNS = tuple(f.name for f in fields(PodUsage))
 _AGREED = tuple(f.name for f in fields(Agreement))
 _AGREE = f"INSERT INTO agreement ({', '.join(_AGREED)}) VALUES ({', '.join('?' * len(_AGREED))})"  # noqa: S608
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM pod_usage"  # noqa: S608 - the record's own field names
-_INSERT = f"INSERT INTO pod_usage ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
+_MARKS = ", ".join("?" * len(_COLUMNS))
+_INSERT = f"INSERT INTO pod_usage ({', '.join(_COLUMNS)}) VALUES ({_MARKS})"  # noqa: S608
+_NEXT = "(SELECT last + 1 FROM last_sequence)"
+_INSERT_SO_FAR = f"INSERT INTO pod_so_far (sequence, {', '.join(_COLUMNS)}) VALUES ({_NEXT}, {_MARKS})"  # noqa: S608
+_GAP = tuple(f.name for f in fields(Gap))
 
 # The first record of a pod stays, whatever a program does: also INSERT OR REPLACE, which fires no DELETE trigger.
 _SCHEMAS = (
@@ -103,6 +109,65 @@ CREATE TRIGGER agreement_keeps_first BEFORE INSERT ON agreement
 CREATE TRIGGER agreement_no_update BEFORE UPDATE ON agreement BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER agreement_no_delete BEFORE DELETE ON agreement BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 """,
+    # What pods that run on used so far, and what nobody will ever know. All that changes what a closed period comes to has its place in
+    # one order, so also what was given up; that of before counts as known from the beginning, as it did.
+    """
+ALTER TABLE given_up ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX given_up_by_sequence ON given_up (sequence);
+CREATE TABLE pod_so_far (
+  sequence INTEGER NOT NULL UNIQUE,
+  pod_uid TEXT NOT NULL CHECK (length(pod_uid) BETWEEN 1 AND 256),
+  job_uid TEXT NOT NULL,
+  epoch INTEGER NOT NULL CHECK (epoch >= 0),
+  site TEXT NOT NULL,
+  class_ TEXT NOT NULL,
+  start_ms INTEGER NOT NULL,
+  end_ms INTEGER NOT NULL CHECK (end_ms >= start_ms),
+  cpu_milli INTEGER NOT NULL CHECK (cpu_milli >= 0),
+  memory_bytes INTEGER NOT NULL CHECK (memory_bytes >= 0),
+  cards INTEGER NOT NULL CHECK (cards >= 0),
+  estimated INTEGER NOT NULL CHECK (estimated IN (0, 1)),
+  note TEXT NOT NULL,
+  PRIMARY KEY (pod_uid, end_ms)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pod_so_far_by_end ON pod_so_far (end_ms);
+CREATE INDEX pod_so_far_of_job ON pod_so_far (job_uid);
+CREATE TRIGGER pod_so_far_keeps_first BEFORE INSERT ON pod_so_far
+  WHEN EXISTS (SELECT 1 FROM pod_so_far WHERE pod_uid = NEW.pod_uid AND end_ms = NEW.end_ms OR sequence = NEW.sequence)
+  BEGIN SELECT RAISE(IGNORE); END;
+CREATE TRIGGER pod_so_far_no_update BEFORE UPDATE ON pod_so_far BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER pod_so_far_no_delete BEFORE DELETE ON pod_so_far BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TABLE gap (
+  sequence INTEGER NOT NULL UNIQUE,
+  site TEXT NOT NULL,
+  job_uid TEXT NOT NULL CHECK (length(job_uid) BETWEEN 1 AND 256),
+  epoch INTEGER NOT NULL CHECK (epoch >= 0),
+  pod_uid TEXT NOT NULL,
+  pods INTEGER NOT NULL CHECK (pods > 0),
+  start_ms INTEGER NOT NULL,
+  end_ms INTEGER NOT NULL CHECK (end_ms >= start_ms),
+  why TEXT NOT NULL,
+  PRIMARY KEY (job_uid, epoch, pod_uid)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER gap_keeps_first BEFORE INSERT ON gap
+  WHEN EXISTS (
+    SELECT 1 FROM gap
+    WHERE job_uid = NEW.job_uid AND epoch = NEW.epoch AND pod_uid = NEW.pod_uid OR sequence = NEW.sequence
+  )
+  BEGIN SELECT RAISE(IGNORE); END;
+CREATE TRIGGER gap_no_update BEFORE UPDATE ON gap BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER gap_no_delete BEFORE DELETE ON gap BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE VIEW last_sequence AS
+  SELECT max(
+    (SELECT coalesce(max(sequence), 0) FROM pod_order),
+    (SELECT coalesce(max(sequence), 0) FROM pod_so_far),
+    (SELECT coalesce(max(sequence), 0) FROM given_up),
+    (SELECT coalesce(max(sequence), 0) FROM gap)
+  ) AS last;
+DROP TRIGGER pod_usage_is_ordered;
+CREATE TRIGGER pod_usage_is_ordered AFTER INSERT ON pod_usage
+  BEGIN INSERT INTO pod_order (sequence, pod_uid) VALUES ((SELECT last + 1 FROM last_sequence), NEW.pod_uid); END;
+""",
 )
 
 
@@ -134,6 +199,50 @@ class UsageStore(SqliteFile):
                 )
         return len(fresh)
 
+    def record_so_far(self, usages: Sequence[PodUsage]) -> None:
+        """Append in one transaction what pods used up to their marks, where it is not there yet. Raises: SuanliError, and nothing is kept."""
+        with self._plainly(), self._transaction():
+            self._db.executemany(_INSERT_SO_FAR, [astuple(usage) for usage in usages])
+
+    def record_gaps(self, gaps: Sequence[Gap]) -> list[Gap]:
+        """Append in one transaction what is not there yet, and is not known after all; those that were. Raises: SuanliError."""
+        marks = ", ".join("?" * len(_GAP))
+        insert = (
+            f"INSERT INTO gap (sequence, {', '.join(_GAP)}) SELECT {_NEXT}, {marks} "  # noqa: S608 - its own field names
+            "WHERE NOT EXISTS (SELECT 1 FROM pod_usage WHERE pod_uid = ?)"
+        )
+        with self._plainly(), self._transaction():
+            return [gap for gap in gaps if self._db.execute(insert, [*astuple(gap), gap.pod_uid]).rowcount > 0]
+
+    def missing(self, job_uid: str, epoch: int) -> int:
+        """Tasks of an attempt of which no pod is recorded, neither whole nor so far; 0 where nobody knows its tasks. Raises: SuanliError."""
+        with self._plainly():
+            tasks = self._db.execute("SELECT tasks FROM agreement WHERE job_uid = ? AND epoch = ?", [job_uid, epoch])
+            known = self._db.execute(
+                "SELECT pod_uid FROM pod_usage WHERE job_uid = ?1 AND epoch = ?2 "
+                "UNION SELECT pod_uid FROM pod_so_far WHERE job_uid = ?1 AND epoch = ?2",
+                [job_uid, epoch],
+            )
+            return max(0, sum(int(n) for (n,) in tasks) - len(known.fetchall()))
+
+    def gaps(self, upto: int) -> list[Gap]:
+        """What nobody will ever know, as far as the records up to a number tell; by job. Raises: SuanliError."""
+        columns = ", ".join(_GAP)
+        with self._plainly():
+            rows = self._db.execute(
+                f"SELECT {columns} FROM gap g WHERE sequence <= ? AND NOT EXISTS "  # noqa: S608 - its own field names
+                "(SELECT 1 FROM pod_order o WHERE o.pod_uid = g.pod_uid AND o.sequence <= ?) ORDER BY job_uid, epoch, pod_uid",
+                [upto, upto],
+            )
+            return [Gap(**dict(zip(_GAP, row, strict=True))) for row in rows]
+
+    def open_pods(self, upto: int, job_uid: str | None = None) -> list[PodUsage]:
+        """What pods, of one job or all, used so far whose end is not recorded, and may be one day; by job. Raises: SuanliError."""
+        never = {gap.pod_uid for gap in self.gaps(upto)}
+        with self._plainly():
+            whose, given = ("TRUE", []) if job_uid is None else ("job_uid = ?", [job_uid])
+            return [pod for pod in self._so_far(whose, given, upto) if pod.pod_uid not in never]
+
     def agree(self, agreements: Sequence[Agreement]) -> None:
         """Append in one transaction what is not there yet; an attempt's first word stays. Raises: SuanliError, and nothing is kept."""
         with self._plainly(), self._transaction():
@@ -153,19 +262,20 @@ class UsageStore(SqliteFile):
         """Append that these attempts do not count any more: their use is kept, and not billed. Raises: SuanliError."""
         with self._plainly(), self._transaction():
             self._db.executemany(
-                "INSERT INTO given_up (job_uid, epoch) VALUES (?, ?)", [(job_uid, epoch) for epoch in epochs]
+                f"INSERT INTO given_up (job_uid, epoch, sequence) VALUES (?, ?, {_NEXT})",  # noqa: S608 - its own words
+                [(job_uid, epoch) for epoch in epochs],
             )
 
-    def given_up(self, job_uid: str) -> frozenset[int]:
-        """Attempts of a job that do not count. Raises: SuanliError."""
+    def given_up(self, job_uid: str, upto: int) -> frozenset[int]:
+        """Attempts of a job that do not count, as far as the records up to a number tell. Raises: SuanliError."""
         with self._plainly():
-            rows = self._db.execute("SELECT epoch FROM given_up WHERE job_uid = ?", [job_uid])
+            rows = self._db.execute("SELECT epoch FROM given_up WHERE job_uid = ? AND sequence <= ?", [job_uid, upto])
             return frozenset(epoch for (epoch,) in rows)
 
     def count(self) -> int:
         """The number of the last record. Raises: SuanliError."""
         with self._plainly():
-            return int(self._db.execute("SELECT coalesce(max(sequence), 0) FROM pod_order").fetchone()[0])
+            return int(self._db.execute("SELECT last FROM last_sequence").fetchone()[0])
 
     def began_ms(self) -> int | None:
         """When the first attempt was sent, by the hub's clock; None before. Raises: SuanliError."""
@@ -176,16 +286,45 @@ class UsageStore(SqliteFile):
     def run_within(self, start_ms: int, end_ms: int, upto: int) -> list[PodUsage]:
         """What ran at some time from one moment to another, exclusive, as far as the records up to that number tell; by job.
 
-        Raises: SuanliError.
+        Of a pod whose end they do not tell, what it used up to its last mark. Raises: SuanliError.
         """
         columns = ", ".join(f"u.{name}" for name in _COLUMNS)
         with self._plainly():
+            so_far = self._so_far("end_ms > ? AND start_ms < ?", [start_ms, end_ms], upto)
             rows = self._db.execute(
                 f"SELECT {columns} FROM pod_usage u JOIN pod_order o USING (pod_uid) "  # noqa: S608 - its own field names
                 "WHERE u.end_ms > ? AND u.start_ms < ? AND o.sequence <= ? ORDER BY u.job_uid, u.start_ms, u.pod_uid",
                 [start_ms, end_ms, upto],
             )
-            return [_usage(row) for row in rows]
+            ended = map(_usage, rows)
+            return sorted([*ended, *so_far], key=_order) if so_far else list(ended)
+
+    def heard_within(self, start_ms: int, end_ms: int, after: int, upto: int) -> bool:
+        """Whether the records after a number, up to another, change anything of what is known of a time. Raises: SuanliError."""
+        new, time = [after, upto], [start_ms, end_ms]
+        with self._plainly():
+            ended = self._db.execute(
+                "SELECT EXISTS (SELECT 1 FROM pod_order o CROSS JOIN pod_usage u USING (pod_uid) "
+                "WHERE o.sequence > ? AND o.sequence <= ? AND u.end_ms > ? AND u.start_ms < ? "
+                "AND NOT EXISTS (SELECT 1 FROM pod_so_far s WHERE s.pod_uid = o.pod_uid))",
+                [*new, *time],
+            )
+            given_up = self._db.execute(
+                "SELECT EXISTS (SELECT 1 FROM given_up g WHERE g.sequence > ? AND g.sequence <= ? AND EXISTS "
+                "(SELECT 1 FROM pod_usage u WHERE (u.job_uid, u.epoch) = (g.job_uid, g.epoch) AND u.end_ms > ? AND u.start_ms < ? UNION ALL "
+                "SELECT 1 FROM pod_so_far s WHERE (s.job_uid, s.epoch) = (g.job_uid, g.epoch) AND s.end_ms > ? AND s.start_ms < ?))",
+                [*new, *time, *time],
+            )
+            marked = self._db.execute(
+                "SELECT pod_uid FROM pod_so_far WHERE sequence > ? AND sequence <= ? UNION "
+                "SELECT pod_uid FROM pod_order o WHERE sequence > ? AND sequence <= ? "
+                "AND EXISTS (SELECT 1 FROM pod_so_far s WHERE s.pod_uid = o.pod_uid)",
+                [*new, *new],
+            )
+            pods = [pod_uid for (pod_uid,) in marked]
+            if ended.fetchone()[0] or given_up.fetchone()[0]:
+                return True
+            return self._told(pods, start_ms, end_ms, after) != self._told(pods, start_ms, end_ms, upto)
 
     def of_job(self, job_uid: str) -> list[PodUsage]:
         """All that is recorded of one job, in the order of start. Raises: SuanliError."""
@@ -198,11 +337,46 @@ class UsageStore(SqliteFile):
         with self._plainly():
             return list(self._of_pods(list(pod_uids)))
 
+    def _so_far(self, where: str, values: Sequence[Any], upto: int) -> list[PodUsage]:
+        """The last mark of each pod whose end is not recorded up to that number, of those marks where something holds."""
+        columns = ", ".join(
+            name if name != "end_ms" else "max(end_ms)" for name in _COLUMNS
+        )  # the others are of that row
+        rows = self._db.execute(
+            f"SELECT {columns} FROM pod_so_far s WHERE {where} AND sequence <= ? AND NOT EXISTS "  # noqa: S608 - its own words
+            "(SELECT 1 FROM pod_order o WHERE o.pod_uid = s.pod_uid AND o.sequence <= ?) GROUP BY pod_uid",
+            [*values, upto, upto],
+        )
+        return sorted(map(_usage, rows), key=_order)
+
+    def _told(self, pod_uids: Sequence[str], start_ms: int, end_ms: int, upto: int) -> dict[str, PodUsage]:
+        """What the records up to a number tell of some pods' part of a time, to the next full hour: no event goes over one."""
+        until_ms = -(-end_ms // MS_PER_HOUR) * MS_PER_HOUR
+        found: dict[str, PodUsage] = {}
+        for begin in range(0, len(pod_uids), MOST_PARAMETERS):
+            part = pod_uids[begin : begin + MOST_PARAMETERS]
+            marks = ", ".join("?" * len(part))
+            found |= {pod.pod_uid: pod for pod in self._so_far(f"pod_uid IN ({marks})", part, upto)}
+            known = self._db.execute(
+                f"SELECT pod_uid FROM pod_order WHERE sequence <= ? AND pod_uid IN ({marks})",  # noqa: S608 - question marks
+                [upto, *part],
+            )
+            found |= {pod.pod_uid: pod for pod in self._of_pods([pod_uid for (pod_uid,) in known])}
+        return {
+            uid: replace(pod, end_ms=min(pod.end_ms, until_ms), estimated=False, note="")
+            for uid, pod in found.items()
+            if pod.end_ms > start_ms and pod.start_ms < end_ms
+        }
+
     def _of_pods(self, pod_uids: Sequence[str]) -> Iterator[PodUsage]:
         for begin in range(0, len(pod_uids), MOST_PARAMETERS):
             part = pod_uids[begin : begin + MOST_PARAMETERS]
             marks = ", ".join("?" * len(part))
             yield from (_usage(r) for r in self._db.execute(f"{_SELECT} WHERE pod_uid IN ({marks})", part))
+
+
+def _order(usage: PodUsage) -> tuple[str, int, str]:
+    return usage.job_uid, usage.start_ms, usage.pod_uid
 
 
 def _usage(row: tuple[Any, ...]) -> PodUsage:

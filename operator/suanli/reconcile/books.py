@@ -4,10 +4,12 @@ Every step can be done again. A period is fixed in the books first, with all tha
 ids that follow from the lines, so that whoever comes after a crash posts the rest and nothing twice.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from suanli.api.statement import Role
 from suanli.api.voucher import VoucherProgram
 from suanli.base.clock import time_text
 from suanli.base.errors import SuanliError
@@ -24,8 +26,8 @@ from suanli.billing.line import RatedLine, line_record
 from suanli.billing.owned import Unbilled, owned_events
 from suanli.billing.period import Period
 from suanli.billing.rating import Rating, adjustments, rate
-from suanli.billing.statements import bills
-from suanli.billing.usage import MAX_SKEW_MS
+from suanli.billing.statements import Party, bills
+from suanli.billing.usage import MAX_SKEW_MS, Gap, PodUsage
 from suanli.billing.vouchers import Claim, Granted, Rejected
 from suanli.ledgerstore.books import BookStore, Closing, KeptAward
 from suanli.ledgerstore.usage import UsageStore
@@ -37,12 +39,17 @@ MOST_AT_ONCE = 1_000  # transfers of one commit
 
 @dataclass(frozen=True)
 class Preview:
-    """A period as it stands: what was used, what it is rated to, and what nobody is billed for."""
+    """A period as it stands: what was used, what it is rated to, what nobody is billed for, and what is not known.
+
+    `gaps`: what nobody will ever know. `running`: pods whose end is not known yet, up to their last mark, where that is before the period's end.
+    """
 
     period: Period
     events: tuple[UsageEvent, ...]
     rating: Rating
     unbilled: tuple[Unbilled, ...]
+    gaps: tuple[Gap, ...] = ()
+    running: tuple[PodUsage, ...] = ()
 
 
 class Books:
@@ -167,6 +174,7 @@ class Books:
             awards=[award for id_, award in self._awards().items() if id_ in by_id],
             scope=facts.scope,
             granted_by={each.claim.voucher: programs[_as_granted(each)][0] for each in decisions},
+            unknown=self._unknown(closing.period),
         )
 
     def pay(self, account: str, amount_micro_yuan: int, id_: str, time_ms: int) -> Outcome:
@@ -241,7 +249,7 @@ class Books:
         """What came too late for a closed period, as lines of this one."""
         start, end = closed.period.start_ms, closed.period.end_ms
         known = max([c.counted for c in self._books.closings()])
-        if len(self._usage.run_within(start, end, counted)) == len(self._usage.run_within(start, end, known)):
+        if not self._usage.heard_within(start, end, known, counted):
             return []
         now = self._rated(closed.period, self._terms(closed, counted), counted).rating.lines
         return adjustments(period, closed.period, self._billed_before(closed, None), now)
@@ -276,10 +284,26 @@ class Books:
         book = facts.book()
         pods = self._usage.run_within(period.start_ms, period.end_ms, counted)
         jobs = list(dict.fromkeys(pod.job_uid for pod in pods))
-        given_up = {job_uid: self._usage.given_up(job_uid) for job_uid in jobs}
+        given_up = {job_uid: self._usage.given_up(job_uid, counted) for job_uid in jobs}
         hub = facts.hub or self._hub_id
         events, unbilled = owned_events(pods, self._agreements(jobs), given_up.__getitem__, period, hub, book.borders)
-        return Preview(period, tuple(events), rate(events, book, facts.customers, period), tuple(unbilled))
+        running = [pod for pod in self._usage.open_pods(counted) if pod.end_ms < period.end_ms]
+        rating = rate(events, book, facts.customers, period)
+        gaps = self._gaps(period, counted)
+        return Preview(period, tuple(events), rating, tuple(unbilled), tuple(gaps), tuple(running))
+
+    def _gaps(self, period: Period, counted: int) -> list[Gap]:
+        return [g for g in self._usage.gaps(counted) if g.start_ms < period.end_ms and g.end_ms > period.start_ms]
+
+    def _unknown(self, period: Period) -> dict[Party, int]:
+        """Pods of a period of which nobody will know for how long they ran, by consumer and by provider."""
+        found: Counter[Party] = Counter()
+        for gap in self._gaps(period, self._usage.count()):
+            agreement = self._usage.agreements(gap.job_uid).get(gap.epoch)
+            if agreement is not None:
+                found[Party(Role.CONSUMER, agreement.account)] += gap.pods
+                found[Party(Role.PROVIDER, agreement.provider)] += gap.pods
+        return found
 
     def _providers(self, period: Period, counted: int) -> dict[str, str]:
         """Whose the sites were when the last of the period's attempts was sent there."""

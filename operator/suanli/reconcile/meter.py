@@ -11,7 +11,7 @@ from suanli.api.job import Usage
 from suanli.base.errors import SuanliError
 from suanli.billing.agreement import Agreement
 from suanli.billing.quote import Quotes
-from suanli.billing.usage import PodUsage, pod_usage, total
+from suanli.billing.usage import Gap, PodUsage, pod_usage, total, used_so_far
 from suanli.federation.facts import OwnPod
 from suanli.ledgerstore.usage import UsageStore
 
@@ -23,8 +23,15 @@ T = TypeVar("T")
 class Meter:
     """The ledger's only user in the operator; all its SQL runs in one thread."""
 
-    def __init__(self, store: UsageStore, thread: Executor | None = None) -> None:
+    def __init__(
+        self,
+        store: UsageStore,
+        thread: Executor | None = None,
+        on_gap: Callable[[str, int], None] = lambda site, pods: None,
+    ) -> None:
+        """`on_gap` is told of pods at a site of which nobody will know what they used."""
         self._store = store
+        self._on_gap = on_gap
         self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._of_job: dict[str, dict[str, PodUsage]] = {}
         self._terms: dict[str, dict[int, Agreement]] = {}  # by job and epoch, what was fixed of its attempts
@@ -35,6 +42,7 @@ class Meter:
         self._agreed: dict[str, int] = {}  # by job, the epoch of which this process knows that it is on the disk
         self._next: asyncio.Task[None] | None = None  # the commit that takes the batch
         self._commits: set[asyncio.Task[None]] = set()
+        self._over: dict[str, int] = {}  # by job, the last attempt of which all is accounted for
 
     async def load(self, job_uid: str) -> None:
         """Bring a job's records into memory; cheap when they are there. Raises: SuanliError."""
@@ -76,6 +84,41 @@ class Meter:
             self._batch |= fresh
             await asyncio.shield(self._committing())
 
+    async def record_so_far(self, site: str, pods: Iterable[OwnPod], mark_ms: int, now_ms: int) -> None:
+        """Put into the ledger what those of these pods that run on used up to a mark. Raises: SuanliError, and nothing is kept."""
+        found = (used_so_far(pod.raw, site=site, mark_ms=mark_ms, now_ms=now_ms) for pod in pods if not pod.ended)
+        usages = [usage for usage in found if usage is not None]
+        if usages:
+            await self._in_thread(lambda: self._store.record_so_far(usages))
+
+    async def open_pods(self) -> list[PodUsage]:
+        """What pods used up to their last mark whose end is not recorded. Raises: SuanliError."""
+        return await self._in_thread(lambda: self._store.open_pods(self._store.count()))
+
+    async def never_known(self, pods: Iterable[PodUsage], why: str, now_ms: int) -> None:
+        """Tell that nobody will know what these pods used after their last mark. Raises: SuanliError, and nothing is kept."""
+        gaps = [_gap_of(pod, why, now_ms) for pod in pods]
+        self._tell(await self._in_thread(lambda: self._store.record_gaps(gaps)))
+
+    def is_over(self, job_uid: str, epoch: int, tasks: int) -> bool:
+        """Whether all that an attempt of so many tasks used is recorded, or was told to be unknown."""
+        if self._over.get(job_uid) == epoch:
+            return True
+        return sum(u.epoch == epoch for u in self._of_job.get(job_uid, {}).values()) >= tasks > 0
+
+    async def end(self, job_uid: str, epoch: int, site: str, started_ms: int, why: str, now_ms: int) -> None:
+        """Tell what nobody will know of an attempt of which nothing is left. Raises: SuanliError, and nothing is kept."""
+
+        def write() -> list[Gap]:
+            pods = self._store.open_pods(self._store.count(), job_uid)
+            gaps = [_gap_of(pod, why, now_ms) for pod in pods if (pod.epoch, pod.site) == (epoch, site)]
+            if (missing := self._store.missing(job_uid, epoch)) > 0:
+                gaps.append(Gap(site, job_uid, epoch, "", missing, started_ms, max(started_ms, now_ms), why))
+            return self._store.record_gaps(gaps)
+
+        self._tell(await self._in_thread(write))
+        self._over[job_uid] = epoch
+
     async def agree(self, agreement: Agreement) -> None:
         """Fix what holds for an attempt; returns when it is on the disk. Raises: SuanliError; then the next commit tries again."""
         if self._agreed.get(agreement.job_uid) != agreement.epoch:
@@ -102,12 +145,18 @@ class Meter:
         self._nothing.pop(job_uid, None)
         self._agreed.pop(job_uid, None)
         self._given_up.pop(job_uid, None)
+        self._over.pop(job_uid, None)
 
     async def close(self) -> None:
         """Finish what was begun."""
         await asyncio.gather(*self._commits, return_exceptions=True)
         await self._in_thread(self._store.close)
         self._thread.shutdown()
+
+    def _tell(self, gaps: Iterable[Gap]) -> None:
+        for gap in gaps:
+            self._on_gap(gap.site, gap.pods)
+            LOG.warning("what ran cannot be billed: nobody knows for how long it did", extra={"gap": repr(gap)})
 
     def _committing(self) -> asyncio.Task[None]:
         """The commit that takes all that is due now."""
@@ -151,3 +200,8 @@ class Meter:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _gap_of(pod: PodUsage, why: str, now_ms: int) -> Gap:
+    """From the pod's last mark on."""
+    return Gap(pod.site, pod.job_uid, pod.epoch, pod.pod_uid, 1, pod.end_ms, max(pod.end_ms, now_ms), why)

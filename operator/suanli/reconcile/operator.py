@@ -22,6 +22,7 @@ from suanli.reconcile.events import Recorder
 from suanli.reconcile.fences import Fences
 from suanli.reconcile.indicators import Indicators
 from suanli.reconcile.maps import MapKeeper, key_of
+from suanli.reconcile.marks import Marks
 from suanli.reconcile.meter import Meter
 from suanli.reconcile.sites import Sites
 from suanli.reconcile.state import ACCOUNT, NATIONAL, SITE, JobEntry, Mirror
@@ -77,7 +78,7 @@ class Operator:
         self._leads = False
         self._states: dict[str, tuple[bool, bool, bool]] = {}  # of sites, as their jobs were last told
         self.mirror = Mirror(on_job=self._job_changed, on_map=self._map_changed)
-        self._meter = Meter(store, ledger_thread)
+        self._meter = Meter(store, ledger_thread, metrics.unknown_usage)
         self._biller = None
         if open_books is not None:
             self._biller = Biller(
@@ -124,6 +125,7 @@ class Operator:
             on_unknown=lambda: self._comparison.soon(),
             warn=self._warn_job,
         )
+        self._marks = Marks(sites=self._sites, meter=self._meter, clock=clock, settings=settings, metrics=metrics)
         self._tenancy = Tenancy(sites=self._sites, settings=settings)
         self._cycle = Cycle(
             mirror=self.mirror,
@@ -183,7 +185,7 @@ class Operator:
                 self._indicators.wake()
                 group.create_task(self._tenancy.run())
                 loops = (self._maps, self._cycle, self._worker, self._recorder, self._comparison, self._indicators)
-                for loop in (*loops, self._fences):
+                for loop in (*loops, self._fences, self._marks):
                     group.create_task(loop.run())
                 if self._biller is not None:
                     group.create_task(self._biller.run())

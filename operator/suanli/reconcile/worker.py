@@ -8,11 +8,12 @@ from typing import TypeVar
 
 from suanli.api.job import Assignment, ComputeJob
 from suanli.api.site import SiteResource
-from suanli.base.clock import Clock
+from suanli.base.clock import Clock, time_or_zero
 from suanli.base.errors import SuanliError
 from suanli.base.names import GROUP, VERSION
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
+from suanli.base.untrusted import items
 from suanli.billing.agreement import Agreement, agreed
 from suanli.billing.event import class_facts
 from suanli.federation import render
@@ -41,6 +42,7 @@ EXPLANATIONS_PER_S = 20  # of all waiting jobs together
 NEVER_SO = (400, 403, 413, 422)  # the hub will not take this write, however often it is sent
 HELD_UP_S = 30.0
 LEAST_WAIT_S = 0.001  # the rest of a sum of fractions is no time that a clock can tell
+UNREAD = "it is gone from the site, and nobody read how long it ran"
 PLURAL = ComputeJob.kind_info.plural
 
 
@@ -185,6 +187,8 @@ class JobWorker:
             if isinstance(step, stages.Record):
                 self._expect_agreement(view.entry)
                 await self._meter.record(step.pods, self._clock.now_ms())
+            elif isinstance(step, stages.Write) and (over := self._unaccounted(view, step)) is not None:
+                await self._meter.end(uid, over.epoch, over.site, _started_ms(view.entry), UNREAD, self._clock.now_ms())
             elif not await self._write(view, step):
                 return None
         self.queue.add(uid)
@@ -288,6 +292,19 @@ class JobWorker:
             self._attempts.forget(uid)
             for kept in (self.decisions, self.backoff, self._explained, self._unknown, self._held_up):
                 kept.pop(uid, None)
+
+    def _unaccounted(self, view: stages.View, step: stages.Write) -> Assignment | None:
+        """The attempt that a step lets go though not all that started of it was recorded; what is given up is not billed anyway."""
+        entry = view.entry
+        before = entry.assignment if entry is not None else None
+        if entry is None or before is None or entry.finished or not _started_ms(entry):
+            return None
+        ends = not step.status.get("assignment") or step.status.get("finishedAt")
+        given_up = any(one.get("epoch") == before.epoch for one in items(step.status.get("lost")))
+        placed = entry.condition("Placed") or {}
+        same = entry.model is not None and placed.get("observedGeneration") == entry.generation
+        tasks = entry.model.spec.tasks if entry.model is not None and same else 0  # of an older spec the ledger knows
+        return before if ends and not given_up and not self._meter.is_over(entry.uid, before.epoch, tasks) else None
 
     # --- the hub
 
@@ -484,3 +501,8 @@ class JobWorker:
     def _label(self, uid: str) -> str:
         entry = self._mirror.jobs.get(uid)
         return entry.label if entry else f"uid {uid}"
+
+
+def _started_ms(entry: JobEntry | None) -> int:
+    """When the attempt is known to have started, by its member's clock; 0 where it is not."""
+    return time_or_zero(entry.status.get("startedAt")) if entry is not None else 0

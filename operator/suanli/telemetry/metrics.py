@@ -48,6 +48,9 @@ class Metrics:
             ["kpi"],
             registry=reg,
         )
+        self._unknown_usage = Counter(
+            "suanli_usage_gap_pods_total", "Pods that ran, and nobody will know for how long.", ["site"], registry=reg
+        )
         self._leader = Gauge("suanli_leader", "1 while this replica leads.", registry=reg)
 
     def request(self, client: str, verb: str, resource: str, result: str) -> None:
@@ -80,6 +83,10 @@ class Metrics:
             self._kpi.labels(name).set(value)
             if met is not None:
                 self._kpi_met.labels(name).set(int(met == "True"))
+
+    def unknown_usage(self, site: str, pods: int) -> None:
+        """Count pods of which nobody will know what they used."""
+        self._unknown_usage.labels(site).inc(pods)
 
     def leading(self, leads: bool) -> None:
         """Note whether this replica leads."""
