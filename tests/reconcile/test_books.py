@@ -146,7 +146,7 @@ def test_a_run_over_the_end_of_a_month_is_billed_in_both(shop: Shop) -> None:
 def test_what_nobody_sent_is_told_and_billed_to_nobody(shop: Shop, fields: dict[str, Any], why: str) -> None:
     shop.ran("p", MARCH.start_ms, 1, **fields)
     preview = shop.books.preview(MARCH, FACTS)
-    assert (preview.events, preview.rating.lines) == ((), ())
+    assert (preview.used_by, preview.rating.lines) == ({}, ())
     assert why in preview.unbilled[0].why
 
 

@@ -141,13 +141,12 @@ class UsageStore(SqliteFile):
 
     def agreements(self, job_uid: str) -> dict[int, Agreement]:
         """What was fixed of a job's attempts, by epoch. Raises: SuanliError."""
-        with self._plainly():
-            rows = self._db.execute(
-                f"SELECT {', '.join(_AGREED)} FROM agreement WHERE job_uid = ? ORDER BY epoch",  # noqa: S608 - its own field names
-                [job_uid],
-            )
-            found = (Agreement(**dict(zip(_AGREED, row, strict=True))) for row in rows)
-            return {agreement.epoch: agreement for agreement in found}
+        return {epoch: found for (_, epoch), found in self.agreements_of([job_uid]).items()}
+
+    def agreements_of(self, job_uids: Iterable[str]) -> dict[tuple[str, int], Agreement]:
+        """What was fixed of these jobs' attempts, by job and epoch, in the order of jobs. Raises: SuanliError."""
+        found = (Agreement(*row) for row in self._of_jobs(f"SELECT {', '.join(_AGREED)} FROM agreement", job_uids))  # noqa: S608 - its own field names
+        return {(agreement.job_uid, agreement.epoch): agreement for agreement in found}
 
     def give_up(self, job_uid: str, epochs: Iterable[int]) -> None:
         """Append that these attempts do not count any more: their use is kept, and not billed. Raises: SuanliError."""
@@ -158,9 +157,11 @@ class UsageStore(SqliteFile):
 
     def given_up(self, job_uid: str) -> frozenset[int]:
         """Attempts of a job that do not count. Raises: SuanliError."""
-        with self._plainly():
-            rows = self._db.execute("SELECT epoch FROM given_up WHERE job_uid = ?", [job_uid])
-            return frozenset(epoch for (epoch,) in rows)
+        return frozenset(epoch for _, epoch in self.given_up_of([job_uid]))
+
+    def given_up_of(self, job_uids: Iterable[str]) -> list[tuple[str, int]]:
+        """Job and epoch of the attempts of these jobs that do not count. Raises: SuanliError."""
+        return [(job_uid, epoch) for job_uid, epoch in self._of_jobs("SELECT job_uid, epoch FROM given_up", job_uids)]
 
     def count(self) -> int:
         """The number of the last record. Raises: SuanliError."""
@@ -187,6 +188,16 @@ class UsageStore(SqliteFile):
             )
             return [_usage(row) for row in rows]
 
+    def heard_within(self, start_ms: int, end_ms: int, after: int, upto: int) -> bool:
+        """Whether the records after a number, up to another, tell of anything that ran between two moments. Raises: SuanliError."""
+        with self._plainly():
+            found = self._db.execute(
+                "SELECT EXISTS (SELECT 1 FROM pod_order o CROSS JOIN pod_usage u USING (pod_uid) "
+                "WHERE o.sequence > ? AND o.sequence <= ? AND u.end_ms > ? AND u.start_ms < ?)",
+                [after, upto, start_ms, end_ms],
+            )
+            return bool(found.fetchone()[0])
+
     def of_job(self, job_uid: str) -> list[PodUsage]:
         """All that is recorded of one job, in the order of start. Raises: SuanliError."""
         with self._plainly():
@@ -197,6 +208,16 @@ class UsageStore(SqliteFile):
         """What is recorded of these pods, in no order. Raises: SuanliError."""
         with self._plainly():
             return list(self._of_pods(list(pod_uids)))
+
+    def _of_jobs(self, select: str, job_uids: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+        """Rows of these jobs, by job and epoch."""
+        wanted = sorted(job_uids)
+        for begin in range(0, len(wanted), MOST_PARAMETERS):
+            part = wanted[begin : begin + MOST_PARAMETERS]
+            marks = ", ".join("?" * len(part))
+            with self._plainly():
+                rows = self._db.execute(f"{select} WHERE job_uid IN ({marks}) ORDER BY job_uid, epoch", part).fetchall()
+            yield from rows
 
     def _of_pods(self, pod_uids: Sequence[str]) -> Iterator[PodUsage]:
         for begin in range(0, len(pod_uids), MOST_PARAMETERS):
