@@ -20,6 +20,8 @@ from suanli.billing.period import Period, month
 from suanli.billing.posting import COMMISSION, TAX
 from suanli.billing.statements import unbalanced
 from suanli.billing.usage import MAX_SKEW_MS, PodUsage
+from suanli.ledgerstore.ledger import SqliteLedger
+from suanli.reconcile.books import Books
 
 ZONE = "Asia/Shanghai"
 MARCH, APRIL = month("2026-03", ZONE), month("2026-04", ZONE)
@@ -187,6 +189,28 @@ def test_whoever_comes_after_a_crash_posts_the_rest_and_nothing_twice(
     shop.books.close(MARCH, FACTS, MARCH.end_ms + 9)
     assert shop.owes("consumer:lab") == 4 * 4 * CARD_HOUR * 80 // 100
     assert unbalanced(shop.books.dossier("2026-03").bills) == []
+
+
+def test_what_was_posted_is_not_sent_again_unless_the_ledger_lost_it(shop: Shop, tmp_path: Path) -> None:
+    shop.ran("p", MARCH.start_ms, 1)
+    (tmp_path / "other").mkdir()
+    shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    shop.ledger.left = 0  # it would die at the next commit
+    shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    with SqliteLedger(tmp_path / "other" / "ledger.sqlite3") as empty:
+        Books(shop.usage, shop.store, empty, "hub").close(MARCH, FACTS, MARCH.end_ms)
+        assert [entry.transfer for entry in empty.entries()] == [entry.transfer for entry in shop.ledger.entries()]
+
+
+def test_a_month_that_was_not_wholly_posted_is_sent_again(shop: Shop) -> None:
+    shop.ran("p", MARCH.start_ms, 1)
+    shop.ledger.left = 0
+    with pytest.raises(KeyboardInterrupt):
+        shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    assert shop.store.posted("2026-03") is None
+    shop.ledger.left = 1 << 30
+    shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    assert shop.store.posted("2026-03") == shop.ledger.root()
 
 
 @pytest.mark.parametrize(

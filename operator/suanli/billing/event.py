@@ -5,10 +5,12 @@ many events make of one pod is what the whole pod used, whatever the cuts.
 Source: CloudEvents 1.0.2, JSON format; W3C trace ids for the length of an id.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
 from suanli.api.site import ComputeSite, ComputeUnit
@@ -70,21 +72,7 @@ def event_id(hub: str, event: UsageEvent) -> str:
 
     A second word about the same pod, kind and interval is thus the same event. An adjustment's amount is part of what it is.
     """
-    return short_hash(
-        "event",
-        hub,
-        event.site,
-        event.job_uid,
-        str(event.epoch),
-        event.pod_uid,
-        event.kind,
-        event.link,
-        str(event.start_ms),
-        str(event.end_ms),
-        event.adjusts,
-        str(event.amount) if event.adjusts else "",
-        length=ID_LENGTH,
-    )
+    return _id(hub, event, event.start_ms, event.end_ms, event.amount)
 
 
 def identified(hub: str, event: UsageEvent) -> UsageEvent:
@@ -154,10 +142,11 @@ def pod_events(
     the difference of two moments. So the events of a pod add up to its use rounded once.
     """
     made: list[UsageEvent] = []
+    edges = [usage.start_ms, *borders(usage.start_ms, usage.end_ms), usage.end_ms]
     for kind, numerator, denominator in _rates(usage, facts, scratch_bytes, nodes):
         if numerator:
             whole = _event(owner, kind, usage, facts)
-            made += _shared_out(owner.hub, whole, numerator, denominator, borders)
+            made += _shared_out(owner.hub, whole, numerator, denominator, edges)
     return made
 
 
@@ -167,7 +156,8 @@ def transfer_events(
     """One transfer cut at the borders; its bytes are shared out by time, and add up."""
     if whole.start_ms == whole.end_ms:
         return [identified(owner.hub, replace(whole, amount=amount_bytes))]
-    return list(_shared_out(owner.hub, whole, amount_bytes, whole.end_ms - whole.start_ms, borders))
+    edges = [whole.start_ms, *borders(whole.start_ms, whole.end_ms), whole.end_ms]
+    return list(_shared_out(owner.hub, whole, amount_bytes, whole.end_ms - whole.start_ms, edges))
 
 
 def _rates(usage: PodUsage, facts: ClassFacts, scratch_bytes: int, nodes: int) -> Iterator[tuple[UsageKind, int, int]]:
@@ -206,21 +196,69 @@ def _event(owner: Owner, kind: UsageKind, usage: PodUsage, facts: ClassFacts) ->
 
 
 def _shared_out(
-    hub: str, whole: UsageEvent, numerator: int, denominator: int, borders: Borders
+    hub: str, whole: UsageEvent, numerator: int, denominator: int, edges: Sequence[int]
 ) -> Iterator[UsageEvent]:
     """An amount of numerator/denominator for each ms, in events that add up to the whole, rounded once."""
     since, told = whole.start_ms, 0
-    for start, end in pairwise([since, *borders(since, whole.end_ms), whole.end_ms]):
+    for start, end in pairwise(edges):
         up_to_here = (2 * numerator * (end - since) + denominator) // (2 * denominator)
         if up_to_here > told:
-            yield identified(hub, replace(whole, start_ms=start, end_ms=end, amount=up_to_here - told))
+            yield _part(hub, whole, start, end, up_to_here - told)
         told = up_to_here
 
 
-def as_record(thing: Any, names: Iterable[str]) -> dict[str, Any]:
+def _part(hub: str, whole: UsageEvent, start_ms: int, end_ms: int, amount: int) -> UsageEvent:
+    """What `identified` and `replace` make; a month has millions of these."""
+    return UsageEvent(
+        id=_id(hub, whole, start_ms, end_ms, amount),
+        kind=whole.kind,
+        site=whole.site,
+        account=whole.account,
+        namespace=whole.namespace,
+        job=whole.job,
+        job_uid=whole.job_uid,
+        epoch=whole.epoch,
+        pod_uid=whole.pod_uid,
+        class_=whole.class_,
+        precision=whole.precision,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        amount=amount,
+        link=whole.link,
+        adjusts=whole.adjusts,
+        qos=whole.qos,
+    )
+
+
+def _id(hub: str, event: UsageEvent, start_ms: int, end_ms: int, amount: int) -> str:
+    return short_hash(
+        "event",
+        hub,
+        event.site,
+        event.job_uid,
+        str(event.epoch),
+        event.pod_uid,
+        event.kind,
+        event.link,
+        str(start_ms),
+        str(end_ms),
+        event.adjusts,
+        str(amount) if event.adjusts else "",
+        length=ID_LENGTH,
+    )
+
+
+def as_record(thing: Any, names: tuple[str, ...]) -> dict[str, Any]:
     """Fields as canonical JSON has them: amounts and times may pass 53 bits, so amounts are digits in a string."""
-    return {
-        name.rstrip("_"): str(value) if name == "amount" or name == "quantity" or name.endswith("_yuan") else value
-        for name in names
-        for value in (getattr(thing, name),)
-    }
+    values, shown, digits = _fields(names)
+    record = dict(zip(shown, values(thing), strict=True))
+    for name in digits:
+        record[name] = str(record[name])
+    return record
+
+
+@lru_cache(maxsize=8)
+def _fields(names: tuple[str, ...]) -> tuple[Callable[[Any], tuple[Any, ...]], tuple[str, ...], tuple[str, ...]]:
+    """How the fields are read, how they are called, and which of them are digits."""
+    digits = (name for name in names if name in ("amount", "quantity") or name.endswith("_yuan"))
+    return attrgetter(*names), tuple(name.rstrip("_") for name in names), tuple(digits)

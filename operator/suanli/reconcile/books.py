@@ -85,11 +85,20 @@ class Books:
         return closing
 
     def post(self, closing: Closing) -> None:
-        """Post a closed period as far as it is not yet. Raises: SuanliError."""
+        """Post a closed period as far as it is not yet. Raises: SuanliError.
+
+        Once all of it was acknowledged that is remembered, with the ledger's root; a ledger that has not come to that root is another
+        one, or an older copy, and gets everything again.
+        """
+        root = self._books.posted(closing.period.name)
+        if root is not None and self._has(root):
+            return
         lines = self.lines(closing.period.name)
         self._post(lines, closing.closed_ms)
         by_id = {line.id: line for line in lines}
         self._vouchers.post(self._vouchers.of_period(closing.period, by_id), by_id)
+        if root is None:
+            self._books.keep_posted(closing.period.name, self._ledger.root())
 
     def grant(self, program: VoucherProgram, claim: Claim) -> Granted | Rejected:
         """The voucher of a claim, or the rule that rejects it; asked again, the same. Raises: SuanliError."""
@@ -260,6 +269,14 @@ class Books:
                 yield from events
 
     # --- posting
+
+    def _has(self, root: tuple[int, str]) -> bool:
+        """Whether the ledger once came to this root."""
+        count, hash_ = root
+        if count == 0:
+            return True
+        last = next(self._ledger.entries(after=count - 1), None)
+        return last is not None and last.hash == hash_
 
     def _post(self, lines: Sequence[RatedLine], time_ms: int) -> None:
         """Every line once, whoever began it."""
