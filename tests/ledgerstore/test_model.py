@@ -243,12 +243,19 @@ class Model(RuleBasedStateMachine):
         self.ledger.close()
 
 
+PART = 250  # ledgers of one search, which remembers all that it tried
+
+
 def run(name: str, opened: Callable[[], SqlLedger], ledgers: int, steps: int) -> None:
     machine = type(name, (Model,), {"opened": staticmethod(opened)})
-    how = settings(
-        max_examples=ledgers, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
-    )
-    run_state_machine_as_test(machine, settings=how)
+    for begin in range(0, ledgers, PART):
+        how = settings(
+            max_examples=min(PART, ledgers - begin),
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        run_state_machine_as_test(machine, settings=how)
 
 
 def test_random_commits_to_a_file(size: Size) -> None:

@@ -142,11 +142,10 @@ def pod_events(
     the difference of two moments. So the events of a pod add up to its use rounded once.
     """
     made: list[UsageEvent] = []
-    edges = [usage.start_ms, *borders(usage.start_ms, usage.end_ms), usage.end_ms]
     for kind, numerator, denominator in _rates(usage, facts, scratch_bytes, nodes):
         if numerator:
             whole = _event(owner, kind, usage, facts)
-            made += _shared_out(owner.hub, whole, numerator, denominator, edges)
+            made += _shared_out(owner.hub, whole, numerator, denominator, borders)
     return made
 
 
@@ -156,8 +155,7 @@ def transfer_events(
     """One transfer cut at the borders; its bytes are shared out by time, and add up."""
     if whole.start_ms == whole.end_ms:
         return [identified(owner.hub, replace(whole, amount=amount_bytes))]
-    edges = [whole.start_ms, *borders(whole.start_ms, whole.end_ms), whole.end_ms]
-    return list(_shared_out(owner.hub, whole, amount_bytes, whole.end_ms - whole.start_ms, edges))
+    return list(_shared_out(owner.hub, whole, amount_bytes, whole.end_ms - whole.start_ms, borders))
 
 
 def _rates(usage: PodUsage, facts: ClassFacts, scratch_bytes: int, nodes: int) -> Iterator[tuple[UsageKind, int, int]]:
@@ -196,11 +194,11 @@ def _event(owner: Owner, kind: UsageKind, usage: PodUsage, facts: ClassFacts) ->
 
 
 def _shared_out(
-    hub: str, whole: UsageEvent, numerator: int, denominator: int, edges: Sequence[int]
+    hub: str, whole: UsageEvent, numerator: int, denominator: int, borders: Borders
 ) -> Iterator[UsageEvent]:
     """An amount of numerator/denominator for each ms, in events that add up to the whole, rounded once."""
     since, told = whole.start_ms, 0
-    for start, end in pairwise(edges):
+    for start, end in pairwise([since, *borders(since, whole.end_ms), whole.end_ms]):
         up_to_here = (2 * numerator * (end - since) + denominator) // (2 * denominator)
         if up_to_here > told:
             yield _part(hub, whole, start, end, up_to_here - told)
