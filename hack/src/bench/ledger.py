@@ -76,7 +76,6 @@ class Line:
     cpu_seconds: float
     waited_for_a_core_s: float
     transfers_per_s_without: int
-    transfers_per_cpu_s: int
     floor_per_s: int
     floor_cpu_seconds: float
     floor_per_s_without: int
@@ -214,7 +213,6 @@ def _line(store: str, transfers: int, took: tuple[Spent, float], floor: Spent) -
         cpu_seconds=round(spent.cpu, 2),
         waited_for_a_core_s=round(spent.waited, 2),
         transfers_per_s_without=round(transfers / spent.alone),
-        transfers_per_cpu_s=round(transfers / spent.cpu),
         floor_per_s=round(transfers / floor.clock),
         floor_cpu_seconds=round(floor.cpu, 2),
         floor_per_s_without=round(transfers / floor.alone),
