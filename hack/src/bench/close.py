@@ -3,7 +3,8 @@
 What pods ran is written into a usage ledger by a process of its own. Then the month is rated and kept in the books, posted to a
 SQLite ledger, and everybody gets statements, FOCUS rows with their validator, and the evidence package, as the operator and the
 commands make them. Afterwards a short month is closed in which some use of the first one came too late, and the books are opened
-anew, as after a restart. The floor is json.loads of the package's own usage events, by processor time of the same run.
+anew, as after a restart. With `--audit` the package is recomputed by hack/audit. The floor is json.loads of the package's own
+usage events, by processor time of the same run.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
+from audit.__main__ import audit
 from bench.billing import ACCOUNTS, CLASSES, HOUR, PERIOD, PODS_OF_A_JOB, PROVIDERS, a_tariff, customers, provider, site
 from commandline import whole
 from suanli.api.site import ComputeUnit
@@ -148,7 +150,7 @@ def opened(folder: Path) -> Books:
     )  # fmt: skip
 
 
-def measure(events: int, seed: int, folder: Path, say: Callable[[Phase], None]) -> Figures:
+def measure(events: int, seed: int, folder: Path, say: Callable[[Phase], None], *, audited: bool = False) -> Figures:
     """All phases, in order."""
     found = Figures()
     facts = Facts(tuple(map(a_tariff, range(PROVIDERS))), {one.account: one for one in customers()})
@@ -190,6 +192,10 @@ def measure(events: int, seed: int, folder: Path, say: Callable[[Phase], None]) 
     say(found.phases[-1])
     books.leave()
     found.peak_mib, found.peak_of_children_mib = peak_mib(resource.RUSAGE_SELF), peak_mib(resource.RUSAGE_CHILDREN)
+    if audited:  # after memory was measured: the audit is none of the product
+        with found.phase("audited"):
+            found.wrong += map(str, audit(folder / "evidence")[0])
+        say(found.phases[-1])
     found.events, found.floor_cpu_seconds = _floor(folder / "evidence" / "usage.jsonl")
     found.times_the_floor = round(found.cpu_seconds / found.floor_cpu_seconds, 2)
     return found
@@ -238,6 +244,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--events", type=whole(1_000, MOST), default=1_000_000, help="usage events, about (1000000)")
     parser.add_argument("--seed", type=int, default=1, help="decides who ran what (1)")
+    parser.add_argument("--audit", action="store_true", help="let hack/audit recompute the evidence, too")
     parser.add_argument("--output", choices=("table", "json"), default="table", help="table or json (table)")
     args = parser.parse_args(argv)
 
@@ -248,7 +255,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.output == "table":
         print(f"{'phase':<26} {'seconds':>8} {'cpu s':>8} {'peak MiB':>9}")
     with TemporaryDirectory(prefix="suanli-close-") as name:
-        found = measure(args.events, args.seed, Path(name), say)
+        found = measure(args.events, args.seed, Path(name), say, audited=args.audit)
     if args.output == "json":
         print(json.dumps(asdict(found), indent=2))
     else:
