@@ -31,6 +31,13 @@ def test_the_first_word_about_a_voucher_holds(store: BookStore) -> None:
     assert [uid for _, uid, _ in store.rejections()] == ["v1"]
 
 
+def test_the_first_root_after_a_period_was_posted_stays(store: BookStore) -> None:
+    assert store.posted("2026-03") is None
+    store.keep_posted("2026-03", (5, "a"))
+    store.keep_posted("2026-03", (6, "b"))
+    assert store.posted("2026-03") == (5, "a")
+
+
 def test_redemptions_are_kept_with_their_period_or_not_at_all(store: BookStore) -> None:
     with pytest.raises(SuanliError, match="another process redeemed"):
         store.close_period(MARCH, [], [PAID], known=1)

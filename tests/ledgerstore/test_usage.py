@@ -207,6 +207,17 @@ def test_pods_of_which_nothing_is_known_are_counted(store: UsageStore) -> None:
     assert store.missing("u1", 1) == 3
 
 
+def test_whether_anything_was_heard_of_a_time_since_a_record(path: Path) -> None:
+    with UsageStore(path) as store:
+        store.record([a_usage("p1", start_ms=100, end_ms=200), a_usage("p2", start_ms=300, end_ms=400)])
+        store.record([a_usage("p3", start_ms=500, end_ms=600)])
+        assert store.heard_within(150, 160, 0, 3)
+        assert store.heard_within(150, 160, 0, 1)
+        assert not store.heard_within(150, 160, 1, 3)
+        assert not store.heard_within(200, 300, 0, 3)  # ends are exclusive
+        assert not store.heard_within(500, 600, 0, 2)
+
+
 def test_a_file_of_the_first_schema_is_brought_forward(path: Path) -> None:
     old = sqlite3.connect(path, isolation_level=None)
     old.executescript(module._SCHEMAS[0])

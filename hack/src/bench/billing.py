@@ -134,10 +134,11 @@ def a_month(size: int, seed: int, book: PriceBook) -> tuple[list[UsageEvent], di
         pod += 1
     events = events[:size]
     random.shuffle(events)
-    return events, {customer.account: customer for customer in _customers()}
+    return events, {customer.account: customer for customer in customers()}
 
 
-def _customers() -> Iterator[Customer]:
+def customers() -> Iterator[Customer]:
+    """The accounts, of two classes and none; a fifth of them have a package."""
     for n in range(ACCOUNTS):
         packages = (Subscription(provider(n % PROVIDERS), "commitment", "2026-01-01"),) if n % 5 == 0 else ()
         yield Customer(f"account-{n}", ("", "university", "public")[n % 3], "", packages)

@@ -1,7 +1,9 @@
 """`./hack/bench/ledger`: durable transfers a second in batches, on SQLite and PostgreSQL.
 
 The floor of each is the same rows, in as many transactions, by plain INSERTs into a table without rules, chain or sums, with
-the same promise of durability. A third of the transfers are posts, a third holds, a third posts of those holds; each batch
+the same promise of durability: SQLite's log is flushed at each commit (synchronous FULL; with NORMAL a power cut may take
+commits back that were acknowledged). Where the kernel tells (Linux), the seconds in which this process could have run and had no
+core are shown, and the rate by the clock without them: what is left is work and the wait for the disk. A third of the transfers are posts, a third holds, a third posts of those holds; each batch
 is one transaction.
 """
 
@@ -38,6 +40,33 @@ CREATE TABLE plain (
 """
 
 
+SCHEDULED = Path("/proc/self/schedstat")  # nanoseconds on a core, and in wait for one
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds by the clock, of processor, and in wait for a core; the last is 0 where the kernel does not tell."""
+
+    clock: float
+    cpu: float
+    waited: float
+
+    @classmethod
+    def now(cls) -> "Spent":
+        """Since some moment."""
+        waited = int(SCHEDULED.read_text().split()[1]) / 1e9 if SCHEDULED.exists() else 0.0
+        return cls(time.perf_counter(), time.process_time(), waited)
+
+    def since(self, before: "Spent") -> "Spent":
+        """What lies between two moments."""
+        return Spent(self.clock - before.clock, self.cpu - before.cpu, self.waited - before.waited)
+
+    @property
+    def alone(self) -> float:
+        """The seconds by the clock on a machine where a core is always free."""
+        return max(self.clock - self.waited, self.cpu)
+
+
 @dataclass(frozen=True)
 class Line:
     """What one store did. Rates are transfers a second by the clock; `cpu_seconds` are this process's."""
@@ -45,9 +74,11 @@ class Line:
     store: str
     transfers_per_s: int
     cpu_seconds: float
-    transfers_per_cpu_s: int
+    waited_for_a_core_s: float
+    transfers_per_s_without: int
     floor_per_s: int
     floor_cpu_seconds: float
+    floor_per_s_without: int
     of_floor_percent: float
     verify_per_s: int
 
@@ -69,12 +100,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     print(f"{args.transfers} transfers in batches of {args.batch}, each one durable transaction")
     print(
-        f"{'store':<11} {'transfers/s':>11} {'cpu s':>7} {'per cpu s':>9} {'plain INSERTs/s':>15} {'cpu s':>7} {'of floor':>9} {'verify/s':>9}"
+        f"{'store':<11} {'transfers/s':>11} {'cpu s':>7} {'no core s':>9} {'without/s':>9} {'plain INSERTs/s':>15} {'cpu s':>7} "
+        f"{'without/s':>9} {'of floor':>9} {'verify/s':>9}"
     )
     for line in lines:
         print(
-            f"{line.store:<11} {line.transfers_per_s:>11} {line.cpu_seconds:>7.2f} {line.transfers_per_cpu_s:>9} {line.floor_per_s:>15} "
-            f"{line.floor_cpu_seconds:>7.2f} {line.of_floor_percent:>8.1f}% {line.verify_per_s:>9}"
+            f"{line.store:<11} {line.transfers_per_s:>11} {line.cpu_seconds:>7.2f} {line.waited_for_a_core_s:>9.2f} "
+            f"{line.transfers_per_s_without:>9} {line.floor_per_s:>15} {line.floor_cpu_seconds:>7.2f} {line.floor_per_s_without:>9} "
+            f"{line.of_floor_percent:>8.1f}% {line.verify_per_s:>9}"
         )
     if missing:
         print(missing)
@@ -116,24 +149,24 @@ def _accounts() -> list[LedgerAccount]:
     return [*consumers, *(LedgerAccount(f"provider:{number}") for number in range(PROVIDERS))]
 
 
-def _filled(ledger: SqlLedger, batches: Sequence[Sequence[Transfer]]) -> tuple[float, float, float]:
-    """Seconds, seconds of processor, and seconds of a verification."""
+def _filled(ledger: SqlLedger, batches: Sequence[Sequence[Transfer]]) -> tuple[Spent, float]:
+    """What it took, and the seconds of a verification."""
     ledger.open(_accounts())
-    began, cpu = time.perf_counter(), time.process_time()
+    began = Spent.now()
     for batch in batches:
         outcomes = ledger.commit(batch)
         assert outcomes.count(Outcome.CREATED) == len(batch)
-    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    began = time.perf_counter()
+    spent = Spent.now().since(began)
+    verifying = time.perf_counter()
     ledger.verify()
-    return seconds, cpu, time.perf_counter() - began
+    return spent, time.perf_counter() - verifying
 
 
-def _floor(rows: Sequence[Row], batch: int, insert: Callable[[Sequence[Row]], None]) -> tuple[float, float]:
-    began, cpu = time.perf_counter(), time.process_time()
+def _floor(rows: Sequence[Row], batch: int, insert: Callable[[Sequence[Row]], None]) -> Spent:
+    began = Spent.now()
     for begin in range(0, len(rows), batch):
         insert(rows[begin : begin + batch])
-    return time.perf_counter() - began, time.process_time() - cpu
+    return Spent.now().since(began)
 
 
 def _sqlite(batches: Sequence[Sequence[Transfer]]) -> Line:
@@ -172,16 +205,18 @@ def _postgres(server: Postgres, batches: Sequence[Sequence[Transfer]]) -> Line:
     return _line("PostgreSQL", sum(map(len, batches)), took, floor)
 
 
-def _line(store: str, transfers: int, took: tuple[float, float, float], floor: tuple[float, float]) -> Line:
-    seconds, cpu, verify = took
+def _line(store: str, transfers: int, took: tuple[Spent, float], floor: Spent) -> Line:
+    spent, verify = took
     return Line(
         store=store,
-        transfers_per_s=round(transfers / seconds),
-        cpu_seconds=round(cpu, 2),
-        transfers_per_cpu_s=round(transfers / cpu),
-        floor_per_s=round(transfers / floor[0]),
-        floor_cpu_seconds=round(floor[1], 2),
-        of_floor_percent=round(100 * floor[0] / seconds, 1),
+        transfers_per_s=round(transfers / spent.clock),
+        cpu_seconds=round(spent.cpu, 2),
+        waited_for_a_core_s=round(spent.waited, 2),
+        transfers_per_s_without=round(transfers / spent.alone),
+        floor_per_s=round(transfers / floor.clock),
+        floor_cpu_seconds=round(floor.cpu, 2),
+        floor_per_s_without=round(transfers / floor.alone),
+        of_floor_percent=round(100 * floor.clock / spent.clock, 1),
         verify_per_s=round(transfers / verify),
     )
 

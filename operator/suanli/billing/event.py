@@ -5,10 +5,12 @@ many events make of one pod is what the whole pod used, whatever the cuts.
 Source: CloudEvents 1.0.2, JSON format; W3C trace ids for the length of an id.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
 from suanli.api.site import ComputeSite, ComputeUnit
@@ -71,21 +73,7 @@ def event_id(hub: str, event: UsageEvent) -> str:
 
     A second word about the same pod, kind and interval is thus the same event. An adjustment's amount is part of what it is.
     """
-    return short_hash(
-        "event",
-        hub,
-        event.site,
-        event.job_uid,
-        str(event.epoch),
-        event.pod_uid,
-        event.kind,
-        event.link,
-        str(event.start_ms),
-        str(event.end_ms),
-        event.adjusts,
-        str(event.amount) if event.adjusts else "",
-        length=ID_LENGTH,
-    )
+    return _id(hub, event, event.start_ms, event.end_ms, event.amount)
 
 
 def identified(hub: str, event: UsageEvent) -> UsageEvent:
@@ -218,14 +206,62 @@ def _shared_out(
     for start, end in pairwise([since, *borders(since, until), until]):
         up_to_here = up_to(end)
         if up_to_here > told:
-            yield identified(hub, replace(whole, start_ms=start, end_ms=end, amount=up_to_here - told))
+            yield _part(hub, whole, start, end, up_to_here - told)
         told = up_to_here
 
 
-def as_record(thing: Any, names: Iterable[str]) -> dict[str, Any]:
+def _part(hub: str, whole: UsageEvent, start_ms: int, end_ms: int, amount: int) -> UsageEvent:
+    """What `identified` and `replace` make; a month has millions of these."""
+    return UsageEvent(
+        id=_id(hub, whole, start_ms, end_ms, amount),
+        kind=whole.kind,
+        site=whole.site,
+        account=whole.account,
+        namespace=whole.namespace,
+        job=whole.job,
+        job_uid=whole.job_uid,
+        epoch=whole.epoch,
+        pod_uid=whole.pod_uid,
+        class_=whole.class_,
+        precision=whole.precision,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        amount=amount,
+        link=whole.link,
+        adjusts=whole.adjusts,
+        qos=whole.qos,
+    )
+
+
+def _id(hub: str, event: UsageEvent, start_ms: int, end_ms: int, amount: int) -> str:
+    return short_hash(
+        "event",
+        hub,
+        event.site,
+        event.job_uid,
+        str(event.epoch),
+        event.pod_uid,
+        event.kind,
+        event.link,
+        str(start_ms),
+        str(end_ms),
+        event.adjusts,
+        str(amount) if event.adjusts else "",
+        length=ID_LENGTH,
+    )
+
+
+def as_record(thing: Any, names: tuple[str, ...]) -> dict[str, Any]:
     """Fields as canonical JSON has them: amounts and times may pass 53 bits, so amounts are digits in a string."""
-    return {
-        name.rstrip("_"): str(value) if name == "amount" or name == "quantity" or name.endswith("_yuan") else value
-        for name in names
-        for value in (getattr(thing, name),)
-    }
+    values, shown, digits = _fields(names)
+    record = dict(zip(shown, values(thing), strict=True))
+    for name in digits:
+        record[name] = str(record[name])
+    return record
+
+
+@lru_cache(maxsize=8)
+def _fields(names: tuple[str, ...]) -> tuple[Callable[[Any], tuple[Any, ...]], tuple[str, ...], tuple[str, ...]]:
+    """How the fields are read, how they are called, and which of them are digits."""
+    digits = (name for name in names if name in ("amount", "quantity") or name.endswith("_yuan"))
+    return attrgetter(*names), tuple(name.rstrip("_") for name in names), tuple(digits)

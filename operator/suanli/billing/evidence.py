@@ -26,6 +26,7 @@ VERSION = 2
 BLOCK_BYTES = 4_096
 MANIFEST = "manifest.json"
 NOWHERE = Scope({}, {})
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 _EVENT = tuple(each.name for each in fields(UsageEvent))
 
 
@@ -150,7 +151,7 @@ def write(dossier: Dossier, out: Callable[[str, str], None]) -> str:
 
 def canonical(record: object) -> str:
     """One line of JSON that is always written the same way."""
-    return json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL.encode(record)
 
 
 def statement_record(bill: Bill) -> dict[str, Any]:

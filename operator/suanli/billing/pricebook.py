@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -217,13 +218,14 @@ class PriceBook:
         """Full hours, and where bands, local days and tariffs of the site's provider change."""
         provider = self.providers.get(site, "")
 
+        @lru_cache(maxsize=1)  # a pod asks the same for each kind of use
         def between(start_ms: int, end_ms: int) -> Sequence[int]:
             found = {*full_hours(start_ms, end_ms)}
             found |= {at for at in self._starts.get(provider, []) if start_ms < at < end_ms}
             for since, until in pairwise([start_ms, *sorted(found), end_ms]):
                 version = self.at(provider, since)
                 found |= {*version.borders(since, until)} if version else set()
-            return sorted(found)
+            return tuple(sorted(found))
 
         return between
 

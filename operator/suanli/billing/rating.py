@@ -148,6 +148,15 @@ def rate(
     return Rating(tuple(lines), tuple(unrated), volumes)
 
 
+def together(ratings: Iterable[Rating]) -> Rating:
+    """The rating of accounts that were rated in several parts, no account in two of them."""
+    every = list(ratings)
+    lines = sorted((line for one in every for line in one.lines), key=lambda line: line.account)
+    unrated = sorted((one for each in every for one in each.unrated), key=lambda one: one.account)
+    volumes = {name: each.volumes[name] for each in every for name in each.volumes}
+    return Rating(tuple(lines), tuple(unrated), volumes)
+
+
 def adjustments(
     period: Period, closed: Period, before: Iterable[RatedLine], now: Iterable[RatedLine]
 ) -> list[RatedLine]:

@@ -55,8 +55,6 @@ def report(
     found = base.found.sites.get(site)
     if found is None:
         raise fail(f'"{site}" is no ComputeSite; there are {", ".join(sorted(base.found.sites)) or "none"}')
-    with stores.opened(hub_id) as books:
-        dossier = books.dossier(asked.name)
     seen = base.seen.get(site)
     resources = found.spec.resources
     facts = SiteFacts(
@@ -70,7 +68,9 @@ def report(
         green_share_micro=micro(found.spec.energy.green_share),
         received_micro_yuan=cash,
     )
-    made = asset_report(facts, dossier.lines, dossier.events)
+    with stores.opened(hub_id) as books:
+        dossier = books.dossier(asked.name)
+        made = asset_report(facts, dossier.lines, dossier.events)
     if form is Form.HTML:
         typer.echo(asset_html(made, language))
     else:

@@ -1,6 +1,6 @@
 """`suanli usage` and `suanli bill`: what accounts used and owe in a period, open or closed."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -52,10 +52,7 @@ def usage(
     Exit codes: 0 done, 2 the input is wrong, 4 the hub or the ledger cannot be used.
     """
     seen = _preview(month.at(moment_ms(now)), files, stores, hub_id, hub)
-    sums: Counter[tuple[str, UsageKind, str, str]] = Counter()
-    for event in seen.events:
-        if account in (None, event.account):
-            sums[event.account, event.kind, event.class_, event.precision] += event.amount
+    sums = {key: amount for key, amount in seen.used_by.items() if account in (None, key[0])}
     if output is Output.TABLE:
         rows: list[Sequence[str]] = [("ACCOUNT", "KIND", "CLASS", "PRECISION", "AMOUNT", "UNIT")]
         rows += [(*key, *_amount(key[1], amount)) for key, amount in sorted(sums.items())]

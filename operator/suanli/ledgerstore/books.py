@@ -103,6 +103,16 @@ CREATE TABLE awarded (
 ) STRICT;
 {_append_only("awarded", "id")}
 """
+# What a period came to in the ledger, once every transfer of its lines was acknowledged there.
+_POSTED = f"""
+CREATE TABLE posted (
+  sequence INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  entries INTEGER NOT NULL CHECK (entries >= 0),
+  hash TEXT NOT NULL
+) STRICT;
+{_append_only("posted", "name")}
+"""
 _CLOSING = "SELECT name, start_ms, end_ms, counted, closed_ms, facts FROM closing"
 
 
@@ -111,7 +121,7 @@ class BookStore(SqliteFile):
 
     WHAT = "books"
     APPLICATION_ID = 0x53554142  # "SUAB"
-    MIGRATIONS = (_SCHEMA,)
+    MIGRATIONS = (_SCHEMA, _POSTED)
 
     def close_period(
         self,
@@ -182,6 +192,21 @@ class BookStore(SqliteFile):
         """A closed period; None while it is open. Raises: SuanliError."""
         with self._plainly():
             return self._closing(name)
+
+    def keep_posted(self, name: str, root: tuple[int, str]) -> None:
+        """Keep that the ledger acknowledged all of a closed period, and its root after that; the first word stays.
+
+        Raises: SuanliError.
+        """
+        with self._plainly(), self._transaction():
+            if self._db.execute("SELECT 1 FROM posted WHERE name = ?", [name]).fetchone() is None:
+                self._db.execute("INSERT INTO posted (name, entries, hash) VALUES (?, ?, ?)", [name, *root])
+
+    def posted(self, name: str) -> tuple[int, str] | None:
+        """The ledger's root after all of a closed period was in it; None while that is not known. Raises: SuanliError."""
+        with self._plainly():
+            row = self._db.execute("SELECT entries, hash FROM posted WHERE name = ?", [name]).fetchone()
+            return None if row is None else (int(row[0]), str(row[1]))
 
     def billed(self, period: str) -> list[str]:
         """The lines of a closed period, adjustments of earlier ones too, as JSON. Raises: SuanliError."""

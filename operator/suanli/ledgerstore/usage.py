@@ -250,13 +250,12 @@ class UsageStore(SqliteFile):
 
     def agreements(self, job_uid: str) -> dict[int, Agreement]:
         """What was fixed of a job's attempts, by epoch. Raises: SuanliError."""
-        with self._plainly():
-            rows = self._db.execute(
-                f"SELECT {', '.join(_AGREED)} FROM agreement WHERE job_uid = ? ORDER BY epoch",  # noqa: S608 - its own field names
-                [job_uid],
-            )
-            found = (Agreement(**dict(zip(_AGREED, row, strict=True))) for row in rows)
-            return {agreement.epoch: agreement for agreement in found}
+        return {epoch: found for (_, epoch), found in self.agreements_of([job_uid]).items()}
+
+    def agreements_of(self, job_uids: Iterable[str]) -> dict[tuple[str, int], Agreement]:
+        """What was fixed of these jobs' attempts, by job and epoch, in the order of jobs. Raises: SuanliError."""
+        found = (Agreement(*row) for row in self._of_jobs(f"SELECT {', '.join(_AGREED)} FROM agreement", job_uids))  # noqa: S608 - its own field names
+        return {(agreement.job_uid, agreement.epoch): agreement for agreement in found}
 
     def give_up(self, job_uid: str, epochs: Iterable[int]) -> None:
         """Append that these attempts do not count any more: their use is kept, and not billed. Raises: SuanliError."""
@@ -268,9 +267,12 @@ class UsageStore(SqliteFile):
 
     def given_up(self, job_uid: str, upto: int) -> frozenset[int]:
         """Attempts of a job that do not count, as far as the records up to a number tell. Raises: SuanliError."""
-        with self._plainly():
-            rows = self._db.execute("SELECT epoch FROM given_up WHERE job_uid = ? AND sequence <= ?", [job_uid, upto])
-            return frozenset(epoch for (epoch,) in rows)
+        return frozenset(epoch for _, epoch in self.given_up_of([job_uid], upto))
+
+    def given_up_of(self, job_uids: Iterable[str], upto: int) -> list[tuple[str, int]]:
+        """Job and epoch of the attempts of these jobs that do not count, as far as the records up to a number tell. Raises: SuanliError."""
+        rows = self._of_jobs("SELECT job_uid, epoch, sequence FROM given_up", job_uids)
+        return [(job_uid, epoch) for job_uid, epoch, sequence in rows if sequence <= upto]
 
     def count(self) -> int:
         """The number of the last record. Raises: SuanliError."""
@@ -367,6 +369,16 @@ class UsageStore(SqliteFile):
             for uid, pod in found.items()
             if pod.end_ms > start_ms and pod.start_ms < end_ms
         }
+
+    def _of_jobs(self, select: str, job_uids: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+        """Rows of these jobs, by job and epoch."""
+        wanted = sorted(job_uids)
+        for begin in range(0, len(wanted), MOST_PARAMETERS):
+            part = wanted[begin : begin + MOST_PARAMETERS]
+            marks = ", ".join("?" * len(part))
+            with self._plainly():
+                rows = self._db.execute(f"{select} WHERE job_uid IN ({marks}) ORDER BY job_uid, epoch", part).fetchall()
+            yield from rows
 
     def _of_pods(self, pod_uids: Sequence[str]) -> Iterator[PodUsage]:
         for begin in range(0, len(pod_uids), MOST_PARAMETERS):

@@ -5,9 +5,8 @@ ids that follow from the lines, so that whoever comes after a crash posts the re
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 
 from suanli.api.statement import Role
 from suanli.api.voucher import VoucherProgram
@@ -16,22 +15,22 @@ from suanli.base.errors import SuanliError
 from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.billing import posting
-from suanli.billing.agreement import Agreement
 from suanli.billing.decisions import Decision
-from suanli.billing.event import UsageEvent
+from suanli.billing.event import UsageEvent, UsageKind
 from suanli.billing.evidence import Award, Closed, Dossier, canonical
 from suanli.billing.facts import Facts, read_facts, read_line
 from suanli.billing.ledger import ACCEPTED, Ledger, LedgerAccount, Outcome, Transfer
 from suanli.billing.line import RatedLine, line_record
-from suanli.billing.owned import Unbilled, owned_events
+from suanli.billing.owned import Unbilled
 from suanli.billing.period import Period
-from suanli.billing.rating import Rating, adjustments, rate
+from suanli.billing.rating import Rating, adjustments
 from suanli.billing.statements import Party, bills
 from suanli.billing.usage import MAX_SKEW_MS, Gap, PodUsage
 from suanli.billing.vouchers import Claim, Granted, Rejected
 from suanli.ledgerstore.books import BookStore, Closing, KeptAward
 from suanli.ledgerstore.usage import UsageStore
 from suanli.reconcile.subsidies import Subsidies
+from suanli.reconcile.used import Events, Used
 from suanli.reconcile.vouchers import Standing, Vouchers, kept_back, kept_of, refused
 
 MOST_AT_ONCE = 1_000  # transfers of one commit
@@ -45,7 +44,7 @@ class Preview:
     """
 
     period: Period
-    events: tuple[UsageEvent, ...]
+    used_by: Mapping[tuple[str, UsageKind, str, str], int]  # by account, kind, class and precision, in the kind's unit
     rating: Rating
     unbilled: tuple[Unbilled, ...]
     gaps: tuple[Gap, ...] = ()
@@ -67,23 +66,53 @@ class Books:
     def preview(self, period: Period, facts: Facts) -> Preview:
         """What the period would be billed if it were closed now. Raises: SuanliError."""
         counted = self._usage.count()
-        return self._rated(period, replace(facts, providers=self._providers(period, counted)), counted)
+        used = self._used(period, counted)
+        sums: Counter[tuple[str, UsageKind, str, str]] = Counter()
+        unbilled: list[Unbilled] = []
+
+        def look(events: list[UsageEvent], not_billed: list[Unbilled]) -> None:
+            unbilled.extend(not_billed)
+            for event in events:
+                sums[event.account, event.kind, event.class_, event.precision] += event.amount
+
+        rating = used.rated(replace(facts, providers=used.providers()), look)
+        running = [pod for pod in self._usage.open_pods(counted) if pod.end_ms < period.end_ms]
+        gaps = self._gaps(period, counted)
+        return Preview(period, sums, rating, tuple(unbilled), tuple(gaps), tuple(running))
 
     def close(self, period: Period, facts: Facts, now_ms: int) -> Closing:
         """Close a period that is over, and post it; one that is closed is posted as far as it is not yet. Raises: SuanliError."""
+        closing = self.fix(period, facts, now_ms)
+        self.post(closing)
+        return closing
+
+    def fix(self, period: Period, facts: Facts, now_ms: int) -> Closing:
+        """Keep what a period that is over is billed, once; nothing is posted yet. Raises: SuanliError."""
         closing = self._books.closing(period.name)
         if closing is None:
-            closing = self._fixed(period, facts, now_ms)
-        elif closing.period != period:
+            return self._fixed(period, facts, now_ms)
+        if closing.period != period:
             raise _refused(f"period {period.name} was closed with other days; give this one another name")
-        lines = self.lines(period.name)
-        by_id = {line.id: line for line in lines}
-        self._vouchers.post_corrected(by_id)
-        self._post(lines, closing.closed_ms)
-        self._vouchers.post(self._vouchers.of_period(period, by_id), by_id)
-        self._vouchers.give_back(by_id)
-        self._posted.add(period.name)
         return closing
+
+    def post(self, closing: Closing) -> None:
+        """Post a closed period as far as it is not yet. Raises: SuanliError.
+
+        Once all of it was acknowledged that is remembered, with the ledger's root; a ledger that has not come to that root is another
+        one, or an older copy, and gets everything again.
+        """
+        name = closing.period.name
+        root = self._books.posted(name)
+        if root is None or not self._has(root):
+            lines = self.lines(name)
+            by_id = {line.id: line for line in lines}
+            self._vouchers.post_corrected(by_id)
+            self._post(lines, closing.closed_ms)
+            self._vouchers.post(self._vouchers.of_period(closing.period, by_id), by_id)
+            self._vouchers.give_back(by_id)
+            if root is None:
+                self._books.keep_posted(name, self._ledger.root())
+        self._posted.add(name)
 
     def grant(self, program: VoucherProgram, claim: Claim) -> Granted | Rejected:
         """The voucher of a claim, or the rule that rejects it; asked again, the same. Raises: SuanliError."""
@@ -145,12 +174,12 @@ class Books:
         programs: dict[str, tuple[int, VoucherProgram]] = {}  # each as it was when a voucher was granted
         for decision in decisions:
             programs.setdefault(_as_granted(decision), (len(programs), decision.program))
-        terms = {c.period.name: self._terms(c, closing.counted) for c in adjusted}
+        terms = {c.period.name: _terms(c, self._used(c.period, closing.counted)) for c in adjusted}
         tariffs = {t.metadata.name: t for each in (*terms.values(), facts) for t in each.tariffs}
-        late = (self._rated(c.period, terms[c.period.name], closing.counted).events for c in adjusted)
+        rated_by = [*((c.period, terms[c.period.name]) for c in adjusted), (closing.period, facts)]
         return Dossier(
             period=closing.period,
-            events=[*chain.from_iterable(late), *self._rated(closing.period, facts, closing.counted).events],
+            events=Events(lambda: self._events(rated_by, closing.counted)),
             tariffs=[tariffs[name] for name in sorted(tariffs)],
             rated_by=[tariff.metadata.name for tariff in facts.tariffs],
             providers=facts.providers,
@@ -229,9 +258,10 @@ class Books:
             if other.period.start_ms < period.end_ms and period.start_ms < other.period.end_ms:
                 raise _refused(f"period {period.name} overlaps {other.period.name}, which is closed; name other days")
         counted = self._usage.count()
-        facts = replace(facts, providers=self._providers(period, counted), hub=self._hub_id)
+        used = self._used(period, counted)
+        facts = replace(facts, providers=used.providers(), hub=self._hub_id)
         lines = [
-            *self._rated(period, facts, counted).rating.lines,
+            *used.rated(facts).lines,
             *(line for other in earlier for line in self._late(period, other, counted)),
             *(
                 posting.awarded(award.line, period.name, award.dispute, award.amount_micro_yuan)
@@ -248,10 +278,11 @@ class Books:
     def _late(self, period: Period, closed: Closing, counted: int) -> Sequence[RatedLine]:
         """What came too late for a closed period, as lines of this one."""
         start, end = closed.period.start_ms, closed.period.end_ms
-        known = max([c.counted for c in self._books.closings()])
+        known = max(c.counted for c in self._books.closings())
         if not self._usage.heard_within(start, end, known, counted):
             return []
-        now = self._rated(closed.period, self._terms(closed, counted), counted).rating.lines
+        used = self._used(closed.period, counted)
+        now = used.rated(_terms(closed, used)).lines
         return adjustments(period, closed.period, self._billed_before(closed, None), now)
 
     def _awards(self) -> dict[str, Award]:
@@ -262,11 +293,6 @@ class Books:
             assert text is not None, "only a billed line is disputed, and none goes"
             found[id_] = Award(read_line(text), kept.dispute, kept.amount_micro_yuan)
         return found
-
-    def _terms(self, closed: Closing, counted: int) -> Facts:
-        """What a closed period is rated by again: what held then, and whose the sites were that were not heard of before."""
-        facts = read_facts(closed.facts)
-        return replace(facts, providers={**self._providers(closed.period, counted), **facts.providers})
 
     def _billed_before(self, closed: Closing, until: Closing | None) -> list[RatedLine]:
         """What was billed of a closed period, in it and in later ones up to another."""
@@ -280,47 +306,44 @@ class Books:
         order = [c.period.name for c in self._books.closings()]
         return own + [line for line in later if order.index(line.period) < order.index(until.period.name)]
 
-    def _rated(self, period: Period, facts: Facts, counted: int) -> Preview:
-        book = facts.book()
-        pods = self._usage.run_within(period.start_ms, period.end_ms, counted)
-        jobs = list(dict.fromkeys(pod.job_uid for pod in pods))
-        given_up = {job_uid: self._usage.given_up(job_uid, counted) for job_uid in jobs}
-        hub = facts.hub or self._hub_id
-        events, unbilled = owned_events(pods, self._agreements(jobs), given_up.__getitem__, period, hub, book.borders)
-        running = [pod for pod in self._usage.open_pods(counted) if pod.end_ms < period.end_ms]
-        rating = rate(events, book, facts.customers, period)
-        gaps = self._gaps(period, counted)
-        return Preview(period, tuple(events), rating, tuple(unbilled), tuple(gaps), tuple(running))
-
     def _gaps(self, period: Period, counted: int) -> list[Gap]:
         return [g for g in self._usage.gaps(counted) if g.start_ms < period.end_ms and g.end_ms > period.start_ms]
 
     def _unknown(self, period: Period) -> dict[Party, int]:
         """Pods of a period of which nobody will know for how long they ran, by consumer and by provider."""
+        gaps = self._gaps(period, self._usage.count())
+        agreements = self._usage.agreements_of({gap.job_uid for gap in gaps})
         found: Counter[Party] = Counter()
-        for gap in self._gaps(period, self._usage.count()):
-            agreement = self._usage.agreements(gap.job_uid).get(gap.epoch)
+        for gap in gaps:
+            agreement = agreements.get((gap.job_uid, gap.epoch))
             if agreement is not None:
                 found[Party(Role.CONSUMER, agreement.account)] += gap.pods
                 found[Party(Role.PROVIDER, agreement.provider)] += gap.pods
         return found
 
-    def _providers(self, period: Period, counted: int) -> dict[str, str]:
-        """Whose the sites were when the last of the period's attempts was sent there."""
-        pods = self._usage.run_within(period.start_ms, period.end_ms, counted)
-        agreements = self._agreements(dict.fromkeys(pod.job_uid for pod in pods))
-        return {one.site: one.provider for one in sorted(agreements.values(), key=lambda one: one.made_ms)}
+    def _used(self, period: Period, counted: int) -> Used:
+        return Used(self._usage, period, counted, self._hub_id)
 
-    def _agreements(self, jobs: Iterable[str]) -> dict[tuple[str, int], Agreement]:
-        found = ((job_uid, self._usage.agreements(job_uid)) for job_uid in jobs)
-        return {(job_uid, epoch): one for job_uid, of_job in found for epoch, one in of_job.items()}
+    def _events(self, periods: Iterable[tuple[Period, Facts]], counted: int) -> Iterator[UsageEvent]:
+        """What periods were rated by."""
+        for period, facts in periods:
+            for _, events, _ in self._used(period, counted).by_account(facts.book(), facts.hub):
+                yield from events
 
     # --- posting
+
+    def _has(self, root: tuple[int, str]) -> bool:
+        """Whether the ledger once came to this root."""
+        count, hash_ = root
+        if count == 0:
+            return True
+        last = next(self._ledger.entries(after=count - 1), None)
+        return last is not None and last.hash == hash_
 
     def _post(self, lines: Sequence[RatedLine], time_ms: int) -> None:
         """Every line once, whoever began it."""
         self._ledger.open(list(_accounts(lines)))
-        transfers = [transfer for line in lines for transfer in posting.post(line, time_ms)]
+        transfers = (transfer for line in lines for transfer in posting.post(line, time_ms))
         for batch in _whole_groups(transfers):
             for transfer, outcome in zip(batch, self._ledger.commit(batch), strict=True):
                 if outcome not in ACCEPTED:
@@ -331,7 +354,7 @@ def _accounts(lines: Sequence[RatedLine]) -> Iterator[LedgerAccount]:
     yield from {account.name: account for line in lines for account in posting.accounts(line)}.values()
 
 
-def _whole_groups(transfers: Sequence[Transfer]) -> Iterator[list[Transfer]]:
+def _whole_groups(transfers: Iterable[Transfer]) -> Iterator[list[Transfer]]:
     """Batches that part no group."""
     batch: list[Transfer] = []
     for transfer in transfers:
@@ -341,6 +364,12 @@ def _whole_groups(transfers: Sequence[Transfer]) -> Iterator[list[Transfer]]:
         batch.append(transfer)
     if batch:
         yield batch
+
+
+def _terms(closed: Closing, used: Used) -> Facts:
+    """What a closed period is rated by again: what held then, and whose the sites were that were not heard of before."""
+    facts = read_facts(closed.facts)
+    return replace(facts, providers={**used.providers(), **facts.providers})
 
 
 def _closed(period: Period, facts: Facts) -> Closed:

@@ -1,0 +1,82 @@
+"""What ran in a period, with what was agreed of it: read once, and made into events account by account.
+
+A month has millions of events. Every account is rated by itself, so no more than one account's are there at a time.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+
+from suanli.billing.event import UsageEvent
+from suanli.billing.facts import Facts
+from suanli.billing.owned import Unbilled, owned_events
+from suanli.billing.period import Period
+from suanli.billing.pricebook import PriceBook
+from suanli.billing.rating import Rating, rate, together
+from suanli.billing.usage import PodUsage
+from suanli.ledgerstore.usage import UsageStore
+
+Look = Callable[[list[UsageEvent], list[Unbilled]], None]
+
+
+class Used:
+    """The use of a period, as far as the records up to a number tell."""
+
+    def __init__(self, store: UsageStore, period: Period, counted: int, hub_id: str) -> None:
+        """Raises: SuanliError."""
+        self._period = period
+        self._hub_id = hub_id
+        self._pods = store.run_within(period.start_ms, period.end_ms, counted)
+        jobs = {pod.job_uid for pod in self._pods}
+        self._agreements = store.agreements_of(jobs)
+        given_up: dict[str, set[int]] = defaultdict(set)
+        for job_uid, epoch in store.given_up_of(jobs, counted):
+            given_up[job_uid].add(epoch)
+        self._given_up = {job_uid: frozenset(epochs) for job_uid, epochs in given_up.items()}
+
+    def providers(self) -> dict[str, str]:
+        """Whose the sites were when the last of the period's attempts was sent there."""
+        return {one.site: one.provider for one in sorted(self._agreements.values(), key=lambda one: one.made_ms)}
+
+    def by_account(self, book: PriceBook, hub: str) -> Iterator[tuple[str, list[UsageEvent], list[Unbilled]]]:
+        """Each account with its events, and with the pods that nobody is billed for; "" has those of no account.
+
+        `hub`: whose events they were when the period was closed, "" while it is open.
+        """
+        pods: dict[str, list[PodUsage]] = defaultdict(list)
+        for pod in self._pods:
+            agreement = self._agreements.get((pod.job_uid, pod.epoch))
+            pods[agreement.account if agreement else ""].append(pod)
+        for account in sorted(pods):
+            yield (
+                account,
+                *owned_events(
+                    pods[account],
+                    self._agreements,
+                    lambda job_uid: self._given_up.get(job_uid, frozenset()),
+                    self._period,
+                    hub or self._hub_id,
+                    book.borders,
+                ),
+            )
+
+    def rated(self, facts: Facts, look: Look | None = None) -> Rating:
+        """The lines of the period; each account's events and unbilled pods are shown to `look` on the way."""
+        book = facts.book()
+        made = {}
+        for account, events, unbilled in self.by_account(book, facts.hub):
+            if look:
+                look(events, unbilled)
+            customers = {account: facts.customers[account]} if account in facts.customers else {}
+            made[account] = rate(events, book, customers, self._period)
+        idle = {name: customer for name, customer in facts.customers.items() if name not in made}
+        return together([*made.values(), rate([], book, idle, self._period)])
+
+
+class Events(Iterable[UsageEvent]):
+    """Events that are made again whenever somebody goes through them."""
+
+    def __init__(self, make: Callable[[], Iterator[UsageEvent]]) -> None:
+        self._make = make
+
+    def __iter__(self) -> Iterator[UsageEvent]:
+        return self._make()
