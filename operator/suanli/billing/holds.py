@@ -1,0 +1,173 @@
+"""What jobs may spend: money that is held while they run, at the limits of a budget or of what was paid in. Pure.
+
+Limits are counters, as caps of vouchers are: accounts of the ledger that no money passes through. A hold from a counter, whose
+balance may not fall below less its limit, is refused by the ledger itself, whoever else is writing. Ids follow from the job's
+UID, its attempt and a number, and a group holds the same amount at every limit of the job, or nothing at any.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from suanli.api.account import Budget, BudgetPeriod, ComputeAccount, Payment
+from suanli.billing.ledger import MOST_MICRO_YUAN, Balance, LedgerAccount, Transfer, TransferKind
+from suanli.billing.period import Period, calendar
+from suanli.billing.posting import part
+from suanli.billing.vouchers import PERMILLE
+
+HOLD = "job:"  # how ids of holds begin
+MONTHS = {BudgetPeriod.MONTH: 1, BudgetPeriod.QUARTER: 3, BudgetPeriod.YEAR: 12}
+_ID = re.compile(r"job:([^:]+):([0-9]+):([0-9]+):[0-9]+")
+_TERMS = re.compile(r"([0-9]{1,19})/([0-9]{1,19})@([0-9]{1,15})")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A counter that holds of an account's jobs are taken from, and the one where their use goes.
+
+    `budget` is None of a prepayment, whose limit is what was paid in and not billed.
+    """
+
+    account: str
+    debit: str
+    credit: str
+    period: Period
+    budget: Budget | None
+
+    def opened(self, paid_micro_yuan: int) -> tuple[LedgerAccount, LedgerAccount]:
+        """Both counters with their limits; `paid_micro_yuan` is the account's balance."""
+        if self.budget is not None:
+            return LedgerAccount(self.debit, -int(self.budget.amount)), LedgerAccount(self.credit)
+        return LedgerAccount(self.debit, -paid_micro_yuan), LedgerAccount(self.credit, 0)
+
+
+def limits_of(lineage: Sequence[ComputeAccount], at_ms: int, timezone: str) -> tuple[Limit, ...]:
+    """The limits of an account's jobs: its own prepayment, its own budget, and those of all that it is a part of."""
+    found = []
+    for own, account in enumerate(lineage):
+        name, spec = account.metadata.name, account.spec
+        if own == 0 and spec.payment is Payment.PREPAID:
+            month = calendar(at_ms, 1, timezone)
+            found.append(Limit(name, prepaid(name), unbilled(name, month.name), month, None))
+        if spec.budget is not None:
+            period = calendar(at_ms, MONTHS[spec.budget.period], timezone)
+            debit = f"budget:{part(name)}:{period.name}"
+            found.append(Limit(name, debit, f"used:{part(name)}", period, spec.budget))
+    return tuple(found)
+
+
+def prepaid(account: str) -> str:
+    """The counter of what an account paid in."""
+    return f"prepaid:{part(account)}"
+
+
+def unbilled(account: str, month: str) -> str:
+    """The counter of what it used in a month, until that is billed."""
+    return f"unbilled:{part(account)}:{month}"
+
+
+def given_back(account: str, month: str, unbilled_: Balance, time_ms: int) -> Transfer | None:
+    """What was counted of a month goes back once its bill is posted, which says it better; None when nothing is left."""
+    amount = unbilled_.least_micro_yuan
+    if amount <= 0:
+        return None
+    return Transfer(
+        id=f"billed:{part(account)}:{month}:{unbilled_.debits_micro_yuan}",
+        debit=unbilled(account, month),
+        credit=prepaid(account),
+        amount_micro_yuan=amount,
+        kind=TransferKind.POST,
+        time_ms=time_ms,
+        reference=f"billed:{month}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a run is estimated to cost, and how long it is expected to be: tasks times milliseconds."""
+
+    cost_micro_yuan: int
+    task_ms: int
+
+    def worth(self, task_ms: int) -> int:
+        """What so much of it costs, rounded up."""
+        return min(-(-self.cost_micro_yuan * max(0, task_ms) // self.task_ms), MOST_MICRO_YUAN)
+
+    def need(self, margin_permille: int) -> int:
+        """What is held for all of it, rounded up."""
+        return min(-(-self.cost_micro_yuan * (PERMILLE + margin_permille) // PERMILLE), MOST_MICRO_YUAN)
+
+    def lasts(self, amount_micro_yuan: int) -> int:
+        """For how much of it an amount is enough."""
+        return amount_micro_yuan * self.task_ms // self.cost_micro_yuan
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One group of open holds of an attempt: the same amount by each of `ways` (debit, credit).
+
+    The attempt's use is counted from `since_ms` on; what was before is posted already.
+    """
+
+    job_uid: str
+    epoch: int
+    number: int
+    amount_micro_yuan: int
+    ways: tuple[tuple[str, str], ...]
+    terms: Terms
+    since_ms: int = 0
+
+    def holds(self, time_ms: int) -> list[Transfer]:
+        """The transfers that hold it."""
+        begin = f"{HOLD}{self.job_uid}:{self.epoch}:{self.number}"
+        return [
+            Transfer(
+                id=f"{begin}:{index}",
+                debit=debit,
+                credit=credit,
+                amount_micro_yuan=self.amount_micro_yuan,
+                kind=TransferKind.HOLD,
+                time_ms=time_ms,
+                reference=f"{self.terms.cost_micro_yuan}/{self.terms.task_ms}@{self.since_ms}",
+                linked=begin,
+            )
+            for index, (debit, credit) in enumerate(self.ways)
+        ]
+
+
+def settled(groups: Iterable[Held], used_micro_yuan: int, time_ms: int) -> list[Transfer]:
+    """End all groups of an attempt: of each limit what was used is posted, as far as it was held, and the rest released."""
+    found: list[Transfer] = []
+    left = used_micro_yuan
+    for group in sorted(groups, key=lambda group: group.number):
+        taken = min(left, group.amount_micro_yuan)
+        left -= taken
+        found += (
+            replace(
+                hold,
+                id=f"{hold.id}:end",
+                amount_micro_yuan=taken,
+                kind=TransferKind.POST_HOLD if taken else TransferKind.VOID_HOLD,
+                hold=hold.id,
+            )
+            for hold in group.holds(time_ms)
+        )
+    return [replace(end, linked=found[0].id) for end in found]
+
+
+def read_held(holds: Iterable[Transfer]) -> list[Held]:
+    """The groups that open holds of the ledger make; what is not of a job is left out."""
+    groups: dict[tuple[str, int, int], list[Transfer]] = defaultdict(list)
+    for hold in holds:
+        of = _ID.fullmatch(hold.id)
+        if of is not None and _TERMS.fullmatch(hold.reference) is not None:
+            groups[of[1], int(of[2]), int(of[3])].append(hold)
+    found = []
+    for (job_uid, epoch, number), group in groups.items():
+        said = _TERMS.fullmatch(group[0].reference)
+        assert said is not None, "others were left out"
+        terms = Terms(int(said[1]), max(1, int(said[2])))
+        ways = tuple((hold.debit, hold.credit) for hold in sorted(group, key=lambda hold: int(hold.id.split(":")[-1])))
+        found.append(Held(job_uid, epoch, number, group[0].amount_micro_yuan, ways, terms, int(said[3])))
+    return found
