@@ -14,7 +14,7 @@ from suanli.base.clock import time_text
 from suanli.base.errors import SuanliError
 from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
-from suanli.billing import holds, posting
+from suanli.billing import limits, posting
 from suanli.billing.agreement import Agreement
 from suanli.billing.decisions import Decision
 from suanli.billing.event import UsageEvent
@@ -110,12 +110,12 @@ class Books:
         months = {calendar(period.start_ms, 1, timezone) for period in closed[-LATEST:]}
         for month in (month for month in months if _is_whole(month, closed)):
             for account in accounts:
-                left = self._ledger.balance(holds.unbilled(account, month.name))
-                back = holds.given_back(account, month.name, left, time_ms)
+                left = self._ledger.balance(limits.unbilled(account, month.name))
+                back = limits.given_back(account, month.name, left, time_ms)
                 if back is None:
                     continue
                 paid = self.balance_micro_yuan(posting.consumer(account))
-                self._ledger.open([LedgerAccount(holds.prepaid(account), -paid)])
+                self._ledger.open([LedgerAccount(limits.prepaid(account), -paid)])
                 (outcome,) = self._ledger.commit([back])
                 if outcome not in (*ACCEPTED, Outcome.EXISTS_DIFFERENTLY):  # by another process, at another time
                     raise refused(back, outcome)

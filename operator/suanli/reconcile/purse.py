@@ -20,8 +20,9 @@ from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
 from suanli.base.units import duration_ms
-from suanli.billing.holds import HOLD, Held, Limit, Terms, limits_of, read_held, settled
+from suanli.billing.holds import HOLD, Held, Terms, read_held, settled
 from suanli.billing.ledger import ACCEPTED, Balance, Ledger, LedgerAccount, Outcome, Transfer
+from suanli.billing.limits import Limit, limits_of
 from suanli.billing.period import calendar
 from suanli.billing.posting import consumer
 from suanli.placement.accounts import Accounts
@@ -192,9 +193,9 @@ class Purse:
     async def take(self, entry: JobEntry, assumed: Assumption) -> Decision | None:
         """Hold what an attempt needs before it is written anywhere; why it has to wait, if it has. Asked again, the same."""
         limits = self._limits_at(entry.namespace) if self._open_ledger is not None else ()
-        terms = _terms(entry, assumed.decision.estimate)
         if not limits:
             return None
+        terms = _terms(entry, assumed.decision.estimate)
         if self._trouble or not self._is_known(limits):
             return self._waits_for_ledger()
         need = terms.need(self._margin(entry)) if terms is not None else 0
@@ -373,11 +374,17 @@ class Purse:
         assert entry.assignment is not None, "it is the current one"
         assert entry.model is not None, "it can be read"
         limits = self._limits_at(entry.namespace)
+        if not limits:
+            self._unpaid.pop(attempt, None)
+            return
         ways = tuple((limit.debit, limit.credit) for limit in limits)
         now_ms, started_ms = self._clock.now_ms(), time_or_zero(entry.status.get("startedAt"))
         first, tasks = next(iter(groups.values())), entry.model.spec.tasks
-        began_ms = max(started_ms or time_or_zero(entry.assignment.time), first.since_ms)
-        if limits and any(group.ways != ways for group in groups.values()):
+        sent_ms = time_or_zero(entry.assignment.time)
+        began_ms = max(
+            started_ms if sent_ms <= started_ms <= now_ms else sent_ms, first.since_ms
+        )  # by a member's clock
+        if any(group.ways != ways for group in groups.values()):
             used = first.terms.worth(tasks * (now_ms - began_ms)) if started_ms else 0
             left = sum(group.amount_micro_yuan for group in groups.values()) - used
             if left > 0 and await self._replace(
@@ -387,7 +394,7 @@ class Purse:
         amount = sum(group.amount_micro_yuan for group in groups.values())
         ends_ms = began_ms + first.terms.lasts(amount) // tasks
         more_ms = max(LEAST_MORE_MS, first.terms.task_ms // tasks * self._margin(entry) // 1000)
-        if not limits or now_ms < ends_ms - more_ms // 2:
+        if now_ms < ends_ms - more_ms // 2:
             self._unpaid.pop(attempt, None)
             return
         more = first.terms.worth(tasks * more_ms)
