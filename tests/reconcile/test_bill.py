@@ -365,7 +365,8 @@ def test_what_was_closed_by_one_who_died_is_posted_before_statements_are_issued(
 def test_what_a_prepaid_account_used_counts_until_its_bill_is_posted_and_then_the_bill_does(play: Play) -> None:
     async def scene(office: Office) -> None:
         office.mirror.apply(
-            "MODIFIED", an_object("ComputeAccount", "lab", {**office.account["spec"], "payment": "Prepaid"})
+            "MODIFIED",
+            an_object("ComputeAccount", "lab", {**office.account["spec"], "payment": "Prepaid"}, generation=2),
         )
         books, ledger, owed = office.shop.books, office.shop.ledger, 10 * 4 * CARD_HOUR * 80 // 100
         counted = owed - 1_000  # what was held for was an estimate

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from suanli.api.account import Payment, SpentAction, WhenSpent
-from suanli.api.job import Estimate
+from suanli.api.job import Assignment, Estimate
 from suanli.base.clock import Clock, time_or_zero, time_text
 from suanli.base.errors import SuanliError
 from suanli.base.money import yuan_text
@@ -27,6 +27,7 @@ from suanli.billing.period import calendar
 from suanli.billing.posting import consumer
 from suanli.placement.accounts import Accounts
 from suanli.placement.snapshot import Decision
+from suanli.placement.speed import Speeds
 from suanli.reconcile.meter import Meter
 from suanli.reconcile.sites import Sites
 from suanli.reconcile.state import Assumption, JobEntry, Mirror
@@ -195,7 +196,7 @@ class Purse:
         limits = self._limits_at(entry.namespace) if self._open_ledger is not None else ()
         if not limits:
             return None
-        terms = _terms(entry, assumed.decision.estimate)
+        terms = self._terms(entry, assumed.assignment, assumed.decision.estimate)
         if self._trouble or not self._is_known(limits):
             return self._waits_for_ledger()
         need = terms.need(self._margin(entry)) if terms is not None else 0
@@ -243,6 +244,20 @@ class Purse:
             return False
         return declared.spec.budget is not None or declared.spec.payment is Payment.PREPAID
 
+    def _terms(self, entry: JobEntry, assignment: Assignment, estimate: Estimate | None) -> Terms | None:
+        """What the run is estimated to cost there, and how long to last; None where it costs nothing that is known."""
+        if entry.model is None or estimate is None or estimate.cost is None or int(estimate.cost) <= 0:
+            return None
+        spec = entry.model.spec
+        lasts_ms, wishes = duration_ms(spec.timing.expected_duration), spec.resources.class_
+        if assignment.class_ != wishes[0]:
+            offers = [(site, offer) for site, s in self._mirror.sites.items() for offer in s.spec.resources]
+            places = [(site, offer.class_) for site, offer in offers]
+            if (assignment.site, assignment.class_) in places:
+                lasts_ms_p = Speeds([offer for _, offer in offers]).durations_ms_p(lasts_ms, wishes)
+                lasts_ms = int(lasts_ms_p[places.index((assignment.site, assignment.class_))])
+        return Terms(int(estimate.cost), max(1, spec.tasks * lasts_ms))
+
     # --- limits
 
     def _limited(self) -> Mapping[str, tuple[Limit, ...]]:
@@ -261,7 +276,9 @@ class Purse:
         return limited.get(self._mirror.tenants.of(namespace), ()) if limited else ()
 
     def _is_known(self, limits: Iterable[Limit]) -> bool:
-        return bool(self._read_ms) and all(limit.debit in self._balances for limit in limits)
+        return bool(self._read_ms) and all(
+            limit.debit in self._balances and limit.debit in self._opened for limit in limits
+        )
 
     def _room(self, limit: Limit) -> int:
         """What can still be held."""
@@ -587,14 +604,6 @@ class Purse:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-
-def _terms(entry: JobEntry, estimate: Estimate | None) -> Terms | None:
-    """What the run is estimated to cost; None where that is not known."""
-    if entry.model is None or estimate is None or estimate.cost is None or int(estimate.cost) <= 0:
-        return None
-    spec = entry.model.spec
-    return Terms(int(estimate.cost), max(1, spec.tasks * duration_ms(spec.timing.expected_duration)))
 
 
 def _in_one(transfers: list[Transfer]) -> list[Transfer]:
