@@ -6,7 +6,7 @@ them, and ends those whose job, or whose attempt, is not there any more. Every s
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +20,7 @@ from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
 from suanli.base.units import duration_ms
-from suanli.billing.holds import HOLD, Held, Terms, read_held, settled
+from suanli.billing.holds import HOLD, PERMILLE, Held, Terms, read_held, settled
 from suanli.billing.ledger import ACCEPTED, Balance, Ledger, LedgerAccount, Outcome, Transfer
 from suanli.billing.limits import Limit, limits_of
 from suanli.billing.period import calendar
@@ -40,7 +40,7 @@ LOOK_S = 5.0  # between two looks at what was paid in, or at a ledger that canno
 READ_MS = 300_000  # between two readings of all holds: a leader that was cut off may have added one
 LEAST_MORE_MS = 600_000  # a job that lasts longer is held for so much more at least
 STOP_MS = 60_000  # a job that is to be stopped before its time is over is told so much earlier
-MOST_AT_ONCE = 1_000
+MOST_AT_ONCE = 1_000  # jobs of one commit
 T = TypeVar("T")
 Attempt = tuple[str, int]  # job UID and epoch
 
@@ -66,6 +66,18 @@ class _Wish:
     need: int
     decision: Decision
     seen: tuple[object, ...]  # the numbers that it was said with
+
+
+@dataclass(frozen=True)
+class _Run:
+    """How a running attempt stands: what it used of what is held, until when that is enough, when to ask for how much more."""
+
+    first: Held
+    held: int
+    used: int
+    ends_ms: int
+    asks_ms: int
+    more: int
 
 
 class Purse:
@@ -145,7 +157,8 @@ class Purse:
                 except TimeoutError:
                     continue
         finally:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            while self._tasks:
+                await asyncio.gather(*self._tasks, return_exceptions=True)
             if self._ledger is not None:
                 await self._in_thread(self._ledger.close)
             self._thread.shutdown(wait=False)
@@ -206,8 +219,7 @@ class Purse:
         older = self._held.get(attempt, {})
         if number in older:
             return None
-        ways = tuple((limit.debit, limit.credit) for limit in limits)
-        held = Held(*attempt, number, need, ways, terms)
+        held = Held(*attempt, number, need, _ways(limits), terms)
         ends = settled(older.values(), 0, number)
         try:
             outcomes = await self._send([*ends, *held.holds(number)])
@@ -311,11 +323,8 @@ class Purse:
             LOG.info("the ledger can be used again")
             self._on_room()
         due, self._due = self._due, set()
-        for attempt in [(uid, epoch) for uid in due for epoch in sorted(self._uids.get(uid, ()))]:
-            await self._end(attempt)
-        if looks:
-            for attempt in list(self._held):
-                await (self._go_on if self._is_current(attempt) else self._end)(attempt)
+        attempts = list(self._held) if looks else [(uid, epoch) for uid in due for epoch in self._uids.get(uid, ())]
+        await asyncio.gather(*(work for attempt in attempts if (work := self._due_of(attempt)) is not None))
         self._tell()
 
     async def _open_limits(self, ledger: Ledger) -> None:
@@ -344,7 +353,7 @@ class Purse:
         """Let go what is held for an attempt that has ended, once its use is recorded; whoever crashed before does it again."""
         uid, epoch = attempt
         entry = self._mirror.jobs.get(uid)
-        if attempt not in self._held or not self._has_ended(uid, epoch, entry):
+        if not self._has_ended(uid, epoch, entry):
             return
         groups = list(self._held[attempt].values())
         await self._meter.load(uid)
@@ -352,7 +361,7 @@ class Purse:
         ran_ms = self._meter.ran_ms(uid, epoch, groups[0].since_ms) if is_billed else 0
         if entry is None:
             self._meter.forget(uid)
-        outcomes = await self._commit(settled(groups, groups[0].terms.worth(ran_ms), self._clock.now_ms()))
+        outcomes = await self._send(settled(groups, groups[0].terms.worth(ran_ms), self._clock.now_ms()))
         if not _accepted(outcomes):
             self._forget_all()
             return
@@ -384,69 +393,84 @@ class Purse:
             return False
         return entry.assignment.epoch == attempt[1]
 
-    async def _go_on(self, attempt: Attempt) -> None:
-        """Hold more for an attempt that lasts longer than it was held for, and count by month and period."""
-        uid, epoch = attempt
-        entry, groups = self._mirror.jobs[uid], self._held[attempt]
-        assert entry.assignment is not None, "it is the current one"
-        assert entry.model is not None, "it can be read"
+    def _due_of(self, attempt: Attempt) -> Awaitable[None] | None:
+        """What is to be done about what is held for an attempt: it has ended, a period has begun, or it lasts longer."""
+        if not self._is_current(attempt):
+            return self._end(attempt)
+        entry, groups = self._mirror.jobs[attempt[0]], self._held[attempt]
         limits = self._limits_at(entry.namespace)
         if not limits:
             self._unpaid.pop(attempt, None)
-            return
-        ways = tuple((limit.debit, limit.credit) for limit in limits)
-        now_ms, started_ms = self._clock.now_ms(), time_or_zero(entry.status.get("startedAt"))
-        first, tasks = next(iter(groups.values())), entry.model.spec.tasks
-        sent_ms = time_or_zero(entry.assignment.time)
-        began_ms = max(
-            started_ms if sent_ms <= started_ms <= now_ms else sent_ms, first.since_ms
-        )  # by a member's clock
+            return None
+        run, ways = self._run_of(entry, groups.values()), _ways(limits)
         if any(group.ways != ways for group in groups.values()):
-            used = first.terms.worth(tasks * (now_ms - began_ms)) if started_ms else 0
-            left = sum(group.amount_micro_yuan for group in groups.values()) - used
-            if left > 0 and await self._replace(
-                groups, used, replace(first, number=now_ms, ways=ways, since_ms=now_ms), left
-            ):
-                return
-        amount = sum(group.amount_micro_yuan for group in groups.values())
-        ends_ms = began_ms + first.terms.lasts(amount) // tasks
-        more_ms = max(LEAST_MORE_MS, first.terms.task_ms // tasks * self._margin(entry) // 1000)
-        if now_ms < ends_ms - more_ms // 2:
+            return self._move(attempt, entry, limits)
+        if self._clock.now_ms() < run.asks_ms:
             self._unpaid.pop(attempt, None)
-            return
-        more = first.terms.worth(tasks * more_ms)
-        number = max(ends_ms - more_ms // 2, max(groups) + 1)
-        held = Held(uid, epoch, number, more, ways, first.terms, first.since_ms)
-        outcomes = await self._commit(held.holds(number))
+            return None
+        return self._extend(attempt, entry, limits)
+
+    def _run_of(self, entry: JobEntry, groups: Collection[Held]) -> _Run:
+        """How a current attempt stands; its begin is by a member's clock, and believed if it can be true."""
+        assert entry.assignment is not None, "it is the current one"
+        assert entry.model is not None, "it can be read"
+        now_ms, sent_ms = self._clock.now_ms(), time_or_zero(entry.assignment.time)
+        first, tasks = next(iter(groups)), entry.model.spec.tasks
+        started_ms = time_or_zero(entry.status.get("startedAt"))
+        began_ms = max(started_ms if sent_ms <= started_ms <= now_ms else sent_ms, first.since_ms)
+        held = sum(group.amount_micro_yuan for group in groups)
+        more_ms = max(LEAST_MORE_MS, first.terms.task_ms // tasks * self._margin(entry) // PERMILLE)
+        ends_ms = began_ms + first.terms.lasts(held) // tasks
+        return _Run(
+            first=first,
+            held=held,
+            used=first.terms.worth(tasks * (now_ms - began_ms)) if started_ms else 0,
+            ends_ms=ends_ms,
+            asks_ms=ends_ms - more_ms // 2,
+            more=first.terms.worth(tasks * more_ms),
+        )
+
+    async def _move(self, attempt: Attempt, entry: JobEntry, limits: Sequence[Limit]) -> None:
+        """What was used goes to the period that is over, and the rest is held in the one that has begun."""
+        groups, now_ms = list(self._held[attempt].values()), self._clock.now_ms()
+        run = self._run_of(entry, groups)
+        left = run.held - run.used
+        if left > 0:
+            held = replace(run.first, number=now_ms, amount_micro_yuan=left, ways=_ways(limits), since_ms=now_ms)
+            outcomes = await self._send(_in_one([*settled(groups, run.used, now_ms), *held.holds(now_ms)]))
+            if _accepted(outcomes):
+                for group in groups:
+                    self._drop(group)
+                self._keep(held)
+                return
+            if Outcome.EXCEEDS_LIMIT not in outcomes:
+                self._forget_all()
+                return
+        if now_ms >= run.asks_ms:  # there is no room for it now, so what is held has to do
+            await self._extend(attempt, entry, limits)
+
+    async def _extend(self, attempt: Attempt, entry: JobEntry, limits: Sequence[Limit]) -> None:
+        """Hold more for an attempt that lasts longer than it was held for."""
+        groups = self._held[attempt]
+        run = self._run_of(entry, groups.values())
+        number = max(run.asks_ms, max(groups) + 1)
+        held = replace(run.first, number=number, amount_micro_yuan=run.more, ways=_ways(limits))
+        outcomes = await self._send(held.holds(number))
         if _accepted(outcomes):
             self._keep(held)
             if self._unpaid.pop(attempt, None) is not None:
-                self._on_due(uid)
+                self._on_due(entry.uid)
         elif Outcome.EXCEEDS_LIMIT in outcomes:
-            self._run_out(entry, attempt, ends_ms, limits, more)
+            self._run_out(entry, attempt, run, limits)
         else:
             self._forget_all()
 
-    async def _replace(self, groups: Mapping[int, Held], used: int, held: Held, left: int) -> bool:
-        """What was used goes to the period that is over, the rest is held at the one that has begun; whether it is allowed."""
-        held = replace(held, amount_micro_yuan=left)
-        outcomes = await self._commit(_in_one([*settled(groups.values(), used, held.number), *held.holds(held.number)]))
-        if _accepted(outcomes):
-            for group in list(groups.values()):
-                self._drop(group)
-            self._keep(held)
-            return True
-        if Outcome.EXCEEDS_LIMIT not in outcomes:
-            self._forget_all()
-            return True
-        return False
-
-    def _run_out(self, entry: JobEntry, attempt: Attempt, ends_ms: int, limits: Sequence[Limit], more: int) -> None:
+    def _run_out(self, entry: JobEntry, attempt: Attempt, run: _Run, limits: Sequence[Limit]) -> None:
         """No money is there for a job that runs: its account says what becomes of it."""
         policy = self._mirror.accounts[self._mirror.tenants.of(entry.namespace)].spec.when_spent or WhenSpent()
         finishes = policy.action is SpentAction.FINISH
-        stop_ms = ends_ms + duration_ms(policy.grace) if finishes else ends_ms - STOP_MS
-        said = f"money was held until {time_text(ends_ms)}, and there is no more: {self._numbers(limits, more)}"
+        stop_ms = run.ends_ms + duration_ms(policy.grace) if finishes else run.ends_ms - STOP_MS
+        said = f"money was held until {time_text(run.ends_ms)}, and there is no more: {self._numbers(limits, run.more)}"
         if self._unpaid.get(attempt, (0, ""))[0] != stop_ms:
             self._unpaid[attempt] = stop_ms, f"{said}; spec.whenSpent of the account is {policy.action}"
             self._on_due(entry.uid)
@@ -567,17 +591,22 @@ class Purse:
         future: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
         self._batch.append((transfers, future))
         if self._sending is None:
-            self._sending = asyncio.create_task(self._flush())
-            self._tasks.add(self._sending)
-            self._sending.add_done_callback(self._tasks.discard)
+            self._begin_flush()
         return await future
+
+    def _begin_flush(self) -> None:
+        self._sending = asyncio.create_task(self._flush())
+        self._tasks.add(self._sending)
+        self._sending.add_done_callback(self._tasks.discard)
 
     async def _flush(self) -> None:
         await asyncio.sleep(GATHER_S)
-        batch, self._batch, self._sending = self._batch, [], None
+        batch, self._batch, self._sending = self._batch[:MOST_AT_ONCE], self._batch[MOST_AT_ONCE:], None
+        if self._batch:
+            self._begin_flush()
         try:
             outcomes = await self._commit([transfer for transfers, _ in batch for transfer in transfers])
-        except SuanliError as error:
+        except Exception as error:  # noqa: BLE001 - whoever waits for it hears of it
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
@@ -604,6 +633,10 @@ class Purse:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _ways(limits: Iterable[Limit]) -> tuple[tuple[str, str], ...]:
+    return tuple((limit.debit, limit.credit) for limit in limits)
 
 
 def _in_one(transfers: list[Transfer]) -> list[Transfer]:
