@@ -244,6 +244,30 @@ def test_a_prepaid_account_spends_what_it_paid_in_and_goes_on_when_it_tops_up(si
     simulate(play)
 
 
+def test_a_prepaid_job_over_the_end_of_a_month_is_counted_in_both_and_held_once(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        for clock in (sim.clock, *(cluster.clock for cluster in sim.clusters.values())):
+            clock.off_ms = 30 * 86_400_000 + 7 * 3_600_000  # 23:00 of 31 March in Shanghai
+        sim.put(an_account(payment="Prepaid", marginPermille=0))
+        pay(sim, 20_000_000, "p1")
+        await begin(sim)
+        sim.put(lasting("long", 7_000, expected="2h"))
+        await sim.until(lambda: sim.state("long")[0] == "Running")
+        sim.put(lasting("waits", 5))
+        await sim.until(lambda: sim.state("waits") == ("Waiting", "BudgetExceeded"))
+        await asyncio.sleep(3_700)
+        march, both = counter(sim, "unbilled:bank:2026-03"), counter(sim, "prepaid:bank")
+        assert 9_900_000 <= march.credits_micro_yuan <= 10_100_000
+        assert both.debits_micro_yuan + both.held_debits_micro_yuan == 20_000_000
+        assert sim.state("waits") == ("Waiting", "BudgetExceeded")
+        await sim.until(lambda: sim.state("long")[0] == "Succeeded", 4_000, 5)
+        await sim.until(nothing_held(sim), every=1)
+        april = counter(sim, "unbilled:bank:2026-04").credits_micro_yuan
+        assert abs(march.credits_micro_yuan + april - HOUR_YUAN * 7_000 // 3_600) <= 50_000
+
+    simulate(play)
+
+
 # --- jobs that last longer
 
 
@@ -292,6 +316,24 @@ def test_a_job_for_which_money_comes_in_time_is_not_stopped(simulate: Simulate) 
         sim.put(an_account(budget={**MARCH, "amount": "30000000"}))
         await sim.until(lambda: sim.state("long")[0] == "Succeeded", 3_000, 5)
         assert len(list(sim.runs())) == 1
+
+    simulate(play)
+
+
+def test_a_job_on_its_second_wish_is_held_for_as_long_as_it_takes_there(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        fast = {"class": "fast", "type": "General", "resourceName": "cpu", "unit": "Core", "petaflops": "4"}
+        sim.edit_site("west", resources=[fast])
+        slow = {"class": "cpu", "type": "General", "resourceName": "cpu", "unit": "Core", "petaflops": "1"}
+        sim.edit_site("east", resources=[slow])
+        sim.put(an_account(budget={**MARCH, "amount": "90000000"}, marginPermille=0))
+        await begin(sim)
+        wishes = {"class": ["fast", "cpu"], "perTask": {"cpu": "1", "memory": "1Gi"}}
+        sim.put(lasting("second", 60, resources=wishes, data={"allowedSites": ["east"]}))
+        await sim.until(lambda: sim.state("second")[0] == "Running")
+        with sim.open_ledger() as ledger:
+            (hold,) = ledger.open_holds("job:")
+        assert hold.reference == f"10000000/{4 * 3_600_000}@0"
 
     simulate(play)
 
