@@ -71,6 +71,18 @@ def test_what_was_used_is_taken_of_the_groups_in_turn_and_never_more_than_was_he
     assert settled([], 5, 9) == []
 
 
+def test_what_was_used_beyond_what_was_held_is_posted_with_it_or_nothing_is() -> None:
+    book = a_book(-12_000_000)
+    book.commit(a_group().holds(1))
+    ends = settled([a_group()], 13_000_000, 5, beyond_micro_yuan=2_000_000)
+    assert [wrong(end) for end in ends] == [""] * 4
+    assert Outcome.EXCEEDS_LIMIT in book.commit(ends)
+    assert book.standings["prepaid:lab"].balance == Balance(held_debits_micro_yuan=11_000_000)
+    ends = settled([a_group()], 12_000_000, 5, beyond_micro_yuan=1_000_000)
+    assert book.commit(ends) == [Outcome.CREATED] * 4
+    assert book.standings["prepaid:lab"].balance == Balance(debits_micro_yuan=12_000_000)
+
+
 def test_what_the_ledger_holds_tells_all_that_is_known() -> None:
     groups = [a_group(5), a_group(7, 2_000_000, since_ms=44)]
     strangers = [

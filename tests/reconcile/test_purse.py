@@ -305,6 +305,20 @@ def counter_most(sim: Simulation) -> int:
         return most
 
 
+def test_what_a_short_job_ran_longer_than_expected_is_spent_too(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        sim.put(an_account(budget=MARCH))
+        await begin(sim)
+        for number in range(3):
+            sim.put(lasting(f"short-{number}", 4, expected="1s"))
+        await sim.until(lambda: {sim.state(f"short-{n}")[0] for n in range(3)} == {"Succeeded"})
+        await sim.until(nothing_held(sim), every=1)
+        ran_ms = sum((run.end_ms or 0) - run.start_ms for run in sim.runs())
+        assert abs(counter(sim).debits_micro_yuan - HOUR_YUAN * ran_ms // 3_600_000) <= 9_000
+
+    simulate(play)
+
+
 def test_a_job_for_which_money_comes_in_time_is_not_stopped(simulate: Simulate) -> None:
     async def play(sim: Simulation) -> None:
         sim.put(an_account(budget={**MARCH, "amount": "11000000"}, whenSpent={"action": "Finish", "grace": "20m"}))

@@ -70,11 +70,16 @@ class Held:
         ]
 
 
-def settled(groups: Iterable[Held], used_micro_yuan: int, time_ms: int) -> list[Transfer]:
-    """End all groups of an attempt: of each limit what was used is posted, as far as it was held, and the rest released."""
+def settled(
+    groups: Iterable[Held], used_micro_yuan: int, time_ms: int, *, beyond_micro_yuan: int = 0
+) -> list[Transfer]:
+    """End all groups of an attempt: of each limit what was used is posted, as far as it was held, and the rest released.
+
+    `beyond` is what was used over that and is posted with it, where the limits allow it.
+    """
     found: list[Transfer] = []
-    left = used_micro_yuan
-    for group in sorted(groups, key=lambda group: group.number):
+    left, ordered = used_micro_yuan, sorted(groups, key=lambda group: group.number)
+    for group in ordered:
         taken = min(left, group.amount_micro_yuan)
         left -= taken
         found += (
@@ -87,6 +92,9 @@ def settled(groups: Iterable[Held], used_micro_yuan: int, time_ms: int) -> list[
             )
             for hold in group.holds(time_ms)
         )
+    if beyond_micro_yuan:
+        last = replace(ordered[-1], amount_micro_yuan=beyond_micro_yuan).holds(time_ms)
+        found += (replace(hold, id=f"{hold.id}:beyond", kind=TransferKind.POST) for hold in last)
     return [replace(end, linked=found[0].id) for end in found]
 
 

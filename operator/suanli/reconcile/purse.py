@@ -194,9 +194,9 @@ class Purse:
                 return self._waits_for_ledger() if self._trouble else False
             wish = self._wishes.get(entry.uid)
             need = wish.need if wish is not None else 0
-            if any(self._room(limit) < max(need, 1) for limit in limits):
+            if any(self._room(limit.debit) < max(need, 1) for limit in limits):
                 return self._refusal(entry, need, limits, wish.decision.estimate if wish is not None else None)
-            if min(rooms.setdefault(limit.debit, self._room(limit)) for limit in limits) < max(need, 1):
+            if min(rooms.setdefault(limit.debit, self._room(limit.debit)) for limit in limits) < max(need, 1):
                 return False  # others go first with what is left
             for limit in limits:
                 rooms[limit.debit] -= need
@@ -292,10 +292,11 @@ class Purse:
             limit.debit in self._balances and limit.debit in self._opened for limit in limits
         )
 
-    def _room(self, limit: Limit) -> int:
-        """What can still be held."""
-        opened = self._opened[limit.debit]
-        return self._balances[limit.debit].least_micro_yuan - (opened.min_micro_yuan or 0)
+    def _room(self, debit: str) -> int:
+        """What can still be held at a counter; nothing at one whose period is over."""
+        if debit not in self._opened or debit not in self._balances:
+            return 0
+        return self._balances[debit].least_micro_yuan - (self._opened[debit].min_micro_yuan or 0)
 
     def _margin(self, entry: JobEntry) -> int:
         return self._mirror.accounts[self._mirror.tenants.of(entry.namespace)].spec.margin_permille
@@ -331,7 +332,7 @@ class Purse:
         """Have every limit in the ledger as it is to be; those who wait hear of room."""
         limits = {limit.debit: limit for each in self._limited().values() for limit in each}
         names = dict.fromkeys(limit.account for limit in limits.values())
-        before = {debit: self._room(limit) for debit, limit in limits.items() if debit in self._balances}
+        before = {debit: self._room(limit.debit) for debit, limit in limits.items() if debit in self._balances}
 
         def work() -> tuple[dict[str, int], list[LedgerAccount], dict[str, Balance]]:
             while True:
@@ -346,7 +347,7 @@ class Purse:
 
         self._paid, wanted, self._balances = await self._in_thread(work)
         self._opened = {account.name: account for account in wanted}
-        if any(debit not in before or self._room(limit) > before[debit] for debit, limit in limits.items()):
+        if any(debit not in before or self._room(limit.debit) > before[debit] for debit, limit in limits.items()):
             self._on_room()
 
     async def _end(self, attempt: Attempt) -> None:
@@ -361,7 +362,12 @@ class Purse:
         ran_ms = self._meter.ran_ms(uid, epoch, groups[0].since_ms) if is_billed else 0
         if entry is None:
             self._meter.forget(uid)
-        outcomes = await self._send(settled(groups, groups[0].terms.worth(ran_ms), self._clock.now_ms()))
+        used, now_ms = groups[0].terms.worth(ran_ms), self._clock.now_ms()
+        over = used - sum(group.amount_micro_yuan for group in groups)
+        beyond = max(0, min(over, *(self._room(debit) for group in groups for debit, _ in group.ways)))
+        outcomes = await self._send(settled(groups, used, now_ms, beyond_micro_yuan=beyond))
+        if beyond and Outcome.EXCEEDS_LIMIT in outcomes:  # somebody was faster; the bill has it anyway
+            outcomes = await self._send(settled(groups, used, now_ms))
         if not _accepted(outcomes):
             self._forget_all()
             return
@@ -533,7 +539,7 @@ class Purse:
 
     def _numbers(self, limits: Sequence[Limit], need: int) -> str:
         """The limit that is in the way, and what to do."""
-        limit = next((limit for limit in limits if self._room(limit) < max(need, 1)), limits[0])
+        limit = next((limit for limit in limits if self._room(limit.debit) < max(need, 1)), limits[0])
         sums, most = self._balances[limit.debit], -(self._opened[limit.debit].min_micro_yuan or 0)
         spent, held = yuan_text(-sums.posted_micro_yuan), yuan_text(sums.held_debits_micro_yuan)
         needs = f", the job needs {yuan_text(need)} CNY" if need else ""
@@ -564,7 +570,7 @@ class Purse:
             self._money = found
 
     def _figures(self, name: str, limits: Sequence[Limit]) -> Money:
-        tight = min(limits, key=self._room)
+        tight = min(limits, key=lambda limit: self._room(limit.debit))
         shown = next((limit for limit in limits if limit.budget is not None), limits[0])
         sums = self._balances[shown.debit]
         at_percent = self._mirror.accounts[name].spec.warn_at_percent
@@ -572,14 +578,14 @@ class Purse:
         def most(limit: Limit) -> int:
             return -(self._opened[limit.debit].min_micro_yuan or 0)
 
-        low = any((most(limit) - self._room(limit)) * 100 >= most(limit) * at_percent for limit in limits)
+        low = any((most(limit) - self._room(limit.debit)) * 100 >= most(limit) * at_percent for limit in limits)
         return Money(
             balance=self._paid[name],
             held=sums.held_debits_micro_yuan,
             spent=max(0, -sums.posted_micro_yuan),
             period=shown.period.name if shown.budget is not None else "",
             limit=most(tight),
-            room=self._room(tight),
+            room=self._room(tight.debit),
             is_low=low,
             told=self._numbers([tight], 0),
         )
