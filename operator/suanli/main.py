@@ -22,6 +22,7 @@ from suanli.kube.lease import Lease
 from suanli.kube.local import load_in_cluster, load_target
 from suanli.ledgerstore.books import BookStore
 from suanli.ledgerstore.places import open_ledger
+from suanli.ledgerstore.sql import SqlLedger
 from suanli.ledgerstore.usage import UsageStore
 from suanli.reconcile.books import Books
 from suanli.reconcile.operator import Operator
@@ -107,9 +108,14 @@ def _open_books(settings: Settings, hub_id: str) -> Books:
     with ExitStack() as stack:
         usage = stack.enter_context(UsageStore(folder / USAGE))
         store = stack.enter_context(BookStore(folder / "books.sqlite3"))
-        ledger = stack.enter_context(open_ledger(settings.ledger or str(folder / "ledger.sqlite3")))
+        ledger = stack.enter_context(_open_money(settings))
         stack.pop_all()
     return Books(usage, store, ledger, hub_id)
+
+
+def _open_money(settings: Settings) -> SqlLedger:
+    """The money ledger. Raises: SuanliError."""
+    return open_ledger(settings.ledger or str(Path(settings.data_dir) / "ledger.sqlite3"))
 
 
 async def _serve(settings: Settings, target: Target, store: UsageStore) -> int:
@@ -138,6 +144,7 @@ async def _serve(settings: Settings, target: Target, store: UsageStore) -> int:
             settings=settings,
             metrics=metrics,
             open_books=partial(_open_books, settings, hub_id),
+            open_ledger=partial(_open_money, settings),
             certain=lease.certain,
         )
         probes = ProbeServer(

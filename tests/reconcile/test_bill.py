@@ -15,6 +15,8 @@ from shop import CARD_HOUR, FACTS, Shop
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
+from suanli.billing import limits
+from suanli.billing.ledger import LedgerAccount, Outcome, Transfer, TransferKind
 from suanli.billing.period import month
 from suanli.billing.usage import Gap
 from suanli.kube.client import Json
@@ -500,5 +502,36 @@ def test_what_was_closed_by_one_who_died_is_posted_before_statements_are_issued(
         await asyncio.sleep(3)
         assert len(office.statements()) == 3
         assert office.shop.owes("consumer:lab") == 10 * 4 * CARD_HOUR * 80 // 100
+
+    play(scene)
+
+
+def test_what_a_prepaid_account_used_counts_until_its_bill_is_posted_and_then_the_bill_does(play: Play) -> None:
+    async def scene(office: Office) -> None:
+        office.mirror.apply(
+            "MODIFIED",
+            an_object("ComputeAccount", "lab", {**office.account["spec"], "payment": "Prepaid"}, generation=2),
+        )
+        books, ledger, owed = office.shop.books, office.shop.ledger, 10 * 4 * CARD_HOUR * 80 // 100
+        counted = owed - 1_000  # what was held for was an estimate
+        books.pay("consumer:lab", 2 * owed, "p1", MARCH.start_ms)
+        used = limits.unbilled("lab", "2026-03")
+        ledger.open([LedgerAccount(limits.prepaid("lab"), -2 * owed), LedgerAccount(used, 0)])
+        moved = Transfer("u", limits.prepaid("lab"), used, counted, TransferKind.POST, MARCH.start_ms)
+        assert ledger.commit([moved]) == [Outcome.CREATED]
+        office.shop.ran("p", MARCH.start_ms + DAY_MS, 10)
+        office.put_tariff()
+        await asyncio.sleep(5)
+        assert ledger.balance(limits.prepaid("lab")).posted_micro_yuan == -counted
+        office.clock.at_ms = APRIL.start_ms + 2 * DAY_MS
+        await asyncio.sleep(5)
+        assert books.balance_micro_yuan("consumer:lab") == owed
+        assert ledger.balance(limits.prepaid("lab")).posted_micro_yuan == ledger.balance(used).posted_micro_yuan == 0
+        (prepaid,) = [s.account for s in ledger.standings() if s.account.name == limits.prepaid("lab")]
+        assert prepaid.min_micro_yuan == -owed
+        root = ledger.root()
+        await asyncio.sleep(30)
+        assert ledger.root() == root
+        assert sum(int(s["status"]["totals"]["net"]) for s in office.statements().values()) == 0
 
     play(scene)

@@ -533,6 +533,19 @@ def test_suspending_is_written_before_anything_is_stopped() -> None:
     assert written(found)["Dispatched"] == ("False", "Suspended")
 
 
+def test_what_nobody_pays_for_is_stopped_when_its_time_comes_and_not_before() -> None:
+    entry, pod = assigned(DISPATCHED, RUNNING), a_member_pod(state=running())
+    early = step(entry, a_member_job(), pod, unpaid=(90.0, "no money"))
+    assert isinstance(early, Wait) or "Dispatched" not in written(early) or written(early)["Dispatched"][0] == "True"
+    found = step(entry, a_member_job(), pod, unpaid=(0.0, "no money"))
+    assert written(found)["Dispatched"] == ("False", "BudgetExceeded")
+    assert isinstance(found, Write)
+    assert (found.warning, found.text) == (Reason.BUDGET_EXCEEDED, "no money")
+    done = a_member_pod(state=ended(), phase="Succeeded")
+    found = step(entry, a_member_job(Complete=True), done, recorded={done.uid}, unpaid=(0.0, "no money"))
+    assert written(found)["Finished"] == ("True", "Succeeded")
+
+
 def test_what_has_ended_by_itself_is_not_suspended() -> None:
     pod = a_member_pod(state=ended(), phase="Succeeded")
     entry = assigned(DISPATCHED, RUNNING, desiredState="Suspended")
@@ -702,7 +715,7 @@ def test_what_was_complete_before_the_fence_came_has_succeeded() -> None:
 
 
 def test_every_stage_is_in_the_table_once() -> None:
-    assert len(set(stages.STAGES)) == len(stages.STAGES) == 16
+    assert len(set(stages.STAGES)) == len(stages.STAGES) == 17
 
 
 @pytest.mark.parametrize("usable", [True, False])

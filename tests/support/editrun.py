@@ -22,7 +22,7 @@ FOUND_S = 25.0  # a comparison, and all figures computed once more
 QUIET_S = 25.0
 SETTINGS = {"retry_backoff_s": 0, "kpi_s": 5, "probe_s": 4, "unreachable_after_s": 12}
 # Of a status, what time or finished work changes even when all else is the same.
-PASSING = ("kpis", "lastHeardFrom", "fence")
+PASSING = ("kpis", "lastHeardFrom", "fence", "spent")
 
 
 def outcome(seed: int) -> Outcome:

@@ -236,6 +236,11 @@ _ACCOUNT = {
         {"class": "cpu", "nominal": 60, "borrowingLimit": 16},
         {"type": "General", "nominal": 90, "borrowingLimit": 0},
     ],
+    "payment": "Postpaid",
+    "budget": {"amount": "900000000000", "period": "Quarter"},
+    "marginPermille": 200,
+    "warnAtPercent": 90,
+    "whenSpent": {"action": "Finish", "grace": "2m"},
 }
 
 

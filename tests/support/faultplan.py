@@ -74,6 +74,7 @@ class FaultPlan:
     clocks_off_ms: Mapping[str, int]
     fenced: bool = False  # every member has a fence, and one of them is cut off for longer than its lease
     quotas: bool = False  # the jobs' accounts have quotas, which change, and the real solver keeps them
+    budgets: bool = False  # the jobs' account has a budget for a few of them at a time
 
     def as_json(self) -> dict[str, Any]:
         """For people and reports."""
@@ -98,7 +99,8 @@ def draw(seed: int, sites: Sequence[str]) -> FaultPlan:
         windows.append(Window(random.choice(sites), Fault.CUT, cut_s, cut_s + random.choice((80.0, 170.0)), 1.0))
     clocks = {site: random.randrange(-off_ms, off_ms) for site in sites}
     quotas = random.random() < 0.25
-    return FaultPlan(seed, lasts_s, replicas, tuple(windows), tuple(crashes), clocks, fenced, quotas)
+    budgets = not quotas and random.random() < 0.35
+    return FaultPlan(seed, lasts_s, replicas, tuple(windows), tuple(crashes), clocks, fenced, quotas, budgets)
 
 
 def one_crash(write: int, moment: str, sites: Sequence[str], lasts_s: float) -> FaultPlan:

@@ -8,17 +8,20 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
 import virtualtime
+from builders import an_object
 from evidence import KNOWN_S, Evidence, timeline, violations
 from faultplan import HUB, Fault, FaultPlan, Trouble, draw, one_crash
 from fenced import a_fence, put_lease
 from people import People, Routine, finished
 from simulation import Simulation, place_first
+from suanli.api.job import Estimate
+from suanli.base.errors import SuanliError
 from suanli.placement.snapshot import Plan, SiteView, WaitingJob
 from suanli.placement.solve import place
 
@@ -29,6 +32,7 @@ CALM_S = 70.0  # till tenants' namespaces have been looked at once more
 QUIET_S = 45.0  # two full comparisons
 # What was not told, also long after the fault where a watch has stuck, is known from the next comparison on.
 UNTOLD = frozenset({Fault.EVENTS_LOST, Fault.WATCH_STUCK})
+TASK_MICRO_YUAN, MOST_TASKS = 10_000_000, 8  # what is held for a task, and how many the budget is for at a time
 SETTINGS = {
     "probe_s": 2,
     "retry_backoff_s": 0,
@@ -131,6 +135,10 @@ class _Run:
         self.crashes = 0
         self.away_s: dict[tuple[int, str], float] = {(c.write, c.moment): c.away_s for c in plan.crashes}
         self.next_away_s = 1.0
+        if plan.budgets:
+            budget = {"amount": str(TASK_MICRO_YUAN * MOST_TASKS), "period": "Year"}
+            spec = {"namespaces": ["team-a", "default"], "budget": budget, "marginPermille": 0}
+            sim.put(an_object("ComputeAccount", "payer", spec))
         sim.place_all = self._place
         sim.dies = self._dies
         for name, cluster in sim.clusters.items():
@@ -175,7 +183,12 @@ class _Run:
         """Anywhere, so that a new attempt is seldom where the last one was; where quotas count, as the product does."""
         if self.plan.quotas:
             return place(waiting, sites, *args, **kwargs)
-        return place_first(waiting, self.random.sample(sites, len(sites)), *args, **kwargs)
+        plan = place_first(waiting, self.random.sample(sites, len(sites)), *args, **kwargs)
+        if not self.plan.budgets:
+            return plan
+        tasks = {job.uid: job.job.spec.tasks for job in waiting}
+        cost = {uid: Estimate(cost=str(TASK_MICRO_YUAN * count)) for uid, count in tasks.items()}
+        return Plan({uid: replace(decision, estimate=cost[uid]) for uid, decision in plan.decisions.items()})
 
     def _dies(self, number: int, moment: str) -> bool:
         away_s = self.away_s.pop((number, moment), None)
@@ -194,7 +207,7 @@ class _Run:
         untold = any(window.server == HUB and window.fault in UNTOLD for window in self.plan.windows)
         known_s = KNOWN_S + (sim.settings.full_compare_s if untold else 0)
         evidence = evidence_of(sim, calm_s, settled_s, quiet_s, known_s)
-        found = violations(evidence)
+        found = [*violations(evidence), *self._money_left()]
         found += [
             f"job {gap.job_uid}: all of it was there to be read, but it is told as a gap: {gap}" for gap in sim.gaps()
         ]
@@ -223,6 +236,21 @@ class _Run:
             ],
             digest=self._digest(),
         )
+
+    def _money_left(self) -> list[str]:
+        """Whether the ledger kept its limits, and nothing is held once all has ended."""
+        if not self.plan.budgets:
+            return []
+        with self.sim.open_ledger() as ledger:
+            try:
+                ledger.verify()
+            except SuanliError as error:
+                return [f"ledger: {error}"]
+            held = [hold.id for hold in ledger.open_holds("job:")]
+            sums = ledger.balance("budget:payer:2026")
+        wrong = [f"ledger: {id_} is held, and its job has ended" for id_ in held]
+        ran = [run for run in self.sim.runs() if run.end_ms is not None and run.end_ms - run.start_ms > 1_000]
+        return [*wrong, *(["ledger: jobs ran and no money was spent"] if ran and not sums.debits_micro_yuan else [])]
 
     def _digest(self) -> str:
         found = hashlib.sha256()

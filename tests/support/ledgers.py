@@ -136,7 +136,34 @@ def _race(ledger: SqlLedger, name: str, rounds: str) -> None:
     print(spent, flush=True)
 
 
-WRITERS: dict[str, Callable[..., None]] = {"acknowledge": _acknowledge, "race": _race}
+BUDGETS = (("budget:physics:2026-11", "used:physics"), ("prepaid:physics", "unbilled:physics:2026-11"))
+
+
+def _hold(ledger: SqlLedger, name: str, rounds: str) -> None:
+    """Jobs that are held for at two limits, in turn end early, last longer, or are forgotten; tells what they used and still hold."""
+    from suanli.billing.holds import Held, Terms, settled  # the other writers are started without the resources
+
+    spent, left, terms = 0, 0, Terms(10, 10)
+    for number in range(int(rounds)):
+        groups = [Held(name, number, 0, 11, BUDGETS, terms)]
+        if set(ledger.commit(groups[0].holds(1))) != {Outcome.CREATED}:
+            continue
+        assert set(ledger.commit(groups[0].holds(1))) == {Outcome.EXISTS}  # it did not hear of it
+        more = Held(name, number, 1, 3, BUDGETS, terms)
+        if number % 3 and set(ledger.commit(more.holds(2))) == {Outcome.CREATED}:
+            groups.append(more)
+        if number % 3 == 2:
+            left += sum(group.amount_micro_yuan for group in groups)
+            continue
+        used = min(12, sum(group.amount_micro_yuan for group in groups))
+        ends = settled(groups, used, 3)
+        assert set(ledger.commit(ends)) == {Outcome.CREATED}
+        assert Outcome.CREATED not in ledger.commit(settled(groups, 0, 4))  # nor twice by another one
+        spent += used
+    print(1_000_000 * spent + left, flush=True)
+
+
+WRITERS: dict[str, Callable[..., None]] = {"acknowledge": _acknowledge, "race": _race, "hold": _hold}
 
 
 def main(writer: str, place: str, *words: str) -> None:

@@ -23,6 +23,7 @@ from suanli.api import PLACEMENT_KINDS
 from suanli.api.job import Placement
 from suanli.base.clock import time_text_ms
 from suanli.base.conditions import readable
+from suanli.base.errors import SuanliError
 from suanli.base.names import API_VERSION, GROUP, LABEL_EPOCH, LABEL_JOB_UID, VERSION
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
@@ -31,6 +32,7 @@ from suanli.billing.usage import Gap
 from suanli.federation.credentials import write_kubeconfig
 from suanli.kube.client import ApiError, Target, Unreachable
 from suanli.kube.lease import Lease
+from suanli.ledgerstore.ledger import SqliteLedger
 from suanli.ledgerstore.usage import UsageStore
 from suanli.main import LEASE
 from suanli.placement.accounts import Tenancy
@@ -324,6 +326,7 @@ class Simulation:
         self.stops: Callable[[str, str, str, str], bool] = lambda name, server, verb, path: False
         self.place_all: Callable[..., Plan] = place_first
         self.connections: list[tuple[Target, MemoryClient]] = []  # all that were ever made to a member
+        self.ledger_trouble = ""  # why the money ledger cannot be opened
         self._folder = folder
         self._alive: dict[str, dict[str, str]] = defaultdict(dict)  # by job, by pod, the UID of its member Job
         self.settings = Settings.model_validate(
@@ -343,6 +346,12 @@ class Simulation:
         for name in sites:
             self.put(a_site(name))
             self.put_secret(name, name)
+
+    def open_ledger(self) -> SqliteLedger:
+        """The money ledger, of the operator and of the tests. Raises: SuanliError while `ledger_trouble` says so."""
+        if self.ledger_trouble:
+            raise SuanliError(Reason.LEDGER_UNUSABLE, self.ledger_trouble)
+        return SqliteLedger(self._folder / "ledger.sqlite3")
 
     # --- what people do
 
@@ -537,6 +546,7 @@ class Simulation:
             connect=connect,
             place_all=self.place_all,
             ledger_thread=InlinePool(),
+            open_ledger=self.open_ledger,
         )
         leading = asyncio.ensure_future(lease.run(operator.lead) if elect else operator.lead())
         leading.add_done_callback(lambda _: life.over.set())

@@ -18,7 +18,7 @@ ROLES = {
     "tax": "Operator",
     "suspense": "Operator",
 }
-COUNTERS = ("cap", "voucher")
+COUNTERS = ("cap", "voucher", "budget", "used", "prepaid", "unbilled")
 COLUMNS = ("charge", "commission", "tax", "subsidy")
 Party = tuple[str, str]
 

@@ -1,10 +1,24 @@
-"""ComputeAccount: a tenant, its namespaces, and how much of the country it may hold."""
+"""ComputeAccount: a tenant, its namespaces, how much of the country it may hold, and how much money it may spend."""
 
+from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from suanli.api.common import Conditions, Date, FractionText, Int, Model, Name, Names, Text
+from suanli.api.common import (
+    Amount,
+    Conditions,
+    Date,
+    Digits,
+    FractionText,
+    Int,
+    MicroYuan,
+    Model,
+    Name,
+    Names,
+    Span,
+    Text,
+)
 from suanli.api.kind import Kind, PrinterColumn, Resource
 from suanli.api.lists import ATOMIC, keyed
 from suanli.api.rule import Rule
@@ -85,6 +99,58 @@ class Subscription(Model):
     until: Annotated[Date | None, Field(description="First day without it; absent: until further notice.")] = None
 
 
+class BudgetPeriod(StrEnum):
+    """How long a budget is for, by the calendar of the operator's time zone of bills."""
+
+    MONTH = "Month"
+    QUARTER = "Quarter"
+    YEAR = "Year"
+
+
+class Payment(StrEnum):
+    """When an account pays."""
+
+    PREPAID = "Prepaid"
+    POSTPAID = "Postpaid"
+
+
+class SpentAction(StrEnum):
+    """What becomes of a running job for which no more money is there."""
+
+    FINISH = "Finish"
+    SUSPEND = "Suspend"
+
+
+class Budget(Model):
+    """How much may be spent in a period."""
+
+    amount: Annotated[
+        Amount,
+        Field(
+            description="Micro-yuan that jobs of the account and of all accounts below it may cost in a period, by what they "
+            "are estimated to cost while they run, and by what they ran when they have ended."
+        ),
+    ]
+    period: Annotated[
+        BudgetPeriod, Field(description="Calendar month, quarter or year; nothing that is left goes to the next one.")
+    ]
+
+
+class WhenSpent(Model):
+    """What becomes of a running job that lasts longer than there is money for."""
+
+    action: Annotated[
+        SpentAction,
+        Field(
+            description="Finish: it may run on for grace after the time that money was held for. Suspend: it is stopped before "
+            "that time is over. A stopped job waits, and is placed again once there is money for all of it."
+        ),
+    ] = SpentAction.FINISH
+    grace: Annotated[Span, Field(description="How much longer Finish lets a job run; whatever it costs is billed.")] = (
+        "10m"
+    )
+
+
 class ComputeAccountSpec(Model):
     """Whose jobs they are, and how much these may hold."""
 
@@ -150,6 +216,38 @@ class ComputeAccountSpec(Model):
         ATOMIC,
         Field(max_length=64, description="What its jobs may hold at a time; a class without a quota is not limited."),
     ] = []
+    payment: Annotated[
+        Payment,
+        Field(
+            description="Prepaid: its jobs are placed only as long as what was paid in (`suanli account top-up`) covers what it "
+            "was billed, what it used since, and what its running jobs are estimated to cost. Postpaid: it gets a bill."
+        ),
+    ] = Payment.POSTPAID
+    budget: Annotated[
+        Budget | None,
+        Field(description="What its jobs and those of all accounts below it may cost in a period; absent: any amount."),
+    ] = None
+    margin_permille: Annotated[
+        Int,
+        Field(
+            ge=0,
+            le=1_000,
+            description="How much more than its estimate is held for a job, in thousandths of it. It pays for the time in which "
+            "a job that lasts longer than expected is found out.",
+        ),
+    ] = 100
+    warn_at_percent: Annotated[
+        Int,
+        Field(
+            ge=1,
+            le=100,
+            description="Part of budget or prepayment, spent and held together, from which on condition BudgetLow is True.",
+        ),
+    ] = 80
+    when_spent: Annotated[
+        WhenSpent | None,
+        Field(description="What becomes of running jobs when no more money is there; absent: they finish within 10m."),
+    ] = None
 
 
 class QuotaUse(Model):
@@ -171,7 +269,11 @@ class ComputeAccountStatus(Model):
 
     conditions: Annotated[
         Conditions,
-        Field(max_length=8, description="Consistent: whether its parent exists and its namespaces are its own."),
+        Field(
+            max_length=8,
+            description="Consistent: whether its parent exists and its namespaces are its own. BudgetLow, BudgetExceeded, of an "
+            "account with a budget or prepayment: whether what is spent and held reaches warnAtPercent, or all.",
+        ),
     ] = []
     quotas: Annotated[
         list[QuotaUse], ATOMIC, Field(max_length=64, description="The use of each quota, in the order of the spec.")
@@ -181,6 +283,24 @@ class ComputeAccountStatus(Model):
         Field(
             description="The largest part of any class of the country that its jobs hold, with all accounts below it."
         ),
+    ] = None
+    balance: Annotated[
+        MicroYuan | None,
+        Field(
+            description="Micro-yuan that were paid in and not billed; below zero it owes. This and the next three only of an "
+            "account with a budget or prepayment."
+        ),
+    ] = None
+    held: Annotated[Digits | None, Field(description="Micro-yuan that are held for jobs that run.")] = None
+    spent: Annotated[
+        Digits | None,
+        Field(
+            description="Micro-yuan of jobs that have ended: of a budget in its period, else what is used and not billed yet."
+        ),
+    ] = None
+    period: Annotated[
+        str | None,
+        Field(max_length=16, description='The period of the budget, such as "2026-11", "2026-Q4" or "2026".'),
     ] = None
 
 
@@ -201,6 +321,15 @@ class ComputeAccount(Resource):
                 '.status.conditions[?(@.type=="Consistent")].status',
                 "Whether its parent exists and its namespaces are its own.",
             ),
+            PrinterColumn("Balance", ".status.balance", "What was paid in and not billed, in micro-yuan."),
+            PrinterColumn("Held", ".status.held", "What is held for jobs that run, in micro-yuan."),
+            PrinterColumn("Spent", ".status.spent", "What ended jobs cost, in micro-yuan."),
+            PrinterColumn(
+                "Exceeded",
+                '.status.conditions[?(@.type=="BudgetExceeded")].status',
+                "Whether all of it is spent or held.",
+            ),
+            PrinterColumn("Payment", ".spec.payment", "When it pays.", priority=1),
             PrinterColumn("Customer", ".spec.customerClass", "Class of customer.", priority=1),
             PrinterColumn("Namespaces", ".spec.namespaces", "Whose jobs are its own.", priority=1),
             PrinterColumn("Age", ".metadata.creationTimestamp", "Since when.", type="date"),

@@ -97,6 +97,9 @@ class Reason(StrEnum):
     NAMESPACE_CLAIMED = "NamespaceClaimed"
     UNKNOWN_PARENT = "UnknownParent"
     CIRCULAR_PARENTS = "CircularParents"
+    BUDGET_EXCEEDED = "BudgetExceeded"
+    BUDGET_LOW = "BudgetLow"
+    WITHIN_BUDGET = "WithinBudget"
     # the ledger
     LEDGER_UNUSABLE = "LedgerUnusable"
     BOOKS_REFUSED = "BooksRefused"

@@ -144,6 +144,10 @@ class Ledger(Protocol):
         """The sums of an account; zeros for one that is not open."""
         ...
 
+    def open_holds(self, begin: str) -> list[Transfer]:
+        """The holds that are not over and whose ids begin so, by id."""
+        ...
+
     def entries(self, after: int = 0) -> Iterator[Entry]:
         """All entries of a higher sequence, in order, as they are at one moment."""
         ...

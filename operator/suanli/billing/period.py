@@ -32,6 +32,17 @@ def month(name: str, timezone: str) -> Period:
     return Period(name, midnight_ms(first.toordinal(), timezone), midnight_ms(after.toordinal(), timezone))
 
 
+def calendar(at_ms: int, months: int, timezone: str) -> Period:
+    """The calendar period of 1, 3 or 12 months that a moment is in: "2026-11", "2026-Q4" or "2026"."""
+    shown = local(at_ms, timezone)
+    begin = (shown.month - 1) // months * months
+    first, end = date(shown.year, begin + 1, 1), begin + months
+    after = date(shown.year + end // 12, end % 12 + 1, 1)
+    quarter = f"{first.year:04d}-Q{begin // 3 + 1}"
+    name = {1: f"{first.year:04d}-{first.month:02d}", 3: quarter, 12: f"{first.year:04d}"}[months]
+    return Period(name, midnight_ms(first.toordinal(), timezone), midnight_ms(after.toordinal(), timezone))
+
+
 @lru_cache(maxsize=4_096)
 def midnight_ms(day: int, timezone: str) -> int:
     """When a local day begins, by its ordinal."""

@@ -128,7 +128,7 @@ def post(line: RatedLine, time_ms: int) -> list[Transfer]:
 
 
 def accounts(line: RatedLine) -> list[LedgerAccount]:
-    """The accounts that its transfers need, without limits; a consumer's limit is set by its budget."""
+    """The accounts that its transfers need, without limits: what was used is owed; `limits.py` bounds what is begun."""
     return list(map(LedgerAccount, (consumer(line.account), TAX, COMMISSION, seller(line))))
 
 

@@ -2,7 +2,7 @@
 
 Every transfer that moves money touches two accounts, and every account is some party's, so the statements of a period add
 up to nothing, in sum and column by column. Cash is outside: what was paid stands beside the sums. Counters (caps and
-pools of vouchers) are no money.
+pools of vouchers, budgets, prepayments) are no money.
 """
 
 import re
@@ -20,7 +20,7 @@ from suanli.billing.posting import PAYOUT, VOUCHER, whole
 
 OPERATOR = "operator"  # the party that runs the hub: commission, tax to be passed on, and what waits in suspense
 MOVING = frozenset({TransferKind.POST, TransferKind.POST_HOLD})
-COUNTERS = ("voucher", "cap")
+COUNTERS = ("voucher", "cap", "budget", "used", "prepaid", "unbilled")
 CASH = "cash"
 MOST_ITEMS = 128
 _LINE = re.compile(f"[0-9a-f]{{{ID_LENGTH}}}")

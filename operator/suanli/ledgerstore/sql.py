@@ -106,6 +106,14 @@ class SqlLedger(ABC):
             found = self._all(f"{_STANDING} WHERE account = ?", [account])
             return self._standing(found[0]).balance if found else Balance()
 
+    def open_holds(self, begin: str) -> list[Transfer]:
+        """The holds that are not over and whose ids begin so, by id. Raises: SuanliError."""
+        with self._told():
+            ids = self._all("SELECT id FROM open_hold WHERE substr(id, 1, ?) = ?", [len(begin), begin])
+            rows = self._of(f"{_ENTRY} WHERE id IN", {row[0] for row in ids})
+            found = [self._entry(row, NO_ENTRY).transfer for row in rows]
+        return sorted((hold for hold in found if hold is not None), key=lambda hold: hold.id)
+
     def standings(self) -> list[Standing]:
         """All accounts with limits and sums, by name. Raises: SuanliError."""
         with self._told():

@@ -14,6 +14,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from suanli.api import Statement, Tariff, Voucher, VoucherProgram
+from suanli.api.account import Payment
 from suanli.api.common import Model
 from suanli.api.kind import Resource, parse
 from suanli.api.statement import Role
@@ -116,13 +117,20 @@ class Biller:
         await self._finish(books, facts)
 
     async def _finish(self, books: Books, facts: Facts) -> None:
-        """Post what is closed and not posted yet, as after a crash, and give everybody the statements of it."""
+        """Post what is closed and not posted yet, as after a crash, and give everybody the statements of it.
+
+        What prepaid accounts used of it was counted until now, and is on their bills from now on.
+        """
         for closed in await self._in_thread(books.closings):
             if closed.period.name not in self._issued:
                 now_ms = self._clock.now_ms()
                 await self._in_thread(partial(books.close, closed.period, facts, now_ms))
                 await self._issue(await self._in_thread(partial(books.dossier, closed.period.name)))
                 self._issued.add(closed.period.name)
+        prepaid = sorted(n for n, a in self._mirror.accounts.items() if a.spec.payment is Payment.PREPAID)
+        if prepaid:
+            zone, now_ms = self._settings.bill_timezone, self._clock.now_ms()
+            await self._in_thread(partial(books.give_back, prepaid, zone, now_ms))
 
     def _facts(self, tariffs: Iterable[Tariff]) -> Facts:
         scope = scope_of(self._mirror.sites.values(), self._mirror.country)

@@ -14,7 +14,7 @@ from suanli.base.clock import time_text
 from suanli.base.errors import SuanliError
 from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
-from suanli.billing import posting
+from suanli.billing import limits, posting
 from suanli.billing.decisions import Decision
 from suanli.billing.event import UsageEvent, UsageKind
 from suanli.billing.evidence import Award, Closed, Dossier, canonical
@@ -22,7 +22,7 @@ from suanli.billing.facts import Facts, read_facts, read_line
 from suanli.billing.ledger import ACCEPTED, Ledger, LedgerAccount, Outcome, Transfer
 from suanli.billing.line import RatedLine, line_record
 from suanli.billing.owned import Unbilled
-from suanli.billing.period import Period
+from suanli.billing.period import Period, calendar
 from suanli.billing.rating import Rating, adjustments
 from suanli.billing.statements import Party, bills
 from suanli.billing.usage import MAX_SKEW_MS, Gap, PodUsage
@@ -34,6 +34,7 @@ from suanli.reconcile.used import Events, Used
 from suanli.reconcile.vouchers import Standing, Vouchers, kept_back, kept_of, refused
 
 MOST_AT_ONCE = 1_000  # transfers of one commit
+LATEST = 3  # closed periods of which prepaid accounts may still have use that is counted
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,25 @@ class Books:
         self._usage.close()
         self._books.close()
         self._ledger.close()
+
+    def give_back(self, accounts: Sequence[str], timezone: str, time_ms: int) -> None:
+        """What prepaid accounts used in months whose bills are posted counts no more beside the bills. Raises: SuanliError.
+
+        The limit follows the bill first: what an account may spend is never too much in between.
+        """
+        closed = [closing.period for closing in self._books.closings()]
+        months = {calendar(period.start_ms, 1, timezone) for period in closed[-LATEST:]}
+        for month in (month for month in months if _is_whole(month, closed)):
+            for account in accounts:
+                left = self._ledger.balance(limits.unbilled(account, month.name))
+                back = limits.given_back(account, month.name, left, time_ms)
+                if back is None:
+                    continue
+                paid = self.balance_micro_yuan(posting.consumer(account))
+                self._ledger.open([LedgerAccount(limits.prepaid(account), -paid)])
+                (outcome,) = self._ledger.commit([back])
+                if outcome not in (*ACCEPTED, Outcome.EXISTS_DIFFERENTLY):  # by another process, at another time
+                    raise refused(back, outcome)
 
     def lines(self, period: str) -> list[RatedLine]:
         """What was billed for a closed period. Raises: SuanliError."""
@@ -348,6 +368,12 @@ class Books:
             for transfer, outcome in zip(batch, self._ledger.commit(batch), strict=True):
                 if outcome not in ACCEPTED:
                     raise refused(transfer, outcome)
+
+
+def _is_whole(month: Period, closed: Iterable[Period]) -> bool:
+    """Whether all days of a month are closed; closed periods do not overlap."""
+    parts = (min(month.end_ms, p.end_ms) - max(month.start_ms, p.start_ms) for p in closed)
+    return sum(part for part in parts if part > 0) == month.end_ms - month.start_ms
 
 
 def _accounts(lines: Sequence[RatedLine]) -> Iterator[LedgerAccount]:

@@ -19,6 +19,7 @@ from suanli.placement.deferral import may_wait
 from suanli.placement.snapshot import Decision, Plan, Prices, Release, SiteView, WaitingJob
 from suanli.placement.solve import place
 from suanli.reconcile.budget import waits_until_ms
+from suanli.reconcile.purse import Purse
 from suanli.reconcile.sites import Sites
 from suanli.reconcile.state import Assumption, JobEntry, Mirror
 from suanli.reconcile.worker import JobWorker
@@ -46,6 +47,7 @@ class Cycle:
         mirror: Mirror,
         sites: Sites,
         worker: JobWorker,
+        purse: Purse,
         clock: Clock,
         settings: Settings,
         metrics: Metrics,
@@ -54,6 +56,7 @@ class Cycle:
         self._mirror = mirror
         self._sites = sites
         self._worker = worker
+        self._purse = purse
         self._clock = clock
         self._settings = settings
         self._metrics = metrics
@@ -184,8 +187,15 @@ class Cycle:
                 found.append(Release(entry.holds.class_, max(now_ms, ends_ms), units))
         return tuple(found)
 
+    def _is_paid_for(self, entry: JobEntry, may: Callable[[JobEntry], Decision | bool]) -> bool:
+        """Whether its account has money left; if not, the job says so."""
+        said = may(entry)
+        if isinstance(said, Decision):
+            self._explain(entry.uid, said)
+        return said is True
+
     def _waiting(self, now_ms: int) -> list[WaitingJob]:
-        accounts = self._mirror.tenants
+        accounts, may = self._mirror.tenants, self._purse.gate()
         return [
             WaitingJob(
                 uid=entry.uid,
@@ -195,7 +205,10 @@ class Cycle:
                 backoff=self._backoff(entry.uid, now_ms),
             )
             for entry in self._mirror.waiting.values()
-            if entry.asked is not None and not self._worker.held_up(entry.uid) and not self._rests(entry, now_ms)
+            if entry.asked is not None
+            and not self._worker.held_up(entry.uid)
+            and not self._rests(entry, now_ms)
+            and self._is_paid_for(entry, may)
         ]
 
     def _bounded(self, waiting: list[WaitingJob]) -> tuple[list[WaitingJob], frozenset[str]]:

@@ -72,6 +72,7 @@ class View:
     now_ms: int
     settings: Settings
     leaves_in_s: float | None = None  # of an attempt at a site that drains: until it may leave; None: it stays
+    unpaid: tuple[float, str] | None = None  # until an attempt is to be stopped for which no money is there, and why
 
     @property
     def here(self) -> AtSite:
@@ -179,7 +180,9 @@ class Wait:
 MemberStep = Create | Find | Delete | Release
 Step = Write | Commit | Record | Wait | MemberStep
 # An attempt that is being taken back for one of these reasons; the reason stands in condition Dispatched.
-WISHED = frozenset({Reason.SUSPENDED, Reason.SPEC_CHANGED})  # nobody is warned, and the site is not to blame
+WISHED = frozenset(
+    {Reason.SUSPENDED, Reason.SPEC_CHANGED, Reason.BUDGET_EXCEEDED}
+)  # nobody is warned, and the site is not to blame
 ENDING = WISHED | budget.FAILURES | set(budget.SETBACKS) | {Reason.FENCED, Reason.DRAINED}
 
 
@@ -321,6 +324,19 @@ def suspend(view: View) -> Step | None:
     return _end_attempt(view, Reason.SUSPENDED, SUSPENDED)
 
 
+def stop_unpaid(view: View) -> Step | None:
+    """An attempt that nobody can pay for any more is stopped when its account's policy says so."""
+    entry, job = _entry(view), view.job()
+    if view.unpaid is None or _ending(entry) is not None or (job is not None and (job.complete or job.failed_reason)):
+        return None
+    left_s, text = view.unpaid
+    return (
+        replace(_end_attempt(view, Reason.BUDGET_EXCEEDED, text), warning=Reason.BUDGET_EXCEEDED, text=text)
+        if left_s <= 0
+        else None
+    )
+
+
 def take_back(view: View) -> Step | None:
     """An attempt that ended badly is removed first; only then the job is queued again, or ends."""
     entry = _entry(view)
@@ -451,6 +467,7 @@ STAGES: tuple[Callable[[View], Step | None], ...] = (
     give_up,
     mark_silence,
     suspend,
+    stop_unpaid,
     take_back,
     drain,
     create,
@@ -671,6 +688,8 @@ def _no_later(view: View, wait: Wait) -> Wait:
     ]
     if view.leaves_in_s and _may_leave(view) and _ending(_entry(view)) is None:
         due.append(max(1000, round(view.leaves_in_s * 1000)))
+    if view.unpaid is not None and _may_leave(view) and _ending(_entry(view)) is None:
+        due.append(max(1000, round(view.unpaid[0] * 1000)))
     if not due:
         return wait
     soonest = max(0.1, min(due) / 1000)

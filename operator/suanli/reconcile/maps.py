@@ -26,6 +26,7 @@ from suanli.reconcile import mapstatus
 from suanli.reconcile.cycle import unbound
 from suanli.reconcile.fences import FenceState
 from suanli.reconcile.indicators import capacity_on_record
+from suanli.reconcile.purse import Purse
 from suanli.reconcile.queue import WorkQueue
 from suanli.reconcile.sites import Sites
 from suanli.reconcile.state import ACCOUNT, NATIONAL, SITE, TARIFF, Mirror
@@ -72,6 +73,7 @@ class MapKeeper:
         figures: Callable[[], tuple[Figure, ...] | None],
         fence: Callable[[str], FenceState | None],
         sweep: Sweep,
+        purse: Purse,
     ) -> None:
         self.queue = WorkQueue()
         self._hub = hub
@@ -84,6 +86,7 @@ class MapKeeper:
         self._figures = figures
         self._fence = fence
         self._sweep = sweep
+        self._purse = purse
         self._checked: dict[str, _Checked] = {}  # by policy
         self._written_ms: dict[str, int] = {}
         self._syncing_s: dict[str, float] = {}  # by site, since when it is not known how it is
@@ -184,7 +187,8 @@ class MapKeeper:
                 "why": condition["message"],
             }
             LOG.info("condition changed", extra=told)
-            if now[0] == "False" and condition["type"] in WARNED_OF:
+            is_bad = now[0] == "False" and condition["type"] in WARNED_OF
+            if is_bad or (now[0] == "True" and condition["type"] in mapstatus.MONEY):
                 self._warn(raw, Reason(now[1]), condition["message"])
 
     def _wanted(self, kind: str, name: str, raw: Json, now_ms: int) -> Json:
@@ -215,7 +219,11 @@ class MapKeeper:
                 if resource.class_ in held:
                     capacity[resource.class_] += 1_000 * capacity_on_record(mirror, site, resource.class_)
         share, quotas = dominant_share(held, capacity), Quotas(tenancy, sites.values())
-        return mapstatus.account_status(raw, mirror.accounts[name], mirror.tenants, quotas, share, now_ms)
+        status = mapstatus.account_status(raw, mirror.accounts[name], mirror.tenants, quotas, share, now_ms)
+        if not self._purse.is_limited(name):
+            return mapstatus.without_money(status)
+        money = self._purse.money(name)
+        return status if money is None else mapstatus.with_money(raw, status, money, now_ms)
 
     def _policy_status(self, name: str, raw: Json, now_ms: int) -> Json:
         policy, figures = self._mirror.policies[name], self._figures() if name == NATIONAL else None

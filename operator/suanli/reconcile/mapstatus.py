@@ -23,6 +23,7 @@ from suanli.placement.contradictions import Finding
 from suanli.placement.queue import Quotas
 from suanli.placement.snapshot import hub_of, side_of
 from suanli.reconcile.fences import FenceState
+from suanli.reconcile.purse import Money
 from suanli.reconcile.sites import Credentials
 
 SITE_ORDER = ("Ready", "Reachable", "CredentialsValid", "PolicyCompliant", "Fenced", "Swept")
@@ -35,6 +36,7 @@ MAIN_CONDITION = {
     "ComputeAccount": "Consistent",
 }
 VALID = "Valid"
+MONEY = ("BudgetLow", "BudgetExceeded")
 SHOWN = ("name", "value", "unit", "precision", "target", "by", "met")  # of a figure
 EVIDENCE = ("numerator", "denominator")
 
@@ -202,6 +204,26 @@ def account_status(
     ]
     status["share"] = decimal_text(round(min(1.0, share) * 10_000), 10_000, 4)
     return status
+
+
+def with_money(raw: Json, status: Json, money: Money, now_ms: int) -> Json:
+    """The status of an account with a budget or prepayment: what it has and spends, and whether that is nearly or quite all."""
+    spent, low = money.room <= 0, money.is_low
+    conditions = [
+        Condition("BudgetLow", low, Reason.BUDGET_LOW if low else Reason.WITHIN_BUDGET, money.told),
+        Condition("BudgetExceeded", spent, Reason.BUDGET_EXCEEDED if spent else Reason.WITHIN_BUDGET, money.told),
+    ]
+    found = _with({**raw, "status": status}, conditions, now_ms)
+    found.pop("period", None)
+    found |= {"balance": str(money.balance), "held": str(money.held), "spent": str(money.spent)}
+    return found | ({"period": money.period} if money.period else {})
+
+
+def without_money(status: Json) -> Json:
+    """The same of one without."""
+    conditions = readable(status.get("conditions"))
+    left = {key: value for key, value in status.items() if key not in ("balance", "held", "spent", "period")}
+    return {**left, "conditions": [c for c in conditions if c["type"] not in MONEY]}
 
 
 def region_status(raw: Json) -> Json:

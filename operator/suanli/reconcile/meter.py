@@ -64,6 +64,11 @@ class Meter:
         pods = [u for u in self._of_job.get(job_uid, {}).values() if u.epoch not in without]
         return quotes.used(pods, self._terms.get(job_uid, {})) if quotes is not None and pods else None
 
+    def ran_ms(self, job_uid: str, epoch: int, since_ms: int) -> int:
+        """How long pods of one attempt ran from a moment on, in sum."""
+        ran = (u for u in self._of_job.get(job_uid, {}).values() if u.epoch == epoch)
+        return sum(max(0, u.end_ms - max(u.start_ms, since_ms)) for u in ran)
+
     def last_epoch(self, job_uid: str) -> int:
         """The job's last attempt of which anything is recorded; 0 for none."""
         return max((u.epoch for u in self._of_job.get(job_uid, {}).values()), default=0)

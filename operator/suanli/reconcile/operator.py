@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from suanli.base.clock import Clock
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
+from suanli.billing.ledger import Ledger
 from suanli.kube.client import ApiClient, Target
 from suanli.ledgerstore.usage import UsageStore
 from suanli.placement.snapshot import Plan
@@ -24,8 +25,9 @@ from suanli.reconcile.indicators import Indicators
 from suanli.reconcile.maps import MapKeeper, key_of
 from suanli.reconcile.marks import Marks
 from suanli.reconcile.meter import Meter
+from suanli.reconcile.purse import Purse
 from suanli.reconcile.sites import Sites
-from suanli.reconcile.state import ACCOUNT, NATIONAL, SITE, JobEntry, Mirror
+from suanli.reconcile.state import ACCOUNT, NATIONAL, SITE, TARIFF, JobEntry, Mirror
 from suanli.reconcile.sweep import Sweep
 from suanli.reconcile.tenancy import Tenancy
 from suanli.reconcile.worker import JobWorker
@@ -64,9 +66,10 @@ class Operator:
         place_all: Callable[..., Plan] = place,
         ledger_thread: Executor | None = None,
         open_books: Callable[[], Books] | None = None,
+        open_ledger: Callable[[], Ledger] | None = None,
     ) -> None:
         """`certain`: whether it is certain that no other replica leads; else nothing is sent to members, nor by `hub` to the hub.
-        `open_books`: without it nothing is billed.
+        `open_books`: without it nothing is billed. `open_ledger`: without it no account's budget is looked at.
         """
         self._target = target
         self._hub = hub
@@ -110,6 +113,19 @@ class Operator:
             on_change=lambda name: self._maps.queue.add(key_of(SITE, name)),
         )
         self._sweep = Sweep(mirror=self.mirror, sites=self._sites, settings=settings, on_change=self._sweep_changed)
+        self._purse = Purse(
+            mirror=self.mirror,
+            meter=self._meter,
+            sites=self._sites,
+            open_ledger=open_ledger,
+            clock=clock,
+            settings=settings,
+            metrics=metrics,
+            on_room=lambda: self._cycle.wake(),
+            on_due=lambda uid: self._worker.queue.add(uid),
+            on_money=self._money_changed,
+            thread=ledger_thread,
+        )
         self._worker = JobWorker(
             hub=hub,
             hub_id=hub_id,
@@ -118,6 +134,7 @@ class Operator:
             fences=self._fences,
             sweep=self._sweep,
             meter=self._meter,
+            purse=self._purse,
             clock=clock,
             settings=settings,
             metrics=metrics,
@@ -131,6 +148,7 @@ class Operator:
             mirror=self.mirror,
             sites=self._sites,
             worker=self._worker,
+            purse=self._purse,
             clock=clock,
             settings=settings,
             metrics=metrics,
@@ -147,6 +165,7 @@ class Operator:
             figures=lambda: self._indicators.figures,
             fence=self._fences.state,
             sweep=self._sweep,
+            purse=self._purse,
         )
         self._indicators = Indicators(
             mirror=self.mirror,
@@ -185,7 +204,7 @@ class Operator:
                 self._indicators.wake()
                 group.create_task(self._tenancy.run())
                 loops = (self._maps, self._cycle, self._worker, self._recorder, self._comparison, self._indicators)
-                for loop in (*loops, self._fences, self._marks):
+                for loop in (*loops, self._fences, self._marks, self._purse):
                     group.create_task(loop.run())
                 if self._biller is not None:
                     group.create_task(self._biller.run())
@@ -233,6 +252,7 @@ class Operator:
         if not self._leads:
             return
         self._worker.queue.add(uid)
+        self._purse.job_changed(uid, changed)
         if not changed:
             return
         self._worker.spec_changed(uid)
@@ -268,10 +288,19 @@ class Operator:
             self._indicators.wake()
         if not changed:
             return
+        if kind in (ACCOUNT, SITE, TARIFF):
+            self._purse.accounts_changed()
         for other, other_name in self.mirror.raw:
             if other in DEPENDENTS.get(kind, ()):
                 self._maps.queue.add(key_of(other, other_name))
         self._cycle.wake()
+
+    def _money_changed(self, account: str, is_news: bool) -> None:
+        """What an account has, or spends, is another amount."""
+        if is_news:
+            self._maps.queue.add(key_of(ACCOUNT, account))
+        else:
+            self._maps.use_changed(account)
 
     def _site_changed(self, name: str) -> None:
         """Its connection or its health is another one."""

@@ -28,6 +28,7 @@ from suanli.reconcile.lanes import Lanes
 from suanli.reconcile.line import Line
 from suanli.reconcile.meter import Meter
 from suanli.reconcile.pace import Pace
+from suanli.reconcile.purse import Purse
 from suanli.reconcile.queue import WorkQueue
 from suanli.reconcile.sites import Sites
 from suanli.reconcile.state import JobEntry, Mirror
@@ -59,6 +60,7 @@ class JobWorker:
         fences: Fences,
         sweep: Sweep,
         meter: Meter,
+        purse: Purse,
         clock: Clock,
         settings: Settings,
         metrics: Metrics,
@@ -77,6 +79,7 @@ class JobWorker:
         self._fences = fences
         self._sweep = sweep
         self._meter = meter
+        self._purse = purse
         self._clock = clock
         self._settings = settings
         self._metrics = metrics
@@ -240,6 +243,7 @@ class JobWorker:
             now_ms=self._clock.now_ms(),
             settings=self._settings,
             leaves_in_s=self._leaves_in_s(entry, sites),
+            unpaid=self._purse.unpaid(uid, assignment.epoch) if assignment is not None else None,
         )
 
     def _leaves_in_s(self, entry: JobEntry | None, sites: dict[str, stages.AtSite]) -> float | None:
@@ -347,6 +351,15 @@ class JobWorker:
             self._mirror.roll_back(entry.uid)  # the status was tampered with: no number is used twice
             self._on_waiting()
             return False
+        refused = await self._purse.take(entry, assumed)
+        if refused is not None:
+            if self._mirror.roll_back(entry.uid):
+                self.decisions[entry.uid] = refused
+                self.queue.add(entry.uid)
+                self._on_waiting()
+            return False
+        if entry.assumed is not assumed:
+            return False  # the hub had another word meanwhile
         wanted = status.placed(entry, assumed.decision, assignment, assumed.gap_ppm, assumed.decided_ms)
         try:
             written = await self._patch(entry, wanted)
