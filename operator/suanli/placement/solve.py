@@ -230,7 +230,7 @@ def _drafted(market: Market, guide: Ascent, waiting_r: Floats, effort: Effort, s
             break
         usable = replace(market, usable_pk=usable_pk)
         prices = ascend(usable, market.count_r, waiting_r, prices.price_pk)
-    draft, key_rp = min(drafts, key=lambda made: value(market, made[0]))
+    draft, key_rp = drafts[0] if len(drafts) == 1 else min(drafts, key=lambda made: value(market, made[0]))
     if not _all_placed(market, draft):
         fill_rest(draft, key_rp)
     if _all_placed(market, draft):
