@@ -46,7 +46,7 @@ def in_turn(market: Market, key_rp: Floats) -> Jobs:
 
 
 def by_fractions(market: Market, fractions: Ascent) -> Jobs:
-    """All jobs as the fractions say; who is too many in a pool waits."""
+    """All jobs as the fractions say, those of alike rows shared out as one; who is too many in a pool waits."""
     rows, pools = market.cost_rp.shape
     jobs_rp = np.zeros((rows, pools + 1))
     np.put_along_axis(jobs_rp, fractions.pool_rc, fractions.jobs_rc, axis=1)

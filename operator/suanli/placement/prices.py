@@ -4,7 +4,7 @@ Capacity is taken out of the constraints and priced (Lagrangian relaxation): for
 that is cheapest with its price on top, and what that costs, less the value of all capacity, is never more than what the
 best plan costs (weak duality; Fisher 1981). The bound is concave in the prices but has corners; rounded off at a temperature
 (each row spreads over its pools by exp(-cost/T), Nesterov 2005) it has a gradient and a curvature, and Newton steps climb
-it while the temperature falls. Most rows have few pools in question: away from a coarse start on a sample of rows only the
+it while the temperature falls, each time from where the path of the prices points to. Most rows have few pools in question: away from a coarse start on a sample of rows only the
 columns that are cheapest at the present prices take part (sifting; Bixby et al. 1992). The bound that is told is always
 that of the true corners over all columns.
 """

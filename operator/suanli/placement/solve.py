@@ -258,7 +258,7 @@ def _bettered(
                 search_.restore(along.pool_j)
                 exact = knapsacks.KnapsackSearch(market, search_.jobs, key_rp, waiting_r, bound)
                 part = effort.part(KNAPSACKS if near else KNAPSACKS_FAR)
-                exact.better(part, lambda pool_j: along.polish(pool_j, part, rng))
+                exact.better(part, lambda pool_j, left: along.polish(pool_j, left, rng), rng)
                 bound = exact.bound
                 along.restore(exact.pool_j)
             if along.places_all:
