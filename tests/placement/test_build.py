@@ -46,6 +46,16 @@ def test_fractions_become_whole_jobs_and_keep_their_sums() -> None:
     assert 28 <= int(placed[:, 0].sum()) <= 30
 
 
+def test_alike_rows_are_shared_out_as_one_and_the_urgent_are_not_like_others() -> None:
+    costs, cards, count = [[0, 10], [0, 10], [5, 5], [0, 10]], [1, 1, 1, 1], [4, 4, 2, 4]
+    market = a_market(costs, cards=cards, room=[5, 99], count=count, priority=[0, 0, 0, 7])
+    proof = ascend(market, market.count_r, np.full(4, 1e3))
+    placed_rp = by_fractions(market, proof).placed_rp(market)
+    assert (placed_rp.sum(axis=1) >= np.array(count) - 1).all()
+    assert int(placed_rp[:, 0].sum()) <= 5
+    assert ((placed_rp[:2] > 0).sum(axis=1) == 2).sum() <= 1  # one of the two is split at most
+
+
 def test_who_is_too_many_waits() -> None:
     market = a_market([[0, 10]], cards=[3], room=[10, 3], count=[5])
     proof = ascend(market, market.count_r, DEAR[:1])

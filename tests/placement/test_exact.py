@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from markets import a_market
@@ -72,7 +73,7 @@ def test_a_packing_that_may_exist_but_was_not_found_proves_nothing() -> None:
 
 def test_of_equal_plans_the_one_is_taken_in_which_the_older_run() -> None:
     market = a_market([[1, 2], [1, 2]], cards=[8, 8], room=[8, 8], count=[2, 1])
-    market = replace(market, queue=((0, 1), (1, 1), (0, 1)))
+    market = replace(market, queue=np.array([(0, 1), (1, 1), (0, 1)]))
     start = Draft(market)
     start.put(0, 0, 1)
     start.put(0, 1, 1)

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from markets import a_market
+from suanli.placement.batch import Ints
 from suanli.placement.build import Jobs
 from suanli.placement.effort import Effort
 from suanli.placement.knapsacks import Columns, KnapsackSearch, is_for, knapsacks, losses
 from suanli.placement.market import Market
+from suanli.placement.paths import PathSearch
 from suanli.placement.prices import ascend, priced
 from suanli.placement.solve import solve
 
@@ -133,6 +135,24 @@ def test_plans_keep_capacities_and_equal_searches_are_equal(seed: int) -> None:
     assert (search.pool_j < 5).all()
     load = np.bincount(search.pool_j, weights=market.demand_rpk[:, 0, 2], minlength=5)
     assert (load <= market.capacity_pk[:, 2]).all()
+
+
+@pytest.mark.parametrize(("seed", "mends"), [(0, True), (1, True), (1, False)])
+def test_drawn_plans_better_the_plan_and_none_is_taken_that_is_too_full(seed: int, mends: bool) -> None:
+    market = a_tight_market(seed, jobs=40, pools=5)
+    waiting_r = np.full(40, 1e3)
+    key_rp = priced(market, ascend(market, market.count_r, waiting_r).price_pk)
+    search = KnapsackSearch(market, nobody_placed(market), key_rp, waiting_r, 0)
+    along = PathSearch(market, nobody_placed(market), key_rp, waiting_r)
+    rng, started = np.random.default_rng(seed), search.cost
+
+    def polish(pool_j: Ints, effort: Effort) -> Ints:
+        return along.polish(pool_j, effort, rng) if mends else pool_j
+
+    search.better(Effort(ENOUGH_MS), polish, rng)
+    assert search.bound <= search.cost < started
+    load_p = np.bincount(search.pool_j, weights=market.demand_rpk[:, 0, 2], minlength=5)
+    assert (load_p <= market.capacity_pk[:, 2]).all()
 
 
 def test_where_not_all_can_be_placed_the_plan_stays() -> None:

@@ -86,6 +86,14 @@ def test_a_scarce_pool_has_the_price_that_clears_it() -> None:
     assert priced(market, proof.price_pk)[0].tolist() == pytest.approx([10.0, 10.0], rel=1e-3)
 
 
+def test_warm_prices_that_are_too_high_come_down() -> None:
+    market = a_market([[0, 10]], cards=[1], room=[1, 8], count=[3])
+    warm_pk = np.array([[0.0, 0, 10.03, 0], [0.0, 0, 0, 0]])  # few take the cheap pool, so nothing is too full
+    proof = ascend(market, market.count_r, DEAR[:1], warm_pk)
+    assert proof.bound == 20
+    assert proof.price_pk[0, 2] == pytest.approx(10.0, rel=1e-3)
+
+
 def test_places_that_are_not_allowed_have_no_key() -> None:
     market = a_market([[1, 2]], cards=[1], room=[4, 4], count=[1], allowed=[[False, True]])
     assert priced(market, np.zeros((2, 4))).tolist() == [[np.inf, 2.0]]

@@ -32,5 +32,5 @@ def a_market(
         priority_r=np.array(priority or [0] * len(cards), dtype=np.int64),
         need_rpk=need,
         nodes=nodes,
-        queue=tuple((r, n) for r, n in enumerate(count)),
+        queue=np.array(list(enumerate(count)), dtype=np.int64).reshape(len(count), 2),
     )

@@ -149,7 +149,7 @@ def market(numbers: Ints) -> Market:
         priority_r=np.zeros(items, dtype=np.int64),
         need_rpk=need_rpk,
         nodes=tuple(((1, (int(room), 0, 0, items)),) for room in capacity),
-        queue=tuple((item, 1) for item in range(items)),
+        queue=np.column_stack([np.arange(items), np.ones(items, dtype=np.int64)]),
     )
 
 

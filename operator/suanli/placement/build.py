@@ -38,8 +38,7 @@ class Jobs:
 
 def in_turn(market: Market, key_rp: Floats) -> Jobs:
     """All jobs in the order of the queue, each where `key_rp` (R, P) is least of what has room; the others wait."""
-    rows = np.array([row for row, _ in market.queue], dtype=np.int64)
-    counts = np.array([jobs for _, jobs in market.queue], dtype=np.int64)
+    rows, counts = market.queue.T
     nearest = _nearest(market, key_rp, np.flatnonzero(market.count_r > 0))
     place_r = np.zeros(len(market.count_r), dtype=np.int64)
     place_r[nearest.row_i] = np.arange(len(nearest.row_i))
@@ -47,16 +46,30 @@ def in_turn(market: Market, key_rp: Floats) -> Jobs:
 
 
 def by_fractions(market: Market, fractions: Ascent) -> Jobs:
-    """All jobs as the fractions say; who is too many in a pool waits."""
+    """All jobs as the fractions say, those of alike rows shared out as one; who is too many in a pool waits."""
     rows, pools = market.cost_rp.shape
     jobs_rp = np.zeros((rows, pools + 1))
     np.put_along_axis(jobs_rp, fractions.pool_rc, fractions.jobs_rc, axis=1)
     kinds = np.flatnonzero((fractions.price_pk > 0).any(axis=0))
     demand_rpk = market.demand_rpk[:, :, kinds]
     left_pk = market.capacity_pk[:, kinds] - load_pk(jobs_rp[:, :pools], demand_rpk)
-    whole_rp = rounded(jobs_rp, demand_rpk, left_pk)
+    order, begins = _alike(market, demand_rpk)
+    whole_gp = rounded(np.add.reduceat(jobs_rp[order], begins, axis=0), demand_rpk[order[begins]], left_pk)
+    _, pool_n = np.nonzero(whole_gp)
+    pool_j = np.repeat(pool_n, whole_gp[whole_gp > 0])
+    row_j = np.repeat(order, np.rint(jobs_rp.sum(axis=1)).astype(np.int64)[order])
+    whole_rp = np.bincount(row_j * (pools + 1) + pool_j, minlength=jobs_rp.size).reshape(jobs_rp.shape)
     _keep_capacity(market, fractions.price_pk, whole_rp)
     return _one_by_one(whole_rp)
+
+
+def _alike(market: Market, demand_rpk: Floats) -> tuple[Ints, Ints]:
+    """Rows so that those stand together that cost and take the same everywhere and have one priority, and where such rows begin."""
+    told_rn = np.column_stack([market.priority_r, market.open_cost_rp, demand_rpk.reshape(len(demand_rpk), -1)])
+    numbers: dict[bytes, int] = {}
+    group_r = np.array([numbers.setdefault(told.tobytes(), len(numbers)) for told in told_rn], dtype=np.int64)
+    order = np.argsort(group_r, kind="stable")
+    return order, np.flatnonzero(np.diff(group_r[order], prepend=-1))
 
 
 def by_places(market: Market, price_pk: Floats, held_rp: Ints) -> Jobs:

@@ -28,7 +28,7 @@ def value(market: Market, draft: Draft) -> Value:
     levels = sorted(set(market.priority_r.tolist()), reverse=True)
     counts = tuple(int(waiting[market.priority_r == level].sum()) for level in levels)
     left, waits = placed_r.tolist(), list[bool]()
-    for row, jobs in market.queue:
+    for row, jobs in market.queue.tolist():
         runs = min(jobs, left[row])
         left[row] -= runs
         waits += [False] * runs + [True] * (jobs - runs)
@@ -59,7 +59,7 @@ class _Search:
 
     def __init__(self, market: Market, known: Value) -> None:
         self.market = market
-        self.rows = [row for row, jobs in market.queue for _ in range(jobs)]
+        self.rows = [row for row, jobs in market.queue.tolist() for _ in range(jobs)]
         self.best: tuple[int | None, ...] | None = None
         self.complete = True
         self._best_value = known

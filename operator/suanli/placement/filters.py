@@ -354,7 +354,7 @@ class Sieve:
     def counted(self) -> list[tuple[Reason, list[int], list[int]]]:
         """Every reason to which sites fell, how many of each row's did, and the first of these. Lists of R."""
         by_reason: dict[Reason, list[int]] = {}
-        for filter_ in np.unique(self.fell_rs[self.fell_rs >= 0]).tolist():
+        for filter_ in np.flatnonzero(np.bincount(self.fell_rs.ravel() + 1)[1:]).tolist():
             by_reason.setdefault(self.verdicts[filter_].reason, []).append(filter_)
         fell_krs = [(reason, np.isin(self.fell_rs, filters)) for reason, filters in by_reason.items()]
         return [(reason, fell.sum(axis=1).tolist(), fell.argmax(axis=1).tolist()) for reason, fell in fell_krs]

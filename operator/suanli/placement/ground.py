@@ -226,7 +226,8 @@ class Ground:
         if region not in self._ways:
             network, policy = self.country.network, self.country.policy
             default = micro(policy.spec.transfer_price_per_gib) if policy else 0
-            paths = tuple(network.path(region, site.metadata.name, site.spec.region) for site in self.sites)
+            places = zip(self.name_s.tolist(), self.region_s.tolist(), strict=True)
+            paths = tuple(network.path(region, name, where) for name, where in places)
             self._ways[region] = Ways(
                 paths,
                 np.array([min(FARTHEST_US, path.one_way_us) for path in paths], dtype=np.int64),

@@ -3,7 +3,8 @@
 What is relaxed is that every job has one place (multipliers v_j); what is left is a knapsack a pool, solved exactly. Its bound
 is better than that of prices, and it says of every column (a job in a pool) what forcing it in or out costs at least: at a
 target close above the bound few jobs are left open. Such targets are searched one after the other: without a find the bound
-rises, a find is the next plan to beat (Posta, Ferland and Michelon 2012; Fisher, Jaikumar and Van Wassenhove 1986). Each
+rises, a find is the next plan to beat (Posta, Ferland and Michelon 2012; Fisher, Jaikumar and Van Wassenhove 1986). What the
+knapsacks took on the way to the multipliers is close to a plan in fractions, from which plans are drawn (Barahona and Anbil 2000). Each
 knapsack is solved over its core: the columns about the critical ratio, and more where that is not proven to do (Pisinger 1995).
 Many nodes of the tree are looked at together, each knapsack is a row of one array.
 """
@@ -49,6 +50,8 @@ NODES = 160  # of a tree, before another one is looked at
 FAR, CLOSE = 6.0, 2.0  # usual differences above the bound: a bold target; what a plan costs when proofs begin
 AHEAD = (0.25, 1.0, 0.12, 0.5)  # bold targets in turn, times `FAR`
 TRIAL = 0.6  # of the effort may be spent before anything is found
+DRAWN, DRAWS_IN_VAIN = 0.3, 16  # of the effort for plans that are drawn; so many in vain end that
+SHARPNESS = 3  # power of the shares by which pools are drawn
 TRIES = 4  # in vain before a proof is tried, and trees get more nodes
 
 
@@ -71,6 +74,9 @@ class _Nodes:
             np.concatenate([self.bound_b, other.bound_b]),
             np.vstack([self.share_bc, other.share_bc]),
         )
+
+
+Polish = Callable[[Ints, Effort], Ints]  # a plan (J,), the pools of which may be too full, and what becomes of it
 
 
 class Columns:
@@ -280,6 +286,17 @@ class _Tree:
             self._nodes = later + self._climbed(multiplier_bj, open_bc, STEPS, effort)
         return True
 
+    def leaning(self) -> Ints | None:
+        """The column that each job was most often in, at the node where most are settled: pools may be too full. Shape (J,)."""
+        columns, nodes = self.columns, self._nodes
+        if nodes is None or not len(nodes.bound_b):
+            return None
+        settled = (columns.of_job(nodes.open_bc) == 1).sum(axis=1)
+        best = np.lexsort((nodes.bound_b, -settled))[0]
+        share_c = np.where(nodes.open_bc[best], nodes.share_bc[best], -1.0)
+        order = np.lexsort((share_c, columns.job))
+        return np.asarray(order[np.append(columns.first_j[1:], len(order)) - 1])
+
     def _branched(self, nodes: _Nodes) -> tuple[Floats, Bools]:
         """The job that was least sure where it was most often, and anywhere else."""
         columns, b = self.columns, np.arange(len(nodes.bound_b))
@@ -358,11 +375,12 @@ class KnapsackSearch:
         self.pool_j, self.bound = plan.pool_j.copy(), bound
         self._row_j, self._cost_rp = plan.row_j, np.column_stack([market.open_cost_rp, waiting_r])
         self.cost = self._cost_of(self.pool_j)
-        self._polish: Callable[[Ints], Ints] = np.copy
+        self._polish: Polish | None = None
         one = single(market, plan)
         self._size_jp, self._room_p = one.size_jp, one.room_p
         key_jp = key_rp[plan.row_j]
-        self._least_j = key_jp.min(axis=1)
+        self._share_jp = np.zeros(key_jp.shape)
+        self._least_j, self._least_pool_j = key_jp.min(axis=1), key_jp.argmin(axis=1)
         second = np.partition(key_jp, 1, axis=1)[:, 1] - self._least_j
         self._unit = max(1.0, float(np.median(second[np.isfinite(second)]))) if np.isfinite(second).any() else 1.0
         regret_jp = key_jp - self._least_j[:, None]
@@ -374,16 +392,19 @@ class KnapsackSearch:
         self._heavy = 1e3 * (1.0 + float(np.ptp(market.open_cost_rp[market.allowed_rp])))
         self._rounding = 1e-6 + 1e-12 * self._heavy * len(plan.row_j)
 
-    def better(self, effort: Effort, polish: Callable[[Ints], Ints] = np.copy) -> None:
+    def better(self, effort: Effort, polish: Polish | None = None, rng: np.random.Generator | None = None) -> None:
         """Try targets above the bound until the plan and the bound meet, for long nothing is found, or the effort is spent.
 
         Boldly, until something is found; when the plan is close to the bound or little is found, thoroughly at the bound, which
         raises it. As long as nothing is found at all, so much of the effort as is `TRIAL`. `polish` makes of a plan that was found
-        one that is at least as good.
+        one that is at least as good; with it and `rng` plans are drawn first.
         """
         self._polish = polish
-        started, left = self.cost, effort.part(TRIAL)
+        left = effort.part(TRIAL)
         multiplier_j, proof, vain = self._root(left), None, 0
+        if polish is not None and rng is not None:
+            self._draw(left.part(DRAWN), rng)
+        started = self.cost
         while (
             self.bound < self.cost
             and self.bound <= self._highest
@@ -414,16 +435,20 @@ class KnapsackSearch:
         columns = self._columns(self._open_jp)
         multiplier_bj, every = self._least_j[None, :], np.ones((1, len(columns.job)), dtype=bool)
         best_bj, best, idle, along_bj = multiplier_bj, -np.inf, 0, np.zeros(multiplier_bj.shape)
+        many_c = np.zeros(len(columns.job))
         for step in range(ROOT_STEPS):
             (bound,), taken_bc = columns.relaxed(multiplier_bj, every, effort)
             best_bj, best, idle = (multiplier_bj, bound, 0) if bound > best else (best_bj, best, idle + 1)
             slope_bj = 1.0 - columns.of_job(taken_bc)
+            if 2 * step >= ROOT_STEPS:
+                many_c += taken_bc[0]
             if effort.is_spent or not slope_bj.any():
                 break
             along_bj = (1.0 - INERTIA) * slope_bj + INERTIA * along_bj
             if idle >= BACK_AFTER:
                 multiplier_bj, idle = best_bj, 0
             multiplier_bj = multiplier_bj + self._unit * COOLING ** (step / ROOT_STEPS) * _directions(along_bj)
+        self._share_jp[columns.job, columns.pool] = many_c
         self.bound = max(self.bound, min(math.ceil(best - self._rounding), self._highest + 1, int(self.cost)))
         return np.asarray(best_bj[0])
 
@@ -452,17 +477,36 @@ class KnapsackSearch:
         pool_j, tree = attempt.pool_j, attempt.tree
         if pool_j is None:
             return True
+        ended = True
         if tree is not None:
-            if not tree.search(nodes, effort):
-                return False
-            if tree.taken is None:
-                return True
+            ended = tree.search(nodes, effort)
+            taken = tree.leaning() if not ended and tree.manner.settled else tree.taken
+            if taken is None:
+                return ended
             pool_j = pool_j.copy()
-            pool_j[attempt.jobs[tree.columns.job[tree.taken]]] = tree.columns.pool[tree.taken]
-        pool_j = self._polish(pool_j)
-        if self._cost_of(pool_j) < self.cost:
-            self.pool_j, self.cost = pool_j, self._cost_of(pool_j)
-        return True
+            pool_j[attempt.jobs[tree.columns.job[taken]]] = tree.columns.pool[taken]
+        self._take(pool_j, effort)
+        return ended
+
+    def _draw(self, effort: Effort, rng: np.random.Generator) -> None:
+        """Polish plans in which each job is where it was taken in the steps up to the multipliers, by chance where in several pools."""
+        many_jp = np.cumsum(self._share_jp**SHARPNESS, axis=1)
+        taken_j, vain = many_jp[:, -1] > 0, 0
+        while vain < DRAWS_IN_VAIN and self.bound < self.cost and not effort.is_spent:
+            before = self.cost
+            drawn_j = (rng.random((len(many_jp), 1)) * many_jp[:, -1:] >= many_jp).sum(axis=1)
+            self._take(np.where(taken_j, drawn_j, self._least_pool_j), effort)
+            vain = 0 if self.cost < before else vain + 1
+
+    def _take(self, pool_j: Ints, effort: Effort) -> None:
+        """Take over what becomes of a plan, if no pool is too full then and it is better."""
+        if self._polish is not None:
+            pool_j = self._polish(pool_j, effort)
+        cost = self._cost_of(pool_j)
+        if cost < self.cost and (pool_j < len(self._room_p)).all():
+            load_p = np.bincount(pool_j, self._size_jp[np.arange(len(pool_j)), pool_j], len(self._room_p))
+            if (load_p <= self._room_p).all():
+                self.pool_j, self.cost = pool_j, cost
 
     def _settled(self, open_jp: Bools) -> tuple[Bools, Ints] | None:
         """Without the columns that jobs with one place left leave no room for, and the room they leave; None if that fails."""

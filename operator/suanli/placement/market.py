@@ -15,7 +15,7 @@ class Market:
 
     Shapes: `cost_rp` (R, P) whole micro-yuan of one job; `allowed_rp` (R, P): one job fits there alone; `wish_rp` (R, P) breaks
     ties of cost; `count_r`, `tasks_r`, `priority_r` (R,). `need_rpk` (R, P, 4) or, where a task needs the same everywhere,
-    (R, 1, 4): millicores, bytes, cards and pods of one task. `queue` lists (row, jobs) by priority, then age: who goes first.
+    (R, 1, 4): millicores, bytes, cards and pods of one task. `queue` (Q, 2) lists row and jobs by priority, then age: who goes first.
     `usable_pk` (P, 4) is how much of each pool's sums its nodes have been found to take; None for all.
     """
 
@@ -27,7 +27,7 @@ class Market:
     priority_r: Ints
     need_rpk: Ints
     nodes: tuple[Nodes, ...]
-    queue: tuple[tuple[int, int], ...]
+    queue: Ints
     usable_pk: Floats | None = None
 
     @cached_property
@@ -101,7 +101,7 @@ def load_pk(jobs_rp: Floats | Ints, demand_rpk: Floats) -> Floats:
     return np.asarray(np.einsum("rp,rpk->pk", jobs_rp.astype(float), demand_rpk))
 
 
-def merged(row_j: Ints) -> tuple[tuple[int, int], ...]:
-    """Rows one after the other as (row, how many in succession). Shape: `row_j` (J,)."""
+def merged(row_j: Ints) -> Ints:
+    """Rows one after the other, and how many jobs in succession. Shapes: (J,) -> (Q, 2)."""
     begins = np.flatnonzero(np.diff(row_j, prepend=-1))
-    return tuple(zip(row_j[begins].tolist(), np.diff(begins, append=len(row_j)).tolist(), strict=True))
+    return np.column_stack([row_j[begins], np.diff(begins, append=len(row_j))])

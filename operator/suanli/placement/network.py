@@ -71,6 +71,7 @@ class Network:
         for link in sorted(links, key=lambda link: link.metadata.name):
             self._add(link)
         self._from: dict[str, Tree] = before.kept(self.links) if before else {}
+        self._estimated: dict[tuple[str, str], Path] = {}  # those that were asked for
 
     def path(self, origin: str, site: str, region: str) -> Path:
         """The way from a region to a site that stands in `region`.
@@ -84,7 +85,11 @@ class Network:
         if place == origin:
             return HERE
         known = self._known(origin, place)
-        return known[0] if known else Path(self.estimated_us(origin, region), measured=False)
+        if known:
+            return known[0]
+        if (origin, region) not in self._estimated:
+            self._estimated[origin, region] = Path(self.estimated_us(origin, region), measured=False)
+        return self._estimated[origin, region]
 
     def wires(self, origin: str, site: str, region: str) -> Sequence[Wire]:
         """The links of that path, from the site backwards; none where it stands at the origin or is estimated."""

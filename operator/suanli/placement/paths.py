@@ -91,8 +91,12 @@ class PathSearch:
                 self._now_j = self.pool_j.copy()
 
     def polish(self, pool_j: Ints, effort: Effort, rng: np.random.Generator) -> Ints:
-        """What a few steps without noise make of a plan that places all. Shapes: (J,) -> (J,)."""
-        self.restore(pool_j)
+        """What a few steps without noise make of a plan that places all, or the best before where pools stay too full. Shapes: (J,) -> (J,)."""
+        load_p = np.bincount(pool_j, weights=self._size_jp[self._every, pool_j], minlength=self._pools)
+        if (load_p > self._room_p).any():
+            self._now_j, self.cost = pool_j.copy(), np.inf
+        else:
+            self.restore(pool_j)
         for _ in range(QUIET):
             if effort.is_spent:
                 break

@@ -4,7 +4,7 @@ Capacity is taken out of the constraints and priced (Lagrangian relaxation): for
 that is cheapest with its price on top, and what that costs, less the value of all capacity, is never more than what the
 best plan costs (weak duality; Fisher 1981). The bound is concave in the prices but has corners; rounded off at a temperature
 (each row spreads over its pools by exp(-cost/T), Nesterov 2005) it has a gradient and a curvature, and Newton steps climb
-it while the temperature falls. Most rows have few pools in question: away from a coarse start on a sample of rows only the
+it while the temperature falls, each time from where the path of the prices points to. Most rows have few pools in question: away from a coarse start on a sample of rows only the
 columns that are cheapest at the present prices take part (sifting; Bixby et al. 1992). The bound that is told is always
 that of the true corners over all columns.
 """
@@ -28,6 +28,9 @@ COARSE_SAMPLE, SAMPLE = 1_500, 20_000  # rows that the coarse start and the curv
 COLUMNS = 14  # pools of a row that take part after the coarse start
 DENSE = 400_000  # rows x pools up to which all of them do
 STEADY = 1e-7  # a climb that gains less than this share ends
+SETTLED = 1e-3  # of all capacity: with less in excess the temperature may fall
+DAMPING, DAMPING_AHEAD = 0.3, 0.03  # of the curvature, at first
+DAMPED_MORE, DAMPED_LESS = 10, 20  # times, after a step that does not gain, and after one that does
 DAMPINGS = 7  # times that a step may be shortened
 SCALE = 0.01  # of the mean capacity: smaller pools are measured by so much
 TINY = 1e-9  # keeps what nobody wants from being singular
@@ -65,6 +68,9 @@ class _Climb:
     capacity_pk: Floats
     scarce_pk: Bools
     columns_rc: Ints | None = None
+
+
+_Trail = list[tuple[float, Floats]]  # prices (P, K) by temperature, the coldest last
 
 
 @dataclass(frozen=True)
@@ -150,12 +156,18 @@ def _climbed(whole: _Climb, start_pk: Floats) -> tuple[Floats, _Climb, Floats]:
     """The best prices found; the columns that were left in the cold and how the rows spread over them."""
     best_pk, best = np.zeros(start_pk.shape), _corner_bound(whole, np.zeros(start_pk.shape))
     warm = start_pk.any() and _corner_bound(whole, start_pk) > best
-    price_pk = start_pk if warm else _coarse(whole)
-    small = whole.cost_rp.size <= SMALL
+    trail = [] if warm else _coarse(whole)
+    price_pk = trail[-1][1] if trail else start_pk
+    stages = (() if warm else MELT) + COLD + FINE + (FINEST if whole.cost_rp.size <= SMALL else ())
+    if len(whole.count_r) > COARSE_SAMPLE:
+        trail = []  # that of a sample leads elsewhere
+    elif not warm:
+        stages = stages[1:]  # that was the end of it already
     cold, spread_rc = whole, np.zeros(whole.cost_rp.shape)
-    for temperature, steps in (() if warm else MELT) + COLD + FINE + (FINEST if small else ()):
+    for temperature, steps in stages:
         part = _sifted(whole, price_pk)
-        price_pk = _ascent(part, price_pk, temperature, steps)
+        price_pk = _ascent(part, price_pk, temperature, steps, _ahead(trail, temperature))
+        trail.append((temperature, price_pk))
         reached = _corner_bound(whole, price_pk)
         if reached > best:
             best_pk, best = price_pk, reached
@@ -164,9 +176,9 @@ def _climbed(whole: _Climb, start_pk: Floats) -> tuple[Floats, _Climb, Floats]:
     return best_pk, cold, spread_rc
 
 
-def _coarse(whole: _Climb) -> Floats:
+def _coarse(whole: _Climb) -> _Trail:
     """Prices from a sample of the rows, with as much of each capacity as the sample is of all demand."""
-    price_pk = np.zeros(whole.capacity_pk.shape)
+    price_pk, trail = np.zeros(whole.capacity_pk.shape), _Trail()
     sample = _sample(len(whole.count_r), COARSE_SAMPLE)
     taken = np.einsum("r,rpk->k", whole.count_r, whole.demand_rpk)
     share = np.einsum("r,rpk->k", whole.count_r[sample], whole.demand_rpk[sample]) / np.where(taken > 0, taken, 1.0)
@@ -178,8 +190,17 @@ def _coarse(whole: _Climb) -> Floats:
         whole.scarce_pk,
     )
     for temperature, steps in COARSE:
-        price_pk = _ascent(part, price_pk, temperature, steps)
-    return price_pk
+        price_pk = _ascent(part, price_pk, temperature, steps, _ahead(trail, temperature))
+        trail.append((temperature, price_pk))
+    return trail
+
+
+def _ahead(trail: _Trail, temperature: float) -> Floats | None:
+    """Prices as they were if they went on changing with the temperature as they did between the last two."""
+    if len(trail) < 2:
+        return None
+    (hot, hot_pk), (cold, cold_pk) = trail[-2:]
+    return np.maximum(0.0, cold_pk + (cold_pk - hot_pk) * ((cold - temperature) / (hot - cold)))
 
 
 def _sample(rows: int, most: int) -> Ints:
@@ -207,12 +228,20 @@ def _sifted(whole: _Climb, price_pk: Floats) -> _Climb:
     )
 
 
-def _ascent(climb: _Climb, price_pk: Floats, temperature: float, steps: int) -> Floats:
-    """Newton steps at one temperature within prices >= 0, each damped until it gains (Levenberg 1944, Marquardt 1963)."""
-    here, damping = _point(climb, price_pk, temperature), 1e-3
+def _ascent(climb: _Climb, price_pk: Floats, temperature: float, steps: int, ahead_pk: Floats | None) -> Floats:
+    """Newton steps at one temperature within prices >= 0, each damped until it gains (Levenberg 1944, Marquardt 1963).
+
+    They begin at `ahead_pk`, or at `price_pk` if that is better; both (P, K).
+    """
+    here, damping = _point(climb, price_pk, temperature), DAMPING
+    if ahead_pk is not None:
+        there = _point(climb, ahead_pk, temperature)
+        if there.value > here.value:
+            here, price_pk, damping = there, ahead_pk, DAMPING_AHEAD
+    capacity_k = climb.capacity_pk.sum(axis=0)
     for _ in range(steps):
         active = ((price_pk > 0) | (here.excess_pk > 0)) & climb.scarce_pk
-        if not active.any():
+        if not np.any(np.abs(here.excess_pk * active).sum(axis=0) > SETTLED * capacity_k):
             break
         capacity = _measure(climb.capacity_pk)[active]
         worth = price_pk[active] * capacity
@@ -226,10 +255,10 @@ def _ascent(climb: _Climb, price_pk: Floats, temperature: float, steps: int) -> 
             there = _point(climb, moved_pk, temperature)
             if there.value > here.value:
                 break
-            damping *= 8
+            damping *= DAMPED_MORE
         else:
             break
-        gained, price_pk, here, damping = there.value - here.value, moved_pk, there, max(1e-6, damping / 8)
+        gained, price_pk, here, damping = there.value - here.value, moved_pk, there, max(1e-6, damping / DAMPED_LESS)
         if gained < STEADY * abs(here.value):
             break
     return price_pk
@@ -278,11 +307,8 @@ def _point(climb: _Climb, price_pk: Floats, temperature: float) -> _Point:
 
 
 def _exp(powers: Floats) -> Floats:
-    """e to powers of 0 and below; nothing where it would be lost in a sum with 1, which most are: those are slow to compute."""
-    found = np.zeros(powers.shape)
-    near = np.flatnonzero(powers.ravel() > LOST)
-    found.ravel()[near] = np.exp(powers.ravel()[near])
-    return found
+    """e to powers of 0 and below, to seven digits, which is faster; those that would be lost in a sum with 1 are as good as nothing."""
+    return np.asarray(np.exp(np.maximum(powers, LOST).astype(np.float32)).astype(float))
 
 
 def _load(climb: _Climb, spread_rc: Floats, pools: int) -> Floats:

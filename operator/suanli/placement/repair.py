@@ -37,7 +37,7 @@ def fill_rest(draft: Draft, key_rp: Floats) -> None:
     market, budget = draft.market, Budget(REPAIRS)
     waiting_r = (market.count_r - draft.placed_rp.sum(axis=1)).tolist()
     hopeless: set[int] = set()
-    for row, jobs in market.queue:
+    for row, jobs in market.queue.tolist():
         left = min(jobs, waiting_r[row])
         waiting_r[row] -= left
         if not left or row in hopeless:

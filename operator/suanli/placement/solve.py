@@ -230,7 +230,7 @@ def _drafted(market: Market, guide: Ascent, waiting_r: Floats, effort: Effort, s
             break
         usable = replace(market, usable_pk=usable_pk)
         prices = ascend(usable, market.count_r, waiting_r, prices.price_pk)
-    draft, key_rp = min(drafts, key=lambda made: value(market, made[0]))
+    draft, key_rp = drafts[0] if len(drafts) == 1 else min(drafts, key=lambda made: value(market, made[0]))
     if not _all_placed(market, draft):
         fill_rest(draft, key_rp)
     if _all_placed(market, draft):
@@ -258,7 +258,7 @@ def _bettered(
                 search_.restore(along.pool_j)
                 exact = knapsacks.KnapsackSearch(market, search_.jobs, key_rp, waiting_r, bound)
                 part = effort.part(KNAPSACKS if near else KNAPSACKS_FAR)
-                exact.better(part, lambda pool_j: along.polish(pool_j, part, rng))
+                exact.better(part, lambda pool_j, left: along.polish(pool_j, left, rng), rng)
                 bound = exact.bound
                 along.restore(exact.pool_j)
             if along.places_all:
