@@ -28,7 +28,8 @@ COARSE_SAMPLE, SAMPLE = 1_500, 20_000  # rows that the coarse start and the curv
 COLUMNS = 14  # pools of a row that take part after the coarse start
 DENSE = 400_000  # rows x pools up to which all of them do
 STEADY = 1e-7  # a climb that gains less than this share ends
-SETTLED = 1e-3  # of all capacity: with less in excess the temperature may fall
+SETTLED = 1e-3  # of what is wanted of all pools: with less in excess or to spare of what has a price the temperature may fall,
+SETTLED_POOL = 1e-2  # unless a pool has more of its own capacity in excess
 DAMPING, DAMPING_AHEAD = 0.3, 0.03  # of the curvature, at first
 DAMPED_MORE, DAMPED_LESS = 10, 20  # times, after a step that does not gain, and after one that does
 DAMPINGS = 7  # times that a step may be shortened
@@ -238,10 +239,9 @@ def _ascent(climb: _Climb, price_pk: Floats, temperature: float, steps: int, ahe
         there = _point(climb, ahead_pk, temperature)
         if there.value > here.value:
             here, price_pk, damping = there, ahead_pk, DAMPING_AHEAD
-    capacity_k = climb.capacity_pk.sum(axis=0)
     for _ in range(steps):
         active = ((price_pk > 0) | (here.excess_pk > 0)) & climb.scarce_pk
-        if not np.any(np.abs(here.excess_pk * active).sum(axis=0) > SETTLED * capacity_k):
+        if _is_settled(climb, here, active):
             break
         capacity = _measure(climb.capacity_pk)[active]
         worth = price_pk[active] * capacity
@@ -262,6 +262,13 @@ def _ascent(climb: _Climb, price_pk: Floats, temperature: float, steps: int, ahe
         if gained < STEADY * abs(here.value):
             break
     return price_pk
+
+
+def _is_settled(climb: _Climb, here: _Point, active: Bools) -> bool:
+    """Whether load and capacity differ by little where there is a price, in sum and in every pool."""
+    off_pk = np.abs(here.excess_pk) * active
+    wanted_k = np.maximum(0.0, here.excess_pk + climb.capacity_pk).sum(axis=0)
+    return bool(np.all(off_pk.sum(axis=0) <= SETTLED * wanted_k) and np.all(off_pk <= SETTLED_POOL * climb.capacity_pk))
 
 
 def _measure(capacity_pk: Floats) -> Floats:
