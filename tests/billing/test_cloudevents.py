@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests import a_tariff
-from rates import DAY, HOUR, HUB, SITE, T0, a_book, an_event, an_owner
+from rates import DAY, HOUR, HUB, SITE, T0, a_book, an_event, an_owner, identified
 from suanli.billing.cloudevents import MAX_BYTES, EventRefused, Sender, read, source, written
-from suanli.billing.event import Owner, UsageEvent, UsageKind, full_hours, identified
+from suanli.billing.event import Owner, UsageEvent, UsageKind, full_hours
 
 NOW = T0 + DAY
 Raw = dict[str, Any]

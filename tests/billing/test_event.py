@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests import a_site
-from rates import A100, CPU, HOUR, HUB, T0, a_book, a_run, an_event, an_owner, events_of
+from rates import A100, CPU, HOUR, HUB, T0, a_book, a_run, an_event, an_owner, events_of, identified
 from suanli.api import ComputeSite
 from suanli.api.site import ComputeUnit
-from suanli.billing.event import UsageKind, class_facts, event_id, full_hours, identified, pod_events
+from suanli.billing.event import UsageKind, class_facts, event_id, full_hours, pod_events
 
 K = UsageKind
 

@@ -14,8 +14,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests import Manifest, a_tariff
-from rates import DAY, HOUR, PERIOD, PROVIDER, SITE, T0, a_book, a_run, an_event, an_owner, bands, events_of, flat
-from suanli.billing.event import UsageEvent, UsageKind, identified
+from rates import (
+    DAY,
+    HOUR,
+    PERIOD,
+    PROVIDER,
+    SITE,
+    T0,
+    a_book,
+    a_run,
+    an_event,
+    an_owner,
+    bands,
+    events_of,
+    flat,
+    identified,
+)
+from suanli.billing.event import UsageEvent, UsageKind
 from suanli.billing.line import RatedLine, line_record
 from suanli.billing.period import Period, month
 from suanli.billing.rating import Customer, Rating, Subscription, adjustments, rate

@@ -10,13 +10,14 @@ from typing import Any
 
 import builders
 from builders import an_object
+from rates import identified
 from suanli.api.policy import Side
 from suanli.api.site import ComputeUnit
 from suanli.api.tariff import Tariff
 from suanli.api.voucher import Flow, VoucherProgram
 from suanli.billing.book import Book
 from suanli.billing.clawback import Paid, clawbacks, corrections
-from suanli.billing.event import ClassFacts, Owner, UsageEvent, UsageKind, identified, pod_events
+from suanli.billing.event import ClassFacts, Owner, UsageEvent, UsageKind, pod_events
 from suanli.billing.evidence import Award, Closed, Dossier, Redeemed, Reimbursed, Subsidised, write
 from suanli.billing.ledger import Entry, LedgerAccount, Outcome, Transfer
 from suanli.billing.line import RatedLine

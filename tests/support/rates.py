@@ -1,12 +1,13 @@
 """Tariffs, uses and customers for tests of money."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from manifests import Manifest, a_tariff
 from suanli.api import Tariff
 from suanli.api.site import ComputeUnit
-from suanli.billing.event import ClassFacts, Owner, UsageEvent, UsageKind, identified, pod_events
+from suanli.billing.event import ClassFacts, Owner, UsageEvent, UsageKind, event_id, pod_events
 from suanli.billing.period import month
 from suanli.billing.pricebook import PriceBook
 from suanli.billing.usage import PodUsage
@@ -20,6 +21,11 @@ PERIOD = month("2026-11", "Asia/Shanghai")
 T0 = PERIOD.start_ms  # 2026-11-01 00:00 in Shanghai, a Sunday
 A100 = ClassFacts("nvidia-a100-80g", "FP16", ComputeUnit.CARD, 400, 1_200_000, 500, 200_000)
 CPU = ClassFacts("cpu-x86", "FP32", ComputeUnit.CORE, 5, 1_300_000, 580, 0)
+
+
+def identified(hub: str, event: UsageEvent) -> UsageEvent:
+    """The event with its own id."""
+    return replace(event, id=event_id(hub, event))
 
 
 def an_owner(account: str = "lab", job: str = "train", qos: str = "Normal") -> Owner:

@@ -6,7 +6,7 @@ Source: CloudEvents 1.0.2, JSON format; W3C trace ids for the length of an id.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
@@ -74,11 +74,6 @@ def event_id(hub: str, event: UsageEvent) -> str:
     A second word about the same pod, kind and interval is thus the same event. An adjustment's amount is part of what it is.
     """
     return _id(hub, event, event.start_ms, event.end_ms, event.amount)
-
-
-def identified(hub: str, event: UsageEvent) -> UsageEvent:
-    """The event with its own id."""
-    return replace(event, id=event_id(hub, event))
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +206,7 @@ def _shared_out(
 
 
 def _part(hub: str, whole: UsageEvent, start_ms: int, end_ms: int, amount: int) -> UsageEvent:
-    """What `identified` and `replace` make; a month has millions of these."""
+    """A part of an event with its own id, made without `replace`: a month has millions of these."""
     return UsageEvent(
         id=_id(hub, whole, start_ms, end_ms, amount),
         kind=whole.kind,
