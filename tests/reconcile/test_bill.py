@@ -10,7 +10,7 @@ import pytest
 
 import virtualtime
 from builders import a_program, a_site, a_tariff, an_object
-from memoryhub import MemoryClient, MemoryServer
+from memoryhub import Meeting, MemoryClient, MemoryServer
 from shop import CARD_HOUR, FACTS, Shop
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
@@ -19,7 +19,8 @@ from suanli.billing import limits
 from suanli.billing.ledger import LedgerAccount, Outcome, Transfer, TransferKind
 from suanli.billing.period import month
 from suanli.billing.usage import Gap
-from suanli.kube.client import Json
+from suanli.kube.client import ApiError, Json
+from suanli.reconcile.attempts import FINAL_REFUSALS
 from suanli.reconcile.bill import Biller
 from suanli.reconcile.books import Books
 from suanli.reconcile.state import Mirror
@@ -121,6 +122,28 @@ def test_a_statement_says_that_pods_ran_of_which_nobody_knows_for_how_long(play:
             "Provider": True,
             "Operator": False,
         }
+
+    play(scene)
+
+
+@pytest.mark.parametrize("status", FINAL_REFUSALS)
+@pytest.mark.parametrize("refused", ["POST", "PATCH"])
+def test_a_statement_that_the_hub_does_not_take_keeps_nobody_elses_waiting(
+    play: Play, status: int, refused: str
+) -> None:
+    left = [ApiError(status, "Refused", "no")]
+
+    def meet(verb: str, path: str) -> Meeting:
+        return Meeting(error=left.pop() if left and verb == refused and "/statements" in path else None)
+
+    async def scene(office: Office) -> None:
+        office.shop.ran("p", MARCH.start_ms + DAY_MS, 10)
+        office.put_tariff()
+        office.hub.meet = meet
+        office.clock.at_ms = APRIL.start_ms + 2 * DAY_MS
+        await asyncio.sleep(5)
+        issued = [key for key, found in office.statements().items() if found.get("status", {}).get("conditions")]
+        assert (len(left), len(issued)) == (0, 2)
 
     play(scene)
 

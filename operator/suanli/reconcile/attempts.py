@@ -105,7 +105,7 @@ class Attempts:
 
 
 def is_final(error: ApiError | Unreachable | None) -> bool:
-    """Whether the member will never take this Job."""
+    """Whether the server will never take what was sent."""
     return isinstance(error, ApiError) and error.status in FINAL_REFUSALS
 
 

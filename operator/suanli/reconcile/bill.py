@@ -34,6 +34,7 @@ from suanli.billing.statements import Bill
 from suanli.billing.vouchers import Rejected
 from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
 from suanli.reconcile.approvals import approval, may_go_on, to_approve
+from suanli.reconcile.attempts import is_final
 from suanli.reconcile.books import Books
 from suanli.reconcile.claims import claim_of, claim_told, program_told, scope_of
 from suanli.reconcile.disputes import disputed
@@ -227,6 +228,9 @@ class Biller:
             try:
                 raw = await self._hub.post(path, made)
             except ApiError as error:
+                if is_final(error):
+                    LOG.warning("a statement is refused", extra={"object": name, "error": str(error)[:500]})
+                    continue  # the others' do not wait for it
                 if error.status != 409:
                     raise
                 raw = await self._hub.get(f"{path}/{name}")
@@ -286,8 +290,9 @@ class Biller:
         try:
             await self._hub.patch(f"/apis/{GROUP}/{VERSION}/{place}{plural}/{metadata.get('name')}/status", body)
         except ApiError as error:
-            if error.status == 422:  # what somebody else wrote into it is in the way; others must not wait for that
-                LOG.warning("a status is refused", extra={"object": f"{place}{plural}/{metadata.get('name')}"})
+            if is_final(error):  # what somebody else wrote into it is in the way; others must not wait for that
+                told = {"object": f"{place}{plural}/{metadata.get('name')}", "error": str(error)[:500]}
+                LOG.warning("a status is refused", extra=told)
             elif error.status not in (404, 409):
                 raise  # else somebody was faster: the next look sees what there is
 
