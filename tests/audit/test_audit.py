@@ -202,6 +202,17 @@ def test_records_of_another_shape_are_told(copied: Path, capsys: pytest.CaptureF
     assert "it cannot be read as an evidence package" in capsys.readouterr().err
 
 
+def test_brackets_that_do_not_ascend_are_told(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def change(records: list[Record]) -> None:
+        for item in (item for record in records for item in record["spec"]["items"]):
+            item["brackets"] = [{"above": 1_000_000_000, "price": "1"}, {"above": 0, "price": "1"}]
+
+    with pytest.raises(ValueError, match="do not ascend"):
+        sealed_anew(copied, "tariffs.json", change)
+    assert main([str(copied)]) == 2
+    assert "its brackets do not ascend" in capsys.readouterr().err
+
+
 def test_what_is_no_package_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 1
     assert "manifest.json: cannot be read" in capsys.readouterr().out

@@ -254,6 +254,8 @@ class Account:
             used = self.volume[provider, item["name"]]
             bracket = sum(used >= b["above"] * unit for b in item.get("brackets", []))
             room = prices[bracket + 1]["above"] * unit - used if bracket + 1 < len(prices) else amount
+            if bracket + 1 < len(prices) and room <= 0:
+                raise ValueError(f"item {item['name']} of {provider}: its brackets do not ascend")
             part = min(amount, room)
             rest = part - min(part, max(0, free - used))
             rest, over = self._packages(provider, tariff, item, day, rest) if rest else (0, None)
