@@ -3,24 +3,29 @@
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import yaml
+from pyarrow import parquet
 from typer.testing import CliRunner, Result
 
 from audit.__main__ import audit
 from builders import a_region, a_site, a_tariff, an_agreement, an_object
 from months import a_program
 from suanli.base.units import MS_PER_HOUR
-from suanli.billing.focusrules import violations
+from suanli.billing.focusrules import COSTS, violations
 from suanli.billing.period import month
 from suanli.billing.usage import Gap, PodUsage
 from suanli.billing.vouchers import Claim
 from suanli.cli import app
 from suanli.cli.market import Stores
+from suanli.cli.parquet import QUANTITIES
 from suanli.ledgerstore.usage import UsageStore
 
 MARCH = month("2026-03", "Asia/Shanghai")
@@ -163,6 +168,34 @@ def test_focus_keeps_the_rules_of_focus(suanli: Suanli) -> None:
     assert list(violations(list(rows[0]), rows, {"lab-2026-03": 176_080_000})) == []
     assert "name its party" in suanli("statement", "-o", "focus", code=2).stderr
     assert "is of what a consumer is billed" in suanli("statement", "East Compute", "-o", "focus", code=2).stderr
+
+
+def test_focus_as_parquet_says_what_the_csv_says(suanli: Suanli, monkeypatch: pytest.MonkeyPatch) -> None:
+    suanli("settle")
+    rows = list(csv.DictReader(io.StringIO(suanli("statement", "lab", "-o", "focus").stdout)))
+    table = parquet.read_table(io.BytesIO(suanli("statement", "lab", "-o", "focus-parquet").stdout_bytes))
+    read = [{name: _as_text(value) for name, value in row.items()} for row in table.to_pylist()]
+    assert list(violations(table.column_names, read, {"lab-2026-03": 176_080_000})) == []
+    numbers = {*COSTS, *QUANTITIES}
+    meant = [{k: _as_text(Decimal(v)) if k in numbers and v else v for k, v in row.items()} for row in rows]
+    assert meant == read != []
+    kinds = {name: str(table.schema.field(name).type) for name in ("BilledCost", "ChargePeriodStart", "x_Site")}
+    assert kinds == {
+        "BilledCost": "decimal128(38, 9)",
+        "ChargePeriodStart": "timestamp[ms, tz=UTC]",
+        "x_Site": "string",
+    }
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert "pip install 'suanli[parquet]'" in suanli("statement", "lab", "-o", "focus-parquet", code=2).stderr
+
+
+def _as_text(value: Decimal | datetime | str | None) -> str:
+    """As CSV has it."""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    return value or ""
 
 
 def test_a_payment_is_entered_once(suanli: Suanli) -> None:

@@ -17,7 +17,8 @@ from suanli.billing.statements import Bill, totals, unbalanced
 from suanli.billing.words import Language
 from suanli.cli.market import LOCAL, Files, HubId, Month, Stores, facts_of
 from suanli.cli.options import Hub, grouped
-from suanli.cli.printing import Format, Now, Output, dump, fail, moment_ms, table
+from suanli.cli.parquet import focus_parquet
+from suanli.cli.printing import Format, Now, Output, dump, fail, moment_ms, plain_errors, table
 
 
 class Form(StrEnum):
@@ -29,6 +30,7 @@ class Form(StrEnum):
     CSV = "csv"
     HTML = "html"
     FOCUS = "focus"
+    FOCUS_PARQUET = "focus-parquet"
 
 
 PAPERS: Mapping[Form, Callable[[Bill, Language], str]] = {Form.CSV: pages.csv, Form.HTML: pages.html}
@@ -80,7 +82,9 @@ def statement(
     form: Annotated[
         Form,
         typer.Option(
-            "-o", "--output", help="How to print; csv, html and focus (FinOps FOCUS 1.2) are of one party alone."
+            "-o",
+            "--output",
+            help="How to print; csv, html, focus (FinOps FOCUS 1.2 as CSV) and focus-parquet are of one party alone.",
         ),
     ] = Form.TABLE,
     language: Annotated[Language, typer.Option(help="Language of csv and html.")] = Language.ENGLISH,
@@ -105,13 +109,15 @@ def statement(
     if len(bills) > 1:
         raise fail(f"{len(bills)} statements are meant, and {form} is of one; name its party, and its --role")
     (bill,) = bills
-    if form is Form.FOCUS and bill.party.role is not Role.CONSUMER:
-        raise fail(f"focus is of what a consumer is billed, and {bill.party.name} is {bill.party.role}; use csv")
-    if form is Form.FOCUS:
-        corrected = {closed.period.name: closed.period for closed in dossier.closed}
-        typer.echo(focus.csv_text(focus.rows(bill, issuer=issuer, names={}, corrected=corrected)), nl=False)
-    else:
+    if form in PAPERS:
         typer.echo(PAPERS[form](bill, language), nl=False)
+        return
+    if bill.party.role is not Role.CONSUMER:
+        raise fail(f"{form} is of what a consumer is billed, and {bill.party.name} is {bill.party.role}; use csv")
+    corrected = {closed.period.name: closed.period for closed in dossier.closed}
+    rows = focus.rows(bill, issuer=issuer, names={}, corrected=corrected)
+    with plain_errors():
+        typer.echo(focus.csv_text(rows) if form is Form.FOCUS else focus_parquet(rows), nl=False)
 
 
 @grouped
