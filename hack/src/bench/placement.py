@@ -24,6 +24,7 @@ from suanli.api.job import ComputeJob
 from suanli.api.region import ComputeRegion
 from suanli.api.site import ComputeSite
 from suanli.base.names import API_VERSION
+from suanli.main import look_for_circles_rarely
 from suanli.placement.batch import make_batch
 from suanli.placement.effort import Effort
 from suanli.placement.filters import sift
@@ -99,6 +100,7 @@ class Compared(Result):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; 0 measured, 2 no peers to be had."""
     args = _arguments(argv)
+    look_for_circles_rarely()  # as the operator's process does
     try:
         return _measured(args, installed(args.peer_seconds) if args.peers else None)
     except NoPeers as error:
