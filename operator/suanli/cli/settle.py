@@ -1,6 +1,6 @@
 """`suanli settle` and `suanli statement`: close a month, and say what every party owes and gets for it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -34,6 +34,10 @@ class Form(StrEnum):
 
 
 PAPERS: Mapping[Form, Callable[[Bill, Language], str]] = {Form.CSV: pages.csv, Form.HTML: pages.html}
+EXPORTS: Mapping[Form, Callable[[Iterable[focus.Row]], str | bytes]] = {
+    Form.FOCUS: focus.csv_text,
+    Form.FOCUS_PARQUET: focus_parquet,
+}
 Folder = Annotated[
     Path | None, typer.Option("--evidence", help="Write the evidence package into this folder, which is made.")
 ]
@@ -117,7 +121,7 @@ def statement(
     corrected = {closed.period.name: closed.period for closed in dossier.closed}
     rows = focus.rows(bill, issuer=issuer, names={}, corrected=corrected)
     with plain_errors():
-        typer.echo(focus.csv_text(rows) if form is Form.FOCUS else focus_parquet(rows), nl=False)
+        typer.echo(EXPORTS[form](rows), nl=False)
 
 
 @grouped
