@@ -77,6 +77,29 @@ def test_a_job_created_without_an_answer_and_without_an_event_was_removed_by_nob
     simulate(play)
 
 
+def test_a_job_that_is_suspended_after_a_create_without_an_answer_and_without_an_event_runs_once(
+    simulate: Simulate,
+) -> None:
+    async def play(sim: Simulation) -> None:
+        east = sim.clusters["east"].server
+        await sim.until(lambda: sim.site_condition("east") == ("True", "Ready"))
+        east.meet = lambda verb, path: Meeting(lost_after=verb == "POST" and path.endswith("/jobs"))
+        east.fate = lambda resource: Fate(copies=0)
+        sim.put(a_job(**LONG))
+        await sim.until(lambda: len(east.items(JOBS)) == 1)
+        east.meet = lambda verb, path: Meeting()
+        sim.edit("train", desiredState="Suspended")
+        await sim.until(lambda: sim.state("train")[0] == "Suspended", 60)
+        assert east.items(JOBS) == []
+        east.fate = lambda resource: Fate()
+        sim.edit("train", desiredState="Running")
+        await sim.until(lambda: sim.state("train")[0] == "Running", 60)
+        sim.delete("train")
+        await sim.until(lambda: not sim.member_objects(), 60)
+
+    simulate(play)
+
+
 def test_a_job_that_ends_as_its_site_begins_to_drain_is_done_once(simulate: Simulate) -> None:
     async def play(sim: Simulation) -> None:
         east = sim.clusters["east"]

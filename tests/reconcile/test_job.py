@@ -572,6 +572,13 @@ def test_a_create_without_an_answer_may_still_come_true() -> None:
     assert step(entry, a_member_job(), attempt=Attempt(unanswered_s=7.0)) == Wait(7.0)
 
 
+def test_what_was_created_without_an_answer_is_looked_for_before_it_counts_as_gone() -> None:
+    entry, asked = assigned(*taken_back("Suspended"), desiredState="Suspended"), Attempt(put_off="no answer")
+    assert isinstance(step(entry, attempt=asked), Find)
+    assert isinstance(step(entry, attempt=replace(asked, missing=True)), Write)
+    assert isinstance(step(entry, attempt=replace(asked, created=True)), Write), "an event told of its end"
+
+
 def test_a_job_that_was_resumed_while_it_stopped_is_queued_again_and_nobody_is_to_blame() -> None:
     found = step(assigned(*taken_back("Suspended")))
     assert isinstance(found, Write)

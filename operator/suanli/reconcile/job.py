@@ -643,7 +643,11 @@ def _stopped(view: View, why: str) -> Step | None:
     job = view.job()
     if job is not None and not job.deleting:
         return Delete(_assigned(_entry(view)).site, job, why)
-    return Wait() if job is not None or any(view.alive(p) for p in view.pods()) else None
+    if job is not None or any(view.alive(p) for p in view.pods()):
+        return Wait()
+    if view.attempt.put_off and not (view.attempt.created or view.attempt.missing):
+        return Find(_assigned(_entry(view)))  # a create without an answer may have come true, and its event be lost
+    return None
 
 
 def _release_in_ms(view: View, site: str, pod: OwnPod) -> int | None:
