@@ -25,7 +25,9 @@ def a_node(
     name: str, cores: int = 8, *, cards: int = 0, pods: int = 10, usable: bool = True, **labels: str
 ) -> NodeFacts:
     extended = ((GPU, cards),) if cards else ()
-    return NodeFacts(name, usable, labels, Amounts(cores * 1_000, cores * GIB, pods, extended))
+    return NodeFacts(
+        name, usable, tuple(labels), tuple(labels.values()), Amounts(cores * 1_000, cores * GIB, pods, extended)
+    )
 
 
 def a_load(node: str, cores: int = 1, cards: int = 0) -> PodLoad:

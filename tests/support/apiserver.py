@@ -24,7 +24,7 @@ from typing import Any, Self
 import yaml
 from aiohttp import web
 
-from apistore import APIS, NAMESPACED, Change, Json, Path, Refusal, Store, now, selected
+from apistore import APIS, KINDS, NAMESPACED, Change, Json, Path, Refusal, Store, now, selected
 from asynctests import Happenings
 from localfed.pki import Authority
 from suanli.kube.client import ApiClient, Target
@@ -290,11 +290,12 @@ class FakeApiServer(Happenings):
         if request.path == "/version":
             return self.version
         if request.path == "/apis":
-            return {"groups": [{"preferredVersion": {"groupVersion": a}} for a in sorted(self.apis - {"v1"})]}
+            return {"groups": [_group(api) for api in sorted(self.apis - {"v1"})]}
+        if request.path == "/api":
+            return {"versions": ["v1"]}
         api = request.path.removeprefix("/apis/").removeprefix("/api/")
         if api in self.apis:
-            verbs = ["get", "list", "watch"]
-            return {"resources": [{"name": r, "namespaced": r in NAMESPACED, "verbs": verbs} for r in APIS[api]]}
+            return {"resources": [_resource(plural) for plural in APIS[api]]}
         path, dry_run = Path.of(request.path), "dryRun" in request.query
         if path.api not in self.apis:
             raise Refusal(404, "NotFound", "the server could not find the requested resource")
@@ -362,6 +363,17 @@ def _event(change: Change, path: Path, query: dict[str, str]) -> bytes:
     assert shown is not None, "one of them is there"
     shown = {**shown, "metadata": {**shown["metadata"], "resourceVersion": str(change.version)}}
     return _line("MODIFIED" if had and has else "ADDED" if has else "DELETED", shown)
+
+
+def _group(api: str) -> Json:
+    name, _, version = api.partition("/")
+    served = {"groupVersion": api, "version": version}
+    return {"name": name, "versions": [served], "preferredVersion": served}
+
+
+def _resource(plural: str) -> Json:
+    names = {"name": plural, "kind": KINDS[plural], "singularName": KINDS[plural].lower()}
+    return {**names, "namespaced": plural in NAMESPACED, "verbs": ["get", "list", "watch"]}
 
 
 def _line(kind: str, shown: Json) -> bytes:

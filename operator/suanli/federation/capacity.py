@@ -41,7 +41,7 @@ def class_of(node: NodeFacts, classes: Sequence[SiteResource]) -> SiteResource |
     """The first class in the site's order whose resource and labels the node has; classes of cards before cores."""
     ordered = sorted(classes, key=lambda c: c.unit is not ComputeUnit.CARD)
     for resource in ordered:
-        if any(node.labels.get(k) != v for k, v in resource.node_labels.items()):
+        if any(node.label(k) != v for k, v in resource.node_labels.items()):
             continue
         if resource.unit is ComputeUnit.CARD and not node.allocatable.of(resource.resource_name):
             continue

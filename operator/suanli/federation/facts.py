@@ -4,8 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
-from typing import Any
+from sys import intern
+from typing import Any, TypeVar
 
 from suanli.base.names import (
     ANNOTATION_CLASS,
@@ -18,17 +20,21 @@ from suanli.base.names import (
     MEMBER_NAMESPACE_PREFIX,
     member_job_name,
 )
+from suanli.base.packed import packed, unpacked
 from suanli.base.units import cpu_milli, whole
 from suanli.base.untrusted import Raw, count, items, mapping, text
 
 MAX_AMOUNT = 1 << 60
 # What is kept of one object's lists and maps; real ones are far smaller.
 MAX_LABELS, MAX_RESOURCES, MAX_CONTAINERS, MAX_CONDITIONS = 128, 64, 16, 16
+T = TypeVar("T")
+OWN_NAME = "\0"  # no label's value: it cannot be printed
+MOST_SHARED = 4_096
 _NAMESPACE = re.compile(MEMBER_NAMESPACE_PREFIX + "[a-z0-9-]{1,54}")
 _NAME_PART = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Amounts:
     """An amount of each resource: cpu in millicores, memory in bytes, others in pieces."""
 
@@ -42,17 +48,25 @@ class Amounts:
         return dict(self.extended).get(resource, 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NodeFacts:
     """A node: whether work may start there, and what it can give."""
 
     name: str
     usable: bool
-    labels: Mapping[str, str]
+    label_names: tuple[str, ...]
+    label_values: tuple[str, ...]  # OWN_NAME where it is the node's name: so alike nodes share the rest
     allocatable: Amounts
 
+    def label(self, name: str) -> str | None:
+        """The value of a label, if it has that one."""
+        if name not in self.label_names:
+            return None
+        value = self.label_values[self.label_names.index(name)]
+        return self.name if value == OWN_NAME else value
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class PodLoad:
     """What a pod takes of which node, while it is bound and has not ended."""
 
@@ -60,7 +74,7 @@ class PodLoad:
     requests: Amounts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class OwnPod:
     """One of our pods."""
 
@@ -80,11 +94,17 @@ class OwnPod:
     failure: str  # how it failed, in words
     disrupted: bool  # it was the node's or the cluster's doing
     deletion: str  # when its grace ends, if it is being deleted
-    raw: Raw
+    resting: bytes  # what more is read of it now and then
     completed: bool = False  # it was seen to have succeeded before it was told to go
 
+    @property
+    def raw(self) -> Raw:
+        """As its member shows it, for reading only."""
+        raw: Raw = unpacked(self.resting)
+        return raw
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class OwnJob:
     """One of our member Jobs."""
 
@@ -102,6 +122,12 @@ class OwnJob:
     fenced: bool = False  # the member's fence stopped it
 
 
+@lru_cache(MOST_SHARED)
+def _shared(value: T) -> T:
+    """The first that was equal: very many nodes are alike."""
+    return value
+
+
 def amounts(raw: Raw) -> Amounts:
     """A resource list; what cannot be read counts as nothing."""
     return _amounts(_numbers(raw))
@@ -113,9 +139,17 @@ def node_facts(raw: Raw) -> NodeFacts:
     ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in items(status.get("conditions")))
     tainted = any(t.get("effect") in ("NoSchedule", "NoExecute") for t in items(spec.get("taints")))
     metadata = mapping(raw.get("metadata"))
-    labels = {text(k): text(v, 63) for k, v in _first(mapping(metadata.get("labels")), MAX_LABELS)}
+    name = text(metadata.get("name"))
+    labels = {intern(text(k)): text(v, 63) for k, v in _first(mapping(metadata.get("labels")), MAX_LABELS)}
+    values = (OWN_NAME if value == name else intern(value) for value in labels.values())
     usable = ready and not tainted and not spec.get("unschedulable") and not metadata.get("deletionTimestamp")
-    return NodeFacts(text(metadata.get("name")), usable, labels, amounts(mapping(status.get("allocatable"))))
+    return NodeFacts(
+        name=intern(name),
+        usable=usable,
+        label_names=_shared(tuple(labels)),
+        label_values=_shared(tuple(values)),
+        allocatable=_shared(amounts(mapping(status.get("allocatable")))),
+    )
 
 
 def pod_load(raw: Raw) -> PodLoad:
@@ -138,7 +172,7 @@ def pod_load(raw: Raw) -> PodLoad:
     needed = (together + sidecars) | peak
     needed.update({n: v - needed[n] for n, v in _requests(spec).items()})
     needed.update(_numbers(mapping(spec.get("overhead"))))
-    return PodLoad(text(spec.get("nodeName")), _amounts({**needed, "pods": 1}))
+    return PodLoad(intern(text(spec.get("nodeName"))), _shared(_amounts({**needed, "pods": 1})))
 
 
 def own_pod(raw: Raw) -> OwnPod:
@@ -154,11 +188,11 @@ def own_pod(raw: Raw) -> OwnPod:
     return OwnPod(
         uid=text(metadata.get("uid")),
         name=text(metadata.get("name")),
-        namespace=text(metadata.get("namespace")),
-        job_uid=text(labels.get(LABEL_JOB_UID)),
+        namespace=intern(text(metadata.get("namespace"))),
+        job_uid=intern(text(labels.get(LABEL_JOB_UID))),
         epoch=count(labels.get(LABEL_EPOCH)),
-        node=text(spec.get("nodeName")),
-        phase=phase,
+        node=intern(text(spec.get("nodeName"))),
+        phase=intern(phase),
         started=over or any(s.get("running") or s.get("terminated") for s in ([task] if task else states.values())),
         ended=over or (bool(states) and all(s.get("terminated") for s in states.values())),
         deleting=bool(metadata.get("deletionTimestamp")),
@@ -170,7 +204,7 @@ def own_pod(raw: Raw) -> OwnPod:
             c.get("type") == "DisruptionTarget" and c.get("status") == "True" for c in items(status.get("conditions"))
         ),
         deletion=text(metadata.get("deletionTimestamp")),
-        raw=raw,
+        resting=packed(raw),
         completed=phase == "Succeeded" and not metadata.get("deletionTimestamp"),
     )
 
@@ -184,8 +218,8 @@ def own_job(raw: Raw) -> OwnJob:
     complete = mapping(true.get("Complete"))
     return OwnJob(
         name=text(metadata.get("name")),
-        namespace=text(metadata.get("namespace")),
-        job_uid=text(labels.get(LABEL_JOB_UID)),
+        namespace=intern(text(metadata.get("namespace"))),
+        job_uid=intern(text(labels.get(LABEL_JOB_UID))),
         epoch=count(labels.get(LABEL_EPOCH)),
         uid=text(metadata.get("uid")),
         created=text(metadata.get("creationTimestamp")),

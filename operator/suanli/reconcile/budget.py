@@ -55,7 +55,9 @@ def backoff_ms(failures: int, settings: Settings) -> int:
 
 def waits_until_ms(entry: JobEntry, settings: Settings) -> int:
     """Until when a job that failed is not placed again; 0 for one that did not."""
+    if not entry.failures:
+        return 0
     placed = entry.condition("Placed")
-    if not entry.failures or placed is None or placed.get("status") != "False":
+    if placed is None or placed.get("status") != "False":
         return 0
     return time_or_zero(placed.get("lastTransitionTime")) + backoff_ms(entry.failures, settings)

@@ -3,13 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import aclosing
 
 from suanli.api import PLACEMENT_KINDS
+from suanli.api.kind import Kind
 from suanli.base.names import GROUP, VERSION
 from suanli.kube.client import ApiClient, ApiError, Unreachable
 from suanli.reconcile.state import Mirror
 
 LOG = logging.getLogger(__name__)
+GONE = 410
 REFUSALS = (401, 403, 404)
 LEAST_S = 2.0  # between two comparisons, however much they are asked for
 
@@ -18,11 +21,24 @@ async def fill(hub: ApiClient, mirror: Mirror) -> None:
     """Make the mirror equal to the hub. Raises: ApiError, Unreachable."""
     number = mirror.begin_comparison()
     for model in PLACEMENT_KINDS:
-        info = model.kind_info
-        listed = await hub.list_all(f"/apis/{GROUP}/{VERSION}/{info.plural}")
-        version = str(listed["metadata"].get("resourceVersion") or "")
-        mirror.compare(info.kind, listed["items"], int(version) if version.isdecimal() else 0)
+        try:
+            await _compare(hub, mirror, model.kind_info)
+        except ApiError as error:
+            if error.status != GONE:
+                raise
+            # Reading took longer than the server keeps the moment of the first page: once more, from the beginning.
+            await _compare(hub, mirror, model.kind_info)
     mirror.end_comparison(number)
+
+
+async def _compare(hub: ApiClient, mirror: Mirror, info: Kind) -> None:
+    """One kind, page by page: a whole list may be larger than the mirror."""
+    present, version = set[str](), ""
+    async with aclosing(hub.pages(f"/apis/{GROUP}/{VERSION}/{info.plural}")) as pages:
+        async for page in pages:
+            version = page.version
+            present |= mirror.take(info.kind, page.items)
+    mirror.keep_only(info.kind, present, int(version) if version.isdecimal() else 0)
 
 
 async def fill_patiently(hub: ApiClient, mirror: Mirror) -> None:

@@ -17,7 +17,6 @@ from suanli.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
 AT_A_TIME = 250  # jobs that are looked at before others have their turn
-MOST_DIGITS = 40
 
 
 class Indicators:
@@ -80,12 +79,7 @@ async def facts_of_hub(mirror: Mirror) -> Facts:
         spec, place = entry.model.spec, (assignment.site, assignment.class_)
         if entry.holds is not None:
             held[place] += held_milli(spec, resource)
-        used = mapping(entry.status.get("usage"))
-        ran = (
-            _digits(used.get("cardMs")) * 1_000
-            if resource.unit is ComputeUnit.CARD
-            else _digits(used.get("cpuMilliMs"))
-        )
+        ran = entry.card_ms * 1_000 if resource.unit is ComputeUnit.CARD else entry.cpu_milli_ms
         work[spec.origin, tiers.of(spec), *place] += ran
     units = tuple(
         Units(sites[name], resource, 1_000 * capacity_on_record(mirror, sites[name], class_), held[name, class_])
@@ -117,9 +111,3 @@ def capacity_on_record(mirror: Mirror, site: ComputeSite, class_: str) -> int:
         if mapping(counted).get("class") == class_ and isinstance(units, int) and units >= 0:
             return units
     return next((r.declared_units or 0 for r in site.spec.resources if r.class_ == class_), 0)
-
-
-def _digits(value: object) -> int:
-    """A count of a status, into which whoever may edit it may write anything."""
-    is_count = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= MOST_DIGITS
-    return int(str(value)) if is_count else 0

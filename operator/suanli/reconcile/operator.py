@@ -224,7 +224,7 @@ class Operator:
         jobs: Counter[tuple[str, str, str]] = Counter()
         for entry in self.mirror.jobs.values():
             assignment = entry.holds
-            state, reason = str(entry.status.get("state")), str(entry.status.get("reason"))
+            state, reason = entry.told
             jobs[
                 state if state in STATES else "New",
                 assignment.site if assignment else "",

@@ -2,11 +2,13 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, ValuesView
+from collections.abc import Callable, Mapping, Set, ValuesView
 from dataclasses import InitVar, dataclass, field
+from functools import lru_cache
+from sys import intern
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from suanli.api import (
     PLACEMENT_KINDS,
@@ -19,10 +21,12 @@ from suanli.api import (
     Resource,
     Tariff,
 )
-from suanli.api.job import Assignment, Failover, JobState
+from suanli.api.common import Model
+from suanli.api.job import Assignment, Data, Failover, JobResources, JobState, Latency, Limits, Timing
 from suanli.api.kind import Metadata
 from suanli.base.clock import time_or_zero
 from suanli.base.conditions import readable
+from suanli.base.packed import packed, unpacked
 from suanli.base.reasons import Reason
 from suanli.base.untrusted import items, mapping, text
 from suanli.billing.facts import customers_of
@@ -37,6 +41,11 @@ ACCOUNT, TARIFF = ComputeAccount.kind_info.kind, Tariff.kind_info.kind
 NATIONAL = "national"
 MAX_OBJECT_BYTES = 256 << 10
 MAX_COUNT = 1 << 31
+MOST_PARTS = 4_096  # of specs, that are kept for jobs to come
+_ALIKE: dict[str, type[Model]] = {
+    "latency": Latency, "resources": JobResources, "data": Data, "timing": Timing, "limits": Limits,
+}  # fmt: skip
+MOST_DIGITS = 40  # of what a job used
 MOST_DELETED = 50_000  # of the jobs that were last seen to be deleted
 
 
@@ -50,9 +59,12 @@ class Assumption:
     decided_ms: int
 
 
-@dataclass
+@dataclass(slots=True)
 class JobEntry:
-    """One ComputeJob: its parsed spec, its status as the hub has it, and a decision not yet written."""
+    """One ComputeJob: its parsed spec, its status as the hub has it, and a decision not yet written.
+
+    There are very many, so the status rests packed, and what is asked of all jobs at once lies beside it.
+    """
 
     uid: str
     namespace: str
@@ -65,8 +77,9 @@ class JobEntry:
     raw_status: InitVar[object]
     assumed: Assumption | None = None
     bound_epoch: int = 0  # the attempt whose tasks all hold, or held, a node
-    status: Json = field(init=False)
-    conditions: dict[str, Json] = field(init=False)  # by type
+    told: tuple[str, str] = field(init=False)  # state and reason
+    card_ms: int = field(init=False)  # what it used, as its status says
+    cpu_milli_ms: int = field(init=False)
     assignment: Assignment | None = field(init=False)  # where it is assigned, as the hub has it
     damage: str = field(init=False)  # why its status does not say where it is assigned
     finished: bool = field(init=False)  # it has ended for good
@@ -76,6 +89,7 @@ class JobEntry:
     lost: frozenset[int] = field(init=False)  # epochs that were given up while their site was silent
     failover: Failover | None = field(init=False)  # what the current attempt began with
     asked: ComputeJob | None = field(init=False)  # the model as placement is asked: its checkpoint lies somewhere
+    _status: bytes = field(init=False)
 
     def __post_init__(self, raw_status: object) -> None:
         self.see(self.version, raw_status)
@@ -86,10 +100,12 @@ class JobEntry:
         conditions = readable(status.get("conditions"))
         if "conditions" in status:
             status["conditions"] = conditions
-        self.version, self.status = version, status
-        self.conditions = {c["type"]: c for c in conditions}
-        self.assignment, self.damage = _assignment(status.get("assignment"), self.conditions.get("Placed", {}))
-        self.finished = self.conditions.get("Finished", {}).get("status") == "True"
+        self.version, self._status = version, packed(status)
+        by_type, used = {c["type"]: c for c in conditions}, mapping(status.get("usage"))
+        self.told = (intern(text(status.get("state"))), intern(text(status.get("reason"))))
+        self.card_ms, self.cpu_milli_ms = _digits(used.get("cardMs")), _digits(used.get("cpuMilliMs"))
+        self.assignment, self.damage = _assignment(status.get("assignment"), by_type.get("Placed", {}))
+        self.finished = by_type.get("Finished", {}).get("status") == "True"
         self.epoch = max(_count(status.get("epoch")), self.assignment.epoch if self.assignment else 0)
         self.failures = _count(status.get("failures"))
         counted = {text(kind): _count(count) for kind, count in mapping(status.get("setbacks")).items()}
@@ -97,6 +113,12 @@ class JobEntry:
         self.lost = frozenset(_count(lost.get("epoch")) for lost in items(status.get("lost")))
         self.failover = next((f for f in Failover if f == status.get("failover")), None)
         self.asked = _with_checkpoint(self.model, text(status.get("checkpointSite")))
+
+    @property
+    def status(self) -> Json:
+        """Its status, for reading only."""
+        status: Json = unpacked(self._status)
+        return status
 
     @property
     def label(self) -> str:
@@ -122,11 +144,11 @@ class JobEntry:
 
     def condition(self, type_: str) -> Json | None:
         """A condition of its status."""
-        return self.conditions.get(type_)
+        return next((c for c in reversed(self.status.get("conditions", [])) if c["type"] == type_), None)
 
     def is_true(self, type_: str) -> bool:
         """Whether that condition is stated and true."""
-        return self.conditions.get(type_, {}).get("status") == "True"
+        return (self.condition(type_) or {}).get("status") == "True"
 
 
 JobWatcher = Callable[[str, bool], None]
@@ -259,11 +281,14 @@ class Mirror:
         self._begun += 1
         return self._begun
 
-    def compare(self, kind: str, items: list[Json], listed_version: int) -> None:
-        """Make the mirror equal to a full list; what the list lacks and is not newer than it is gone."""
-        for raw in items:
+    def take(self, kind: str, listed: list[Json]) -> set[str]:
+        """Take in a page of a full list; the UIDs in it."""
+        for raw in listed:
             self.apply(None, {**raw, "kind": kind})
-        present = {str(mapping(i.get("metadata")).get("uid")) for i in items}
+        return {str(mapping(raw.get("metadata")).get("uid")) for raw in listed}
+
+    def keep_only(self, kind: str, present: Set[str], listed_version: int) -> None:
+        """What a full list lacks, and what is not newer than it, is gone."""
         for uid, metadata in self._known(kind):
             if uid not in present and self._versions.get(uid, 0) <= listed_version:
                 self._remove(kind, uid, metadata)
@@ -466,20 +491,50 @@ def _parsed(raw: Json) -> tuple[Resource | None, str]:
         for k in ("name", "namespace", "uid", "generation", "labels", "creationTimestamp")
         if metadata.get(k) is not None
     }
+    kind, spec = raw["kind"], raw.get("spec")
     try:
-        if len(json.dumps(raw.get("spec"))) > MAX_OBJECT_BYTES:
+        if len(json.dumps(spec)) > MAX_OBJECT_BYTES:
             return None, f"spec is larger than {MAX_OBJECT_BYTES >> 10} KiB; make it smaller"
-        model = MODELS[raw["kind"]].model_validate(
+        model = MODELS[kind].model_validate(
             {
                 "apiVersion": raw.get("apiVersion", ""),
-                "kind": raw["kind"],
+                "kind": kind,
                 "metadata": Metadata.model_validate(kept),
-                "spec": raw.get("spec"),
+                "spec": _with_shared_parts(spec) if kind == JOB and isinstance(spec, dict) else spec,
             }
         )
     except ValidationError as error:
         return None, _first_problem(error)
+    if isinstance(model, ComputeJob):
+        for part in (model, model.metadata, model.spec, model.spec.template):
+            _lighten(part)
     return model, ""
+
+
+def _with_shared_parts(spec: Json) -> Json:
+    """A job's spec whose parts that very many jobs have alike are read once for all."""
+    parts = {name: _part(model, json.dumps(spec[name])) for name, model in _ALIKE.items() if name in spec}
+    return {**spec, **{name: part for name, part in parts.items() if part is not None}}
+
+
+@lru_cache(MOST_PARTS)
+def _part(model: type[Model], said: str) -> Model | None:
+    """None where it cannot be read: who reads the whole tells where."""
+    try:
+        return model.model_validate(json.loads(said))
+    except ValidationError:
+        return None
+
+
+def _lighten(model: BaseModel) -> None:
+    """Have it share the set of its given fields, which is larger than most of them."""
+    object.__setattr__(model, "__pydantic_fields_set__", _given(frozenset(model.model_fields_set)))
+
+
+@lru_cache(MOST_PARTS)
+def _given(fields: frozenset[str]) -> set[str]:
+    """Which fields were given, as models keep it: one set for all that were given the same."""
+    return set(fields)
 
 
 def _with_checkpoint(model: ComputeJob | None, site: str) -> ComputeJob | None:
@@ -497,9 +552,11 @@ def _assignment(raw: object, placed: Json) -> tuple[Assignment | None, str]:
         missing = placed.get("status") == "True" or placed.get("reason") == Reason.STATUS_UNREADABLE
         return None, 'status.assignment: "": it is missing, though condition Placed stands' if missing else ""
     try:
-        return Assignment.model_validate(raw), ""
+        found = Assignment.model_validate(raw)
     except ValidationError as error:
         return None, _first_problem(error, "status.assignment")
+    _lighten(found)
+    return found, ""
 
 
 def _first_problem(error: ValidationError, *above: str) -> str:
@@ -512,6 +569,12 @@ def _first_problem(error: ValidationError, *above: str) -> str:
 def _shown(value: object) -> str:
     """A value as messages show it."""
     return text(str(value), 120)
+
+
+def _digits(value: object) -> int:
+    """A count of a status, into which whoever may edit it may write anything."""
+    is_count = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= MOST_DIGITS
+    return int(str(value)) if is_count else 0
 
 
 def _number(version: object) -> int:
