@@ -44,7 +44,7 @@ def test_a_placed_job(put: Put) -> None:
         "off 8 SiteInactive has spec.desiredState Drain, not Active",
         "full 9 TaskFitsNoNode has no node of gpu for a task of 8 cards, 1 core, 1Gi; the largest has 1 card",
         "",
-        "No single change of its tier, classes, limits, times, priority, size or quota would make it cheaper.",
+        "No single change of its tier, classes, limits, times, priority, size, quota or budget would make it cheaper.",
     ]
 
 

@@ -14,7 +14,6 @@ from demo.country import load
 from planned import BAD_INPUT, DONE, HERE, NOW, SOME_WAIT, Put, a_job, a_site
 from suanli.cli.manifests import read
 from suanli.cli.plan import question
-from suanli.placement.solve import place
 from worlds import NOW_MS, Raw, raw
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "national"
@@ -247,7 +246,7 @@ def test_the_example_country_takes_the_jobs_of_the_trace_and_keeps_every_rule(th
     found = read([*files, thousand])
     assert found.problems == found.warnings == []
     asked = question(found, NOW_MS)
-    made = place(*asked)
+    made = asked.plan()
     assert violations(*asked[:4], made, asked.tenancy) == []
     assert all(decision.site for decision in made.decisions.values())
     assert made.gap_ppm < 1_000

@@ -128,8 +128,8 @@ def test_a_job_over_the_budget_waits_with_the_numbers_and_others_go_on(simulate:
         await sim.until(lambda: sim.state("three") == ("Waiting", "BudgetExceeded"))
         text = sim.condition("three", "Placed")["message"]
         assert text.startswith(
-            "account bank has a budget of 25.00 CNY for 2026-03, of which 0.00 are spent, 22.00 held for running jobs, the job "
-            "needs 11.00 CNY; raise spec.budget.amount, or wait"
+            "account bank has a budget of 25.00 CNY for 2026-03, of which 0.00 are spent, 22.00 held for running jobs, 3.00 left; "
+            "the job needs 11.00 CNY: 10.00 by its estimate, the rest is margin; raise spec.budget.amount by 8.00 CNY or more, or wait"
         )
         other = f"{MAP}/namespaces/default/computejobs/other"
         await sim.until(lambda: sim.hub.get(other).get("status", {}).get("state") == "Succeeded")

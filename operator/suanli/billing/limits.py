@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from suanli.api.account import Budget, BudgetPeriod, ComputeAccount, Payment
+from suanli.base.clock import time_text
+from suanli.base.money import yuan_text
 from suanli.billing.ledger import Balance, LedgerAccount, Transfer, TransferKind
 from suanli.billing.period import Period, calendar
 from suanli.billing.posting import part
 
+FEN = 10_000  # micro-yuan: what is asked for is rounded up to it
 MONTHS = {BudgetPeriod.MONTH: 1, BudgetPeriod.QUARTER: 3, BudgetPeriod.YEAR: 12}
 
 
@@ -33,6 +36,42 @@ class Limit:
         if self.budget is not None:
             return LedgerAccount(self.debit, -int(self.budget.amount)), LedgerAccount(self.credit)
         return LedgerAccount(self.debit, -paid_micro_yuan), LedgerAccount(self.credit, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a limit stands. Units: micro-yuan; `most` may be spent, `ahead` is what jobs that go first are to take of the rest."""
+
+    limit: Limit
+    most: int
+    spent: int
+    held: int
+    ahead: int = 0
+
+    @property
+    def room(self) -> int:
+        """What can still be held."""
+        return self.most - self.spent - self.held - self.ahead
+
+    def words(self, need: int = 0, estimate: int = 0) -> str:
+        """The limit in numbers, what a job needs of it, by its estimate and the margin, and what to do. Operator and plans say it so."""
+        limit, spent, held = self.limit, yuan_text(self.spent), yuan_text(self.held)
+        ahead = f", {yuan_text(self.ahead)} wanted by jobs ahead" if self.ahead else ""
+        left = f"{ahead}, {yuan_text(max(0, self.room))} left"
+        margin = f": {yuan_text(estimate)} by its estimate, the rest is margin" if 0 < estimate < need else ""
+        needs = f"; the job needs {yuan_text(need)} CNY{margin}" if need else ""
+        more = f"{yuan_text(-(-(need - self.room) // FEN) * FEN)} CNY or more" if need > self.room else ""
+        if limit.budget is None:
+            return (
+                f"account {limit.account} is Prepaid and has {yuan_text(self.most)} CNY, of which {spent} are used and not billed "
+                f"yet, {held} held for running jobs{left}{needs}; pay in{more and f' {more}'} with `suanli account top-up "
+                f"{limit.account}`, or wait for jobs to end"
+            )
+        return (
+            f"account {limit.account} has a budget of {yuan_text(self.most)} CNY for {limit.period.name}, of which {spent} are spent, "
+            f"{held} held for running jobs{left}{needs}; raise spec.budget.amount{more and f' by {more}'}, or wait for jobs to end or "
+            f"for {time_text(limit.period.end_ms)}"
+        )
 
 
 def limits_of(lineage: Sequence[ComputeAccount], at_ms: int, timezone: str) -> tuple[Limit, ...]:

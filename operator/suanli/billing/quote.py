@@ -407,9 +407,8 @@ def _begun(table: _Table, k: int, begin_ms: Ints, end_ms: Ints) -> Floats:
     added = np.zeros(len(begin_ms))
     edges, days, cell_e = table.days.edges, table.days.local_days[0], np.array(table.days.cell_e)
     since, until = int(begin_ms.min()), int(end_ms.max())
-    for d in range(len(days) - 1):
-        if days[d + 1] <= since or days[d] >= until:
-            continue
+    first, behind = np.searchsorted(days, since, side="right") - 1, np.searchsorted(days, until, side="left")
+    for d in range(max(0, int(first)), min(len(days) - 1, int(behind))):
         ends = np.minimum(end_ms, days[d + 1])
         spent = np.maximum(0, ends - np.maximum(begin_ms, days[d]))
         last = cell_e[np.clip(np.searchsorted(edges, ends, side="left") - 1, 0, len(cell_e) - 1)]

@@ -10,7 +10,8 @@ from suanli.base.units import micro
 from suanli.billing.ledger import ACCEPTED, Outcome
 from suanli.billing.period import midnight_ms
 from suanli.billing.posting import consumer
-from suanli.cli.market import ZONE, Stores, Zone
+from suanli.cli.base import ZONE
+from suanli.cli.market import Stores, Zone
 from suanli.cli.options import grouped
 from suanli.cli.printing import Now, fail, moment_ms
 

@@ -9,9 +9,11 @@ from typing import Annotated
 
 import typer
 
+from suanli.api.account import Payment
 from suanli.api.job import ComputeJob
 from suanli.api.site import ComputeSite, ComputeUnit, SiteResource
 from suanli.base.units import cpu_milli, whole
+from suanli.billing.funds import Spent
 from suanli.cli.manifests import DEFAULT_NAMESPACE, Manifests
 from suanli.placement.accounts import Accounts, Tenancy, asked_milli
 from suanli.placement.declared import declared_node
@@ -28,6 +30,7 @@ Files = Annotated[
     ),
 ]
 MOST_NEAR = 5
+ZONE = "Asia/Shanghai"  # in which periods of budgets begin, as the operator has it by default
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,9 @@ class Seen:
 class Base:
     """Objects, and the jobs of them that are to be planned, by full name.
 
-    `held` jobs have their place already, `decided` is what was said when they got it; `ended` ones are over, each with a word on
-    it; `seen` is what the hub knows of its sites, empty for manifests.
+    `held` jobs have their place already, `decided` is what was said when they got it, or why a job waits, `since` when; `ended` ones are
+    over, each with a word on it; `seen` is what the hub knows of its sites, empty for manifests; `paid` are the jobs for which money is
+    held on the hub, with what they are estimated to cost in micro-yuan.
     """
 
     found: Manifests
@@ -58,7 +62,9 @@ class Base:
     held: dict[str, Held] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
     decided: dict[str, str] = field(default_factory=dict)
+    since: dict[str, str] = field(default_factory=dict)
     seen: Mapping[str, Seen] = field(default_factory=dict)
+    paid: Mapping[str, int] = field(default_factory=dict)
 
     def question(self) -> Question:
         """What the solver is asked."""
@@ -72,7 +78,13 @@ class Base:
             for one in self.held.values()
         ]
         waiting = [_of_account(job, accounts) for job in self.waiting.values()]
-        return Question(waiting, views, self.found.country, self.now_ms, Tenancy.of(accounts, use))
+        freed = [
+            (name, accounts.of(name.partition("/")[0]), cost)
+            for name, cost in self.paid.items()
+            if name not in self.held
+        ]
+        funds = self.found.funds(freed, self.now_ms, ZONE)
+        return Question(waiting, views, self.found.country, self.now_ms, Tenancy.of(accounts, use), funds)
 
     def find(self, wanted: str) -> str:
         """The full name of the one job that is meant by NAME or NAMESPACE/NAME. Raises: ValueError."""
@@ -87,8 +99,16 @@ class Base:
 
 
 def of_manifests(found: Manifests, now_ms: int) -> Base:
-    """All jobs wait and have just come, in the order of their files: the earlier one is the older one."""
+    """All jobs wait and have just come, in the order of their files: the earlier one is the older one.
+
+    Of an account nothing is spent, unless a status stands beside its spec.
+    """
     first_ms = now_ms - len(found.jobs)
+    for name, account in found.accounts.items():
+        told = found.spent.setdefault(name, Spent())
+        if account.spec.payment is Payment.PREPAID and told.balance is None:
+            text = "it is Prepaid, and no status says what it paid in: its jobs are planned as if that were enough"
+            found.warnings.append(found.says("ComputeAccount", name, text))
     waiting = {
         name: WaitingJob(
             uid=name, job=job, account=job.metadata.namespace or DEFAULT_NAMESPACE, submitted_ms=first_ms + i

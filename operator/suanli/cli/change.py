@@ -31,6 +31,7 @@ from suanli.api.site import SiteResource
 from suanli.base.names import API_VERSION
 from suanli.base.units import MICRO, decimal_text, micro
 from suanli.base.untrusted import text
+from suanli.billing.funds import Spent
 from suanli.cli.base import Base
 from suanli.cli.manifests import (
     DEFAULT_NAMESPACE,
@@ -147,6 +148,7 @@ def _copy(found: Manifests) -> Manifests:
         tariffs=dict(found.tariffs),
         jobs=dict(found.jobs),
         places=dict(found.places),
+        spent=dict(found.spent),
     )
 
 
@@ -186,6 +188,7 @@ def _apply(base: Base, spec: WhatIfSpec, place: str) -> Iterator[str]:
     base.found.places |= {key: f"{place}: {part}" for key, part in scratch.places.items()}
     for kind, objects in by_kind(scratch).items():
         by_kind(base.found)[kind].update(objects)
+    base.found.spent |= dict.fromkeys(scratch.accounts.keys() - base.found.spent.keys(), Spent()) | scratch.spent
     for name, job in scratch.jobs.items():
         _forget(base, name)
         account = job.metadata.namespace or DEFAULT_NAMESPACE

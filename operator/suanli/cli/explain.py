@@ -28,7 +28,8 @@ LINES = (*SCORES, "total")
 class Story:
     """One job: its decision in the plan of all, its chain, and what would help.
 
-    `stands` says where the hub has it already, if it has, and `decided` what was said when it was put there.
+    `stands` says where the hub has it already, if it has, and `decided` what was said when it was put there; of a job that waits on the
+    hub, `since` says since when, and `decided` why when the operator looked last.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Story:
     others: dict[str, str]  # full names by UID
     stands: str
     decided: str
+    since: str = ""
 
     @property
     def chosen(self) -> Way | None:
@@ -112,6 +114,7 @@ def _story(base: Base, name: str) -> Story:
         {job.uid: full for full, job in base.waiting.items()},
         stands,
         base.decided.get(name, ""),
+        base.since.get(name, ""),
     )
 
 
@@ -131,6 +134,9 @@ def _print(story: Story) -> None:
         typer.echo(f"  {story.decided}\nPlanned anew now, beside the others:")
     typer.echo(f"{story.name}: {place}")
     typer.echo(f"  {decision.message}")
+    if story.since:
+        said = "" if decision.message in story.decided else f"; the operator says: {story.decided}"
+        typer.echo(f"  it waits since {story.since}{said}")
     if decision.site:
         typer.echo(f"  one way {decision.placement.latency} ({decision.placement.latency_source})")
     if decision.estimate and decision.estimate.transfer_time:
@@ -176,14 +182,16 @@ def _print_advice(story: Story) -> None:
     waits = story.decision.site is None
     if not story.advice:
         helps = "have it placed" if waits else "make it cheaper"
-        typer.echo(f"\nNo single change of its tier, classes, limits, times, priority, size or quota would {helps}.")
+        typer.echo(
+            f"\nNo single change of its tier, classes, limits, times, priority, size, quota or budget would {helps}."
+        )
         return
     typer.echo(f"\nWhat would {'have it placed' if waits else 'make it cheaper'}, one thing at a time")
     rows: list[Sequence[str]] = [("FIELD", "NOW", "THEN", "SITE", "CLASS", "PAID CNY", "SAVES CNY", "")]
     for advice in story.advice:
         saves = "" if advice.saves is None else yuan_text(advice.saves)
         account = f"ComputeAccount {advice.change.account}: " if advice.change.account else ""
-        change = f"{account}spec.{advice.change.field}", advice.change.before, advice.change.after
+        change = f"{account}{advice.change.path}", advice.change.before, advice.change.after
         place = advice.site, advice.class_
         rows.append((*change, *place, yuan_text(advice.paid), saves, _others(story, advice)))
     table(rows, right=[5, 6], indent="  ")
@@ -209,6 +217,7 @@ def _whole(story: Story) -> dict[str, Any]:
         **job_told(story.name, story.decision),
         "gapPercent": decimal_text(story.gap_ppm, 10_000, 4),
         **({"stands": story.stands, "decided": story.decided} if story.stands else {}),
+        **({"since": story.since, "decided": story.decided} if story.since else {}),
         "ways": [
             {
                 "site": way.site,
@@ -227,7 +236,7 @@ def _whole(story: Story) -> dict[str, Any]:
 def _advice(story: Story, advice: Advice) -> dict[str, Any]:
     return {
         **({"account": advice.change.account} if advice.change.account else {}),
-        "field": f"spec.{advice.change.field}",
+        "field": advice.change.path,
         "now": advice.change.before,
         "then": advice.change.after,
         "site": advice.site,

@@ -13,6 +13,7 @@ from suanli.base.conditions import find, readable
 from suanli.base.names import API_VERSION, GROUP, VERSION
 from suanli.base.units import duration_ms
 from suanli.base.untrusted import mapping, text
+from suanli.billing.funds import spent_of
 from suanli.cli.base import Base, Seen
 from suanli.cli.manifests import Manifests
 from suanli.cli.options import Hub
@@ -56,7 +57,10 @@ def base_of(mirror: Mirror, now_ms: int) -> Base:
     found.warnings += [
         f"{PLACE}: {kind} {name}: {told}; it is left out" for (kind, name), told in mirror.problems.items()
     ]
-    base = Base(found, now_ms, seen={name: _seen(mirror, site) for name, site in mirror.sites.items()})
+    for name in mirror.accounts:
+        found.spent |= spent_of(name, mirror.raw.get(("ComputeAccount", name), {}).get("status"))
+    paid: dict[str, int] = {}
+    base = Base(found, now_ms, seen={name: _seen(mirror, site) for name, site in mirror.sites.items()}, paid=paid)
     for entry in sorted(mirror.jobs.values(), key=lambda e: (e.created_ms, e.uid)):
         if entry.model is None:
             found.warnings.append(f"{PLACE}: {entry.label}: {entry.problem}; it is left out")
@@ -64,12 +68,17 @@ def base_of(mirror: Mirror, now_ms: int) -> Base:
         name, job = f"{entry.namespace}/{entry.name}", _waiting(entry, entry.asked or entry.model)
         found.jobs[name] = entry.model
         if entry.assignment is not None and not entry.finished:
-            base.held[name] = _held(entry, job, entry.model, now_ms)
+            base.held[name] = held = _held(entry, job, entry.model, now_ms)
+            paid[name] = held.paid_micro_yuan or 0
             base.decided[name] = text((entry.condition("Placed") or {}).get("message"), 1_024)
         elif entry.finished or entry.damage:
             base.ended[name] = _ended(entry)
         else:
             base.waiting[name] = job
+            placed = entry.condition("Placed")
+            if placed is not None and placed.get("status") == "False":
+                base.decided[name] = f"{text(placed.get('reason'))}: {text(placed.get('message'), 1_024)}"
+                base.since[name] = text(placed.get("lastTransitionTime"), 40)
     for kind, names in (
         ("ComputeJob", found.jobs),
         ("ComputeSite", found.sites),

@@ -30,6 +30,7 @@ from suanli.base.names import API_VERSION, GROUP
 from suanli.base.reasons import Reason
 from suanli.base.untrusted import text as shown_text
 from suanli.billing.facts import customers_of
+from suanli.billing.funds import Asked, Funds, Spent, funds_of, spent_of
 from suanli.billing.quote import Quotes
 from suanli.placement.accounts import Accounts
 from suanli.placement.consistency import link_trouble, policy_findings, site_trouble
@@ -93,6 +94,7 @@ class Manifests:
     places: dict[tuple[str, str], str] = field(default_factory=dict)  # by kind and name, where it was read
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    spent: dict[str, Spent] = field(default_factory=dict)  # by account, as far as its status tells it
     changes: list[tuple[str, Raw]] = field(default_factory=list)  # documents of kind WhatIf, and where they stand
 
     @property
@@ -105,6 +107,12 @@ class Manifests:
     def tenants(self) -> Accounts:
         """The accounts, and whose the namespaces are."""
         return Accounts(self.accounts)
+
+    def funds(self, freed: Iterable[Asked], now_ms: int, timezone: str) -> Funds | None:
+        """What accounts can spend; `freed` jobs hold money no more that the accounts' status counts."""
+        tenants = self.tenants
+        lineages = {name: [self.accounts[n] for n in tenants.lineage(name)] for name in self.accounts}
+        return funds_of(lineages, self.spent, freed, now_ms, timezone)
 
     def says(self, kind: str, name: str, text: str) -> str:
         """A sentence about one object, with the file it stands in."""
@@ -223,6 +231,8 @@ def take(found: Manifests, place: str, raw: Raw) -> None:
         return
     kept[name] = resource
     found.places[kind, name] = place
+    if kind == "ComputeAccount":
+        found.spent |= spent_of(name, raw.get("status"))
 
 
 def _resource(found: Manifests, place: str, model: type[Resource], raw: Raw) -> Resource | None:

@@ -17,6 +17,7 @@ from suanli.base.names import API_VERSION, GROUP, VERSION
 from suanli.base.untrusted import mapping
 from suanli.billing.facts import Facts, customers_of
 from suanli.billing.period import Period, local, month
+from suanli.cli.base import ZONE
 from suanli.cli.hub import PLACE
 from suanli.cli.ledger import FILE, Where
 from suanli.cli.manifests import Manifests, by_kind, read, sentence
@@ -53,7 +54,6 @@ Files = Annotated[
 HubId = Annotated[
     str, typer.Option("--hub-id", help="With -f: UID of the hub's kube-system namespace, which ids of events name.")
 ]
-ZONE = "Asia/Shanghai"
 LOCAL = "local"
 
 

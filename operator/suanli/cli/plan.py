@@ -17,7 +17,6 @@ from suanli.placement.accept import WRONG
 from suanli.placement.kpis import evidence, facts_of, figures, shown
 from suanli.placement.question import Question
 from suanli.placement.snapshot import Decision, Plan
-from suanli.placement.solve import place
 
 COLUMNS = ("JOB", "SITE", "CLASS", "COST CNY", "ONE WAY", "WHY")
 
@@ -42,7 +41,7 @@ def plan(
     at_ms = moment_ms(now)
     found = read(files)
     asked = question(found, at_ms)
-    made = place(*asked)
+    made = asked.plan()
     policy = found.country.policy
     kpis = shown(figures(facts_of(*asked[:3], made)), policy.spec.targets) if policy else []
     for name, decision in made.decisions.items():

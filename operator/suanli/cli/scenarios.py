@@ -3,13 +3,14 @@
 import gzip
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from suanli.api.site import ComputeSite
 from suanli.cli.manifests import Manifests, documents, read, sentence
+from suanli.placement.accounts import Accounts
 from suanli.placement.snapshot import Country
 from suanli.simulate import trace
 from suanli.simulate.scenario import API_VERSION, KIND, Scenario, ScenarioSpec, completed, troubles
@@ -34,6 +35,7 @@ class Stage:
     country: Country
     sites: tuple[ComputeSite, ...]
     warnings: tuple[str, ...]
+    accounts: Accounts = field(default_factory=Accounts)
 
 
 def read_stage(path: Path) -> Stage:
@@ -52,13 +54,13 @@ def read_stage(path: Path) -> Stage:
     found = read(_country(path, spec, bool(told)))
     _stop(found.problems)
     stage = _stage(scenario.metadata.name if scenario else path.resolve().name, spec, found)
-    _stop([f"{place}: {trouble}" for trouble in troubles(stage.spec, stage.country, found.sites)])
+    _stop([f"{place}: {trouble}" for trouble in troubles(stage.spec, stage.country, found.sites, found.accounts)])
     if scenario is None:
         text = (
             f"{path}: there is no {KIND} in it, so every region sends as many jobs, all of category General and of no tier, on any card; "
             "write how jobs are made (docs/simulate.md)"
         )
-        return Stage(stage.name, stage.spec, stage.country, stage.sites, (*stage.warnings, text))
+        return replace(stage, warnings=(*stage.warnings, text))
     return stage
 
 
@@ -102,9 +104,11 @@ def _country(path: Path, spec: ScenarioSpec, told: bool) -> list[Path]:
 
 def _stage(name: str, spec: ScenarioSpec, found: Manifests) -> Stage:
     sites = {n: site for n, site in found.sites.items() if not spec.sites or n in spec.sites}
-    country = replace(found.country, charges=None)  # what ran is reckoned at list prices, whoever would be billed
+    country = found.country
     whole = completed(spec, country, sites)
-    return Stage(name, whole, country, tuple(sites.values()), tuple(found.warnings))
+    limited = any(kind.account in found.accounts for kind in whole.kinds)
+    accounts = found.tenants if limited else Accounts()
+    return Stage(name, whole, country, tuple(sites.values()), tuple(found.warnings), accounts)
 
 
 def _stop(problems: list[str]) -> None:

@@ -103,7 +103,7 @@ def _prepared(
     until_ms = _until_ms(until, start_ms)
     rows = [row for row in read.rows if until_ms is None or start_ms + row.arrival_h * MS_PER_HOUR <= until_ms]
     outages = [Outage(parse_time_ms(o.from_), parse_time_ms(o.to), o.site) for o in stage.spec.outages]
-    land = land_of(stage.country, stage.sites, stage.spec.capacity_share, outages)
+    land = land_of(stage.country, stage.sites, stage.spec.capacity_share, outages, stage.accounts)
     workload = draw(rows, stage.spec, land, seed)
     if not len(workload):
         why = f": {workload.left_out_example}" if workload.left_out else "; none comes before --until"

@@ -10,6 +10,7 @@ import typer
 
 from suanli.api.site import ComputeUnit
 from suanli.base.money import yuan_text
+from suanli.base.reasons import Reason
 from suanli.base.units import decimal_text, micro
 from suanli.cli.base import Base
 from suanli.cli.change import changed
@@ -46,6 +47,9 @@ def of_plan(answered: Answered) -> Iterator[Figure]:
     costs = (decision.placement.cost for decision in answered.plan.decisions.values())
     yield Figure("jobs with a place", placed)
     yield Figure("jobs that wait", len(answered.jobs) - placed)
+    if answered.question.funds is not None:
+        reasons = [decision.reason for decision in answered.plan.decisions.values()]
+        yield Figure("of these for money", reasons.count(Reason.BUDGET_EXCEEDED))
     yield Figure("to be paid, CNY", sum(map(answered.paid, answered.jobs)), yuan_text)
     yield Figure("with policy weights, CNY", sum(int(cost.total) for cost in costs if cost), yuan_text)
     yield Figure("proven gap, %", answered.plan.gap_ppm, lambda ppm: decimal_text(ppm, 10_000, 4))

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from suanli.api.job import Latency
@@ -17,9 +18,10 @@ from suanli.base.units import duration_text, duration_us
 from suanli.placement.accounts import Accounts, Tenancy, asked_milli
 from suanli.placement.batch import FOREVER_US, bound_us
 from suanli.placement.chain import Way, chain
+from suanli.placement.funds import Funds, Shortage, cost_of
 from suanli.placement.question import Question
 from suanli.placement.queue import Bound, Quotas
-from suanli.placement.snapshot import Decision, Plan, WaitingJob
+from suanli.placement.snapshot import Plan, WaitingJob
 
 V = TypeVar("V")
 MOST_PRIORITY = 1_000_000
@@ -33,7 +35,10 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Change:
-    """One field of a job with another value, or of an account: then `tenancy` are the accounts with it."""
+    """One field of a job with another value, or of an account: then `tenancy` are the accounts with it, or `funds` what they can spend.
+
+    `field` is one of the spec, unless it begins with status.
+    """
 
     field: str
     before: str
@@ -41,11 +46,18 @@ class Change:
     job: WaitingJob
     account: str = ""
     tenancy: Tenancy | None = None
+    funds: Funds | None = None
+
+    @property
+    def path(self) -> str:
+        """The field from the object on."""
+        return self.field if self.field.startswith("status.") else f"spec.{self.field}"
 
     def of(self, question: Question) -> Question:
         """The question so changed."""
         asked = question.with_job(self.job)
-        return asked if self.tenancy is None else asked._replace(tenancy=self.tenancy)
+        asked = asked if self.tenancy is None else asked._replace(tenancy=self.tenancy)
+        return asked if self.funds is None else asked._replace(funds=self.funds)
 
 
 @dataclass(frozen=True)
@@ -87,16 +99,40 @@ class Trial:
         """Whether some site fell to quotas."""
         return any(rejection.reason == Reason.QUOTA_EXCEEDED for rejection in self._now.placement.rejections)
 
+    @property
+    def lacks_money(self) -> bool:
+        """Whether it has no place for want of money only."""
+        return self._now.reason is Reason.BUDGET_EXCEEDED
+
     @cached_property
-    def _paid(self) -> int:
-        return _paid(self._now)
+    def shortages(self) -> Sequence[Shortage]:
+        """The limits in its way, beside the jobs that go first."""
+        if self.question.funds is None or not self.lacks_money:
+            return ()
+        ahead = self.question.ahead(self.job.uid, self._plan)
+        return self.question.funds.shortages(self.job.account, self.paid, ahead)
+
+    @cached_property
+    def poor(self) -> Sequence[int]:
+        """What other jobs that lack money would have held. Units: micro-yuan."""
+        funds, found = self.question.funds, list[int]()
+        for job in self.question.waiting:
+            decision = self._plan.decisions[job.uid]
+            if funds is not None and job.uid != self.job.uid and decision.reason is Reason.BUDGET_EXCEEDED:
+                found.append(funds.need(job.account, cost_of(decision)))
+        return sorted(found)
+
+    @cached_property
+    def paid(self) -> int:
+        """What its run is estimated to cost now. Units: micro-yuan."""
+        return cost_of(self._now)
 
     @cached_property
     def _others_now(self) -> int:
         return self._others_paid(self._plan)
 
     def _others_paid(self, plan: Plan) -> int:
-        return sum(_paid(decision) for uid, decision in plan.decisions.items() if uid != self.job.uid)
+        return sum(cost_of(decision) for uid, decision in plan.decisions.items() if uid != self.job.uid)
 
     @cached_property
     def _open(self) -> frozenset[tuple[str, str]]:
@@ -109,22 +145,22 @@ class Trial:
     def opens(self, change: Change) -> bool:
         """Whether the change opens a way that is closed now and would save something; nothing else can come of it."""
         new = [way for way in self.ways(change.job) if (way.site, way.class_) not in self._open]
-        return bool(new) if self.waits else any(way.paid < self._paid for way in new)
+        return bool(new) if self.waits else any(way.paid < self.paid for way in new)
 
     def tried(self, change: Change) -> Advice | None:
         """What the solver says of the change; None if that is no help."""
         plan = change.of(self.question).plan()
         then = plan.decisions[change.job.uid]
-        if then.site is None or then.class_ is None or (not self.waits and _paid(then) >= self._paid):
+        if then.site is None or then.class_ is None or (not self.waits and cost_of(then) >= self.paid):
             return None
         cost = then.placement.cost
         return Advice(
             change,
             then.site,
             then.class_,
-            paid=_paid(then),
+            paid=cost_of(then),
             total=int(cost.total) if cost else 0,
-            saves=None if self.waits else self._paid - _paid(then),
+            saves=None if self.waits else self.paid - cost_of(then),
             others_pay=self._others_paid(plan) - self._others_now,
             displaced=self._lose(self._plan, plan),
             admitted=self._lose(plan, self._plan),
@@ -265,6 +301,22 @@ def more_quota(trial: Trial) -> Iterator[Advice]:
         yield from trial.least(range(least, most + 1), partial(_raised, trial, bound))
 
 
+def cheaper_place(trial: Trial) -> Iterator[Advice]:
+    """Of a job for which money is short, the highest limit of its cost that leads to a place which can be paid."""
+    if trial.lacks_money:
+        less = sorted({way.paid for way in trial.ways(trial.job) if 0 <= way.paid < trial.paid}, reverse=True)
+        yield from trial.least(less, lambda paid: _limited(trial.job, str(paid)))
+
+
+def more_money(trial: Trial) -> Iterator[Advice]:
+    """The least budget, or balance, that is enough, of each limit that is in its way; others that lack money may come before it."""
+    funds = trial.question.funds
+    for short in trial.shortages:
+        steps = accumulate(trial.poor, initial=short.short)
+        assert funds is not None, "only funds are short"
+        yield from trial.least(sorted(set(steps)), partial(_funded, trial.job, funds, short))
+
+
 KINDS: tuple[Kind, ...] = (
     looser_tier,
     another_class,
@@ -274,6 +326,8 @@ KINDS: tuple[Kind, ...] = (
     higher_priority,
     smaller_gang,
     more_quota,
+    cheaper_place,
+    more_money,
 )
 
 
@@ -333,11 +387,12 @@ def _raised(trial: Trial, bound: Bound, nominal: int) -> Change:
     )
 
 
+def _funded(job: WaitingJob, funds: Funds, short: Shortage, more: int) -> Change:
+    then = str(short.now + more)
+    return Change(short.field, str(short.now), then, job, short.account, funds=funds.raised(short.limit, more))
+
+
 def _with(job: WaitingJob, **fields: Any) -> WaitingJob:
     """The job with these fields of its spec."""
     spec = job.job.spec.model_copy(update=fields)
     return replace(job, job=job.job.model_copy(update={"spec": spec}))
-
-
-def _paid(decision: Decision) -> int:
-    return int(decision.estimate.cost) if decision.estimate and decision.estimate.cost else 0

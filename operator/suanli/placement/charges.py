@@ -25,7 +25,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-CORES, CARDS, MEMORY, SCRATCH, ENERGY, CARBON = range(6)  # what a tariff may price, axis k
+KINDS = CORES, CARDS, MEMORY, SCRATCH, ENERGY, CARBON = range(6)  # what a tariff may price, axis k
 MILLIWATT_HOURS = 1_000 / MS_PER_HOUR  # that one watt makes in a millisecond
 MG_PER_MWH = 1e-3  # of a grid with one gram for a kWh
 
@@ -119,9 +119,12 @@ def billed_of(b: "Batch") -> Billed | None:
     return Billed(share_rp, cost_rp, tuple(shares))
 
 
-def rates(b: "Batch", share: Share, kinds: Sequence[int]) -> Mapping[int, Floats]:
-    """What a whole job takes of some kinds in a millisecond, in the units of `RunPrice.paid`. Shapes: (R', 1) or (R', P')."""
-    rows, need_rk = share.rows, b.need_rk[share.rows].astype(float)
+def rates(b: "Batch", rows: Ints, pools: Ints, kinds: Sequence[int]) -> Mapping[int, Floats]:
+    """What a whole job takes of some kinds in a millisecond, in the units of `RunPrice.paid`.
+
+    Shapes: `rows` (R',), `pools` (P',), each of the result (R', 1) or (R', P').
+    """
+    need_rk = b.need_rk[rows].astype(float)
     tasks_r = b.tasks_r[rows].astype(float)
     found: dict[int, Floats] = {}
     for kind in kinds:
@@ -131,8 +134,8 @@ def rates(b: "Batch", share: Share, kinds: Sequence[int]) -> Mapping[int, Floats
         elif kind == SCRATCH:
             found[kind] = (tasks_r * [_scratch(b.rows[r].spec) for r in rows.tolist()])[:, None]
         else:
-            energy = watts_rp(b)[np.ix_(rows, share.pools)] * MILLIWATT_HOURS
-            found[kind] = energy if kind == ENERGY else energy * b.ground.grams_p[share.pools] * MG_PER_MWH
+            energy = watts_rp(b)[np.ix_(rows, pools)] * MILLIWATT_HOURS
+            found[kind] = energy if kind == ENERGY else energy * b.ground.grams_p[pools] * MG_PER_MWH
     return found
 
 
@@ -167,7 +170,7 @@ def _costs(b: "Batch", share: Share) -> Floats:
     paid_klp = paid_klp * (duration_lp / known_lp)
     kinds = np.flatnonzero(paid_klp.any(axis=(1, 2))).tolist()
     cost = np.zeros((len(share.rows), len(share.pools)))
-    for kind, rate in rates(b, share, kinds).items():
+    for kind, rate in rates(b, share.rows, share.pools, kinds).items():
         cost += rate * paid_klp[kind][length_r]
     return cost
 

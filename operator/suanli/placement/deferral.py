@@ -136,7 +136,7 @@ class RowFees:
             share = Share(self.row_w[rows[here]], np.array([pool]), self.billed.shares[number].price)
             paid_kn = share.price.paid(begins_wk[here].ravel(), ends_wk[here].ravel())
             kinds = np.flatnonzero(paid_kn.any(axis=1)).tolist()
-            for kind, rate in rates(self.batch, share, kinds).items():
+            for kind, rate in rates(self.batch, share.rows, share.pools, kinds).items():
                 cost_wk[here] += rate * paid_kn[kind].reshape(len(here), -1)
         return cost_wk
 

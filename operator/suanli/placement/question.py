@@ -1,26 +1,50 @@
 """One question to placement, to be asked again with one thing changed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import NamedTuple
 
 from suanli.placement.accounts import NOBODY, Tenancy
-from suanli.placement.snapshot import Country, Plan, Prices, SiteView, WaitingJob
+from suanli.placement.batch import in_order
+from suanli.placement.funds import Asked, Funds, cost_of, unpaid
+from suanli.placement.snapshot import Country, Decision, Plan, Prices, SiteView, WaitingJob
 from suanli.placement.solve import place
+
+ROUNDS = 8  # of plans in which those who wait for money leave their room to others
 
 
 class Question(NamedTuple):
-    """All that `place` is asked. Units: `now_ms` since the epoch."""
+    """All that `place` is asked, and what accounts can spend, None where nothing limits them. Units: `now_ms` since the epoch."""
 
     waiting: Sequence[WaitingJob]
     sites: Sequence[SiteView]
     country: Country
     now_ms: int
     tenancy: Tenancy = NOBODY
+    funds: Funds | None = None
 
     def plan(self, warm: Prices | None = None) -> Plan:
-        """The production solver's answer."""
-        return place(self.waiting, self.sites, self.country, self.now_ms, self.tenancy, warm=warm)
+        """The production solver's answer. Jobs for which there is not enough money wait, and the others are planned without them."""
+        made = place(self.waiting, self.sites, self.country, self.now_ms, self.tenancy, warm=warm)
+        if self.funds is None:
+            return made
+        line, told, denied = in_order(self.waiting), dict[str, Decision](), dict(made.denied)
+        for turn in range(ROUNDS + 1):
+            said = self.funds.refused(_asked(line, made.decisions))
+            told |= {uid: unpaid(made.decisions[uid], text) for uid, text in said.items()}
+            if not said or turn == ROUNDS:
+                break
+            line = [job for job in line if job.uid not in said]
+            left = [job for job in self.waiting if job.uid not in told]
+            made = place(left, self.sites, self.country, self.now_ms, self.tenancy, warm=made.prices)
+            denied |= made.denied
+        decisions = {**made.decisions, **told}
+        return replace(made, decisions={job.uid: decisions[job.uid] for job in self.waiting}, denied=denied)
+
+    def ahead(self, uid: str, plan: Plan) -> Sequence[Asked]:
+        """The jobs that have their place in a plan and come before this one in the queue, as money is asked for them."""
+        return _asked(list(takewhile(lambda job: job.uid != uid, in_order(self.waiting))), plan.decisions)
 
     def job(self, uid: str) -> WaitingJob:
         """One of the jobs. Raises: KeyError."""
@@ -74,3 +98,9 @@ class Answered:
             return self.held[uid].paid_micro_yuan or 0
         estimate = self.plan.decisions[uid].estimate
         return int(estimate.cost) if estimate and estimate.cost else 0
+
+
+def _asked(line: Sequence[WaitingJob], decisions: Mapping[str, Decision]) -> list[Asked]:
+    """The jobs that have their place and what they cost."""
+    placed = ((job, decisions[job.uid]) for job in line)
+    return [(job.uid, job.account, cost_of(decision)) for job, decision in placed if decision.site is not None]

@@ -16,13 +16,12 @@ from suanli.api.account import Payment, SpentAction, WhenSpent
 from suanli.api.job import Assignment, Estimate
 from suanli.base.clock import Clock, time_or_zero, time_text
 from suanli.base.errors import SuanliError
-from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
 from suanli.base.units import duration_ms
 from suanli.billing.holds import HOLD, PERMILLE, Held, Terms, read_held, settled
 from suanli.billing.ledger import ACCEPTED, Balance, Ledger, LedgerAccount, Outcome, Transfer
-from suanli.billing.limits import Limit, limits_of
+from suanli.billing.limits import Limit, Standing, limits_of
 from suanli.billing.period import calendar
 from suanli.billing.posting import consumer
 from suanli.placement.accounts import Accounts
@@ -533,26 +532,21 @@ class Purse:
         before = self._wishes.get(entry.uid)
         if before is not None and before.seen == seen:
             return before.decision
-        decision = Decision(None, None, Reason.BUDGET_EXCEEDED, self._numbers(limits, need)[:1000], estimate=estimate)
+        cost = int(estimate.cost) if estimate is not None and estimate.cost else 0
+        text = self._numbers(limits, need, cost)[:1000]
+        decision = Decision(None, None, Reason.BUDGET_EXCEEDED, text, estimate=estimate)
         self._wishes[entry.uid] = _Wish(need, decision, seen)
         return decision
 
-    def _numbers(self, limits: Sequence[Limit], need: int) -> str:
+    def _numbers(self, limits: Sequence[Limit], need: int, cost: int = 0) -> str:
         """The limit that is in the way, and what to do."""
         limit = next((limit for limit in limits if self._room(limit.debit) < max(need, 1)), limits[0])
-        sums, most = self._balances[limit.debit], -(self._opened[limit.debit].min_micro_yuan or 0)
-        spent, held = yuan_text(-sums.posted_micro_yuan), yuan_text(sums.held_debits_micro_yuan)
-        needs = f", the job needs {yuan_text(need)} CNY" if need else ""
-        if limit.budget is None:
-            return (
-                f"account {limit.account} is Prepaid and has {yuan_text(most)} CNY, of which {spent} are used and not billed yet, "
-                f"{held} held for running jobs{needs}; pay in with `suanli account top-up {limit.account}`"
-            )
-        return (
-            f"account {limit.account} has a budget of {yuan_text(most)} CNY for {limit.period.name}, of which {spent} are spent, "
-            f"{held} held for running jobs{needs}; raise spec.budget.amount, or wait for jobs to end or for "
-            f"{time_text(limit.period.end_ms)}"
-        )
+        return self._standing(limit).words(need, cost)
+
+    def _standing(self, limit: Limit) -> Standing:
+        sums = self._balances[limit.debit]
+        most = -(self._opened[limit.debit].min_micro_yuan or 0)
+        return Standing(limit, most, -sums.posted_micro_yuan, sums.held_debits_micro_yuan)
 
     def _tell(self) -> None:
         """Have it written what changed of an account."""
@@ -574,17 +568,14 @@ class Purse:
         shown = next((limit for limit in limits if limit.budget is not None), limits[0])
         sums = self._balances[shown.debit]
         at_percent = self._mirror.accounts[name].spec.warn_at_percent
-
-        def most(limit: Limit) -> int:
-            return -(self._opened[limit.debit].min_micro_yuan or 0)
-
-        low = any((most(limit) - self._room(limit.debit)) * 100 >= most(limit) * at_percent for limit in limits)
+        standings = map(self._standing, limits)
+        low = any((one.most - one.room) * 100 >= one.most * at_percent for one in standings)
         return Money(
             balance=self._paid[name],
             held=sums.held_debits_micro_yuan,
             spent=max(0, -sums.posted_micro_yuan),
             period=shown.period.name if shown.budget is not None else "",
-            limit=most(tight),
+            limit=self._standing(tight).most,
             room=self._room(tight.debit),
             is_low=low,
             told=self._numbers([tight], 0),

@@ -1,11 +1,12 @@
 """The country that is simulated: its sites with what the trace's users have of them, and its pools."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from suanli.api.site import ComputeSite
 from suanli.base.units import cpu_milli, micro, whole
+from suanli.placement.accounts import Accounts
 from suanli.placement.batch import Batch, Pool, make_batch
 from suanli.placement.declared import declared_view
 from suanli.placement.snapshot import Country, FreeNodes, SiteView
@@ -24,11 +25,15 @@ class Outage:
 
 @dataclass(frozen=True)
 class Land:
-    """A country with its sites, empty. Pools are in the order of placement: by site, then as the site lists its classes."""
+    """A country with its sites, empty. Pools are in the order of placement: by site, then as the site lists its classes.
+
+    `accounts` are there if jobs are of them: then quotas and turns count.
+    """
 
     country: Country
     views: tuple[SiteView, ...]
     outages: tuple[Outage, ...] = ()
+    accounts: Accounts = field(default_factory=Accounts)
 
     @cached_property
     def _nothing(self) -> Batch:
@@ -63,10 +68,17 @@ class Land:
         return [pool.room.empty[0] for pool in self.pools]
 
 
-def land_of(country: Country, sites: Iterable[ComputeSite], share: str, outages: Iterable[Outage] = ()) -> Land:
+def land_of(
+    country: Country,
+    sites: Iterable[ComputeSite],
+    share: str,
+    outages: Iterable[Outage] = (),
+    accounts: Accounts | None = None,
+) -> Land:
     """The sites with a share of what they declare, rounded down."""
     ppm = micro(share)
-    return Land(country, tuple(declared_view(_shared(site, ppm)) for site in sites), tuple(sorted(outages)))
+    views = tuple(declared_view(_shared(site, ppm)) for site in sites)
+    return Land(country, views, tuple(sorted(outages)), accounts or Accounts())
 
 
 def _shared(site: ComputeSite, ppm: int) -> ComputeSite:

@@ -1,12 +1,14 @@
 """What the jobs used and cost: every job's run at its place, until now."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 
 from suanli.api.site import ComputeUnit
 from suanli.base.units import MS_PER_HOUR, micro
-from suanli.placement.batch import Floats, Ints
+from suanli.placement.batch import Bools, Floats, Ints
+from suanli.placement.charges import Charges, RunPrice, Terms
 from suanli.placement.tariff import Curve, price_curve
 from suanli.simulate.engine import Ran
 from suanli.simulate.land import Land
@@ -24,7 +26,7 @@ class Bill:
     """What attempts used and cost.
 
     Shapes: (A,) each, as in `Ran.attempts`. Units: `unit_hours` cards or cores times hours; kWh of the whole site, cooling and losses included; grams
-    of CO2 (location-based, what is green counts none); bytes moved; micro-yuan. `policy` and `carbon` are not paid.
+    of CO2 (location-based, what is green counts none); bytes moved; micro-yuan. `policy` and `carbon` are not paid; `billed` where a tariff says what is.
     """
 
     unit_hours: Floats
@@ -36,16 +38,17 @@ class Bill:
     transfer: Floats
     carbon: Floats
     policy: Floats
+    billed: Bools
 
     @property
     def paid(self) -> Floats:
-        """Run, energy and transfer."""
-        return self.run + self.energy + self.transfer
+        """Run, energy and transfer; by a tariff the run alone, which is its bill."""
+        return self.run + np.where(self.billed, 0.0, self.energy + self.transfer)
 
     @property
     def counted(self) -> Floats:
-        """What suanli makes small: the paid, carbon at its price, and the weights of the policy."""
-        return self.paid + self.carbon + self.policy
+        """What suanli makes small: run, energy, transfer, carbon at its price, and the weights of the policy."""
+        return self.run + self.energy + self.transfer + self.carbon + self.policy
 
 
 class Meter:
@@ -66,6 +69,7 @@ class Meter:
         self._site_p = np.array([pool.site for pool in land.pools], dtype=np.int64)
         self._begin_ms = workload.begin_ms
         self._curves: list[Curve] = []
+        self._terms_of: dict[int, Terms] = {}
         self._known_until_ms = self._begin_ms
         policy = land.country.policy
         self._per_gram = float(micro(policy.spec.carbon_price_per_tonne)) / GRAMS_PER_TONNE if policy else 0.0
@@ -87,9 +91,13 @@ class Meter:
         probe, hours = self._workload.probe, minutes / 60
         run_ms_p = np.rint(minutes * MS_PER_MINUTE * probe.stretch_tp[t]).astype(np.int64)
         kw_p = self.units_tp(t) * self._kw_p
-        fixed = (probe.run_tp[t] + probe.policy_tp[t]) * hours + probe.transfer_tp[t]
-        carbon_p = run_ms_p / MS_PER_HOUR * self._grams_p * self._per_gram
-        return np.asarray(fixed + kw_p * (self._price_p(start_ms, run_ms_p) + carbon_p))
+        every = np.arange(len(run_ms_p))
+        start_p = np.full(len(every), start_ms)
+        bill_p, billed_p = self._billed(np.full(len(every), t), every, start_p, run_ms_p)
+        at_list_p = probe.run_tp[t] * hours + kw_p * self._paid_per_kw(self._site_p, start_p, run_ms_p)
+        carbon_p = kw_p * (run_ms_p / MS_PER_HOUR * self._grams_p * self._per_gram)
+        run_p = np.where(billed_p, bill_p, at_list_p)
+        return np.asarray(run_p + probe.policy_tp[t] * hours + probe.transfer_tp[t] + carbon_p)
 
     def bill(self, ran: Ran) -> Bill:
         """Of all attempts, as far as they ran until now."""
@@ -102,6 +110,7 @@ class Meter:
         unit_hours = units * hours
         kwh = unit_hours * self._kw_p[p]
         price = self._paid_per_kw(self._site_p[p], attempts.start_ms_a, run_ms)
+        bill, billed = self._billed(t, p, attempts.start_ms_a, run_ms)
         carbon_g = kwh * self._grams_p[p]
         input_t = np.array([type_.input_bytes for type_ in work.types], dtype=np.int64)
         return Bill(
@@ -109,16 +118,40 @@ class Meter:
             kwh=kwh,
             carbon_g=carbon_g,
             moved_bytes=np.where(probe.one_way_us_tp[t, p] > 0, input_t[t], 0),
-            run=probe.run_tp[t, p] * wished_hours,
-            energy=units * self._kw_p[p] * price,
+            run=np.where(billed, bill, probe.run_tp[t, p] * wished_hours),
+            energy=np.where(billed, 0.0, units * self._kw_p[p] * price),
             transfer=probe.transfer_tp[t, p],
             carbon=carbon_g * self._per_gram,
             policy=probe.policy_tp[t, p] * wished_hours,
+            billed=billed,
         )
 
-    def _price_p(self, start_ms: int, run_ms_p: Ints) -> Floats:
-        """What one kW costs over runs from one moment, in every pool. Shape (P,). Units: micro-yuan."""
-        return self._paid_per_kw(self._site_p, np.full(len(run_ms_p), start_ms), run_ms_p)
+    def _billed(self, type_n: Ints, pool_n: Ints, start_ms_n: Ints, run_ms_n: Ints) -> tuple[Floats, Bools]:
+        """What tariffs bill for runs, as they are told before a run (`placement.charges`), and where a tariff does. Shapes: (N,) each.
+
+        Units: micro-yuan.
+        """
+        cost_n, is_n = np.zeros(len(type_n)), np.zeros(len(type_n), dtype=bool)
+        charges = self._land.country.charges
+        if charges is None:
+            return cost_n, is_n
+        groups: dict[RunPrice, list[int]] = defaultdict(list)
+        for n, (t, p, at_ms) in enumerate(zip(type_n.tolist(), pool_n.tolist(), start_ms_n.tolist(), strict=True)):
+            price = charges.price(self._land.site(p), self._land.pools[p].resource, self._terms(charges, t), at_ms)
+            if price is not None:
+                groups[price].append(n)
+        for price, numbers in groups.items():
+            of = np.array(numbers)
+            paid_kn = price.paid(start_ms_n[of], start_ms_n[of] + run_ms_n[of])
+            cost_n[of] = (self._workload.probe.rate_ktp[:, type_n[of], pool_n[of]] * paid_kn).sum(axis=0)
+            is_n[of] = True
+        return cost_n, is_n
+
+    def _terms(self, charges: Charges, t: int) -> Terms:
+        if t not in self._terms_of:
+            type_ = self._workload.types[t]
+            self._terms_of[t] = charges.terms(type_.kind.account, str(type_.job.spec.qos))
+        return self._terms_of[t]
 
     def _paid_per_kw(self, site_n: Ints, start_ms: Ints, run_ms: Ints) -> Floats:
         """What one kW costs over each run at its site. Shape (N,). Units: micro-yuan."""

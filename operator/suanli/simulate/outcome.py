@@ -74,7 +74,7 @@ class Lost:
 
 @dataclass(frozen=True)
 class Money:
-    """What the jobs cost. `paid` is run, energy and transfer; `counted`, which suanli makes small, also carbon and policy."""
+    """What the jobs cost. `paid` is run, energy and transfer, of runs that tariffs bill the run alone; `counted`, which suanli makes small, is all of it."""
 
     run_micro_yuan: int
     energy_micro_yuan: int
@@ -244,8 +244,9 @@ def _money(bill: Bill) -> Money:
     run, energy, transfer, carbon, policy = (
         round(float(x.sum())) for x in (bill.run, bill.energy, bill.transfer, bill.carbon, bill.policy)
     )
-    paid = run + energy + transfer
-    return Money(run, energy, transfer, paid, carbon, policy, paid + carbon + policy)
+    counted = run + energy + transfer
+    paid = counted - round(float((bill.energy + bill.transfer)[bill.billed].sum()))
+    return Money(run, energy, transfer, paid, carbon, policy, counted + carbon + policy)
 
 
 def _metered(land: Land, workload: Workload, meter: Meter, ran: Ran, bill: Bill) -> Iterator[Metered]:

@@ -9,12 +9,14 @@ import numpy as np
 
 from suanli.base.clock import parse_time_ms
 from suanli.base.reasons import Reason
+from suanli.placement.accounts import Tenancy
 from suanli.placement.batch import Bools, Floats, Ints
+from suanli.placement.queue import Quotas
 from suanli.placement.snapshot import ClassRoom, FreeNodes, Prices, Release, SiteView, WaitingJob
 from suanli.placement.solve import place
 from suanli.simulate.land import Land
 from suanli.simulate.rooms import Rooms
-from suanli.simulate.workload import MS_PER_MINUTE, Workload
+from suanli.simulate.workload import MS_PER_MINUTE, JobType, Workload
 
 SUANLI, AT_ONCE = "suanli", "at-once"
 
@@ -60,7 +62,8 @@ class Suanli:
         views = [self._view(s, rooms) for s in range(len(self._land.sites))]
         if not self._at_once and bool((work.arrival_ms[waiting] + work.patience_ms[waiting] > now_ms).any()):
             views = self._looking_ahead(views, holding)
-        plan = place(list(self._known.values()), views, self._land.country, now_ms, warm=self._prices)
+        tenancy = Tenancy(self._land.accounts, rooms.held_milli)
+        plan = place(list(self._known.values()), views, self._land.country, now_ms, tenancy, warm=self._prices)
         self._prices = plan.prices
         self.gaps_ppm.append(plan.gap_ppm)
         found, starts_ms = {}, []
@@ -163,22 +166,33 @@ class Greedy:
     wake_ms: int | None = None
 
     def __post_init__(self) -> None:
+        self._classes = [pool.resource.class_ for pool in self.land.pools]
         self._chance = np.random.Generator(np.random.PCG64([99, self.seed]))
 
     def choose(self, waiting: Sequence[int], holding: Collection[int], rooms: Rooms, now_ms: int) -> Mapping[int, int]:
         """One job after the other."""
         work, found = self.workload, {}
         left = rooms.copy()
+        sites = (view.site for view in self.land.sites)
+        quotas = Quotas(Tenancy(self.land.accounts, rooms.held_milli), sites)
         for n in sorted(waiting, key=lambda n: (-work.types[work.type_n[n]].kind.priority, work.arrival_ms[n], n)):
             t = int(work.type_n[n])
             open_p: Bools = work.probe.allowed_tp[t] & left.fits_p(work.types[t])
+            if self.land.accounts.by_name:
+                open_p &= self._within(quotas, work.types[t], left.asks_milli(work.types[t]))
             if not open_p.any():
                 continue
             offer = Offer(work.probe.one_way_us_tp[t], left.used_p, partial(self.costs, n, now_ms), self._draw)
             p = int(np.where(open_p, self.baseline(offer), np.inf).argmin())
             left.take(p, work.types[t])
+            quotas.take(work.types[t].kind.account, [self._classes[p]], left.asks_milli(work.types[t]))
             found[n] = p
         return found
+
+    def _within(self, quotas: Quotas, type_: JobType, milli: int) -> Bools:
+        """The pools whose class the quotas allow. Shape (P,)."""
+        within = {c for c in type_.classes if quotas.exceeded(type_.kind.account, c, milli) is None}
+        return np.array([class_ in within for class_ in self._classes], dtype=bool)
 
     def _draw(self) -> Floats:
         return self._chance.random(len(self.land.pools))

@@ -1,9 +1,11 @@
 """What the pools can still take while jobs come and go."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
+from suanli.placement.accounts import asked_milli
 from suanli.placement.batch import MOST, Bools, Floats, Ints
 from suanli.placement.snapshot import FreeNodes
 from suanli.simulate.land import Land
@@ -14,7 +16,7 @@ class Rooms:
     """One large node a pool.
 
     Shapes: `free_pk` (P, 4): millicores, bytes, cards, pods. `version_s` changes with everything that happens at a site; `away` are
-    the sites that are out of reach now, where no job can start.
+    the sites that are out of reach now, where no job can start. `held_milli` is what jobs hold, by account and class.
     """
 
     def __init__(self, land: Land) -> None:
@@ -25,11 +27,14 @@ class Rooms:
         self.away: frozenset[int] = frozenset()
         self._site_p = np.array([pool.site for pool in land.pools], dtype=np.int64)
         self._needs: dict[JobType, Ints] = {}
+        self._asks: dict[JobType, int] = {}
+        self.held_milli: Counter[tuple[str, str]] = Counter()
 
     def copy(self) -> "Rooms":
         """The same, to try things on."""
         other = Rooms.__new__(Rooms)
         other.__dict__ = {**self.__dict__, "free_pk": self.free_pk.copy(), "version_s": list(self.version_s)}
+        other.held_milli = self.held_milli.copy()
         return other
 
     def free(self, p: int) -> Sequence[int]:
@@ -49,12 +54,12 @@ class Rooms:
 
     def take(self, p: int, type_: JobType) -> None:
         """Hold what a job needs. A pool never holds more than it has."""
-        self._change(p, -self.need_k(type_))
+        self._change(p, type_, -1)
         assert (self.free_pk[p] >= 0).all(), f"pool {p} is given more than it has"
 
     def give_back(self, p: int, type_: JobType) -> None:
         """The job has ended."""
-        self._change(p, self.need_k(type_))
+        self._change(p, type_, 1)
 
     @property
     def used_p(self) -> Floats:
@@ -70,9 +75,17 @@ class Rooms:
             self._needs[type_] = np.array([min(MOST, need * type_.tasks) for need in type_.shape], dtype=np.int64)
         return self._needs[type_]
 
-    def _change(self, p: int, by_k: Ints) -> None:
-        self.free_pk[p] += by_k
-        self.version_s[self._land.pools[p].site] += 1
+    def asks_milli(self, type_: JobType) -> int:
+        """What a job of the type takes of its account's quotas. Units: thousandths of cards or cores."""
+        if type_ not in self._asks:
+            self._asks[type_] = asked_milli(type_.job.spec)
+        return self._asks[type_]
+
+    def _change(self, p: int, type_: JobType, sign: int) -> None:
+        pool = self._land.pools[p]
+        self.free_pk[p] += sign * self.need_k(type_)
+        self.held_milli[type_.kind.account, pool.resource.class_] -= sign * self.asks_milli(type_)
+        self.version_s[pool.site] += 1
 
 
 def _table(rooms: Sequence[FreeNodes]) -> Ints:

@@ -1,6 +1,6 @@
 """How rows of a trace become jobs of a country: what the trace does not tell, as weights and times in a small YAML."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -16,6 +16,7 @@ from suanli.placement.snapshot import Country
 API_VERSION = "simulate.suanli.io/v1alpha1"
 KIND = "Scenario"
 
+SIMULATED = "simulated"
 Weight = Annotated[Int, Field(ge=1, le=1_000_000)]
 
 
@@ -56,6 +57,13 @@ class JobKind(Model):
     most_units_per_task: Annotated[
         Int, Field(ge=1, le=1_024, description="A row with more becomes several equal tasks.")
     ] = 8
+    account: Annotated[
+        Name,
+        Field(
+            description="ComputeAccount of the country that they are of: its quotas, weight, customer class and plan count; absent: one "
+            "that nothing limits."
+        ),
+    ] = SIMULATED
     priority: Annotated[Int, Field(ge=0, le=1_000_000, description="Higher goes first.")] = 0
     failover: Annotated[
         Failover, Field(description="What becomes of one whose site is out of reach, as in spec.failover of a job.")
@@ -169,7 +177,9 @@ def _plain_kinds(sites: Mapping[str, ComputeSite]) -> Iterator[JobKind]:
             return
 
 
-def troubles(spec: ScenarioSpec, country: Country, sites: Mapping[str, ComputeSite]) -> Iterator[str]:
+def troubles(
+    spec: ScenarioSpec, country: Country, sites: Mapping[str, ComputeSite], accounts: Collection[str] = ()
+) -> Iterator[str]:
     """What the scenario names and the country does not have, each as a sentence."""
     regions, tiers = set(country.regions), {*country.tiers, ANY_TIER}
     classes = {r.class_ for site in sites.values() for r in site.spec.resources}
@@ -187,17 +197,25 @@ def troubles(spec: ScenarioSpec, country: Country, sites: Mapping[str, ComputeSi
         if name not in regions:
             yield f'spec.origins: "{name}" is no ComputeRegion of the country; correct the name'
     for kind in spec.kinds:
-        here = f"spec.kinds[{kind.name}]"
-        yield from (
-            f'{here}.origins: "{name}" is no ComputeRegion of the country; correct the name'
-            for name in kind.origins
-            if name not in regions
-        )
-        yield from (
-            f'{here}.tiers: "{name}" is no latency tier of HubPolicy national; it has {", ".join(sorted(tiers))}'
-            for name in kind.tiers
-            if name not in tiers
-        )
-        for one in kind.classes:
-            if not classes.intersection(one.names):
-                yield f'{here}.classes: no site offers "{", ".join(one.names)}"; sites offer {", ".join(sorted(classes)[:8])}'
+        yield from _kind_troubles(kind, regions, tiers, classes, accounts)
+
+
+def _kind_troubles(
+    kind: JobKind, regions: set[str], tiers: set[str], classes: set[str], accounts: Collection[str]
+) -> Iterator[str]:
+    here = f"spec.kinds[{kind.name}]"
+    yield from (
+        f'{here}.origins: "{name}" is no ComputeRegion of the country; correct the name'
+        for name in kind.origins
+        if name not in regions
+    )
+    yield from (
+        f'{here}.tiers: "{name}" is no latency tier of HubPolicy national; it has {", ".join(sorted(tiers))}'
+        for name in kind.tiers
+        if name not in tiers
+    )
+    if kind.account != SIMULATED and kind.account not in accounts:
+        yield f'{here}.account: "{kind.account}" is no ComputeAccount of the country; correct the name'
+    for one in kind.classes:
+        if not classes.intersection(one.names):
+            yield f'{here}.classes: no site offers "{", ".join(one.names)}"; sites offer {", ".join(sorted(classes)[:8])}'

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from statistics import NormalDist
@@ -17,6 +17,7 @@ from suanli.base import names
 from suanli.base.clock import parse_time_ms
 from suanli.base.units import MS_PER_HOUR, cpu_milli, duration_ms, whole
 from suanli.placement.batch import ANY_TIER, Bools, Floats, Ints, make_batch
+from suanli.placement.charges import KINDS, rates
 from suanli.placement.filters import sift
 from suanli.placement.network import Path
 from suanli.placement.packing import Shape
@@ -27,7 +28,6 @@ from suanli.simulate.land import Land
 from suanli.simulate.scenario import JobKind, ScenarioSpec
 from suanli.simulate.trace import TraceRow
 
-ACCOUNT = "simulated"
 MS_PER_MINUTE = 60_000
 DRAWS = 6  # kind, tier, classes, origin, input, and the error of the expected time
 PATIENCE = 1_000  # the stream of chance that says who may be put off: beyond those of the redraws
@@ -98,7 +98,8 @@ class Probe:
     """What placement says of each type in the empty country, for an hour's run.
 
     Shapes: (T, P) each. Units: µs; micro-yuan of `run_tp` and `policy_tp` for each hour on the class that is wished first;
-    micro-yuan and ms of moving inputs. `stretch_tp` is how much longer a run takes there than on that class.
+    micro-yuan and ms of moving inputs. `stretch_tp` is how much longer a run takes there than on that class. Money is by list prices;
+    `rate_ktp` (6, T, P) is what a job takes in a millisecond of all that tariffs may price.
     """
 
     allowed_tp: Bools
@@ -108,6 +109,7 @@ class Probe:
     transfer_tp: Floats
     transfer_ms_tp: Ints
     stretch_tp: Floats
+    rate_ktp: Floats
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class Workload:
         """A job as placement is told of it; `at_once` without a word of that it may be put off."""
         patience_ms = 0 if at_once else int(self.patience_ms[n])
         job = _timed(self.types[int(self.type_n[n])], int(self.expected_min[n]), patience_ms)
-        return WaitingJob(f"{n:09d}", job, ACCOUNT, int(self.arrival_ms[n]))
+        return WaitingJob(f"{n:09d}", job, self.types[int(self.type_n[n])].kind.account, int(self.arrival_ms[n]))
 
 
 @lru_cache(maxsize=8_192)
@@ -192,9 +194,10 @@ def draw(rows: Sequence[TraceRow], spec: ScenarioSpec, land: Land, seed: int) ->
 
 def probe_of(types: Sequence[JobType], land: Land) -> Probe:
     """Ask filters and scores about each type, with all sites empty."""
-    jobs = [WaitingJob(str(t), type_.job, ACCOUNT, t) for t, type_ in enumerate(types)]
-    b = make_batch(jobs, land.views, land.country, 0)
+    jobs = [WaitingJob(str(t), type_.job, type_.kind.account, t) for t, type_ in enumerate(types)]
+    b = make_batch(jobs, land.views, replace(land.country, charges=None), 0)
     costs = score(b)
+    every = np.arange(len(b.rows)), np.arange(len(b.pools))
     rows = np.zeros(len(types), dtype=np.int64)
     for r, row in enumerate(b.rows):
         rows[[int(job.uid) for job in row.jobs]] = r
@@ -209,6 +212,7 @@ def probe_of(types: Sequence[JobType], land: Land) -> Probe:
         transfer_tp=costs.lines["transfer"][rows],
         transfer_ms_tp=np.ceil(bytes_t[:, None] / rate_ts[:, b.site_p]).astype(np.int64),
         stretch_tp=(b.duration_ms_rp / b.duration_ms_r[:, None])[rows],
+        rate_ktp=np.stack([np.broadcast_to(r, costs.total_rp.shape)[rows] for r in rates(b, *every, KINDS).values()]),
     )
 
 
@@ -230,7 +234,7 @@ def _why_not(type_: JobType, land: Land) -> str:
     told = f"{type_.kind.name} of {type_.origin}, {type_.units} {type_.kind.unit.lower()}s, tier {type_.tier}"
     if not type_.is_job:
         return f"{told}: it is larger than a ComputeJob may be"
-    made = place([WaitingJob("0", type_.job, ACCOUNT, 0)], land.views, land.country, 0)
+    made = place([WaitingJob("0", type_.job, type_.kind.account, 0)], land.views, land.country, 0)
     return f"{told}: {made.decisions['0'].message}"
 
 
