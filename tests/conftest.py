@@ -1,6 +1,7 @@
 """The quick tests come first, those of the whole product last. Some do more when asked for a larger size."""
 
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -29,13 +30,18 @@ def pytest_sessionstart() -> None:
             signal.signal(number, lambda _number, _frame: None)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What is of another part is not even imported."""
+    part, tests = config.getoption("--part"), config.rootpath / "tests"
+    if part and tests in collection_path.parents and _rank(collection_path, config) not in PARTS[part]:
+        return True
+    return None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    part = config.getoption("--part")
-    if part:
-        items[:] = [item for item in items if _rank(item) in PARTS[part]]
-    items.sort(key=_rank)
+    items.sort(key=lambda item: _rank(item.path, config))
 
 
-def _rank(item: pytest.Item) -> int:
-    folder = item.path.relative_to(item.config.rootpath / "tests").parts[0]
+def _rank(path: Path, config: pytest.Config) -> int:
+    folder = path.relative_to(config.rootpath / "tests").parts[0]
     return SERVERS.index(folder) + 1 if folder in SERVERS else 0
