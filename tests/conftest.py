@@ -1,9 +1,13 @@
 """The quick tests come first, those of the whole product last. Some do more when asked for a larger size."""
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from harness.shell import Kubectl
+from localfed import ClusterSpec, Provider, provider_from_env
 
 SERVERS = ("localfed", "api", "chart", "e2e")  # folders whose tests need control planes, in this order
 PARTS = {"quick": (0,), "servers": (1, 2, 3), "e2e": (4,)}
@@ -28,6 +32,19 @@ def pytest_sessionstart() -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda _number, _frame: None)
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[Provider]:
+    with provider_from_env() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def bare_hub(provider: Provider) -> Kubectl:
+    """A cluster without members, shared by the folders that ask an API server what it makes of the chart."""
+    cluster = provider.up([ClusterSpec("hub")])["hub"]
+    return Kubectl(provider.binary("kubectl"), cluster.kubeconfig)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
