@@ -22,7 +22,7 @@ def suanli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     """The command as a process of its own."""
     kept = {"PATH": os.environ["PATH"], "PYTHONPATH": str(OPERATOR), **environment}
     command = [sys.executable, "-m", "suanli", *arguments]
-    return subprocess.run(command, env=kept, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, env=kept, capture_output=True, text=True, check=False, timeout=240)
 
 
 def test_version() -> None:
