@@ -11,7 +11,7 @@ import pytest
 
 GONE_SECONDS = 120
 SCRIPT = """
-import os, pathlib, sys, time
+import os, pathlib, shutil, sys, time
 from localfed import ClusterSpec, ProcessProvider
 
 provider = ProcessProvider()
@@ -31,7 +31,7 @@ BODIES = {
 HUB = 'provider.up([ClusterSpec("hub")])'
 PROGRAM = """provider.up([])
     provider._guard.start(
-        ["/bin/sh", "-c", "sleep 600"], cwd=provider.folder, log=provider.folder / "log", env={"OF": str(provider.folder)}
+        [shutil.which("sleep"), "600"], cwd=provider.folder, log=provider.folder / "log", env={"OF": str(provider.folder)}
     )"""
 Run = Callable[..., tuple[subprocess.Popen[str], Path, int]]
 
