@@ -33,15 +33,14 @@ SETTINGS = {
     "SUANLI_KPI_S": "1",
     "SUANLI_LEASE_S": "10",
 }
-# The first has clusters of its own, which are gone before the others come; the last looks at the whole session.
-ORDER = {"test_join.py": -1, "test_quiet.py": 1}
+LAST = "test_quiet.py"
 LEASE = ("lease", "suanli-operator", "--namespace", "suanli-system")
 LOG = pytest.StashKey[Path]()
 LOG_LINES = 40
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: ORDER.get(item.path.name, 0) if item.path.parent == HERE else 0)
+    items.sort(key=lambda item: item.path.parent == HERE and item.path.name == LAST)
 
 
 @pytest.hookimpl(wrapper=True)
