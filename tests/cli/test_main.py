@@ -54,8 +54,8 @@ def test_plan_documents_its_exit_codes() -> None:
     ("shell", "mark"), [("bash", "complete "), ("zsh", "#compdef suanli"), ("fish", "complete --command suanli")]
 )
 def test_a_shell_gets_its_completion(shell: str, mark: str) -> None:
-    ran = suanli(_SUANLI_COMPLETE=f"source_{shell}")
-    assert (ran.returncode, ran.stderr) == (0, "")
+    ran = CliRunner().invoke(app, [], prog_name="suanli", env={"_SUANLI_COMPLETE": f"source_{shell}"})
+    assert (ran.exit_code, ran.stderr) == (0, "")
     assert mark in ran.stdout
     assert "_SUANLI_COMPLETE" in ran.stdout
 
@@ -73,7 +73,15 @@ def test_without_arguments_it_shows_its_help() -> None:
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["plan", "--nonsense"], ["version", "extra"]])
 def test_what_is_not_there_is_2(arguments: list[str]) -> None:
-    ran = suanli(*arguments)
+    ran = CliRunner().invoke(app, arguments)
+    assert ran.exit_code == 2
+    assert isinstance(ran.exception, SystemExit), ran.exception
+    assert ran.stdout == ""
+    assert ran.stderr != ""
+
+
+def test_the_process_ends_with_2_too() -> None:
+    ran = suanli("nonsense")
     assert ran.returncode == 2
     assert ran.stdout == ""
     assert ran.stderr != ""
