@@ -121,7 +121,7 @@ def is_furnished(kubectl: Kubectl) -> bool:
     namespaces = {each["metadata"]["name"] for each in found if each["kind"] == "Namespace"}
     accounts = {each["metadata"]["namespace"] for each in found if _named(each) == ("ServiceAccount", "default")}
     bundles = {each["metadata"]["namespace"] for each in found if _named(each) == ("ConfigMap", "kube-root-ca.crt")}
-    return namespaces == accounts == bundles
+    return namespaces == accounts and bundles in (namespaces, set())  # not every cluster has who puts bundles there
 
 
 def _named(each: Json) -> tuple[str, str]:
