@@ -18,6 +18,7 @@ PYTHON=$("$host_python" "$ROOT/hack/bootstrap.py")
 PATH="$(dirname "$PYTHON"):$PATH"
 export PYTHON PATH
 export PYTHONPATH="$ROOT/operator:$ROOT/hack/src"
-export PYTHONDONTWRITEBYTECODE=1
+PYTHONPYCACHEPREFIX="$(dirname "$(dirname "$PYTHON")")/pycache" # what is compiled stays outside the tree, for all processes
+export PYTHONPYCACHEPREFIX
 export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}" # as suanli/__init__.py has it, also where numpy comes first
 cd "$ROOT"

@@ -35,9 +35,7 @@ def enforce(national: Hub) -> Iterator[Enforce]:
         new_build = {"maxRacksOutsideHubs": limit, "enforcement": enforcement}
         national.verdicts([a_policy("national", hubs=HUBS, newBuild=new_build)], "apply")
         probe = a_site("probe", region="nowhere", standardRacks=1_000_000)
-        wait_for(
-            f"a limit of {limit}", lambda: f"maxRacksOutsideHubs is {limit};" in create(national, probe), seconds=30
-        )
+        wait_for(f"a limit of {limit}", lambda: f"maxRacksOutsideHubs is {limit};" in create(national, probe))
 
     yield put
     national.kubectl("delete", "csite", "old", "--ignore-not-found")
@@ -107,7 +105,7 @@ def test_a_policy_that_leaves_the_limit_out_means_large_sites(hub: Hub, enforce:
         a_site("big", region="wuhan", standardRacks=3_000),
         a_site("small", region="wuhan", standardRacks=2_999),
     )
-    wait_for("a limit of 2999", lambda: "maxRacksOutsideHubs is 2999;" in create(hub, big), seconds=30)
+    wait_for("a limit of 2999", lambda: "maxRacksOutsideHubs is 2999;" in create(hub, big))
     assert "created" in create(hub, small)
 
 
@@ -116,10 +114,10 @@ def test_without_a_limit_or_without_a_policy_all_sites_are_taken(hub: Hub, enfor
     big = a_site("big", region="wuhan", standardRacks=900_000)
     assert "created" not in create(hub, big)
     hub.kubectl("patch", "hubpolicy", "national", "--type=json", '-p=[{"op":"remove","path":"/spec/newBuild"}]')
-    wait_for("no limit", lambda: "created" in create(hub, big), seconds=30)
+    wait_for("no limit", lambda: "created" in create(hub, big))
     enforce(2_994)
     hub.kubectl("delete", "hubpolicy", "national")
-    wait_for("no policy", lambda: "created" in create(hub, big), seconds=30)
+    wait_for("no policy", lambda: "created" in create(hub, big))
 
 
 def test_other_policies_do_not_bind(hub: Hub, enforce: Enforce) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from harness.shell import PATIENT_S
 from hostile import Attack, Fate, Way, attacks
 from manifests import a_job, changed
 from restricted import Whose, harm
@@ -82,7 +83,7 @@ async def _ground(hub: Hub) -> AsyncIterator[ApiClient]:
         await client.post(_path(), a_job(STANDING))
         accounts = f"/api/v1/namespaces/{spaces[-1]['metadata']['name']}/serviceaccounts"
         query = {"fieldSelector": "metadata.name=default"}
-        async with aclosing(client.watch(accounts, query, silence_s=30, longest_s=30)) as events:
+        async with aclosing(client.watch(accounts, query, silence_s=PATIENT_S, longest_s=PATIENT_S)) as events:
             await anext(events)  # a namespace takes pods from when it has its account
         yield client
         for space in spaces:

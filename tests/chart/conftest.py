@@ -1,6 +1,6 @@
 """The chart rendered by Helm, and installed on a hub."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import yaml
 from gates import chart
 from harness.shell import Kubectl, run
 from installing import upgrade
-from localfed import ClusterSpec, Provider, provider_from_env
 
 Objects = dict[tuple[str, str], dict[str, Any]]
 Render = Callable[..., Objects]
@@ -38,15 +37,8 @@ def render(helm: str, tmp_path: Path) -> Render:
 
 
 @pytest.fixture(scope="session")
-def provider() -> Iterator[Provider]:
-    with provider_from_env() as made:
-        yield made
-
-
-@pytest.fixture(scope="session")
-def hub(provider: Provider) -> Kubectl:
-    cluster = provider.up([ClusterSpec("hub")])["hub"]
-    return Kubectl(provider.binary("kubectl"), cluster.kubeconfig)
+def hub(bare_hub: Kubectl) -> Kubectl:
+    return bare_hub
 
 
 @pytest.fixture(scope="session")

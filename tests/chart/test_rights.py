@@ -6,10 +6,11 @@ The rules of a role are stated here once more, in a line or two each; whatever t
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
-from harness.shell import Kubectl
+from harness.shell import Kubectl, wait_for
 from installing import NAMESPACE
 from rights import Question, answers
 from suanli.api import KINDS, PLACEMENT_KINDS
@@ -171,6 +172,10 @@ def questions() -> Iterator[Asked]:
             yield from (Asked(verb, group, resource, namespace) for verb in VERBS)
 
 
+def is_allowed(hub: Kubectl, user: str, question: Question) -> bool:
+    return answers(hub, user, [question])[question]
+
+
 @pytest.fixture(scope="module")
 def bound(installed: Kubectl) -> Iterator[Kubectl]:
     """The chart's roles bound to people, and a hub's account as a member grants it, all on one cluster."""
@@ -185,6 +190,10 @@ def bound(installed: Kubectl) -> Iterator[Kubectl]:
     granted = [each for each in account_objects(HUB_ID) if each["kind"] != "Secret"]
     assert system_namespace(HUB_ID, "s", made=True)["metadata"]["name"] == NAMESPACE
     installed.apply("\n---\n".join(map(json.dumps, granted)))
+    for role, (user, rule) in ROLES.items():
+        one = next(((a.verb, a.group, a.resource, a.namespace, "") for a in questions() if rule(a)), None)
+        if one is not None:
+            wait_for(f"the API server to know role {role}", partial(is_allowed, installed, user, one))
     yield installed
     installed("delete", "-f", "-", stdin="\n---\n".join(map(json.dumps, granted)))
     installed("delete", "clusterrolebinding", ROLES["planner"][0], ROLES["auditor"][0])

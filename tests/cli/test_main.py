@@ -22,7 +22,7 @@ def suanli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     """The command as a process of its own."""
     kept = {"PATH": os.environ["PATH"], "PYTHONPATH": str(OPERATOR), **environment}
     command = [sys.executable, "-m", "suanli", *arguments]
-    return subprocess.run(command, env=kept, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, env=kept, capture_output=True, text=True, check=False, timeout=240)
 
 
 def test_version() -> None:
@@ -54,8 +54,8 @@ def test_plan_documents_its_exit_codes() -> None:
     ("shell", "mark"), [("bash", "complete "), ("zsh", "#compdef suanli"), ("fish", "complete --command suanli")]
 )
 def test_a_shell_gets_its_completion(shell: str, mark: str) -> None:
-    ran = suanli(_SUANLI_COMPLETE=f"source_{shell}")
-    assert (ran.returncode, ran.stderr) == (0, "")
+    ran = CliRunner().invoke(app, [], prog_name="suanli", env={"_SUANLI_COMPLETE": f"source_{shell}"})
+    assert (ran.exit_code, ran.stderr) == (0, "")
     assert mark in ran.stdout
     assert "_SUANLI_COMPLETE" in ran.stdout
 
@@ -73,7 +73,15 @@ def test_without_arguments_it_shows_its_help() -> None:
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["plan", "--nonsense"], ["version", "extra"]])
 def test_what_is_not_there_is_2(arguments: list[str]) -> None:
-    ran = suanli(*arguments)
+    ran = CliRunner().invoke(app, arguments)
+    assert ran.exit_code == 2
+    assert isinstance(ran.exception, SystemExit), ran.exception
+    assert ran.stdout == ""
+    assert ran.stderr != ""
+
+
+def test_the_process_ends_with_2_too() -> None:
+    ran = suanli("nonsense")
     assert ran.returncode == 2
     assert ran.stdout == ""
     assert ran.stderr != ""

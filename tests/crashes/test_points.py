@@ -72,7 +72,7 @@ def test_the_operator_is_killed_at_that_write_and_at_no_other() -> None:
         assert (first.kill, refused.kill, trap.sprung_s) == (None, Moment.AFTER, None)
         trap.answered(refused, 409)
         trap.spring()
-        assert process.wait(30) == -signal.SIGKILL
+        assert process.wait(120) == -signal.SIGKILL
     third = trap.comes("hub", "PATCH", STATUS, b"{}")
     trap.answered(third, 201)
     assert third.kill is None

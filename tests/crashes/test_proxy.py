@@ -66,7 +66,7 @@ async def test_requests_answers_and_errors_are_passed_on(tmp_path: Path) -> None
 
 async def test_what_a_watch_tells_comes_as_it_happens(tmp_path: Path) -> None:
     async with behind(Tap(), tmp_path) as (server, client, _):
-        events = client.watch(NAMESPACES, {"resourceVersion": "0"}, silence_s=20, longest_s=20)
+        events = client.watch(NAMESPACES, {"resourceVersion": "0"}, silence_s=120, longest_s=120)
         async with aclosing(events):
             while (event := await anext(events))["object"]["metadata"]["name"] != "kube-system":
                 pass
@@ -90,7 +90,7 @@ async def test_who_is_killed_gets_no_answer_and_the_server_has_the_write_or_not(
 async def test_nothing_gets_through_to_a_silent_cluster_or_from_it(tmp_path: Path) -> None:
     tap = Tap()
     async with behind(tap, tmp_path) as (server, client, proxies):
-        events = client.watch(NAMESPACES, {"resourceVersion": "0"}, silence_s=20, longest_s=20)
+        events = client.watch(NAMESPACES, {"resourceVersion": "0"}, silence_s=120, longest_s=120)
         async with aclosing(events):
             await anext(events)
             proxies.cut("hub", True)

@@ -34,12 +34,12 @@ SETTINGS = {
     "SUANLI_LEASE_S": "10",
 }
 LAST = "test_quiet.py"
+LEASE = ("lease", "suanli-operator", "--namespace", "suanli-system")
 LOG = pytest.StashKey[Path]()
 LOG_LINES = 40
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What looks at the whole session comes at its end."""
     items.sort(key=lambda item: item.path.parent == HERE and item.path.name == LAST)
 
 
@@ -124,13 +124,24 @@ def process(federation: Federation, pytestconfig: pytest.Config) -> Iterator[Ope
         yield made
 
 
+def restart(federation: Federation, process: OperatorProcess) -> None:
+    """Start it, and have it lead at once: a Lease runs out by itself (test_process shows it), which takes some seconds more."""
+    process.kill()
+    federation.hub("delete", *LEASE, "--ignore-not-found")
+    process.start()
+    process.wait_leading()
+
+
 def lead(federation: Federation, process: OperatorProcess) -> None:
     """Have the operator lead and all sites ready."""
     if not process.running:
-        process.kill()
-        process.start()
-        process.wait_leading()
+        restart(federation, process)
     federation.wait_ready()
+
+
+@pytest.fixture(name="restart")
+def _restart(federation: Federation) -> Callable[[OperatorProcess], None]:
+    return lambda process: restart(federation, process)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ def test_a_member_that_stops_and_comes_back_has_lost_and_doubled_nothing(
 ) -> None:
     tenant.apply(
         tenant.manifest("outlives", "hang", data=WEST),
-        tenant.manifest("ends-meanwhile", "sleep 8", data=WEST),
+        tenant.manifest("ends-meanwhile", "sleep 15", data=WEST),
     )
     for name in ("outlives", "ends-meanwhile"):
         tenant.wait_state(name, "Running")
@@ -34,7 +34,7 @@ def test_a_member_that_stops_and_comes_back_has_lost_and_doubled_nothing(
         federation.clusters["west"].start()
     observer.wait_site("west", "Ready")
     assert "lastHeardFrom" not in observer.site("west")["status"]
-    for name, run_ms in (("ends-meanwhile", 8_000), ("patient", 1_000)):
+    for name, run_ms in (("ends-meanwhile", 15_000), ("patient", 1_000)):
         assert tenant.wait_state(name, "Succeeded")["status"]["assignment"]["epoch"] == 1
         assert tenant.ran(name) == Amount(run_ms, run_ms * 500, run_ms * (256 << 20), 0)
     assert tenant.wait_state("outlives", "Running")["status"]["assignment"]["epoch"] == 1

@@ -3,7 +3,7 @@
 import base64
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def test_applying_the_same_again_and_an_idle_minute_write_nothing(
     with troubled_sites(federation, observer):
         for manifest, state in zip(manifests, states, strict=True):
             tenant.wait_state(manifest["metadata"]["name"], state)
-        wait_for("all that was begun to be written", lambda: is_still(logs["hub"]))
+        wait_for("all that was begun to be written", lambda: are_still(logs.values()))
         begun = {name: log.stat().st_size for name, log in logs.items()}
         again = federation.hub("apply", "--filename", HERE / "country.yaml") + tenant.apply(*manifests)
         assert {line.split()[-1] for line in again.splitlines()} == {"unchanged"}
@@ -123,11 +123,11 @@ def writes(log: Path, begun: int) -> list[dict[str, Any]]:
         return [json.loads(line) for line in file if line.endswith(b"\n")]
 
 
-def is_still(log: Path) -> bool:
+def are_still(logs: Collection[Path]) -> bool:
     """Whether nothing is written for a while."""
-    begun = log.stat().st_size
+    begun = {log: log.stat().st_size for log in logs}
     time.sleep(STILL_S)
-    return all(may_be(write) for write in writes(log, begun))
+    return all(may_be(write) for log in logs for write in writes(log, begun[log]))
 
 
 def statuses(observer: Observer, objects: list[dict[str, Any]]) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from harness import Federation, Tenant
+from harness import Federation, Tenant, wait_for
 from suanli.base.names import API_VERSION
 
 A100 = "nvidia-a100-80g"
@@ -51,5 +51,9 @@ def test_a_job_waits_for_quota_and_starts_when_it_is_raised(tenant: Tenant, fede
         assert job["metadata"]["generation"] == 1
         tenant.wait_state("holder", "Running")
         assert tenant.condition("waits", "QuotaReserved")["reason"] == "QuotaReserved"
-        (use,) = status(federation, name)["quotas"]
-        assert (use["class"], use["nominal"], use["borrowed"]) == (A100, 8, "0")
+
+        def shown() -> bool:
+            uses = status(federation, name).get("quotas", [])
+            return [(use["class"], use["nominal"], use["borrowed"]) for use in uses] == [(A100, 8, "0")]
+
+        wait_for("the account to show its quota", shown)

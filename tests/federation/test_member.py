@@ -714,8 +714,9 @@ async def test_trouble_that_stays_is_believed_and_what_is_known_is_kept(
             cluster = member.health.cluster_id
             spoil(server)
             server.drop_watches()
-            await told.until(lambda: not member.usable)
-            assert (member.health.reason, member.health.reachable) == (reason, False)
+            # A busy machine may itself be silent for as long as a member is waited for here.
+            await told.until(lambda: not member.usable and member.health.reason is reason)
+            assert member.health.reachable is False
             assert (member.health.cluster_id, member.health.version) == (cluster, "v1.36.3")
             assert member.job_uids() == {UID}
             assert the_pod(member).started

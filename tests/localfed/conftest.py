@@ -1,7 +1,7 @@
 """One federation for all tests of this folder, and what they ask of it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 from localfed import ClusterSpec, NodeShape, ProcessProvider
 from localfed.cluster import ProcessCluster
 
+PATIENT_SECONDS = 120  # what is waited for comes at once, or on a busy machine in a minute, or never
 SHAPE = NodeShape(
     count=2,
     cpu="32",
@@ -54,14 +55,14 @@ class Pods:
         state: dict[str, Any] = statuses[0]["state"] if statuses else {}
         return state
 
-    def wait(self, name: str, state: str, seconds: float = 15) -> dict[str, Any]:
+    def wait(self, name: str, state: str, seconds: float = PATIENT_SECONDS) -> dict[str, Any]:
         """Until the first container is waiting, running or terminated; that state's fields."""
         eventually(lambda: state in self.state(name), seconds)
         fields: dict[str, Any] = self.state(name)[state]
         return fields
 
 
-def eventually(true: Callable[[], bool], seconds: float = 15) -> None:
+def eventually(true: Callable[[], bool], seconds: float = PATIENT_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"not within {seconds} s"
@@ -92,9 +93,24 @@ def _processes_of() -> Callable[[str], list[str]]:
     return processes_of
 
 
+RUNNING = pytest.StashKey[ProcessProvider]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    """The federation ends with the folder and not with the session: servers that nobody asks take their time, too."""
+    result = yield
+    if nextitem is None or nextitem.path.parent != item.path.parent:
+        running = item.config.stash.get(RUNNING, None)
+        if running is not None:
+            running.down()
+    return result
+
+
 @pytest.fixture(scope="session")
-def federation() -> Iterator[ProcessProvider]:
+def federation(pytestconfig: pytest.Config) -> Iterator[ProcessProvider]:
     with ProcessProvider() as provider:
+        pytestconfig.stash[RUNNING] = provider
         provider.up([ClusterSpec("hub"), ClusterSpec("east", nodes=(SHAPE,), audit=True)])
         yield provider
 

@@ -123,7 +123,7 @@ def test_two_runs_at_once_build_once(fake_go: Path) -> None:
     script = "from localfed.binaries import Binaries; Binaries().ensure(['etcd'])"
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     runs = [subprocess.Popen([sys.executable, "-c", script], env=env) for _ in range(3)]
-    assert [run.wait(30) for run in runs] == [0, 0, 0]
+    assert [run.wait(180) for run in runs] == [0, 0, 0]
     assert len(fake_go.read_text().splitlines()) == 1
 
 
@@ -179,5 +179,5 @@ def test_the_lock_is_held_by_one(tmp_path: Path, eventually: Callable[..., None]
     with (tmp_path / "said").open("w") as said:
         argv = [sys.executable, "-c", script, str(tmp_path / "cache" / "lock")]
         runs = [subprocess.Popen(argv, env=env, stdout=said) for _ in range(2)]
-        assert [run.wait(30) for run in runs] == [0, 0]
+        assert [run.wait(180) for run in runs] == [0, 0]
     assert (tmp_path / "said").read_text().split() == ["in", "out", "in", "out"]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-GONE_SECONDS = 20
+GONE_SECONDS = 120
 SCRIPT = """
-import os, pathlib, sys, time
+import os, pathlib, shutil, sys, time
 from localfed import ClusterSpec, ProcessProvider
 
 provider = ProcessProvider()
 with provider:
-    provider.up([ClusterSpec("hub")])
+    {holds}
     print(provider.folder, provider._guard.pid, flush=True)
     {body}
 """
@@ -28,16 +28,21 @@ BODIES = {
     "waits": "time.sleep(600)",
     "paused": "provider.clusters['hub'].pause(); time.sleep(0.2); sys.exit(0)",
 }
-Run = Callable[[str], tuple[subprocess.Popen[str], Path, int]]
+HUB = 'provider.up([ClusterSpec("hub")])'
+PROGRAM = """provider.up([])
+    provider._guard.start(
+        [shutil.which("sleep"), "600"], cwd=provider.folder, log=provider.folder / "log", env={"OF": str(provider.folder)}
+    )"""
+Run = Callable[..., tuple[subprocess.Popen[str], Path, int]]
 
 
 @pytest.fixture
 def run() -> Iterator[Run]:
-    """Starts a script that holds a real hub up; its process, its folder and its guardian's pid."""
+    """Starts a script that holds a real hub up, or a program; its process, its folder and its guardian's pid."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(body: str) -> tuple[subprocess.Popen[str], Path, int]:
-        script = SCRIPT.format(body=BODIES[body])
+    def start(body: str, holds: str = HUB) -> tuple[subprocess.Popen[str], Path, int]:
+        script = SCRIPT.format(body=BODIES[body], holds=holds)
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         user = subprocess.Popen(
             [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
@@ -63,20 +68,28 @@ def nothing_is_left(
     return check
 
 
-@pytest.mark.parametrize("body", ["returns", "exits", "raises", "paused"])
+@pytest.mark.parametrize(
+    ("body", "holds"),
+    [("returns", PROGRAM), ("exits", PROGRAM), ("raises", HUB), ("paused", HUB)],
+    ids=["returns", "exits", "raises", "paused"],
+)
 def test_a_user_that_ends_by_itself_leaves_nothing_when_it_has_ended(
-    body: str, run: Run, nothing_is_left: Callable[[Path, float], None]
+    body: str, holds: str, run: Run, nothing_is_left: Callable[[Path, float], None]
 ) -> None:
-    user, folder, _ = run(body)
+    user, folder, _ = run(body, holds)
     user.wait(GONE_SECONDS)
     nothing_is_left(folder, 0)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("number", "holds"),
+    [(signal.SIGINT, PROGRAM), (signal.SIGTERM, PROGRAM), (signal.SIGKILL, HUB), (signal.SIGHUP, PROGRAM)],
+    ids=["INT", "TERM", "KILL", "HUP"],
+)
 def test_a_user_that_is_ended_by_a_signal_leaves_nothing(
-    number: signal.Signals, run: Run, nothing_is_left: Callable[[Path, float], None]
+    number: signal.Signals, holds: str, run: Run, nothing_is_left: Callable[[Path, float], None]
 ) -> None:
-    user, folder, _ = run("waits")
+    user, folder, _ = run("waits", holds)
     user.send_signal(number)
     nothing_is_left(folder, GONE_SECONDS)
     assert user.wait(GONE_SECONDS) != 0

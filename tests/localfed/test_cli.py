@@ -13,7 +13,7 @@ import pytest
 from localfed import state
 
 LOCALFED = Path(__file__).resolve().parents[2] / "hack" / "localfed"
-SECONDS = 60
+SECONDS = 180
 
 
 class Shell:

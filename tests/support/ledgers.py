@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
 from suanli.billing.ledger import LedgerAccount, Outcome, Transfer, TransferKind
@@ -101,6 +99,8 @@ def opened(ledger: SqlLedger, top_up: int = 1_000) -> None:
 
 def refused(work: Callable[[], object], *words: str, reason: Reason = Reason.LEDGER_UNUSABLE) -> None:
     """The work fails for the reason, and says these words."""
+    import pytest  # writers are many, and are started without it
+
     with pytest.raises(SuanliError) as caught:
         work()
     assert caught.value.reason is reason

@@ -25,7 +25,7 @@ class Hub:
         argv = [str(self.kubectl.binary), "--kubeconfig", str(self.kubectl.kubeconfig), *args]
         stdin = None if manifest is None else json.dumps(manifest)
         argv += [] if manifest is None else ["-f", "-"]
-        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=240, check=False)
         return done.stdout + done.stderr
 
     def verdicts(self, objects: Sequence[Manifest], *verb: str) -> dict[str, str]:

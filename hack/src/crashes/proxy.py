@@ -20,7 +20,7 @@ from suanli.kube.client import Target
 from suanli.kube.sockets import Sockets
 
 HOP = {"connection", "host", "keep-alive", "transfer-encoding", "content-length"}
-STARTS_S = 30.0
+STARTS_S = 120.0
 CLOSING_S = 0.2  # for connections of those who came to end
 BODY_BYTES = 64 << 20
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from harness.operator import ROOT, OperatorProcess
-from harness.shell import Kubectl, run, wait_for
+from harness.shell import PATIENT_S, Kubectl, run, wait_for
 from localfed import Cluster, ClusterSpec, NodeShape, Provider
 from suanli.cli.printing import SOME_WAIT
 
@@ -109,7 +109,7 @@ class Federation:
         kubeconfig.chmod(0o600)
         return OperatorProcess(kubeconfig=kubeconfig, namespace=NAMESPACE, folder=self.folder / name, settings=settings)
 
-    def wait_ready(self, *names: str, seconds: float = 60) -> None:
+    def wait_ready(self, *names: str, seconds: float = PATIENT_S) -> None:
         """Until these sites are ready; all by default."""
         for name in names or tuple(self.sites):
             wait_for(f"site {name} to be ready", partial(self.site_is_ready, name), seconds=seconds)

@@ -73,6 +73,13 @@ class Observer:
             if not seen or any(seen in _state(was) for was in self._pods[site].states(pod["metadata"]["uid"]))
         ]
 
+    def has_ended(self, uid: str) -> bool:
+        """Whether every pod of a ComputeJob that was seen is gone or has ended, as far as the watches tell."""
+        return all(
+            pod["metadata"]["uid"] in self._pods[site].gone or "terminated" in _state(pod)
+            for site, pod in _of(self._pods, uid)
+        )
+
     def left(self, *uids: str) -> list[str]:
         """What the members hold of these ComputeJobs now."""
         selector = f"{LABEL_JOB_UID} in ({','.join(uids)})"

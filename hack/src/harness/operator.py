@@ -16,7 +16,7 @@ from typing import Self
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness.pods import Amount
-from harness.shell import wait_for
+from harness.shell import PATIENT_S, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -66,7 +66,7 @@ class OperatorProcess:
                 stderr=log,
             )
 
-    def wait_leading(self, seconds: float = 60) -> None:
+    def wait_leading(self, seconds: float = PATIENT_S) -> None:
         """Until it says that it leads. Raises: TimeoutError, or AssertionError with its last words when it died."""
 
         def leads() -> bool:
@@ -75,7 +75,7 @@ class OperatorProcess:
 
         wait_for("the operator to lead", leads, seconds=seconds)
 
-    def wait_ended(self, seconds: float = 60) -> None:
+    def wait_ended(self, seconds: float = PATIENT_S) -> None:
         """Until it has ended by itself."""
         wait_for("the operator to end", lambda: not self.running, seconds=seconds)
 
@@ -134,7 +134,7 @@ class OperatorProcess:
             amounts = [Amount(ms, ms * cpu, ms * memory, ms * cards) for ms, cpu, memory, cards in rows]
         return sum(amounts, Amount())
 
-    def terminate(self, seconds: float = 20) -> int:
+    def terminate(self, seconds: float = PATIENT_S) -> int:
         """Ask it to end; its exit code."""
         assert self._process is not None, "it does not run"
         self._process.send_signal(signal.SIGTERM)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+PATIENT_S = 180.0  # what is waited for comes in a moment, on a machine with much else to do in a minute, or never
 
 
 class CommandError(Exception):
@@ -19,7 +20,7 @@ def run(
     argv: Sequence[str | Path],
     *,
     stdin: str | None = None,
-    timeout_s: float = 120,
+    timeout_s: float = PATIENT_S,
     check: bool = True,
     codes: Collection[int] = (0,),
     variables: Mapping[str, str] | None = None,
@@ -65,7 +66,7 @@ class Kubectl:
         return self("apply", "-f", "-", stdin=manifest)
 
 
-def wait_for(what: str, look: Callable[[], T], *, seconds: float = 60, every: float = 0.25) -> T:
+def wait_for(what: str, look: Callable[[], T], *, seconds: float = PATIENT_S, every: float = 0.25) -> T:
     """Look until something true comes back. Raises: TimeoutError that names what was waited for and what was seen."""
     end = time.monotonic() + seconds
     while True:

@@ -9,9 +9,9 @@ import yaml
 
 from harness.observer import Observer
 from harness.pods import Amount, ran, told
-from harness.shell import Kubectl, wait_for
+from harness.shell import PATIENT_S, Kubectl, wait_for
 from harness.watch import Raw
-from suanli.base.names import API_VERSION
+from suanli.base.names import API_VERSION, LABEL_EPOCH
 
 QUICK_S = 0.05  # between two looks at what a watch has brought
 
@@ -118,12 +118,15 @@ class Tenant:
 
     # --- waiting for it
 
-    def wait(self, name: str, what: str, look: Callable[[Raw], object], *, seconds: float = 60) -> Raw:
-        """Until the job's last state satisfies `look`; that state. Raises: TimeoutError with its status."""
+    def wait(self, name: str, what: str, look: Callable[[Raw], object], *, seconds: float = PATIENT_S) -> Raw:
+        """Until the job's last state satisfies `look` and what is seen of members shows it; that state.
+
+        Raises: TimeoutError with its status.
+        """
 
         def found() -> Raw | None:
             job = self.job(name)
-            return job if job and look(job) else None
+            return job if job and look(job) and self._is_shown(job) else None
 
         try:
             return wait_for(f"{name} {what}", found, seconds=seconds, every=QUICK_S) or {}
@@ -133,17 +136,17 @@ class Tenant:
                 f"{error}; its status is {json.dumps(self.status(name))}, its pods {json.dumps(pods)}"
             ) from None
 
-    def wait_state(self, name: str, *states: str, seconds: float = 60) -> Raw:
+    def wait_state(self, name: str, *states: str, seconds: float = PATIENT_S) -> Raw:
         """Until the job is in one of these states."""
         return self.wait(name, f"to be {' or '.join(states)}", lambda job: _state(job) in states, seconds=seconds)
 
-    def wait_reason(self, name: str, type_: str, reason: str, *, seconds: float = 60) -> Raw:
+    def wait_reason(self, name: str, type_: str, reason: str, *, seconds: float = PATIENT_S) -> Raw:
         """Until a condition has this reason; the condition."""
         told = f"to have condition {type_} with reason {reason}"
         job = self.wait(name, told, lambda job: _condition(job, type_).get("reason") == reason, seconds=seconds)
         return _condition(job, type_)
 
-    def wait_seen(self, name: str, type_: str, reason: str, *, seconds: float = 60) -> Raw:
+    def wait_seen(self, name: str, type_: str, reason: str, *, seconds: float = PATIENT_S) -> Raw:
         """Until a condition was once seen with this reason; the condition as it was then."""
 
         def found() -> Raw:
@@ -154,7 +157,7 @@ class Tenant:
             f"{name} to have had condition {type_} with reason {reason}", found, seconds=seconds, every=QUICK_S
         )
 
-    def wait_pods(self, name: str, number: int, state: str, *, seconds: float = 60) -> Sequence[Raw]:
+    def wait_pods(self, name: str, number: int, state: str, *, seconds: float = PATIENT_S) -> Sequence[Raw]:
         """Until so many of its containers were seen running or terminated; their pods."""
 
         def found() -> list[Raw]:
@@ -163,10 +166,28 @@ class Tenant:
 
         return wait_for(f"{number} pods of {name} to be {state}", found, seconds=seconds, every=QUICK_S)
 
-    def wait_gone(self, name: str, *, seconds: float = 60) -> None:
-        """Until no member holds anything of the job."""
+    def wait_gone(self, name: str, *, seconds: float = PATIENT_S) -> None:
+        """Until no member holds anything of the job, and its pods were seen to end."""
         uid = self.uid(name)
-        wait_for(f"the members to hold nothing of {name}", lambda: not self._observer.left(uid), seconds=seconds)
+
+        def gone() -> bool:
+            return not self._observer.left(uid) and self._observer.has_ended(uid)
+
+        wait_for(f"the members to hold nothing of {name}", gone, seconds=seconds)
+
+    def _is_shown(self, job: Raw) -> bool:
+        """Whether the members' watches have told all that the job's status tells of members: each watch is as late as it is."""
+        uid, status = job["metadata"]["uid"], job.get("status", {})
+        usage, pods = status.get("usage", {}), self._observer.pods(uid)
+        if ran(pod for _, pod in pods).run_ms < told(usage).run_ms or len(pods) < usage.get("pods", 0):
+            return False
+        if _state(job) not in ("Running", "Succeeded"):
+            return True
+        epoch = str(status["assignment"]["epoch"])
+        seen = (*self._observer.member_jobs(uid), *self._observer.pods(uid, seen="running"))
+        return {"Job", "Pod"} == {
+            thing["kind"] for _, thing in seen if thing["metadata"]["labels"][LABEL_EPOCH] == epoch
+        }
 
 
 def _state(job: Raw) -> str:

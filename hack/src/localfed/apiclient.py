@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from localfed.errors import LocalfedError
 
-REQUEST_SECONDS = 10.0
+REQUEST_SECONDS = 30.0
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 

@@ -12,7 +12,7 @@ from localfed.errors import LocalfedError
 from localfed.tools import TOOL_OF, VERSION_ARGUMENTS
 
 SERVERS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
-VERSION_SECONDS = 20.0
+VERSION_SECONDS = 60.0
 
 
 class Binaries:

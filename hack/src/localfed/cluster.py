@@ -15,7 +15,7 @@ from localfed.guard import Guard
 from localfed.servers import Server
 from localfed.spec import ClusterSpec
 
-READY_SECONDS = 120.0
+READY_SECONDS = 300.0
 PORT_TRIES = 5
 PORTS = range(16000, 32000)  # below the range outgoing connections take theirs from
 LOG_TAIL_BYTES = 2000

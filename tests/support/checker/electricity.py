@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import cache
 from statistics import median
 from zoneinfo import ZoneInfo
 
@@ -92,10 +93,21 @@ def _at(energy: Energy, month: int, minute: int) -> int:
     for band in energy.price_schedule:
         if band.months and month not in band.months:
             continue
-        begin, end = (int(text[:2]) * 60 + int(text[3:]) for text in (band.from_, band.to))
+        begin, end = _minute(band.from_), _minute(band.to)
         if begin <= minute < end if begin < end else (minute >= begin or minute < end):
-            return int(Fraction(band.price_per_kwh) * 10**6)
+            return _micro_yuan(band.price_per_kwh)
     return 0
+
+
+@cache
+def _minute(text: str) -> int:
+    """Of the day."""
+    return int(text[:2]) * 60 + int(text[3:])
+
+
+@cache
+def _micro_yuan(text: str) -> int:
+    return int(Fraction(text) * 10**6)
 
 
 def _local(ms: int, zone: ZoneInfo) -> datetime:

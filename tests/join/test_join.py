@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from asynctests import Happenings
 from harness import Federation, Kubectl, Site
+from harness.shell import PATIENT_S, wait_for
 from localfed import NodeShape, provider_from_env
 from suanli.api.job import Assignment, ComputeJobSpec
 from suanli.api.site import SiteResource
@@ -49,7 +50,7 @@ PASSING = ("events", "leases.coordination.k8s.io", "endpoints", "endpointslices.
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     async def timed() -> T:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENT_S):
             return await work
 
     return asyncio.run(timed())
@@ -109,14 +110,37 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clusters]:
         patch.setenv("KUBECACHEDIR", str(folder / "kubectl-cache"))
         federation = Federation(provider, folder, [Site(SITE, (NodeShape(count=1, cpu="8", memory="32Gi"),), SPEC)])
         federation.install_chart()
-        yield Clusters(federation)
+        made = Clusters(federation)
+        wait_for("what Kubernetes puts into each namespace", lambda: all(map(is_furnished, (made.hub, made.member))))
+        yield made
+
+
+def is_furnished(kubectl: Kubectl) -> bool:
+    """Whether each namespace has what a controller puts there a moment after it was made."""
+    found = kubectl.json("get", "namespaces,serviceaccounts,configmaps", "--all-namespaces")["items"]
+    namespaces = {each["metadata"]["name"] for each in found if each["kind"] == "Namespace"}
+    accounts = {each["metadata"]["namespace"] for each in found if _named(each) == ("ServiceAccount", "default")}
+    bundles = {each["metadata"]["namespace"] for each in found if _named(each) == ("ConfigMap", "kube-root-ca.crt")}
+    return namespaces == accounts and bundles in (namespaces, set())  # not every cluster has who puts bundles there
+
+
+def _named(each: Json) -> tuple[str, str]:
+    return each["kind"], each["metadata"]["name"]
 
 
 @pytest.fixture
 def joined(clusters: Clusters) -> Clusters:
     """The member joined, whatever a test before did."""
     assert clusters.join()[-1].startswith(f'site "{SITE}" has joined')
+    run(_fenced(clusters))
     return clusters
+
+
+async def _fenced(clusters: Clusters) -> None:
+    """An API server may know a policy a moment late."""
+    foreign = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tenant"}}
+    async with ApiClient(clusters.granted, name=SITE) as hub:
+        await _until_refused(lambda: hub.post("/api/v1/namespaces", foreign, {"dryRun": "All"}), NO_NAMESPACE)
 
 
 def inventory(kubectl: Kubectl) -> dict[str, str]:
@@ -145,7 +169,11 @@ def test_joining_twice_changes_nothing_and_leaving_takes_all_back(clusters: Clus
     assert {k: v for k, v in after[1].items() if kept[1].get(k) != v and not k.startswith(("Node ", "CSINode "))} == {}
     run(_run_a_job(clusters))
     assert clusters.site("leave")[-1] == f'site "{SITE}" has left'
-    assert (set(inventory(clusters.hub)), set(inventory(clusters.member))) == before
+
+    def held() -> tuple[set[str], set[str]]:
+        return set(inventory(clusters.hub)), set(inventory(clusters.member))
+
+    wait_for("all to be taken back", lambda: held() == before)
     assert {line.rpartition(" ")[2] for line in clusters.site("leave")[:-1]} == {"absent"}
 
 
@@ -211,8 +239,8 @@ async def following(clusters: Clusters) -> AsyncIterator[tuple[Member, Until]]:
     )
     task = asyncio.create_task(member.run())
     try:
-        await told.until(lambda: member.usable, 30)
-        yield member, lambda true: told.until(true, 30)
+        await told.until(lambda: member.usable, PATIENT_S)
+        yield member, lambda true: told.until(true, PATIENT_S)
     finally:
         task.cancel()
         await asyncio.wait([task])
@@ -506,7 +534,7 @@ def test_the_members_own_fence_may_stop_the_hubs_work_and_nothing_else(joined: C
 
     async def pod_in(client: ApiClient, namespace: str) -> str:
         """One that a Job has made, once it has."""
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(PATIENT_S):
             while True:
                 found = (await client.list_all(f"/api/v1/namespaces/{namespace}/pods"))["items"]
                 if found:
@@ -600,17 +628,18 @@ def test_the_fence_lets_go_of_a_pod_and_changes_nothing_else_of_it(joined: Clust
 
 async def _until_refused(attempt: Callable[[], Coroutine[Any, Any, Json]], why: str) -> None:
     """An API server may know a policy or a namespace's labels a moment late; the attempt is a dry run."""
-    for _ in range(600):
+    said, end_s = "", time.monotonic() + PATIENT_S
+    while why not in said and time.monotonic() < end_s:
+        await asyncio.sleep(0.05)
         try:
             await attempt()
-        except ApiError:
-            break
-        await asyncio.sleep(0.05)
+        except ApiError as error:
+            said = error.message
     assert why in await refused(attempt())
 
 
 async def _until_there(client: ApiClient, path: str) -> None:
-    for _ in range(200):
+    for _ in range(2_000):
         try:
             await client.get(path)
         except ApiError:
