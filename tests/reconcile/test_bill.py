@@ -16,6 +16,7 @@ from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
 from suanli.billing import limits
+from suanli.billing.evidence import Dossier
 from suanli.billing.ledger import LedgerAccount, Outcome, Transfer, TransferKind
 from suanli.billing.period import month
 from suanli.billing.usage import Gap
@@ -46,6 +47,7 @@ class Office:
     """A hub, the stores, and a biller that looks every second."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.shop = Shop(folder)
         self.clock = Clock(APRIL.start_ms + DAY_MS)
         self.hub = MemoryServer(self.clock)
@@ -171,6 +173,45 @@ def test_a_month_is_closed_when_it_is_over_and_everybody_gets_a_statement_once(p
         writes = office.writes()
         await asyncio.sleep(30)
         assert office.writes() == writes
+
+    play(scene)
+
+
+def test_a_start_leaves_months_alone_whose_statements_are_all_on_the_hub(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    dossier = Books.dossier
+
+    def counted(books: Books, name: str) -> Dossier:
+        made.append(name)
+        return dossier(books, name)
+
+    monkeypatch.setattr(Books, "dossier", counted)
+
+    async def scene(office: Office) -> None:
+        async def restart() -> list[str]:
+            made.clear()
+            office.shop = Shop(office.folder)
+            task = asyncio.create_task(office.biller().run())
+            await asyncio.sleep(3)
+            task.cancel()
+            await asyncio.wait([task])
+            return list(made)
+
+        office.shop.ran("p", MARCH.start_ms + DAY_MS, 10)
+        office.put_tariff()
+        office.clock.at_ms = APRIL.start_ms + 2 * DAY_MS
+        await asyncio.sleep(5)
+        assert made == ["2026-03"]
+        assert await restart() == []
+        whole = office.statements()
+        lost = whole["Consumer", "lab", "2026-03"]
+        office.hub.delete(f"{MAP}/statements/{lost['metadata']['name']}")
+        assert await restart() == ["2026-03"]
+        again = office.statements()["Consumer", "lab", "2026-03"]
+        assert again["status"]["totals"] == lost["status"]["totals"]
+        assert await restart() == []
 
     play(scene)
 

@@ -4,6 +4,7 @@ A period is closed once, whole or not at all, with what vouchers pay of it. Clos
 What was decided about a voucher is kept the same way: the first word holds.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -113,6 +114,15 @@ CREATE TABLE posted (
 ) STRICT;
 {_append_only("posted", "name")}
 """
+# The Statements by which everybody was told of a period, as a JSON list of their names.
+_ISSUED = f"""
+CREATE TABLE issued (
+  sequence INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  statements TEXT NOT NULL
+) STRICT;
+{_append_only("issued", "name")}
+"""
 _CLOSING = "SELECT name, start_ms, end_ms, counted, closed_ms, facts FROM closing"
 
 
@@ -121,7 +131,7 @@ class BookStore(SqliteFile):
 
     WHAT = "books"
     APPLICATION_ID = 0x53554142  # "SUAB"
-    MIGRATIONS = (_SCHEMA, _POSTED)
+    MIGRATIONS = (_SCHEMA, _POSTED, _ISSUED)
 
     def close_period(
         self,
@@ -207,6 +217,19 @@ class BookStore(SqliteFile):
         with self._plainly():
             row = self._db.execute("SELECT entries, hash FROM posted WHERE name = ?", [name]).fetchone()
             return None if row is None else (int(row[0]), str(row[1]))
+
+    def keep_issued(self, name: str, statements: Iterable[str]) -> None:
+        """Keep that these Statements of a closed period are on the hub; the first word stays. Raises: SuanliError."""
+        with self._plainly(), self._transaction():
+            if self._db.execute("SELECT 1 FROM issued WHERE name = ?", [name]).fetchone() is None:
+                text = json.dumps(sorted(statements))
+                self._db.execute("INSERT INTO issued (name, statements) VALUES (?, ?)", [name, text])
+
+    def issued(self, name: str) -> frozenset[str] | None:
+        """The Statements of a closed period that were put on the hub; None while not all of them were. Raises: SuanliError."""
+        with self._plainly():
+            row = self._db.execute("SELECT statements FROM issued WHERE name = ?", [name]).fetchone()
+            return None if row is None else frozenset(json.loads(row[0]))
 
     def billed(self, period: str) -> list[str]:
         """The lines of a closed period, adjustments of earlier ones too, as JSON. Raises: SuanliError."""

@@ -19,7 +19,7 @@ from suanli.api.common import Model
 from suanli.api.kind import Resource, parse
 from suanli.api.statement import Role
 from suanli.base.clock import Clock, time_or_zero, time_text
-from suanli.base.conditions import Condition, find, merged, readable
+from suanli.base.conditions import Condition, find, is_true, merged, readable
 from suanli.base.errors import SuanliError
 from suanli.base.names import API_VERSION, GROUP, VERSION, short_hash
 from suanli.base.reasons import Reason
@@ -120,14 +120,20 @@ class Biller:
     async def _finish(self, books: Books, facts: Facts) -> None:
         """Post what is closed and not posted yet, as after a crash, and give everybody the statements of it.
 
+        A month whose statements are all on the hub is left as it is: to make them again, the whole ledger has to be read.
         What prepaid accounts used of it was counted until now, and is on their bills from now on.
         """
-        for closed in await self._in_thread(books.closings):
-            if closed.period.name not in self._issued:
-                now_ms = self._clock.now_ms()
-                await self._in_thread(partial(books.close, closed.period, facts, now_ms))
-                await self._issue(await self._in_thread(partial(books.dossier, closed.period.name)))
-                self._issued.add(closed.period.name)
+        closings = [c for c in await self._in_thread(books.closings) if c.period.name not in self._issued]
+        told = await self._told() if closings else set()
+        for closed in closings:
+            name, now_ms = closed.period.name, self._clock.now_ms()
+            await self._in_thread(partial(books.close, closed.period, facts, now_ms))
+            before = await self._in_thread(partial(books.issued, name))
+            if before is None or not told.issuperset(before):
+                dossier = await self._in_thread(partial(books.dossier, name))
+                if await self._issue(dossier):
+                    await self._in_thread(partial(books.keep_issued, name, [name_of(bill) for bill in dossier.bills]))
+            self._issued.add(name)
         prepaid = sorted(n for n, a in self._mirror.accounts.items() if a.spec.payment is Payment.PREPAID)
         if prepaid:
             zone, now_ms = self._settings.bill_timezone, self._clock.now_ms()
@@ -213,8 +219,18 @@ class Biller:
 
     # --- statements
 
-    async def _issue(self, dossier: Dossier) -> None:
-        """Every party's Statement of a closed period, with its sums."""
+    async def _told(self) -> set[str]:
+        """The names of the Statements on the hub that have their sums."""
+        found = (await self._hub.list_all(f"/apis/{GROUP}/{VERSION}/statements"))["items"]
+        return {
+            str(mapping(raw.get("metadata")).get("name"))
+            for raw in found
+            if is_true(readable(mapping(raw.get("status")).get("conditions")), "Issued")
+        }
+
+    async def _issue(self, dossier: Dossier) -> bool:
+        """Every party's Statement of a closed period, with its sums; whether the hub took all of them."""
+        all_taken = True
         for bill in dossier.bills:
             name = name_of(bill)
             path = f"/apis/{GROUP}/{VERSION}/statements"
@@ -230,6 +246,7 @@ class Biller:
             except ApiError as error:
                 if is_final(error):
                     LOG.warning("a statement is refused", extra={"object": name, "error": str(error)[:500]})
+                    all_taken = False
                     continue  # the others' do not wait for it
                 if error.status != 409:
                     raise
@@ -245,7 +262,9 @@ class Biller:
             )
             if unknown := dossier.unknown.get(bill.party):
                 text += f"; {unknown} more pods ran of which nobody knows for how long, see `suanli usage`"
-            await self._say("statements", raw, figures, [Condition("Issued", True, Reason.ISSUED, text)])
+            said = [Condition("Issued", True, Reason.ISSUED, text)]
+            all_taken = await self._say("statements", raw, figures, said) and all_taken
+        return all_taken
 
     async def _dispute(self, books: Books) -> None:
         """Say on statements which disputes are open."""
@@ -275,8 +294,11 @@ class Biller:
 
     async def _say(
         self, plural: str, raw: Json, figures: Json, conditions: list[Condition], *, may_go: str = ""
-    ) -> None:
-        """Write a status where it differs, over the version that it was made from; `may_go` goes where it is not said."""
+    ) -> bool:
+        """Write a status where it differs, over the version that it was made from; whether it is on the hub now.
+
+        `may_go` is the condition that goes where it is not said.
+        """
         old, metadata = dict(mapping(raw.get("status"))), mapping(raw.get("metadata"))
         generation = metadata.get("generation")
         number, now = generation if isinstance(generation, int) else 0, time_text(self._clock.now_ms())
@@ -284,7 +306,7 @@ class Biller:
         wanted = {**old, **figures, "conditions": merged(kept, conditions, number, now, ORDER)}
         patch = patch_of(old, wanted)
         if not patch:
-            return
+            return True
         body = {"metadata": {"resourceVersion": metadata.get("resourceVersion")}, "status": patch}
         place = f"namespaces/{metadata['namespace']}/" if metadata.get("namespace") else ""
         try:
@@ -295,6 +317,8 @@ class Biller:
                 LOG.warning("a status is refused", extra=told)
             elif error.status not in (404, 409):
                 raise  # else somebody was faster: the next look sees what there is
+            return False
+        return True
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -170,6 +170,14 @@ class Books:
                 if outcome not in (*ACCEPTED, Outcome.EXISTS_DIFFERENTLY):  # by another process, at another time
                     raise refused(back, outcome)
 
+    def keep_issued(self, period: str, statements: Iterable[str]) -> None:
+        """Remember that all Statements of a closed period, by name, are on the hub. Raises: SuanliError."""
+        self._books.keep_issued(period, statements)
+
+    def issued(self, period: str) -> frozenset[str] | None:
+        """The names of a closed period's Statements; None while not all of them were on the hub. Raises: SuanliError."""
+        return self._books.issued(period)
+
     def lines(self, period: str) -> list[RatedLine]:
         """What was billed for a closed period. Raises: SuanliError."""
         return [read_line(text) for text in self._books.billed(period)]
@@ -355,10 +363,7 @@ class Books:
     def _has(self, root: tuple[int, str]) -> bool:
         """Whether the ledger once came to this root."""
         count, hash_ = root
-        if count == 0:
-            return True
-        last = next(self._ledger.entries(after=count - 1), None)
-        return last is not None and last.hash == hash_
+        return count == 0 or self._ledger.hash_of(count) == hash_
 
     def _post(self, lines: Sequence[RatedLine], time_ms: int) -> None:
         """Every line once, whoever began it."""
