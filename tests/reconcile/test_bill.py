@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from suanli.billing.ledger import LedgerAccount, Outcome, Transfer, TransferKind
 from suanli.billing.period import month
 from suanli.billing.usage import Gap
 from suanli.kube.client import ApiError, Json
+from suanli.reconcile import bill
 from suanli.reconcile.attempts import FINAL_REFUSALS
 from suanli.reconcile.bill import Biller
 from suanli.reconcile.books import Books
@@ -324,6 +326,43 @@ def test_a_voucher_is_granted_pays_of_the_bill_and_expires(play: Play) -> None:
         assert (figures["remaining"], said["Expired"]) == ("0", ("True", "VoucherExpired"))
 
     play(scene)
+
+
+def test_a_voucher_that_expired_between_its_bill_and_the_posting_of_it_says_so(play: Play) -> None:
+    async def scene(office: Office) -> None:
+        office.shop.ran("p", MARCH.start_ms + DAY_MS, 10)
+        office.put_tariff()
+        office.hub.put(a_program(validDays=24))
+        office.hub.put(a_voucher("mine"))
+        await asyncio.sleep(3)
+        office.shop.books.fix(MARCH, FACTS, office.clock.at_ms)
+        office.shop.books.pay("consumer:lab", YUAN, "p-1", APRIL.start_ms + 4 * DAY_MS)
+        office.clock.at_ms = APRIL.start_ms + 5 * DAY_MS
+        await asyncio.sleep(3)
+        assert len(office.statements()) == 4
+        status = office.hub.items(f"{MAP}/vouchers")[0]["status"]
+        told = {condition["type"]: condition["message"] for condition in status["conditions"]}
+        assert status["redeemed"] == str(10 * 4 * CARD_HOUR * 80 // 100 // 5)
+        assert "it expired before 2026-03 could be posted, which was paid all the same" in told["Redeemed"]
+
+    play(scene)
+
+
+def test_a_flood_of_claims_is_decided_in_parts(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bill, "MOST_CLAIMS", 2)
+    decided: list[int] = []
+
+    async def scene(office: Office) -> None:
+        office.hub.put(a_program())
+        for number in range(5):
+            office.hub.put(a_voucher(f"v{number}"))
+        for _ in range(4):
+            await asyncio.sleep(1)
+            decided.append(len(office.shop.store.grants()))
+
+    play(scene)
+    assert decided[-1] == 5
+    assert {later - earlier for earlier, later in pairwise([0, *decided])} <= {0, 1, 2}
 
 
 def test_a_rejected_claim_is_final_and_stops_no_other(play: Play) -> None:

@@ -24,6 +24,7 @@ from suanli.billing.period import Period, month
 from suanli.billing.posting import COMMISSION, TAX
 from suanli.billing.statements import Party, unbalanced
 from suanli.billing.usage import MAX_SKEW_MS, Gap, PodUsage
+from suanli.ledgerstore.books import KeptAward
 from suanli.ledgerstore.ledger import SqliteLedger
 from suanli.reconcile.books import Books
 
@@ -225,6 +226,25 @@ def test_what_was_posted_is_not_sent_again_unless_the_ledger_lost_it(shop: Shop,
     with SqliteLedger(tmp_path / "other" / "ledger.sqlite3") as empty:
         Books(shop.usage, shop.store, empty, "hub").close(MARCH, FACTS, MARCH.end_ms)
         assert [entry.transfer for entry in empty.entries()] == [entry.transfer for entry in shop.ledger.entries()]
+
+
+def test_an_award_that_another_process_makes_meanwhile_counts(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.ran("p", MARCH.start_ms, 10)
+    shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    (line,) = shop.books.lines("2026-03")
+    other = Books(shop.usage, shop.store, shop.ledger, "hub")
+    keep = shop.store.keep_award
+
+    def meanwhile(*asked: Any) -> KeptAward:
+        with monkeypatch.context() as patch:
+            patch.setattr(shop.store, "keep_award", keep)
+            other.award(line.id, "d-2", 100_000_000)
+        return keep(*asked)
+
+    monkeypatch.setattr(shop.store, "keep_award", meanwhile)
+    with pytest.raises(SuanliError, match="has 76.00 CNY left"):
+        shop.books.award(line.id, "d-1", 100_000_000)
+    assert [award.dispute for award in shop.store.awards().values()] == ["d-2"]
 
 
 def test_a_month_that_was_not_wholly_posted_is_sent_again(shop: Shop) -> None:

@@ -45,6 +45,7 @@ from suanli.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
 MOST_TOLD = 5  # problems of one tariff in its condition
+MOST_CLAIMS = 500  # that are decided in one look; a flood of them is to keep no bill waiting
 MOST_NAME = 50  # characters of a party in the name of its Statement
 ORDER = ("Issued", "Settled", "Disputed", "InForce", "Approved", "Granted", "Redeemed", "Expired")
 # The condition that says of a kind why an object of it cannot be read.
@@ -183,7 +184,7 @@ class Biller:
             if voucher.metadata.uid not in standings
             and voucher.spec.program in known
             and may_go_on(self._approval(voucher, raw, known, standings))
-        ]
+        ][:MOST_CLAIMS]
         for program, claim in undecided:
             await self._in_thread(partial(books.grant, program, claim))
         now_ms = self._clock.now_ms()

@@ -254,11 +254,8 @@ class Books:
             raise _refused(f"no line {line_id} was billed; copy its id from the statement")
         line = read_line(text)
         id_ = posting.award_id(line_id, dispute)
-        others = sum(a.amount_micro_yuan for i, a in self._books.awards().items() if a.line == line_id and i != id_)
-        if not 0 < amount_micro_yuan <= line.net_micro_yuan - others:
-            left = yuan_text(max(0, line.net_micro_yuan - others))
-            raise _refused(f"line {line_id} has {left} CNY left that can be given back; award no more, and more than 0")
-        kept = self._books.keep_award(id_, KeptAward(line_id, dispute, amount_micro_yuan))
+        asked = KeptAward(line_id, dispute, amount_micro_yuan)
+        kept = self._books.keep_award(id_, asked, line.net_micro_yuan)
         if kept.amount_micro_yuan != amount_micro_yuan:
             came = yuan_text(kept.amount_micro_yuan)
             raise _refused(
