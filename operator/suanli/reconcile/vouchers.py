@@ -129,6 +129,8 @@ class Vouchers:
             return decision.granted
         if claim.voucher in self._refused:
             return self._refused[claim.voucher].why
+        if self._is_held(decision):
+            return decision.granted
         hold = posting.grant_hold(program, decision.holding())
         (outcome,) = self._ledger.commit([hold])
         if outcome is Outcome.ACCOUNT_UNKNOWN:
@@ -144,6 +146,15 @@ class Vouchers:
             return self._refuse(program, claim, self._exceeded(decision))
         why = f"the ledger has something else under the voucher's id or refuses its hold ({outcome}); apply another one"
         return self._refuse(program, claim, Rejected(Reason.BOOKS_REFUSED, why))
+
+    def _is_held(self, decision: Decision) -> bool:
+        """Whether the grant's hold is in the ledger, and nobody refused the claim before it was."""
+        uid = decision.claim.voucher
+        if uid not in self._held and uid not in self._refused:
+            hold = posting.grant_hold(decision.program, decision.holding())
+            if self._ledger.transfer(hold.id) == hold:
+                self._held.add(uid)
+        return uid in self._held and uid not in self._refused
 
     def _exceeded(self, decision: Decision) -> Rejected:
         """Which limit of the ledger a grant would pass, because others were granted meanwhile."""
@@ -350,11 +361,12 @@ class Vouchers:
         return sorted(found, key=lambda each: (each.time_ms, len(each.subsidised), each.voucher))
 
     def decisions(self, period: Period, asked: Container[str]) -> list[Decision]:
-        """The grants that were made in a period or are asked for, with a hold in the ledger. Raises: SuanliError."""
+        """The grants that were made in a period or are asked for, with a hold in the ledger; nothing is held. Raises: SuanliError."""
+        self._refresh()
         return [
-            standing.decision
-            for uid, standing in self.standings().items()
-            if standing.decision is not None and (uid in asked or period.holds(standing.decision.claim.time_ms))
+            decision
+            for uid, decision in self._granted.items()
+            if (uid in asked or period.holds(decision.claim.time_ms)) and self._is_held(decision)
         ]
 
     def post(self, redemptions: Iterable[Redeemed], lines: Mapping[str, RatedLine]) -> None:
