@@ -19,7 +19,7 @@ from suanli.base.settings import Settings
 from suanli.billing import limits
 from suanli.billing.evidence import Dossier
 from suanli.billing.ledger import LedgerAccount, Outcome, Transfer, TransferKind
-from suanli.billing.period import month
+from suanli.billing.period import Period, month
 from suanli.billing.usage import Gap
 from suanli.kube.client import ApiError, Json
 from suanli.reconcile import bill
@@ -227,6 +227,42 @@ def test_months_in_which_nothing_ran_are_closed_too_one_by_one(play: Play) -> No
         assert [c.period.name for c in office.shop.books.closings()] == ["2026-01", "2026-02", "2026-03"]
 
     play(scene)
+
+
+@pytest.mark.parametrize(
+    ("closed", "days"),
+    [
+        (month("2026-03", "UTC"), {"timezone": "UTC"}),  # not that of the setting
+        (month("2026-03", "Pacific/Kiritimati"), {"timezone": "UTC", "from": "2026-02-28", "until": "2026-04-01"}),
+        (Period("q1", month("2026-01", "Asia/Shanghai").start_ms, MARCH.end_ms), {"from": "2026-01-01", "until": "2026-04-01"}),
+        (Period("ten", MARCH.start_ms, MARCH.start_ms + 10 * DAY_MS), {"from": "2026-03-01", "until": "2026-03-11"}),
+    ],
+)  # fmt: skip
+def test_a_statement_says_by_whose_clocks_its_period_is_and_the_next_one_begins_where_it_ends(
+    play: Play, closed: Period, days: Json
+) -> None:
+    async def scene(office: Office) -> None:
+        office.shop.ran("p", MARCH.start_ms + DAY_MS, 10)
+        office.shop.books.fix(closed, FACTS, closed.end_ms)
+        office.put_tariff()
+        office.clock.at_ms = month("2026-05", "Asia/Shanghai").start_ms + 3 * DAY_MS
+        await asyncio.sleep(5)
+        told = office.statements()["Consumer", "lab", closed.name]
+        assert {"timezone": "Asia/Shanghai"} | days == {
+            key: told["spec"][key] for key in ("timezone", "from", "until") if key in told["spec"]
+        }
+        periods = [closing.period for closing in office.shop.books.closings()]
+        assert [later.start_ms for later in periods[1:]] == [earlier.end_ms for earlier in periods[:-1]]
+        assert periods[-1].end_ms == month("2026-04", "Asia/Shanghai").end_ms
+
+    play(scene)
+
+
+def test_days_of_a_period_between_two_zones_are_told_with_the_moments() -> None:
+    between = Period("2026-03", month("2026-03", "UTC").start_ms, MARCH.end_ms)
+    days, said = bill.days_of(between, ["Asia/Shanghai", "UTC"])
+    assert days == {"timezone": "UTC", "from": "2026-03-01", "until": "2026-04-01"}
+    assert said == "; of these days from 2026-03-01T00:00:00Z to 2026-03-31T16:00:00Z"
 
 
 def test_without_a_tariff_nothing_is_billed(play: Play) -> None:

@@ -136,7 +136,7 @@ def agreement(number: int) -> Agreement:
     account = f"account-{number % ACCOUNTS}"
     return Agreement(
         job_uid=f"job-{number}", epoch=1, namespace=f"team-{number % ACCOUNTS}", job=f"job-{number}", account=account,
-        customer_class="", site=site(number % PROVIDERS), provider=provider(number % PROVIDERS), class_=facts.class_,
+        site=site(number % PROVIDERS), provider=provider(number % PROVIDERS), class_=facts.class_,
         qos="Normal", unit=str(facts.unit), precision=facts.precision, tasks=PODS_OF_A_JOB, cpu_milli=16_000,
         memory_bytes=64 << 30, scratch_bytes=100 << 30, cards=8, rated_power_w=facts.rated_power_w, pue_micro=facts.pue_micro,
         green_micro=facts.green_share_micro, grid_factor_g_per_kwh=facts.grid_factor_g_per_kwh, made_ms=PERIOD.start_ms,

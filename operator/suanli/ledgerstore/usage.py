@@ -168,6 +168,10 @@ DROP TRIGGER pod_usage_is_ordered;
 CREATE TRIGGER pod_usage_is_ordered AFTER INSERT ON pod_usage
   BEGIN INSERT INTO pod_order (sequence, pod_uid) VALUES ((SELECT last + 1 FROM last_sequence), NEW.pod_uid); END;
 """,
+    # What an account's class is counts when a period is closed: nothing was ever rated by the one of an attempt.
+    """
+ALTER TABLE agreement DROP COLUMN customer_class;
+""",
 )
 
 

@@ -6,8 +6,10 @@ What fails is told and tried again; placement goes on.
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -28,7 +30,7 @@ from suanli.base.untrusted import mapping
 from suanli.billing import statements
 from suanli.billing.evidence import Dossier
 from suanli.billing.facts import Facts, customers_of
-from suanli.billing.period import Period, local, month
+from suanli.billing.period import Period, calendar, is_month, local, midnight_ms
 from suanli.billing.pricebook import problems
 from suanli.billing.statements import Bill
 from suanli.billing.vouchers import Rejected
@@ -145,14 +147,18 @@ class Biller:
         return Facts(tuple(tariffs), customers_of(self._mirror.accounts.values()), scope=scope)
 
     def _due(self, books: Books) -> Period | None:
-        """The first month that is over, in which or before which something ran, and that is not closed."""
+        """The first month that is over, in which or before which something ran, and that is not closed, or what is left of it."""
         zone, now_ms = self._settings.bill_timezone, self._clock.now_ms()
-        closed = [c.period for c in books.closings()]
-        first_ms = max((p.end_ms for p in closed), default=books.began_ms())
+        closed = {c.period.name: c.period for c in books.closings()}
+        closed_ms = max((period.end_ms for period in closed.values()), default=None)
+        first_ms = books.began_ms() if closed_ms is None else closed_ms
         if first_ms is None:
             return None
-        shown = local(first_ms, zone)
-        period = month(f"{shown.year:04d}-{shown.month:02d}", zone)
+        period = calendar(first_ms, 1, zone)
+        if closed_ms is not None:  # what was closed may end within a month, by clocks of another zone: this one begins there
+            while period.name in closed:
+                period = calendar(period.end_ms, 1, zone)
+            period = replace(period, start_ms=closed_ms)
         is_over = now_ms >= period.end_ms + self._settings.close_after_s * 1000
         return period if is_over else None
 
@@ -231,7 +237,8 @@ class Biller:
 
     async def _issue(self, dossier: Dossier) -> bool:
         """Every party's Statement of a closed period, with its sums; whether the hub took all of them."""
-        all_taken = True
+        zones = [self._settings.bill_timezone, *sorted({tariff.spec.timezone for tariff in dossier.tariffs}), "UTC"]
+        all_taken, (days, exactly) = True, days_of(dossier.period, zones)
         for bill in dossier.bills:
             name = name_of(bill)
             path = f"/apis/{GROUP}/{VERSION}/statements"
@@ -239,7 +246,7 @@ class Biller:
                 "role": str(bill.party.role),
                 "party": bill.party.name,
                 "period": bill.period.name,
-                "timezone": self._settings.bill_timezone,
+                **days,
             }
             made = {"apiVersion": API_VERSION, "kind": "Statement", "metadata": {"name": name}, "spec": spec}
             try:
@@ -261,6 +268,7 @@ class Biller:
             text = (
                 f"{len(bill.lines)} lines of {bill.period.name}; `suanli statement` shows them and writes the evidence"
             )
+            text += exactly
             if unknown := dossier.unknown.get(bill.party):
                 text += f"; {unknown} more pods ran of which nobody knows for how long, see `suanli usage`"
             said = [Condition("Issued", True, Reason.ISSUED, text)]
@@ -332,6 +340,23 @@ def name_of(bill: Bill) -> str:
     mark = short_hash("statement", role, party, bill.period.name, length=8)
     words = [str(role).lower(), *([told] if told and role is not Role.OPERATOR else []), bill.period.name.lower(), mark]
     return "-".join(words)
+
+
+def days_of(period: Period, zones: Sequence[str]) -> tuple[Json, str]:
+    """How a Statement's spec names the days of a period, by the first of the time zones in which it is a month, or else whole days.
+
+    And what is to be said of a period that is neither: it was closed by the clocks of two zones.
+    """
+    for zone in zones:
+        if is_month(period, zone):
+            return {"timezone": zone}, ""
+    for zone in zones:
+        first, until = (local(at_ms, zone).date() for at_ms in (period.start_ms, period.end_ms))
+        if [midnight_ms(day.toordinal(), zone) for day in (first, until)] == [period.start_ms, period.end_ms]:
+            return {"timezone": zone, "from": first.isoformat(), "until": until.isoformat()}, ""
+    first, last = (local(at_ms, "UTC").date() for at_ms in (period.start_ms, period.end_ms - 1))
+    days = {"timezone": "UTC", "from": first.isoformat(), "until": (last + timedelta(days=1)).isoformat()}
+    return days, f"; of these days from {time_text(period.start_ms)} to {time_text(period.end_ms)}"
 
 
 def _is_disputed(raw: Json) -> bool:
