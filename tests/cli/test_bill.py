@@ -167,7 +167,13 @@ def test_no_month_is_closed_by_what_cannot_be_read(suanli: Suanli, tmp_path: Pat
     assert "lab" in suanli("settle").stdout
 
 
-READING = (["usage"], ["bill"], ["statement"], ["asset-report", "east", "--availability", "1"], ["account", "balance", "lab"])
+READING = (
+    ["usage"],
+    ["bill"],
+    ["statement"],
+    ["asset-report", "east", "--availability", "1"],
+    ["account", "balance", "lab"],
+)
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:

@@ -263,7 +263,9 @@ def test_a_file_of_the_third_schema_loses_the_class_that_nobody_asked_for_and_no
         old.executescript(script)
     names = (*module._AGREED, "customer_class")
     marks = ", ".join("?" * len(names))
-    old.execute(f"INSERT INTO agreement ({', '.join(names)}) VALUES ({marks})", (*astuple(an_agreement()), "university"))
+    old.execute(
+        f"INSERT INTO agreement ({', '.join(names)}) VALUES ({marks})", (*astuple(an_agreement()), "university")
+    )
     old.execute(f"PRAGMA application_id = {UsageStore.APPLICATION_ID}")
     old.execute("PRAGMA user_version = 3")
     old.close()

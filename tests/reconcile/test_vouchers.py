@@ -1,6 +1,5 @@
 """Vouchers in the books: granted once, held for in the ledger, redeemed by bills, whoever dies meanwhile; and audited."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,36 +8,23 @@ import pytest
 
 from audit.__main__ import audit
 from months import a_program, packed
-from shop import CARD_HOUR, FACTS, Shop
+from shop import CARD_HOUR, FACTS, YUAN, Shop, a_claim
 from suanli.api.statement import Role
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
 from suanli.billing.ledger import LedgerAccount
 from suanli.billing.period import month
 from suanli.billing.statements import unbalanced
-from suanli.billing.vouchers import Claim, Granted, Rejected
+from suanli.billing.vouchers import Granted, Rejected
 from suanli.reconcile.books import Books
 from suanli.reconcile.vouchers import kept_of
 
 ZONE = "Asia/Shanghai"
 MARCH, APRIL, MAY = (month(f"2026-0{n}", ZONE) for n in (3, 4, 5))
 OWED = 10 * 4 * CARD_HOUR * 80 // 100  # what the lab owes for ten hours of March
-YUAN = 1_000_000
 DAY_MS = 24 * 3_600_000
 PROGRAM = a_program("hangzhou")
 Found = Granted | Rejected
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    shop = Shop(tmp_path)
-    yield shop
-    shop.books.leave()
-
-
-def a_claim(voucher: str = "v1", **fields: Any) -> Claim:
-    base = Claim(voucher, "lab", frozenset({"lab"}), "", f"c-{voucher}", "", 200 * YUAN, 30, MARCH.start_ms)
-    return replace(base, **fields)
 
 
 def granted(found: Found) -> int:

@@ -359,9 +359,7 @@ class _Account:
                 day += 1
             before_ms, before = since_ms, zone
 
-    def _fee(
-        self, provider: str, name: str, subscription: Subscription, first: int, day: int, begin_ms: int
-    ) -> None:
+    def _fee(self, provider: str, name: str, subscription: Subscription, first: int, day: int, begin_ms: int) -> None:
         version = self._book.at(provider, begin_ms)
         package = version.packages.get(name) if version else None
         if version is None or package is None:

@@ -144,7 +144,11 @@ def facts_of(files: Sequence[Path] | None, hub_id: str, hub: Hub) -> tuple[Facts
             found, hub_id = asyncio.run(_hub(hub.target()))
     tell(found.problems, found.warnings)
     scope = scope_of(found.sites.values(), found.country)
-    return Facts(tuple(found.tariffs.values()), customers_of(found.accounts.values()), scope=scope), hub_id, not found.problems
+    return (
+        Facts(tuple(found.tariffs.values()), customers_of(found.accounts.values()), scope=scope),
+        hub_id,
+        not found.problems,
+    )
 
 
 async def _hub(target: Target) -> tuple[Manifests, str]:

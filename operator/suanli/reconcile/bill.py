@@ -155,7 +155,9 @@ class Biller:
         if first_ms is None:
             return None
         period = calendar(first_ms, 1, zone)
-        if closed_ms is not None:  # what was closed may end within a month, by clocks of another zone: this one begins there
+        if (
+            closed_ms is not None
+        ):  # what was closed may end within a month, by clocks of another zone: this one begins there
             while period.name in closed:
                 period = calendar(period.end_ms, 1, zone)
             period = replace(period, start_ms=closed_ms)
