@@ -234,7 +234,7 @@ def test_an_award_that_another_process_makes_meanwhile_counts(shop: Shop, monkey
         return keep(*asked)
 
     monkeypatch.setattr(shop.store, "keep_award", meanwhile)
-    with pytest.raises(SuanliError, match="has 76[.]00 CNY left"):
+    with pytest.raises(SuanliError, match=r"has 76[.]00 CNY left"):
         shop.books.award(line.id, "d-1", 100_000_000)
     assert [award.dispute for award in shop.store.awards().values()] == ["d-2"]
 
