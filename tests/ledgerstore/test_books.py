@@ -48,7 +48,7 @@ def test_which_statements_told_of_a_period_is_kept_once(store: BookStore) -> Non
     assert store.issued("2026-03") is None
     store.keep_issued("2026-03", ["b", "a"])
     store.keep_issued("2026-03", ["c"])
-    assert store.issued("2026-03") == {"a", "b"}
+    assert store.issued("2026-03") == frozenset({"a", "b"})
     store.keep_issued("2026-04", [])
     assert store.issued("2026-04") == frozenset()
 

@@ -21,6 +21,7 @@ from suanli.billing.facts import read_facts
 from suanli.billing.owned import facts_of
 from suanli.billing.period import Period, month
 from suanli.billing.posting import COMMISSION, TAX
+from suanli.billing.rating import Customer, Subscription
 from suanli.billing.statements import Party, unbalanced
 from suanli.billing.usage import MAX_SKEW_MS, Gap, PodUsage
 from suanli.ledgerstore.books import KeptAward
@@ -218,6 +219,24 @@ def test_what_was_posted_is_not_sent_again_unless_the_ledger_lost_it(shop: Shop,
     with SqliteLedger(tmp_path / "other" / "ledger.sqlite3") as empty:
         Books(shop.usage, shop.store, empty, "hub").close(MARCH, FACTS, MARCH.end_ms)
         assert [entry.transfer for entry in empty.entries()] == [entry.transfer for entry in shop.ledger.entries()]
+
+
+def test_tariffs_of_two_time_zones_and_a_package_in_one_month_are_what_the_audit_finds(
+    shop: Shop, tmp_path: Path
+) -> None:
+    items = [{"name": "a100", "unit": "CardHour", "class": "nvidia-a100-80g", "price": "5.50"}]
+    hours = [{"name": "all", "bands": [{"from": "00:00", "to": "12:00", "band": "am"}, {"from": "12:00", "to": "24:00", "band": "pm"}]}]  # fmt: skip
+    pack = [{"name": "pack", "item": "a100", "period": "Day", "included": 3, "fee": "9"}]
+    tariffs = [
+        Tariff.model_validate({**a_tariff(name, items=items, schedules=hours, packages=pack, timezone=zone, effectiveFrom=day), "metadata": {"name": name}})
+        for name, zone, day in (("old", "America/New_York", "2025-01-01"), ("mid", ZONE, "2026-01-01"), ("new", "UTC", "2026-03-10"))
+    ]  # fmt: skip
+    customer = Customer("lab", "university", "", (Subscription("East Compute", "pack", "2026-03-01", "2026-03-21"),))
+    shop.ran("p", MARCH.start_ms + 8 * DAY_MS, 60)
+    shop.books.close(MARCH, replace(FACTS, tariffs=tuple(tariffs), customers={"lab": customer}), MARCH.end_ms)
+    fees = {line.tariff: line.net_micro_yuan for line in shop.books.lines("2026-03") if line.item == "pack"}
+    assert fees == {"mid": 10 * 9_000_000, "new": 10 * 9_000_000}  # the 10th has begun in Shanghai
+    assert found_by_the_audit(shop.books.dossier("2026-03"), tmp_path / "package") == []
 
 
 def test_an_award_that_another_process_makes_meanwhile_counts(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
