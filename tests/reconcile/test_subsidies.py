@@ -295,11 +295,9 @@ def test_sixteen_who_race_to_pay_back_pay_once_and_never_more_than_cap_and_pool(
     together = Barrier(16)
 
     def race(number: int) -> None:
-        names = ("usage", "books", "ledger")
-        usage, store, ledger = (
-            kind(tmp_path / f"{name}.sqlite3", busy_ms=60_000)
-            for kind, name in zip((UsageStore, BookStore, SqliteLedger), names, strict=True)
-        )
+        usage = UsageStore(tmp_path / "usage.sqlite3", busy_ms=60_000)
+        store = BookStore(tmp_path / "books.sqlite3", busy_ms=60_000)
+        ledger = SqliteLedger(tmp_path / "ledger.sqlite3", busy_ms=60_000)
         books = Books(usage, store, ledger, "hub")
         together.wait()
         for _ in range(40):

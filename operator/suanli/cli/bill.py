@@ -49,8 +49,9 @@ def usage(
 ) -> None:
     """Say what accounts used in a month, exactly: what began in it, of what runs on up to its last mark; and what is not in it, and why.
 
-    Nothing is written: the operator's files have to be there. Exit codes: 0 done, 2 the input is wrong (what can be read counts
-    all the same), 4 the hub or a file cannot be used.
+    Nothing is made or changed: the operator's files have to be there.
+
+    Exit codes: 0 done, 2 the input is wrong (what can be read counts all the same), 4 the hub, a file or the ledger cannot be used.
     """
     seen, is_whole = _preview(month.at(moment_ms(now)), files, stores, hub_id, hub)
     sums = {key: amount for key, amount in seen.used_by.items() if account in (None, key[0])}
@@ -103,8 +104,9 @@ def bill(
 ) -> None:
     """Say what accounts owe for a month, line by line: as it was billed, or, while the month is open, as it would be now.
 
-    Nothing is written: the operator's files have to be there. Exit codes: 0 done, 2 the input is wrong (what can be read counts
-    all the same), 4 the hub or a file cannot be used.
+    Nothing is made or changed: the operator's files have to be there.
+
+    Exit codes: 0 done, 2 the input is wrong (what can be read counts all the same), 4 the hub, a file or the ledger cannot be used.
     """
     asked = month.at(moment_ms(now))
     is_whole = True
