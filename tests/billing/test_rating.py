@@ -38,6 +38,7 @@ from suanli.billing.rating import Customer, Rating, Subscription, adjustments, r
 K = UsageKind
 LAB = Customer("lab")
 YUAN = 1_000_000
+WIDE = Period("wide", PERIOD.start_ms - 2 * DAY, PERIOD.end_ms + 2 * DAY)
 
 
 def bill(events: list[UsageEvent], *tariffs: Manifest, customer: Customer = LAB, period: Period = PERIOD) -> Rating:
@@ -333,6 +334,37 @@ def test_a_days_package_is_paid_and_begins_anew_every_day() -> None:
 def test_a_months_fee_falls_due_once_on_its_first_day(since: str, until: str, fees: int) -> None:
     lines = bill([], packaged(), customer=subscribed(since, until)).lines
     assert [x.net_micro_yuan for x in lines] == [50 * YUAN] * fees
+
+
+@pytest.mark.parametrize(
+    ("zones", "days"),
+    [
+        # A day begins by the clocks of the tariff that holds then; the 10th, with which the second one begins, once.
+        (("Asia/Shanghai", "UTC"), (10, 20)),
+        (("UTC", "Asia/Shanghai"), (9, 21)),
+        (("Pacific/Kiritimati", "America/New_York"), (10, 20)),
+        (("America/New_York", "Pacific/Kiritimati"), (9, 21)),
+    ],
+)
+def test_no_day_of_a_package_is_paid_twice_or_never_where_the_next_tariff_has_another_time_zone(
+    zones: tuple[str, str], days: tuple[int, int]
+) -> None:
+    first, second = packaged("Day"), packaged("Day", fee="60")
+    first = {**first, "spec": {**first["spec"], "timezone": zones[0], "effectiveFrom": "2026-01-01"}}
+    later = {**second["spec"], "timezone": zones[1], "effectiveFrom": "2026-11-10"}
+    second = {**second, "metadata": {"name": "second"}, "spec": later}
+    lines = bill([], first, second, customer=subscribed("2026-11-01", "2026-12-01"), period=WIDE).lines
+    assert [x.net_micro_yuan for x in lines] == [days[0] * 50 * YUAN, days[1] * 60 * YUAN]
+    own = bill([], second, customer=subscribed("2026-11-15", "2026-11-16"), period=WIDE).lines
+    assert [x.net_micro_yuan for x in own] == [60 * YUAN]
+
+
+def test_a_days_fee_falls_into_the_period_in_which_it_begins_by_the_present_tariff() -> None:
+    old, new = packaged("Day"), packaged("Day")
+    old = {**old, "spec": {**old["spec"], "timezone": "Pacific/Kiritimati", "effectiveFrom": "2025-01-01"}}
+    new = {**new, "metadata": {"name": "new"}, "spec": {**new["spec"], "effectiveFrom": "2026-01-01"}}
+    lines = bill([], old, new, customer=subscribed("2026-12-01", "2026-12-02")).lines
+    assert lines == ()  # by the clocks of Kiritimati, which no longer count, December has begun ten hours before
 
 
 def test_two_of_a_package_cover_twice_and_cost_twice() -> None:

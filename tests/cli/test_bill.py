@@ -3,8 +3,11 @@
 import csv
 import io
 import json
+import re
+import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -18,6 +21,7 @@ from typer.testing import CliRunner, Result
 from audit.__main__ import audit
 from builders import a_region, a_site, a_tariff, an_agreement, an_object
 from months import a_program
+from shop import Shop
 from suanli.base.units import MS_PER_HOUR
 from suanli.billing.focusrules import COSTS, violations
 from suanli.billing.period import month
@@ -139,6 +143,7 @@ def test_settling_twice_posts_once_and_the_statements_add_up_to_nothing(suanli: 
     (one,) = told["statements"]
     assert int(one["net_micro_yuan"]) == -176_080_000
     assert "East Compute" in suanli("statement").stdout
+    assert "is not closed" in suanli("statement", "--period", "2026-02", code=2).stderr
 
 
 @pytest.mark.parametrize(("language", "word"), [("en", "Statement"), ("zh", "结算单")])
@@ -157,9 +162,77 @@ def test_no_month_is_closed_by_what_cannot_be_read(suanli: Suanli, tmp_path: Pat
     good = (tmp_path / "market.yaml").read_text()
     (tmp_path / "market.yaml").write_text(good.replace("5.50", "five"))
     assert "five" in suanli("settle", code=2).stderr
-    assert "is not closed" in suanli("statement", code=2).stderr
+    assert not (tmp_path / "data" / "books.sqlite3").exists()
     (tmp_path / "market.yaml").write_text(good)
     assert "lab" in suanli("settle").stdout
+
+
+READING = (
+    ["usage"],
+    ["bill"],
+    ["statement"],
+    ["asset-report", "east", "--availability", "1"],
+    ["account", "balance", "lab"],
+)
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    """What the files hold; SQLite's own log and index beside them hold nothing of their own when nobody writes."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix == ".sqlite3"}
+
+
+@pytest.mark.parametrize("command", READING, ids=lambda command: command[0])
+def test_reading_makes_no_file_and_says_which_one_is_not_there(
+    suanli: Suanli, tmp_path: Path, command: list[str]
+) -> None:
+    (tmp_path / "data" / "usage.sqlite3").unlink()
+    said = suanli(*command, code=4).stderr
+    assert re.search(r"the (usage ledger|books|ledger) .*sqlite3 cannot be used: there is no such file; name the", said)
+    assert bytes_of(tmp_path / "data") == {}
+
+
+@pytest.mark.parametrize("command", READING, ids=lambda command: command[0])
+@pytest.mark.parametrize("file", ["usage", "books", "ledger"])
+def test_reading_brings_no_file_forward_and_says_what_does(
+    suanli: Suanli, tmp_path: Path, command: list[str], file: str
+) -> None:
+    suanli("settle")
+    with closing(sqlite3.connect(tmp_path / "data" / f"{file}.sqlite3")) as db:
+        db.execute("PRAGMA user_version = 0")
+    before = bytes_of(tmp_path / "data")
+    if command[0] == "account" and file != "ledger":
+        suanli(*command)
+    else:
+        assert f"{file}.sqlite3 cannot be used" in suanli(*command, code=4).stderr
+    assert bytes_of(tmp_path / "data") == before
+
+
+@pytest.mark.parametrize("command", READING, ids=lambda command: command[0])
+def test_reading_changes_nothing_also_of_a_grant_that_is_not_held_for_yet(
+    suanli: Suanli, tmp_path: Path, command: list[str]
+) -> None:
+    suanli("settle")
+    claim = Claim("v1", "lab", frozenset({"lab"}), "", "team-a/train", "", 100_000_000, 1, MARCH.start_ms)
+    shop = Shop(tmp_path / "data")
+    shop.ledger.left = 0
+    with pytest.raises(KeyboardInterrupt):
+        shop.books.grant(a_program("city"), claim)
+    shop.books.leave()
+    before = bytes_of(tmp_path / "data")
+    suanli(*command)
+    assert bytes_of(tmp_path / "data") == before
+
+
+@pytest.mark.parametrize("command", ["usage", "bill"])
+def test_what_can_be_read_is_shown_and_the_exit_code_tells_of_the_rest(
+    suanli: Suanli, tmp_path: Path, command: str
+) -> None:
+    with (tmp_path / "market.yaml").open("a") as file:
+        file.write("---\n" + yaml.safe_dump(a_tariff("broken", timezone="Mars/Olympus")))
+    for output in ("table", "json"):
+        found = suanli(command, "-o", output, code=2)
+        assert "Mars/Olympus" in found.stderr
+        assert "lab" in found.stdout
 
 
 def test_focus_keeps_the_rules_of_focus(suanli: Suanli) -> None:
@@ -212,7 +285,7 @@ def test_a_payment_is_entered_once(suanli: Suanli) -> None:
 def test_a_payment_of_a_later_day_does_not_move_the_time_of_the_ledger(suanli: Suanli) -> None:
     pay = ("top-up", "lab", "5", "--id", "x", "--paid-on", "2026-04-02", "--now", "2026-04-01T15:59:59Z")
     assert "has not begun in Asia/Shanghai" in suanli("account", *pay, code=2).stderr
-    assert "0.00 CNY" in suanli("account", "balance", "lab").stdout
+    assert "there is no such file" in suanli("account", "balance", "lab", code=4).stderr
     assert "5.00 CNY entered" in suanli("account", *pay[:-1], "2026-04-01T16:00:00Z").stdout
 
 
@@ -284,7 +357,6 @@ def test_vouchers_cut_the_bill_by_what_sites_are_and_the_audit_finds_the_same(su
         ("settle", ["--period", "March"], "is not a month"),
         ("bill", ["--timezone", "Mars/Olympus"], '--timezone: "Mars/Olympus" is no time zone'),
         ("bill", ["--timezone", "America/Argentina"], "is no time zone"),
-        ("statement", [], "is not closed"),
         ("usage", ["--data", "/nowhere"], "is no folder"),
     ],
 )

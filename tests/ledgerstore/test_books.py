@@ -38,6 +38,21 @@ def test_the_first_root_after_a_period_was_posted_stays(store: BookStore) -> Non
     assert store.posted("2026-03") == (5, "a")
 
 
+def test_what_was_posted_after_a_voucher_expired_is_kept_once(store: BookStore) -> None:
+    for voucher, bill in (("v", "2026-04"), ("w", "2026-03"), ("v", "2026-03"), ("v", "2026-04")):
+        store.keep_late(voucher, bill)
+    assert store.late() == {"v": ["2026-04", "2026-03"], "w": ["2026-03"]}
+
+
+def test_which_statements_told_of_a_period_is_kept_once(store: BookStore) -> None:
+    assert store.issued("2026-03") is None
+    store.keep_issued("2026-03", ["b", "a"])
+    store.keep_issued("2026-03", ["c"])
+    assert store.issued("2026-03") == frozenset({"a", "b"})
+    store.keep_issued("2026-04", [])
+    assert store.issued("2026-04") == frozenset()
+
+
 def test_redemptions_are_kept_with_their_period_or_not_at_all(store: BookStore) -> None:
     with pytest.raises(SuanliError, match="another process redeemed"):
         store.close_period(MARCH, [], [PAID], known=1)

@@ -257,6 +257,25 @@ def test_a_file_of_the_second_schema_counts_on_and_knows_what_was_given_up(path:
         assert store.run_within(0, HOUR, 2) == [a_usage("p1"), a_usage("p2")]
 
 
+def test_a_file_of_the_third_schema_loses_the_class_that_nobody_asked_for_and_nothing_else(path: Path) -> None:
+    old = sqlite3.connect(path, isolation_level=None)
+    for script in module._SCHEMAS[:3]:
+        old.executescript(script)
+    names = (*module._AGREED, "customer_class")
+    marks = ", ".join("?" * len(names))
+    old.execute(
+        f"INSERT INTO agreement ({', '.join(names)}) VALUES ({marks})", (*astuple(an_agreement()), "university")
+    )
+    old.execute(f"PRAGMA application_id = {UsageStore.APPLICATION_ID}")
+    old.execute("PRAGMA user_version = 3")
+    old.close()
+    with UsageStore(path) as store:
+        store.agree([replace(an_agreement(), account="another")])
+        assert store.agreements("u1") == {1: an_agreement()}
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            store._db.execute("UPDATE agreement SET account = 'another'")
+
+
 def test_nothing_to_record_is_no_trouble(store: UsageStore) -> None:
     assert store.record([]) == 0
     assert store.of_pods([]) == []
@@ -351,7 +370,7 @@ def test_the_file_says_what_it_is(store: UsageStore, path: Path) -> None:
     other = sqlite3.connect(path)
     assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert other.execute("PRAGMA application_id").fetchone() == (0x5355414E,)
-    assert other.execute("PRAGMA user_version").fetchone() == (3,)
+    assert other.execute("PRAGMA user_version").fetchone() == (4,)
     other.close()
 
 

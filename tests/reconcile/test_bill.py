@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
 from suanli.billing import limits
+from suanli.billing.evidence import Dossier
 from suanli.billing.ledger import LedgerAccount, Outcome, Transfer, TransferKind
-from suanli.billing.period import month
+from suanli.billing.period import Period, month
 from suanli.billing.usage import Gap
 from suanli.kube.client import ApiError, Json
+from suanli.reconcile import bill
 from suanli.reconcile.attempts import FINAL_REFUSALS
 from suanli.reconcile.bill import Biller
 from suanli.reconcile.books import Books
@@ -46,6 +49,7 @@ class Office:
     """A hub, the stores, and a biller that looks every second."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.shop = Shop(folder)
         self.clock = Clock(APRIL.start_ms + DAY_MS)
         self.hub = MemoryServer(self.clock)
@@ -175,6 +179,45 @@ def test_a_month_is_closed_when_it_is_over_and_everybody_gets_a_statement_once(p
     play(scene)
 
 
+def test_a_start_leaves_months_alone_whose_statements_are_all_on_the_hub(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    dossier = Books.dossier
+
+    def counted(books: Books, name: str) -> Dossier:
+        made.append(name)
+        return dossier(books, name)
+
+    monkeypatch.setattr(Books, "dossier", counted)
+
+    async def scene(office: Office) -> None:
+        async def restart() -> list[str]:
+            made.clear()
+            office.shop = Shop(office.folder)
+            task = asyncio.create_task(office.biller().run())
+            await asyncio.sleep(3)
+            task.cancel()
+            await asyncio.wait([task])
+            return list(made)
+
+        office.shop.ran("p", MARCH.start_ms + DAY_MS, 10)
+        office.put_tariff()
+        office.clock.at_ms = APRIL.start_ms + 2 * DAY_MS
+        await asyncio.sleep(5)
+        assert made == ["2026-03"]
+        assert await restart() == []
+        whole = office.statements()
+        lost = whole["Consumer", "lab", "2026-03"]
+        office.hub.delete(f"{MAP}/statements/{lost['metadata']['name']}")
+        assert await restart() == ["2026-03"]
+        again = office.statements()["Consumer", "lab", "2026-03"]
+        assert again["status"]["totals"] == lost["status"]["totals"]
+        assert await restart() == []
+
+    play(scene)
+
+
 def test_months_in_which_nothing_ran_are_closed_too_one_by_one(play: Play) -> None:
     async def scene(office: Office) -> None:
         office.shop.ran("p", month("2026-01", "Asia/Shanghai").start_ms + DAY_MS, 1)
@@ -184,6 +227,42 @@ def test_months_in_which_nothing_ran_are_closed_too_one_by_one(play: Play) -> No
         assert [c.period.name for c in office.shop.books.closings()] == ["2026-01", "2026-02", "2026-03"]
 
     play(scene)
+
+
+@pytest.mark.parametrize(
+    ("closed", "days"),
+    [
+        (month("2026-03", "UTC"), {"timezone": "UTC"}),  # not that of the setting
+        (month("2026-03", "Pacific/Kiritimati"), {"timezone": "UTC", "from": "2026-02-28", "until": "2026-04-01"}),
+        (Period("q1", month("2026-01", "Asia/Shanghai").start_ms, MARCH.end_ms), {"from": "2026-01-01", "until": "2026-04-01"}),
+        (Period("ten", MARCH.start_ms, MARCH.start_ms + 10 * DAY_MS), {"from": "2026-03-01", "until": "2026-03-11"}),
+    ],
+)  # fmt: skip
+def test_a_statement_says_by_whose_clocks_its_period_is_and_the_next_one_begins_where_it_ends(
+    play: Play, closed: Period, days: Json
+) -> None:
+    async def scene(office: Office) -> None:
+        office.shop.ran("p", MARCH.start_ms + DAY_MS, 10)
+        office.shop.books.fix(closed, FACTS, closed.end_ms)
+        office.put_tariff()
+        office.clock.at_ms = month("2026-05", "Asia/Shanghai").start_ms + 3 * DAY_MS
+        await asyncio.sleep(5)
+        told = office.statements()["Consumer", "lab", closed.name]
+        assert {"timezone": "Asia/Shanghai"} | days == {
+            key: told["spec"][key] for key in ("timezone", "from", "until") if key in told["spec"]
+        }
+        periods = [closing.period for closing in office.shop.books.closings()]
+        assert [later.start_ms for later in periods[1:]] == [earlier.end_ms for earlier in periods[:-1]]
+        assert periods[-1].end_ms == month("2026-04", "Asia/Shanghai").end_ms
+
+    play(scene)
+
+
+def test_days_of_a_period_between_two_zones_are_told_with_the_moments() -> None:
+    between = Period("2026-03", month("2026-03", "UTC").start_ms, MARCH.end_ms)
+    days, said = bill.days_of(between, ["Asia/Shanghai", "UTC"])
+    assert days == {"timezone": "UTC", "from": "2026-03-01", "until": "2026-04-01"}
+    assert said == "; of these days from 2026-03-01T00:00:00Z to 2026-03-31T16:00:00Z"
 
 
 def test_without_a_tariff_nothing_is_billed(play: Play) -> None:
@@ -283,6 +362,43 @@ def test_a_voucher_is_granted_pays_of_the_bill_and_expires(play: Play) -> None:
         assert (figures["remaining"], said["Expired"]) == ("0", ("True", "VoucherExpired"))
 
     play(scene)
+
+
+def test_a_voucher_that_expired_between_its_bill_and_the_posting_of_it_says_so(play: Play) -> None:
+    async def scene(office: Office) -> None:
+        office.shop.ran("p", MARCH.start_ms + DAY_MS, 10)
+        office.put_tariff()
+        office.hub.put(a_program(validDays=24))
+        office.hub.put(a_voucher("mine"))
+        await asyncio.sleep(3)
+        office.shop.books.fix(MARCH, FACTS, office.clock.at_ms)
+        office.shop.books.pay("consumer:lab", YUAN, "p-1", APRIL.start_ms + 4 * DAY_MS)
+        office.clock.at_ms = APRIL.start_ms + 5 * DAY_MS
+        await asyncio.sleep(3)
+        assert len(office.statements()) == 4
+        status = office.hub.items(f"{MAP}/vouchers")[0]["status"]
+        told = {condition["type"]: condition["message"] for condition in status["conditions"]}
+        assert status["redeemed"] == str(10 * 4 * CARD_HOUR * 80 // 100 // 5)
+        assert "it expired before 2026-03 could be posted, which was paid all the same" in told["Redeemed"]
+
+    play(scene)
+
+
+def test_a_flood_of_claims_is_decided_in_parts(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bill, "MOST_CLAIMS", 2)
+    decided: list[int] = []
+
+    async def scene(office: Office) -> None:
+        office.hub.put(a_program())
+        for number in range(5):
+            office.hub.put(a_voucher(f"v{number}"))
+        for _ in range(4):
+            await asyncio.sleep(1)
+            decided.append(len(office.shop.store.grants()))
+
+    play(scene)
+    assert decided[-1] == 5
+    assert {later - earlier for earlier, later in pairwise([0, *decided])} <= {0, 1, 2}
 
 
 def test_a_rejected_claim_is_final_and_stops_no_other(play: Play) -> None:

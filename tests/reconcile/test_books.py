@@ -1,7 +1,6 @@
 """The books: a period is closed once, posted once, and what comes too late is in the next; whoever is killed is followed by one who goes on."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -22,21 +21,16 @@ from suanli.billing.facts import read_facts
 from suanli.billing.owned import facts_of
 from suanli.billing.period import Period, month
 from suanli.billing.posting import COMMISSION, TAX
+from suanli.billing.rating import Customer, Subscription
 from suanli.billing.statements import Party, unbalanced
 from suanli.billing.usage import MAX_SKEW_MS, Gap, PodUsage
+from suanli.ledgerstore.books import KeptAward
 from suanli.ledgerstore.ledger import SqliteLedger
 from suanli.reconcile.books import Books
 
 ZONE = "Asia/Shanghai"
 MARCH, APRIL, MAY = MONTHS = [month(f"2026-0{n}", ZONE) for n in (3, 4, 5)]
 DAY_MS = 24 * MS_PER_HOUR
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    shop = Shop(tmp_path)
-    yield shop
-    shop.books.leave()
 
 
 def test_what_ran_in_a_month_is_billed_and_posted_once(shop: Shop) -> None:
@@ -225,6 +219,43 @@ def test_what_was_posted_is_not_sent_again_unless_the_ledger_lost_it(shop: Shop,
     with SqliteLedger(tmp_path / "other" / "ledger.sqlite3") as empty:
         Books(shop.usage, shop.store, empty, "hub").close(MARCH, FACTS, MARCH.end_ms)
         assert [entry.transfer for entry in empty.entries()] == [entry.transfer for entry in shop.ledger.entries()]
+
+
+def test_tariffs_of_two_time_zones_and_a_package_in_one_month_are_what_the_audit_finds(
+    shop: Shop, tmp_path: Path
+) -> None:
+    items = [{"name": "a100", "unit": "CardHour", "class": "nvidia-a100-80g", "price": "5.50"}]
+    hours = [{"name": "all", "bands": [{"from": "00:00", "to": "12:00", "band": "am"}, {"from": "12:00", "to": "24:00", "band": "pm"}]}]  # fmt: skip
+    pack = [{"name": "pack", "item": "a100", "period": "Day", "included": 3, "fee": "9"}]
+    tariffs = [
+        Tariff.model_validate({**a_tariff(name, items=items, schedules=hours, packages=pack, timezone=zone, effectiveFrom=day), "metadata": {"name": name}})
+        for name, zone, day in (("old", "America/New_York", "2025-01-01"), ("mid", ZONE, "2026-01-01"), ("new", "UTC", "2026-03-10"))
+    ]  # fmt: skip
+    customer = Customer("lab", "university", "", (Subscription("East Compute", "pack", "2026-03-01", "2026-03-21"),))
+    shop.ran("p", MARCH.start_ms + 8 * DAY_MS, 60)
+    shop.books.close(MARCH, replace(FACTS, tariffs=tuple(tariffs), customers={"lab": customer}), MARCH.end_ms)
+    fees = {line.tariff: line.net_micro_yuan for line in shop.books.lines("2026-03") if line.item == "pack"}
+    assert fees == {"mid": 10 * 9_000_000, "new": 10 * 9_000_000}  # the 10th has begun in Shanghai
+    assert found_by_the_audit(shop.books.dossier("2026-03"), tmp_path / "package") == []
+
+
+def test_an_award_that_another_process_makes_meanwhile_counts(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.ran("p", MARCH.start_ms, 10)
+    shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    (line,) = shop.books.lines("2026-03")
+    other = Books(shop.usage, shop.store, shop.ledger, "hub")
+    keep = shop.store.keep_award
+
+    def meanwhile(*asked: Any) -> KeptAward:
+        with monkeypatch.context() as patch:
+            patch.setattr(shop.store, "keep_award", keep)
+            other.award(line.id, "d-2", 100_000_000)
+        return keep(*asked)
+
+    monkeypatch.setattr(shop.store, "keep_award", meanwhile)
+    with pytest.raises(SuanliError, match=r"has 76[.]00 CNY left"):
+        shop.books.award(line.id, "d-1", 100_000_000)
+    assert [award.dispute for award in shop.store.awards().values()] == ["d-2"]
 
 
 def test_a_month_that_was_not_wholly_posted_is_sent_again(shop: Shop) -> None:

@@ -2,10 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from threading import Barrier
@@ -15,7 +16,8 @@ import pytest
 
 from audit.__main__ import audit
 from months import a_program, packed
-from shop import CARD_HOUR, FACTS, TARIFF, Shop
+from shop import CARD_HOUR, FACTS, TARIFF, YUAN, Shop
+from shop import a_claim as a_small_claim
 from suanli.api.statement import Role
 from suanli.api.tariff import Tariff
 from suanli.base.errors import SuanliError
@@ -24,7 +26,7 @@ from suanli.base.units import MS_PER_HOUR
 from suanli.billing.line import RatedLine, same
 from suanli.billing.period import Period, month
 from suanli.billing.statements import What, unbalanced
-from suanli.billing.vouchers import Claim, Granted, Rejected
+from suanli.billing.vouchers import Granted, Rejected
 from suanli.ledgerstore.books import BookStore
 from suanli.ledgerstore.ledger import SqliteLedger
 from suanli.ledgerstore.usage import UsageStore
@@ -33,9 +35,9 @@ from suanli.reconcile.books import Books
 ZONE = "Asia/Shanghai"
 MARCH, APRIL, MAY, JUNE = MONTHS = tuple(month(f"2026-0{n}", ZONE) for n in (3, 4, 5, 6))
 HOUR = 4 * CARD_HOUR * 80 // 100  # what the lab owes for an hour of four cards
-YUAN = 1_000_000
 FIFTH = a_program("beijing", flow="ReimburseUser")
 CUT = a_program("hangzhou")
+a_claim = partial(a_small_claim, amount_micro_yuan=10_000 * YUAN)
 DAY_MS = 24 * MS_PER_HOUR
 MONEY = re.compile("voucher:[^:]+:[^:]+:([0-9a-f]{32})")
 DEAR = {
@@ -47,18 +49,6 @@ DEAR = {
 }
 CHEAPER = Tariff.model_validate({**TARIFF, "spec": {**TARIFF["spec"], "items": [DEAR]}})
 BRACKETS = replace(FACTS, tariffs=(CHEAPER,))  # what comes late makes others cheaper
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    shop = Shop(tmp_path)
-    yield shop
-    shop.books.leave()
-
-
-def a_claim(voucher: str = "v1", **fields: Any) -> Claim:
-    base = Claim(voucher, "lab", frozenset({"lab"}), "", f"c-{voucher}", "", 10_000 * YUAN, 30, MARCH.start_ms)
-    return replace(base, **fields)
 
 
 def pay(shop: Shop, amount: int, id_: str, time_ms: int) -> None:
@@ -305,11 +295,9 @@ def test_sixteen_who_race_to_pay_back_pay_once_and_never_more_than_cap_and_pool(
     together = Barrier(16)
 
     def race(number: int) -> None:
-        names = ("usage", "books", "ledger")
-        usage, store, ledger = (
-            kind(tmp_path / f"{name}.sqlite3", busy_ms=60_000)
-            for kind, name in zip((UsageStore, BookStore, SqliteLedger), names, strict=True)
-        )
+        usage = UsageStore(tmp_path / "usage.sqlite3", busy_ms=60_000)
+        store = BookStore(tmp_path / "books.sqlite3", busy_ms=60_000)
+        ledger = SqliteLedger(tmp_path / "ledger.sqlite3", busy_ms=60_000)
         books = Books(usage, store, ledger, "hub")
         together.wait()
         for _ in range(40):

@@ -1,6 +1,5 @@
 """Vouchers in the books: granted once, held for in the ledger, redeemed by bills, whoever dies meanwhile; and audited."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,35 +8,23 @@ import pytest
 
 from audit.__main__ import audit
 from months import a_program, packed
-from shop import CARD_HOUR, FACTS, Shop
+from shop import CARD_HOUR, FACTS, YUAN, Shop, a_claim
 from suanli.api.statement import Role
 from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
 from suanli.billing.ledger import LedgerAccount
 from suanli.billing.period import month
 from suanli.billing.statements import unbalanced
-from suanli.billing.vouchers import Claim, Granted, Rejected
+from suanli.billing.vouchers import Granted, Rejected
 from suanli.reconcile.books import Books
 from suanli.reconcile.vouchers import kept_of
 
 ZONE = "Asia/Shanghai"
 MARCH, APRIL, MAY = (month(f"2026-0{n}", ZONE) for n in (3, 4, 5))
 OWED = 10 * 4 * CARD_HOUR * 80 // 100  # what the lab owes for ten hours of March
-YUAN = 1_000_000
+DAY_MS = 24 * 3_600_000
 PROGRAM = a_program("hangzhou")
 Found = Granted | Rejected
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    shop = Shop(tmp_path)
-    yield shop
-    shop.books.leave()
-
-
-def a_claim(voucher: str = "v1", **fields: Any) -> Claim:
-    base = Claim(voucher, "lab", frozenset({"lab"}), "", f"c-{voucher}", "", 200 * YUAN, 30, MARCH.start_ms)
-    return replace(base, **fields)
 
 
 def granted(found: Found) -> int:
@@ -224,6 +211,72 @@ def test_whoever_dies_while_a_bill_is_posted_is_followed_by_one_who_posts_the_re
     assert shop.owes("subsidy:hangzhou-bureau:East%20Compute") == OWED // 5
     findings, _ = audit(packed(next_one.dossier("2026-03"), tmp_path / "package"))
     assert [str(finding) for finding in findings] == []
+
+
+def test_what_was_kept_before_a_crash_is_paid_though_the_voucher_expired_before_it_was_posted(
+    shop: Shop, tmp_path: Path
+) -> None:
+    month_and_a_day = a_program("hangzhou", validDays=32)
+    shop.books.grant(month_and_a_day, a_claim("v1"))
+    shop.ran("p", MARCH.start_ms, 10)
+    shop.ledger.left = 0
+    with pytest.raises(KeyboardInterrupt):
+        shop.books.close(MARCH, FACTS, MARCH.end_ms)
+    shop.ledger.left = 1 << 30
+    shop.books.pay("consumer:lab", YUAN, "p-1", MARCH.end_ms + 2 * DAY_MS)  # the ledger's time passes the voucher's end
+    assert held(shop) == 0
+    for commits in range(3):  # and whoever comes next dies, too
+        shop.ledger.left = commits
+        with pytest.raises(KeyboardInterrupt):
+            Books(shop.usage, shop.store, shop.ledger, "hub").close(MARCH, FACTS, MAY.start_ms)
+    shop.ledger.left = 1 << 30
+    for _ in range(2):
+        next_one = Books(shop.usage, shop.store, shop.ledger, "hub")
+        next_one.close(MARCH, FACTS, MAY.start_ms)
+        next_one.post(next_one.closings()[0])
+    assert shop.owes("consumer:lab") == OWED - OWED // 5 - YUAN
+    assert shop.owes("subsidy:hangzhou-bureau:East%20Compute") == OWED // 5
+    assert shop.ledger.balance("voucher:hangzhou:2026").posted_micro_yuan == OWED // 5
+    for books in (next_one, Books(shop.usage, shop.store, shop.ledger, "hub")):
+        standing = books.standings()["v1"]
+        assert (standing.bills, standing.redeemed_micro_yuan, standing.late) == (("2026-03",), OWED // 5, ("2026-03",))
+    dossier = next_one.dossier("2026-03")
+    assert unbalanced(dossier.bills) == []
+    findings, counts = audit(packed(dossier, tmp_path / "package"))
+    assert ([str(finding) for finding in findings], counts["redemptions"]) == ([], 1)
+    shop.ran("q", APRIL.start_ms, 10)
+    next_one.close(APRIL, FACTS, APRIL.end_ms)
+    assert next_one.standings()["v1"].bills == ("2026-03",)
+
+
+def test_two_bills_of_an_expired_voucher_that_were_kept_are_both_paid(shop: Shop, tmp_path: Path) -> None:
+    program = a_program("hangzhou", validDays=62)
+    shop.books.grant(program, a_claim("v1", amount_micro_yuan=10_000 * YUAN))
+    for number, period in enumerate((MARCH, APRIL)):
+        shop.ran(f"p{number}", period.start_ms, 10)
+        shop.books.fix(period, FACTS, period.end_ms)
+    shop.books.pay("consumer:lab", YUAN, "p-1", MAY.end_ms)
+    for closing in shop.books.closings():
+        shop.books.post(closing)
+    assert shop.owes("consumer:lab") == 2 * (OWED - OWED // 5) - YUAN
+    assert shop.books.standings()["v1"].late == ("2026-03", "2026-04")
+    for closing in shop.books.closings():
+        findings, _ = audit(packed(shop.books.dossier(closing.period.name), tmp_path / closing.period.name))
+        assert [str(finding) for finding in findings] == []
+
+
+def test_a_rent_subsidy_that_was_kept_before_a_crash_is_paid_out_though_it_expired_since(shop: Shop) -> None:
+    terms = [{"name": "all", "ratePermille": 100}]
+    program = a_program("rent", kind="Rent", flow="ReimburseUser", terms=terms, validDays=1)
+    shop.books.grant(program, a_claim("v1"))
+    shop.ledger.left = 0
+    with pytest.raises(KeyboardInterrupt):
+        shop.books.pay_out("v1", 200 * YUAN, MARCH.start_ms + 1)
+    shop.ledger.left = 1 << 30
+    shop.books.pay("consumer:lab", YUAN, "p-1", APRIL.start_ms)
+    assert shop.books.pay_out("v1", 200 * YUAN, APRIL.start_ms) == 20 * YUAN
+    assert shop.owes("subsidy:rent-bureau") == 20 * YUAN
+    assert shop.books.standings()["v1"].late == ("payout",)
 
 
 def test_a_redemption_that_another_process_made_meanwhile_is_not_made_twice(

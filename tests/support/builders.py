@@ -189,7 +189,6 @@ def an_agreement(job: str = "u1", epoch: int = 1, **fields: Any) -> Agreement:
         namespace="team-a",
         job="train",
         account="lab",
-        customer_class="university",
         site="east",
         provider="East Compute",
         class_="nvidia-a100-80g",

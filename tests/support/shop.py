@@ -10,13 +10,16 @@ from suanli.api.tariff import Tariff
 from suanli.base.units import MS_PER_HOUR
 from suanli.billing.facts import Facts
 from suanli.billing.ledger import Outcome, Transfer
+from suanli.billing.period import month
 from suanli.billing.rating import Customer
 from suanli.billing.usage import PodUsage
+from suanli.billing.vouchers import Claim
 from suanli.ledgerstore.books import BookStore
 from suanli.ledgerstore.ledger import SqliteLedger
 from suanli.ledgerstore.usage import UsageStore
 from suanli.reconcile.books import Books
 
+YUAN = 1_000_000
 CARD_HOUR = 5_500_000
 TARIFF = {**a_tariff(), "metadata": {"name": "east-2026"}}  # all that the books keep of it
 FACTS = Facts((Tariff.model_validate(TARIFF),), {"lab": Customer("lab", "university")})
@@ -60,3 +63,10 @@ class Shop:
     def owes(self, account: str) -> int:
         """What an account is below zero. Units: micro-yuan."""
         return -self.ledger.balance(account).posted_micro_yuan
+
+
+def a_claim(voucher: str = "v1", **fields: Any) -> Claim:
+    """A claim of the lab of March, for 200 CNY of a contract of its own."""
+    begin_ms = month("2026-03", "Asia/Shanghai").start_ms
+    base = Claim(voucher, "lab", frozenset({"lab"}), "", f"c-{voucher}", "", 200 * YUAN, 30, begin_ms)
+    return replace(base, **fields)

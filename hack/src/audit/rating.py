@@ -322,23 +322,18 @@ class Account:
 
     def _fees(self) -> None:
         for subscription in self.customer["subscriptions"]:
-            versions = self.book.tariffs[subscription["provider"]]
-            if not versions:
-                continue
-            zone = versions[0].zone
-            first = date.fromisoformat(subscription["since"])
-            day = max(first, local(self.period["start_ms"], zone).date())
-            while midnight(day, zone) < self.period["end_ms"] and (
-                not subscription["until"] or str(day) < subscription["until"]
-            ):
-                begin = midnight(day, zone)
-                if begin >= self.period["start_ms"]:
-                    self._fee(
-                        subscription,
-                        self.book.at(subscription["provider"], begin),
-                        is_first=day == first or day.day == 1,
-                    )
-                day += timedelta(days=1)
+            provider = subscription["provider"]
+            first, until = date.fromisoformat(subscription["since"]), subscription["until"] or str(date.max)
+            begun: set[date] = set()  # a day begins once, by the clocks of the tariff that holds then
+            for tariff in self.book.tariffs[provider]:
+                day = max(first, local(self.period["start_ms"], tariff.zone).date() - timedelta(days=2))
+                while midnight(day, tariff.zone) < self.period["end_ms"] and str(day) < until:
+                    begin = midnight(day, tariff.zone)
+                    if self.book.at(provider, begin) is tariff and day not in begun:
+                        begun.add(day)
+                        if begin >= self.period["start_ms"]:
+                            self._fee(subscription, tariff, is_first=day == first or day.day == 1)
+                    day += timedelta(days=1)
 
     def _fee(self, subscription: Record, tariff: Tariff | None, *, is_first: bool) -> None:
         packages = tariff.spec.get("packages", []) if tariff else []

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -116,11 +117,22 @@ def _floor(events: Sequence[UsageEvent]) -> float:
 
 
 def a_month(size: int, seed: int, book: PriceBook) -> tuple[list[UsageEvent], dict[str, Customer]]:
-    """Events of pods that ran up to twelve hours some time in the month, in no order, and whose they are."""
+    """Events of pods, in no order, and whose they are."""
     random = Random(f"billing {seed}")  # noqa: S311 - a benchmark's seed
     events: list[UsageEvent] = []
-    pod = 0
-    while len(events) < size:
+    for number, facts, run in pods(random):
+        owner = Owner(HUB, f"account-{number % ACCOUNTS}", f"team-{number % ACCOUNTS}", f"job-{number}")
+        events += pod_events(run, owner, facts, book.borders(run.site), scratch_bytes=100 << 30)
+        if len(events) >= size:
+            break
+    events = events[:size]
+    random.shuffle(events)
+    return events, {customer.account: customer for customer in customers()}
+
+
+def pods(random: Random) -> Iterator[tuple[int, ClassFacts, PodUsage]]:
+    """Pods without end that ran up to twelve hours some time in the month, each with the number of its job and its class."""
+    for pod in count():
         number = pod // PODS_OF_A_JOB
         facts, place = CLASSES[number % len(CLASSES)], site(number % PROVIDERS)
         start = PERIOD.start_ms + random.randrange(29 * 24 * HOUR)
@@ -129,12 +141,7 @@ def a_month(size: int, seed: int, book: PriceBook) -> tuple[list[UsageEvent], di
             f"pod-{pod}", f"job-{number}", 1, place, facts.class_, start, start + random.randrange(HOUR // 10, 12 * HOUR),
             random.choice([500, 4_000, 16_000]), 64 << 30, cards,
         )  # fmt: skip
-        owner = Owner(HUB, f"account-{number % ACCOUNTS}", f"team-{number % ACCOUNTS}", f"job-{number}")
-        events += pod_events(run, owner, facts, book.borders(place), scratch_bytes=100 << 30)
-        pod += 1
-    events = events[:size]
-    random.shuffle(events)
-    return events, {customer.account: customer for customer in customers()}
+        yield number, facts, run
 
 
 def customers() -> Iterator[Customer]:

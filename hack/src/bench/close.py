@@ -22,7 +22,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 from audit.__main__ import audit
-from bench.billing import ACCOUNTS, CLASSES, HOUR, PERIOD, PODS_OF_A_JOB, PROVIDERS, a_tariff, customers, provider, site
+from bench.billing import ACCOUNTS, CLASSES, PERIOD, PODS_OF_A_JOB, PROVIDERS, a_tariff, customers, pods, provider, site
 from commandline import whole
 from suanli.api.site import ComputeUnit
 from suanli.api.statement import Role
@@ -104,30 +104,23 @@ def fill(folder: Path, events: int, seed: int, late: bool) -> None:
     random = Random(f"close {seed}")  # noqa: S311 - a benchmark's seed
     hours = Facts(tuple(map(a_tariff, range(PROVIDERS))), {}, {site(n): provider(n) for n in range(PROVIDERS)}).book()
     agreements: list[Agreement] = []
-    pods: list[PodUsage] = []
-    made = pod = 0
+    known: list[PodUsage] = []
+    made = 0
     with UsageStore(folder / "usage.sqlite3") as store:
-        while made < events:
-            number = pod // PODS_OF_A_JOB
-            facts, place = CLASSES[number % len(CLASSES)], site(number % PROVIDERS)
-            start = PERIOD.start_ms + random.randrange(29 * 24 * HOUR)
-            cards = random.randint(1, 8) if facts.unit is ComputeUnit.CARD else 0
-            run = PodUsage(
-                f"pod-{pod}", f"job-{number}", 1, place, facts.class_, start, start + random.randrange(HOUR // 10, 12 * HOUR),
-                random.choice([500, 4_000, 16_000]), 64 << 30, cards,
-            )  # fmt: skip
-            made += KINDS[facts.unit] * (1 + len(hours.borders(place)(run.start_ms, run.end_ms)))
+        for pod, (number, facts, run) in enumerate(pods(random)):
+            made += KINDS[facts.unit] * (1 + len(hours.borders(run.site)(run.start_ms, run.end_ms)))
             if pod % PODS_OF_A_JOB == 0:
                 agreements.append(agreement(number))
             if (pod % LATE == LATE - 1) is late:
-                pods.append(run)
-            pod += 1
-            if len(pods) >= AT_ONCE or made >= events:
+                known.append(run)
+            if len(known) >= AT_ONCE or made >= events:
                 if not late:
                     store.agree(agreements)
-                store.record(pods)
+                store.record(known)
                 agreements.clear()
-                pods.clear()
+                known.clear()
+            if made >= events:
+                break
 
 
 def agreement(number: int) -> Agreement:
@@ -136,7 +129,7 @@ def agreement(number: int) -> Agreement:
     account = f"account-{number % ACCOUNTS}"
     return Agreement(
         job_uid=f"job-{number}", epoch=1, namespace=f"team-{number % ACCOUNTS}", job=f"job-{number}", account=account,
-        customer_class="", site=site(number % PROVIDERS), provider=provider(number % PROVIDERS), class_=facts.class_,
+        site=site(number % PROVIDERS), provider=provider(number % PROVIDERS), class_=facts.class_,
         qos="Normal", unit=str(facts.unit), precision=facts.precision, tasks=PODS_OF_A_JOB, cpu_milli=16_000,
         memory_bytes=64 << 30, scratch_bytes=100 << 30, cards=8, rated_power_w=facts.rated_power_w, pue_micro=facts.pue_micro,
         green_micro=facts.green_share_micro, grid_factor_g_per_kwh=facts.grid_factor_g_per_kwh, made_ms=PERIOD.start_ms,

@@ -25,7 +25,6 @@ class Agreement:
     namespace: str
     job: str
     account: str
-    customer_class: str  # "" for none
     site: str
     provider: str
     class_: str
@@ -54,7 +53,6 @@ def agreed(
     site: ComputeSite,
     facts: ClassFacts,
     account: str,
-    customer_class: str,
     now_ms: int,
 ) -> Agreement:
     """What holds for an attempt that is about to be sent."""
@@ -65,7 +63,6 @@ def agreed(
         namespace=namespace,
         job=job,
         account=account,
-        customer_class=customer_class,
         site=site.metadata.name,
         provider=provider_of(site),
         class_=assignment.class_,

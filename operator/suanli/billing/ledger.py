@@ -156,6 +156,14 @@ class Ledger(Protocol):
         """How many entries there are, and the hash of the last one."""
         ...
 
+    def transfer(self, id_: str) -> Transfer | None:
+        """The transfer of this id; None when there is none."""
+        ...
+
+    def hash_of(self, sequence: int) -> str | None:
+        """The hash of an entry, as it is kept; None when there is no such entry."""
+        ...
+
     def close(self) -> None:
         """Give it back; again is no harm."""
         ...

@@ -32,6 +32,14 @@ def month(name: str, timezone: str) -> Period:
     return Period(name, midnight_ms(first.toordinal(), timezone), midnight_ms(after.toordinal(), timezone))
 
 
+def is_month(period: Period, timezone: str) -> bool:
+    """Whether it is the calendar month of its name, by the clocks of a time zone."""
+    try:
+        return month(period.name, timezone) == period
+    except ValueError:
+        return False
+
+
 def calendar(at_ms: int, months: int, timezone: str) -> Period:
     """The calendar period of 1, 3 or 12 months that a moment is in: "2026-11", "2026-Q4" or "2026"."""
     shown = local(at_ms, timezone)

@@ -10,7 +10,7 @@ the hold is committed, whoever else is writing.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from suanli.api.voucher import Flow, ProgramKind, VoucherProgram
@@ -205,6 +205,18 @@ def paid_out(
     )
     taken, rest = _taken(hold, group, amount_micro_yuan, now_ms), _rest(hold, group, amount_micro_yuan, now_ms)
     return [*taken, money, *rest]
+
+
+def unheld(transfers: Iterable[Transfer]) -> list[Transfer]:
+    """The same redemption taken from no hold, because that expired after the redemption was kept and before it was posted.
+
+    It was made while the voucher was valid, so it is paid; of an expired voucher nothing is held again.
+    """
+    return [
+        replace(each, kind=TransferKind.POST, hold="") if each.kind is TransferKind.POST_HOLD else each
+        for each in transfers
+        if each.kind is not TransferKind.HOLD
+    ]
 
 
 def given_back(

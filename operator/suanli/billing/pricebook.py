@@ -208,6 +208,14 @@ class PriceBook:
             return None
         return self.versions[provider][i]
 
+    def zones(self, provider: str) -> Iterator[tuple[int, int, str]]:
+        """From when until when days are those of which time zone; before the first tariff those of its zone, without any UTC's."""
+        versions = self.versions.get(provider, [])
+        for i, version in enumerate(versions):
+            yield (version.start_ms if i else 0), version.end_ms, version.spec.timezone
+        if not versions:
+            yield 0, NEVER_MS, "UTC"
+
     def next_start_ms(self, provider: str, at_ms: int) -> int:
         """When the next tariff of the provider begins after a moment; beyond all times if none does."""
         starts = self._starts.get(provider, [])

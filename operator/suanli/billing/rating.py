@@ -340,22 +340,27 @@ class _Account:
         """A fee for every day or month of a package that falls due in the period, whether used or not."""
         for (provider, package), held in self._held.items():
             for subscription, first, last in held:
-                for day in self._days(provider, first, last):
-                    self._fee(provider, package, subscription, first, day)
+                for day, begin_ms in self._days(provider, first, last):
+                    self._fee(provider, package, subscription, first, day, begin_ms)
 
-    def _days(self, provider: str, first: int, last: int) -> Iterator[int]:
-        """Local days of the subscription that begin in the period."""
-        versions = self._book.versions.get(provider)
-        zone = versions[0].spec.timezone if versions else "UTC"
-        day = max(first, local(self._period.start_ms, zone).date().toordinal())
-        while day < last and midnight_ms(day, zone) < self._period.end_ms:
-            if self._period.holds(midnight_ms(day, zone)):
-                yield day
-            day += 1
+    def _days(self, provider: str, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Local days of the subscription that begin in the period, and when they do, by the clocks of the tariff that holds then.
 
-    def _fee(self, provider: str, name: str, subscription: Subscription, first: int, day: int) -> None:
-        versions = self._book.versions.get(provider)
-        version = self._book.at(provider, midnight_ms(day, versions[0].spec.timezone)) if versions else None
+        Where the next tariff has another time zone, a day that has begun by the clocks of the one before does not begin again.
+        """
+        before_ms, before = 0, ""  # when the tariff before began, and its zone; none holds before the first one
+        for since_ms, until_ms, zone in self._book.zones(provider):
+            start_ms, end_ms = max(since_ms, self._period.start_ms), min(until_ms, self._period.end_ms)
+            day = max(first, local(start_ms, zone).date().toordinal()) if start_ms < end_ms else last
+            while day < last and (begin_ms := midnight_ms(day, zone)) < end_ms:
+                has_begun = before and before_ms <= midnight_ms(day, before) < since_ms
+                if begin_ms >= start_ms and not has_begun:
+                    yield day, begin_ms
+                day += 1
+            before_ms, before = since_ms, zone
+
+    def _fee(self, provider: str, name: str, subscription: Subscription, first: int, day: int, begin_ms: int) -> None:
+        version = self._book.at(provider, begin_ms)
         package = version.packages.get(name) if version else None
         if version is None or package is None:
             why = f'provider "{provider}" has no package "{subscription.package}" on {date.fromordinal(day)}; end the subscription'

@@ -13,7 +13,9 @@ from suanli.billing.posting import consumer
 from suanli.cli.base import ZONE
 from suanli.cli.market import Stores, Zone
 from suanli.cli.options import grouped
-from suanli.cli.printing import Now, fail, moment_ms
+from suanli.cli.printing import Now, fail, moment_ms, plain_errors
+from suanli.ledgerstore.places import open_ledger
+from suanli.ledgerstore.sqlite import Access
 
 account_app = typer.Typer(no_args_is_help=True, help="Take payments of accounts, and see what they have or owe.")
 Name = Annotated[str, typer.Argument(metavar="ACCOUNT", help="A ComputeAccount, or a namespace that no account names.")]
@@ -59,8 +61,9 @@ def balance(account: Name, stores: Stores) -> None:
 
     Exit codes: 0 done, 2 the input is wrong, 4 the ledger cannot be used.
     """
-    with stores.opened() as books:
-        typer.echo(f"{account}: {yuan_text(books.balance_micro_yuan(consumer(account)))} CNY")
+    with plain_errors(), open_ledger(stores.place, Access.READ) as ledger:
+        has = ledger.balance(consumer(account)).posted_micro_yuan
+    typer.echo(f"{account}: {yuan_text(has)} CNY")
 
 
 def _day_ms(text: str, timezone: str) -> int:

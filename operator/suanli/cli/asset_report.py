@@ -68,7 +68,7 @@ def report(
         green_share_micro=micro(found.spec.energy.green_share),
         received_micro_yuan=cash,
     )
-    with stores.opened(hub_id) as books:
+    with stores.read(hub_id) as books:
         dossier = books.dossier(asked.name)
         made = asset_report(facts, dossier.lines, dossier.events)
     if form is Form.HTML:

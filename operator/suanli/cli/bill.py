@@ -18,7 +18,7 @@ from suanli.billing.rating import Unrated
 from suanli.billing.usage import Gap, PodUsage
 from suanli.cli.market import LOCAL, Files, HubId, Month, Stores, facts_of
 from suanli.cli.options import Hub, grouped
-from suanli.cli.printing import Format, Now, Output, dump, moment_ms, table
+from suanli.cli.printing import BAD_INPUT, Format, Now, Output, dump, moment_ms, table
 from suanli.reconcile.books import Preview
 
 Account = Annotated[str | None, typer.Argument(metavar="[ACCOUNT]", help="Only this ComputeAccount.")]
@@ -49,9 +49,11 @@ def usage(
 ) -> None:
     """Say what accounts used in a month, exactly: what began in it, of what runs on up to its last mark; and what is not in it, and why.
 
-    Exit codes: 0 done, 2 the input is wrong, 4 the hub or the ledger cannot be used.
+    Nothing is made or changed: the operator's files have to be there.
+
+    Exit codes: 0 done, 2 the input is wrong (what can be read counts all the same), 4 the hub, a file or the ledger cannot be used.
     """
-    seen = _preview(month.at(moment_ms(now)), files, stores, hub_id, hub)
+    seen, is_whole = _preview(month.at(moment_ms(now)), files, stores, hub_id, hub)
     sums = {key: amount for key, amount in seen.used_by.items() if account in (None, key[0])}
     if output is Output.TABLE:
         rows: list[Sequence[str]] = [("ACCOUNT", "KIND", "CLASS", "PRECISION", "AMOUNT", "UNIT")]
@@ -84,6 +86,8 @@ def usage(
             },
             output,
         )
+    if not is_whole:
+        raise typer.Exit(BAD_INPUT)
 
 
 @grouped
@@ -100,15 +104,18 @@ def bill(
 ) -> None:
     """Say what accounts owe for a month, line by line: as it was billed, or, while the month is open, as it would be now.
 
-    Exit codes: 0 done, 2 the input is wrong, 4 the hub or the ledger cannot be used.
+    Nothing is made or changed: the operator's files have to be there.
+
+    Exit codes: 0 done, 2 the input is wrong (what can be read counts all the same), 4 the hub, a file or the ledger cannot be used.
     """
     asked = month.at(moment_ms(now))
-    with stores.opened() as books:
+    is_whole = True
+    with stores.read(may_be_new=True) as books:
         closed = next((c for c in books.closings() if c.period.name == asked.name), None)
         lines = books.lines(asked.name) if closed is not None else []
     unrated: Sequence[Unrated] = ()
     if closed is None:
-        seen = _preview(asked, files, stores, hub_id, hub)
+        seen, is_whole = _preview(asked, files, stores, hub_id, hub)
         lines, unrated = list(seen.rating.lines), seen.rating.unrated
     lines = [line for line in lines if account in (None, line.account)]
     state = "closed" if closed is not None else "open: it is not billed yet"
@@ -120,11 +127,14 @@ def bill(
             {"period": asked.name, "state": state, "lines": [line_record(line) for line in lines], "unrated": told},
             output,
         )
-        return
-    typer.echo(f"{asked.name} is {state}")
-    _print(lines)
-    for one in unrated:
-        typer.echo(f"warning: {one.events} events of {one.account} at {one.site} are not rated: {one.why}", err=True)
+    else:
+        typer.echo(f"{asked.name} is {state}")
+        _print(lines)
+        for one in unrated:
+            text = f"{one.events} events of {one.account} at {one.site} are not rated: {one.why}"
+            typer.echo(f"warning: {text}", err=True)
+    if not is_whole:
+        raise typer.Exit(BAD_INPUT)
 
 
 def _told(what: PodUsage | Gap) -> dict[str, str | int]:
@@ -171,10 +181,13 @@ def _print(lines: Sequence[RatedLine]) -> None:
     typer.echo(f"{len(lines)} lines, {yuan_text(sum(line.net_micro_yuan for line in lines))} CNY")
 
 
-def _preview(asked: Period, files: Sequence[Path] | None, stores: Stores, hub_id: str, hub: Hub) -> Preview:
-    facts, of_hub = facts_of(files, hub_id, hub)
-    with stores.opened(of_hub) as books:
-        return books.preview(asked, facts)
+def _preview(
+    asked: Period, files: Sequence[Path] | None, stores: Stores, hub_id: str, hub: Hub
+) -> tuple[Preview, bool]:
+    """The period as it stands, and whether all that it goes by could be read."""
+    facts, of_hub, is_whole = facts_of(files, hub_id, hub)
+    with stores.read(of_hub, may_be_new=True) as books:
+        return books.preview(asked, facts), is_whole
 
 
 def _amount(kind: UsageKind, amount: int) -> tuple[str, str]:

@@ -22,12 +22,14 @@ from suanli.cli.hub import PLACE
 from suanli.cli.ledger import FILE, Where
 from suanli.cli.manifests import Manifests, by_kind, read, sentence
 from suanli.cli.options import Hub
-from suanli.cli.printing import BAD_INPUT, fail, plain_errors, tell
+from suanli.cli.printing import fail, plain_errors, tell
 from suanli.cli.site import administered
 from suanli.federation.administered import Administered
 from suanli.kube.client import Target
 from suanli.ledgerstore.books import BookStore
+from suanli.ledgerstore.ledger import SqliteLedger
 from suanli.ledgerstore.places import open_ledger
+from suanli.ledgerstore.sqlite import Access
 from suanli.ledgerstore.usage import UsageStore
 from suanli.reconcile.books import Books
 from suanli.reconcile.claims import scope_of
@@ -54,6 +56,7 @@ Files = Annotated[
 HubId = Annotated[
     str, typer.Option("--hub-id", help="With -f: UID of the hub's kube-system namespace, which ids of events name.")
 ]
+USAGE, BOOKS = "usage.sqlite3", "books.sqlite3"
 LOCAL = "local"
 
 
@@ -92,20 +95,45 @@ class Stores:
 
     @contextmanager
     def opened(self, hub_id: str = LOCAL) -> Iterator[Books]:
-        """The books. Raises: typer.Exit, also for what goes wrong with them."""
-        if not self.data.is_dir():
-            raise fail(f"--data: {self.data} is no folder; name the operator's SUANLI_DATA_DIR")
+        """The books, to be written; what is not there is made. Raises: typer.Exit, also for what goes wrong with them."""
+        self._look()
         with (
             plain_errors(),
-            UsageStore(self.data / "usage.sqlite3") as usage,
-            BookStore(self.data / "books.sqlite3") as store,
-            open_ledger(self.ledger or str(self.data / FILE)) as kept,
+            UsageStore(self.data / USAGE) as usage,
+            BookStore(self.data / BOOKS) as store,
+            open_ledger(self.place) as kept,
         ):
             yield Books(usage, store, kept, hub_id)
 
+    @contextmanager
+    def read(self, hub_id: str = LOCAL, *, may_be_new: bool = False) -> Iterator[Books]:
+        """The books, of which nothing is made, brought forward or changed; all of them have to be there.
 
-def facts_of(files: Sequence[Path] | None, hub_id: str, hub: Hub, *, whole: bool = False) -> tuple[Facts, str]:
-    """Tariffs, accounts and sites of the files, or of the hub, and the hub's id; `whole`: all of them or none.
+        `may_be_new`: where no books are kept yet nothing is closed and nothing posted. Raises: typer.Exit, also for what goes wrong with them.
+        """
+        self._look()
+        memory, books = Path(":memory:"), self.data / BOOKS
+        is_new = may_be_new and not books.exists()
+        with (
+            plain_errors(),
+            UsageStore(self.data / USAGE, access=Access.READ) as usage,
+            BookStore(memory) if is_new else BookStore(books, access=Access.READ) as store,
+            SqliteLedger(memory) if is_new else open_ledger(self.place, Access.READ) as kept,
+        ):
+            yield Books(usage, store, kept, hub_id)
+
+    @property
+    def place(self) -> str:
+        """Where the ledger is."""
+        return self.ledger or str(self.data / FILE)
+
+    def _look(self) -> None:
+        if not self.data.is_dir():
+            raise fail(f"--data: {self.data} is no folder; name the operator's SUANLI_DATA_DIR")
+
+
+def facts_of(files: Sequence[Path] | None, hub_id: str, hub: Hub) -> tuple[Facts, str, bool]:
+    """Tariffs, accounts and sites of the files, or of the hub; the hub's id; and whether all could be read, else it is told why.
 
     Raises: typer.Exit.
     """
@@ -115,10 +143,12 @@ def facts_of(files: Sequence[Path] | None, hub_id: str, hub: Hub, *, whole: bool
         with plain_errors():
             found, hub_id = asyncio.run(_hub(hub.target()))
     tell(found.problems, found.warnings)
-    if whole and found.problems:
-        raise typer.Exit(BAD_INPUT)
     scope = scope_of(found.sites.values(), found.country)
-    return Facts(tuple(found.tariffs.values()), customers_of(found.accounts.values()), scope=scope), hub_id
+    return (
+        Facts(tuple(found.tariffs.values()), customers_of(found.accounts.values()), scope=scope),
+        hub_id,
+        not found.problems,
+    )
 
 
 async def _hub(target: Target) -> tuple[Manifests, str]:

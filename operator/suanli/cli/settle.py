@@ -18,7 +18,7 @@ from suanli.billing.words import Language
 from suanli.cli.market import LOCAL, Files, HubId, Month, Stores, facts_of
 from suanli.cli.options import Hub, grouped
 from suanli.cli.parquet import focus_parquet
-from suanli.cli.printing import Format, Now, Output, dump, fail, moment_ms, plain_errors, table
+from suanli.cli.printing import BAD_INPUT, Format, Now, Output, dump, fail, moment_ms, plain_errors, table
 
 
 class Form(StrEnum):
@@ -63,7 +63,9 @@ def settle(
     """
     at_ms = moment_ms(now)
     asked = month.at(at_ms)
-    facts, of_hub = facts_of(files, hub_id, hub, whole=True)
+    facts, of_hub, is_whole = facts_of(files, hub_id, hub)
+    if not is_whole:
+        raise typer.Exit(BAD_INPUT)
     with stores.opened(of_hub) as books:
         books.close(asked, facts, at_ms)
         dossier = books.dossier(asked.name)
@@ -100,7 +102,7 @@ def statement(
     Exit codes: 0 done, 2 the input is wrong or nobody of that name has a statement, 4 the ledger cannot be used.
     """
     asked = month.at(moment_ms(now))
-    with stores.opened(hub_id) as books:
+    with stores.read(hub_id) as books:
         dossier = books.dossier(asked.name)
         if folder is not None:
             write_package(dossier, folder)

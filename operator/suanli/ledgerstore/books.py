@@ -4,11 +4,13 @@ A period is closed once, whole or not at all, with what vouchers pay of it. Clos
 What was decided about a voucher is kept the same way: the first word holds.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from suanli.base.errors import SuanliError
+from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.billing.period import Period
 from suanli.ledgerstore.sqlite import SqliteFile
@@ -113,6 +115,25 @@ CREATE TABLE posted (
 ) STRICT;
 {_append_only("posted", "name")}
 """
+# The Statements by which everybody was told of a period, as a JSON list of their names.
+_ISSUED = f"""
+CREATE TABLE issued (
+  sequence INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  statements TEXT NOT NULL
+) STRICT;
+{_append_only("issued", "name")}
+"""
+# Redemptions that were posted after their hold had expired.
+_LATE = f"""
+CREATE TABLE late (
+  sequence INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  voucher TEXT NOT NULL,
+  bill TEXT NOT NULL
+) STRICT;
+{_append_only("late", "id")}
+"""
 _CLOSING = "SELECT name, start_ms, end_ms, counted, closed_ms, facts FROM closing"
 
 
@@ -121,7 +142,7 @@ class BookStore(SqliteFile):
 
     WHAT = "books"
     APPLICATION_ID = 0x53554142  # "SUAB"
-    MIGRATIONS = (_SCHEMA, _POSTED)
+    MIGRATIONS = (_SCHEMA, _POSTED, _ISSUED, _LATE)
 
     def close_period(
         self,
@@ -183,6 +204,21 @@ class BookStore(SqliteFile):
         """The same of what was redeemed. Raises: SuanliError."""
         return self._kept("redeemed", after)
 
+    def keep_late(self, voucher: str, bill: str) -> None:
+        """Keep that what a voucher pays of a bill was posted after its hold had expired. Raises: SuanliError."""
+        with self._plainly(), self._transaction():
+            id_ = f"{voucher}:{bill}"
+            if self._db.execute("SELECT 1 FROM late WHERE id = ?", [id_]).fetchone() is None:
+                self._db.execute("INSERT INTO late (id, voucher, bill) VALUES (?, ?, ?)", [id_, voucher, bill])
+
+    def late(self) -> dict[str, list[str]]:
+        """The bills of which that is kept, in order, by voucher. Raises: SuanliError."""
+        found: dict[str, list[str]] = {}
+        with self._plainly():
+            for voucher, bill in self._db.execute("SELECT voucher, bill FROM late ORDER BY sequence"):
+                found.setdefault(voucher, []).append(bill)
+        return found
+
     def closings(self) -> list[Closing]:
         """All closed periods, in the order in which they were closed. Raises: SuanliError."""
         with self._plainly():
@@ -208,6 +244,19 @@ class BookStore(SqliteFile):
             row = self._db.execute("SELECT entries, hash FROM posted WHERE name = ?", [name]).fetchone()
             return None if row is None else (int(row[0]), str(row[1]))
 
+    def keep_issued(self, name: str, statements: Iterable[str]) -> None:
+        """Keep that these Statements of a closed period are on the hub; the first word stays. Raises: SuanliError."""
+        with self._plainly(), self._transaction():
+            if self._db.execute("SELECT 1 FROM issued WHERE name = ?", [name]).fetchone() is None:
+                text = json.dumps(sorted(statements))
+                self._db.execute("INSERT INTO issued (name, statements) VALUES (?, ?)", [name, text])
+
+    def issued(self, name: str) -> frozenset[str] | None:
+        """The Statements of a closed period that were put on the hub; None while not all of them were. Raises: SuanliError."""
+        with self._plainly():
+            row = self._db.execute("SELECT statements FROM issued WHERE name = ?", [name]).fetchone()
+            return None if row is None else frozenset(json.loads(row[0]))
+
     def billed(self, period: str) -> list[str]:
         """The lines of a closed period, adjustments of earlier ones too, as JSON. Raises: SuanliError."""
         with self._plainly():
@@ -230,12 +279,20 @@ class BookStore(SqliteFile):
             row = self._db.execute("SELECT line FROM billed WHERE id = ?", [id_]).fetchone()
             return None if row is None else str(row[0])
 
-    def keep_award(self, id_: str, award: KeptAward) -> KeptAward:
-        """Keep what a dispute came to. What is kept of it: this, or what was kept before. Raises: SuanliError."""
+    def keep_award(self, id_: str, award: KeptAward, most_micro_yuan: int) -> KeptAward:
+        """Keep what a dispute came to. What is kept of it: this, or what was kept before.
+
+        Raises: SuanliError, and nothing is kept, where with all others of the line it passes what the line came to.
+        """
         with self._plainly(), self._transaction():
             row = self._db.execute("SELECT line, dispute, amount FROM awarded WHERE id = ?", [id_]).fetchone()
             if row is not None:
                 return KeptAward(row[0], row[1], int(row[2]))
+            others = self._db.execute("SELECT amount FROM awarded WHERE line = ?", [award.line])
+            left = max(0, most_micro_yuan - sum(int(amount) for (amount,) in others))
+            if not 0 < award.amount_micro_yuan <= left:
+                why = f"line {award.line} has {yuan_text(left)} CNY left that can be given back; award no more, and more than 0"
+                raise SuanliError(Reason.BOOKS_REFUSED, why)
             self._db.execute(
                 "INSERT INTO awarded (id, line, dispute, amount) VALUES (?, ?, ?, ?)",
                 [id_, award.line, award.dispute, str(award.amount_micro_yuan)],

@@ -131,6 +131,18 @@ class SqlLedger(ABC):
         with self._told():
             return self._last()
 
+    def hash_of(self, sequence: int) -> str | None:
+        """The hash of an entry, as it is kept; None when there is no such entry. Raises: SuanliError."""
+        with self._told():
+            found = self._all("SELECT hash FROM entry WHERE sequence = ?", [sequence])
+            return str(found[0][0]) if found else None
+
+    def transfer(self, id_: str) -> Transfer | None:
+        """The transfer of this id; None when there is none. Raises: SuanliError."""
+        with self._told():
+            found = self._all(f"{_ENTRY} WHERE id = ?", [id_])
+            return self._entry(found[0], NO_ENTRY).transfer if found else None
+
     def verify(self, expected: tuple[int, str] | None = None) -> tuple[int, str]:
         """Compute every hash, rule and sum anew; the root that they come to.
 

@@ -64,7 +64,7 @@ class SqliteFile:
         if self._access is Access.MAKE:
             return str(self.path)
         if not self.path.is_file():
-            raise self._unusable("there is no such file; name the one to be read")
+            raise self._unusable("there is no such file; name the place where the operator made it")
         return f"{self.path.resolve().as_uri()}?mode=ro"
 
     def _open(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from suanli.base.units import MS_PER_HOUR
 from suanli.billing.agreement import Agreement
 from suanli.billing.usage import Gap, PodUsage
-from suanli.ledgerstore.sqlite import BUSY_MS, SqliteFile
+from suanli.ledgerstore.sqlite import BUSY_MS, Access, SqliteFile
 
 LOG = logging.getLogger(__name__)
 MOST_PARAMETERS = 500
@@ -168,6 +168,10 @@ DROP TRIGGER pod_usage_is_ordered;
 CREATE TRIGGER pod_usage_is_ordered AFTER INSERT ON pod_usage
   BEGIN INSERT INTO pod_order (sequence, pod_uid) VALUES ((SELECT last + 1 FROM last_sequence), NEW.pod_uid); END;
 """,
+    # What an account's class is counts when a period is closed: nothing was ever rated by the one of an attempt.
+    """
+ALTER TABLE agreement DROP COLUMN customer_class;
+""",
 )
 
 
@@ -178,9 +182,9 @@ class UsageStore(SqliteFile):
     APPLICATION_ID = 0x5355414E  # "SUAN"
     MIGRATIONS = _SCHEMAS
 
-    def __init__(self, path: Path, *, busy_ms: int = BUSY_MS) -> None:
-        """Open the file, and make it when it is not there. Raises: SuanliError."""
-        super().__init__(path, busy_ms=busy_ms)
+    def __init__(self, path: Path, *, busy_ms: int = BUSY_MS, access: Access = Access.MAKE) -> None:
+        """Open the file. Raises: SuanliError."""
+        super().__init__(path, busy_ms=busy_ms, access=access)
         self.conflicts = 0  # records that contradicted an earlier one of the same pod
 
     def record(self, usages: Sequence[PodUsage]) -> int:

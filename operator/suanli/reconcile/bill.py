@@ -6,8 +6,10 @@ What fails is told and tried again; placement goes on.
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -19,7 +21,7 @@ from suanli.api.common import Model
 from suanli.api.kind import Resource, parse
 from suanli.api.statement import Role
 from suanli.base.clock import Clock, time_or_zero, time_text
-from suanli.base.conditions import Condition, find, merged, readable
+from suanli.base.conditions import Condition, find, is_true, merged, readable
 from suanli.base.errors import SuanliError
 from suanli.base.names import API_VERSION, GROUP, VERSION, short_hash
 from suanli.base.reasons import Reason
@@ -28,7 +30,7 @@ from suanli.base.untrusted import mapping
 from suanli.billing import statements
 from suanli.billing.evidence import Dossier
 from suanli.billing.facts import Facts, customers_of
-from suanli.billing.period import Period, local, month
+from suanli.billing.period import Period, calendar, is_month, local, midnight_ms
 from suanli.billing.pricebook import problems
 from suanli.billing.statements import Bill
 from suanli.billing.vouchers import Rejected
@@ -45,6 +47,7 @@ from suanli.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
 MOST_TOLD = 5  # problems of one tariff in its condition
+MOST_CLAIMS = 500  # that are decided in one look; a flood of them is to keep no bill waiting
 MOST_NAME = 50  # characters of a party in the name of its Statement
 ORDER = ("Issued", "Settled", "Disputed", "InForce", "Approved", "Granted", "Redeemed", "Expired")
 # The condition that says of a kind why an object of it cannot be read.
@@ -120,14 +123,20 @@ class Biller:
     async def _finish(self, books: Books, facts: Facts) -> None:
         """Post what is closed and not posted yet, as after a crash, and give everybody the statements of it.
 
+        A month whose statements are all on the hub is left as it is: to make them again, the whole ledger has to be read.
         What prepaid accounts used of it was counted until now, and is on their bills from now on.
         """
-        for closed in await self._in_thread(books.closings):
-            if closed.period.name not in self._issued:
-                now_ms = self._clock.now_ms()
-                await self._in_thread(partial(books.close, closed.period, facts, now_ms))
-                await self._issue(await self._in_thread(partial(books.dossier, closed.period.name)))
-                self._issued.add(closed.period.name)
+        closings = [c for c in await self._in_thread(books.closings) if c.period.name not in self._issued]
+        told = await self._told() if closings else set()
+        for closed in closings:
+            name, now_ms = closed.period.name, self._clock.now_ms()
+            await self._in_thread(partial(books.close, closed.period, facts, now_ms))
+            before = await self._in_thread(partial(books.issued, name))
+            if before is None or not told.issuperset(before):
+                dossier = await self._in_thread(partial(books.dossier, name))
+                if await self._issue(dossier):
+                    await self._in_thread(partial(books.keep_issued, name, [name_of(bill) for bill in dossier.bills]))
+            self._issued.add(name)
         prepaid = sorted(n for n, a in self._mirror.accounts.items() if a.spec.payment is Payment.PREPAID)
         if prepaid:
             zone, now_ms = self._settings.bill_timezone, self._clock.now_ms()
@@ -138,14 +147,20 @@ class Biller:
         return Facts(tuple(tariffs), customers_of(self._mirror.accounts.values()), scope=scope)
 
     def _due(self, books: Books) -> Period | None:
-        """The first month that is over, in which or before which something ran, and that is not closed."""
+        """The first month that is over, in which or before which something ran, and that is not closed, or what is left of it."""
         zone, now_ms = self._settings.bill_timezone, self._clock.now_ms()
-        closed = [c.period for c in books.closings()]
-        first_ms = max((p.end_ms for p in closed), default=books.began_ms())
+        closed = {c.period.name: c.period for c in books.closings()}
+        closed_ms = max((period.end_ms for period in closed.values()), default=None)
+        first_ms = books.began_ms() if closed_ms is None else closed_ms
         if first_ms is None:
             return None
-        shown = local(first_ms, zone)
-        period = month(f"{shown.year:04d}-{shown.month:02d}", zone)
+        period = calendar(first_ms, 1, zone)
+        if (
+            closed_ms is not None
+        ):  # what was closed may end within a month, by clocks of another zone: this one begins there
+            while period.name in closed:
+                period = calendar(period.end_ms, 1, zone)
+            period = replace(period, start_ms=closed_ms)
         is_over = now_ms >= period.end_ms + self._settings.close_after_s * 1000
         return period if is_over else None
 
@@ -177,7 +192,7 @@ class Biller:
             if voucher.metadata.uid not in standings
             and voucher.spec.program in known
             and may_go_on(self._approval(voucher, raw, known, standings))
-        ]
+        ][:MOST_CLAIMS]
         for program, claim in undecided:
             await self._in_thread(partial(books.grant, program, claim))
         now_ms = self._clock.now_ms()
@@ -213,8 +228,19 @@ class Biller:
 
     # --- statements
 
-    async def _issue(self, dossier: Dossier) -> None:
-        """Every party's Statement of a closed period, with its sums."""
+    async def _told(self) -> set[str]:
+        """The names of the Statements on the hub that have their sums."""
+        found = (await self._hub.list_all(f"/apis/{GROUP}/{VERSION}/statements"))["items"]
+        return {
+            str(mapping(raw.get("metadata")).get("name"))
+            for raw in found
+            if is_true(readable(mapping(raw.get("status")).get("conditions")), "Issued")
+        }
+
+    async def _issue(self, dossier: Dossier) -> bool:
+        """Every party's Statement of a closed period, with its sums; whether the hub took all of them."""
+        zones = [self._settings.bill_timezone, *sorted({tariff.spec.timezone for tariff in dossier.tariffs}), "UTC"]
+        all_taken, (days, exactly) = True, days_of(dossier.period, zones)
         for bill in dossier.bills:
             name = name_of(bill)
             path = f"/apis/{GROUP}/{VERSION}/statements"
@@ -222,7 +248,7 @@ class Biller:
                 "role": str(bill.party.role),
                 "party": bill.party.name,
                 "period": bill.period.name,
-                "timezone": self._settings.bill_timezone,
+                **days,
             }
             made = {"apiVersion": API_VERSION, "kind": "Statement", "metadata": {"name": name}, "spec": spec}
             try:
@@ -230,6 +256,7 @@ class Biller:
             except ApiError as error:
                 if is_final(error):
                     LOG.warning("a statement is refused", extra={"object": name, "error": str(error)[:500]})
+                    all_taken = False
                     continue  # the others' do not wait for it
                 if error.status != 409:
                     raise
@@ -243,9 +270,12 @@ class Biller:
             text = (
                 f"{len(bill.lines)} lines of {bill.period.name}; `suanli statement` shows them and writes the evidence"
             )
+            text += exactly
             if unknown := dossier.unknown.get(bill.party):
                 text += f"; {unknown} more pods ran of which nobody knows for how long, see `suanli usage`"
-            await self._say("statements", raw, figures, [Condition("Issued", True, Reason.ISSUED, text)])
+            said = [Condition("Issued", True, Reason.ISSUED, text)]
+            all_taken = await self._say("statements", raw, figures, said) and all_taken
+        return all_taken
 
     async def _dispute(self, books: Books) -> None:
         """Say on statements which disputes are open."""
@@ -275,8 +305,11 @@ class Biller:
 
     async def _say(
         self, plural: str, raw: Json, figures: Json, conditions: list[Condition], *, may_go: str = ""
-    ) -> None:
-        """Write a status where it differs, over the version that it was made from; `may_go` goes where it is not said."""
+    ) -> bool:
+        """Write a status where it differs, over the version that it was made from; whether it is on the hub now.
+
+        `may_go` is the condition that goes where it is not said.
+        """
         old, metadata = dict(mapping(raw.get("status"))), mapping(raw.get("metadata"))
         generation = metadata.get("generation")
         number, now = generation if isinstance(generation, int) else 0, time_text(self._clock.now_ms())
@@ -284,7 +317,7 @@ class Biller:
         wanted = {**old, **figures, "conditions": merged(kept, conditions, number, now, ORDER)}
         patch = patch_of(old, wanted)
         if not patch:
-            return
+            return True
         body = {"metadata": {"resourceVersion": metadata.get("resourceVersion")}, "status": patch}
         place = f"namespaces/{metadata['namespace']}/" if metadata.get("namespace") else ""
         try:
@@ -295,6 +328,8 @@ class Biller:
                 LOG.warning("a status is refused", extra=told)
             elif error.status not in (404, 409):
                 raise  # else somebody was faster: the next look sees what there is
+            return False
+        return True
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -307,6 +342,23 @@ def name_of(bill: Bill) -> str:
     mark = short_hash("statement", role, party, bill.period.name, length=8)
     words = [str(role).lower(), *([told] if told and role is not Role.OPERATOR else []), bill.period.name.lower(), mark]
     return "-".join(words)
+
+
+def days_of(period: Period, zones: Sequence[str]) -> tuple[Json, str]:
+    """How a Statement's spec names the days of a period, by the first of the time zones in which it is a month, or else whole days.
+
+    And what is to be said of a period that is neither: it was closed by the clocks of two zones.
+    """
+    for zone in zones:
+        if is_month(period, zone):
+            return {"timezone": zone}, ""
+    for zone in zones:
+        first, until = (local(at_ms, zone).date() for at_ms in (period.start_ms, period.end_ms))
+        if [midnight_ms(day.toordinal(), zone) for day in (first, until)] == [period.start_ms, period.end_ms]:
+            return {"timezone": zone, "from": first.isoformat(), "until": until.isoformat()}, ""
+    first, last = (local(at_ms, "UTC").date() for at_ms in (period.start_ms, period.end_ms - 1))
+    days = {"timezone": "UTC", "from": first.isoformat(), "until": (last + timedelta(days=1)).isoformat()}
+    return days, f"; of these days from {time_text(period.start_ms)} to {time_text(period.end_ms)}"
 
 
 def _is_disputed(raw: Json) -> bool:

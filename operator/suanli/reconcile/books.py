@@ -170,6 +170,14 @@ class Books:
                 if outcome not in (*ACCEPTED, Outcome.EXISTS_DIFFERENTLY):  # by another process, at another time
                     raise refused(back, outcome)
 
+    def keep_issued(self, period: str, statements: Iterable[str]) -> None:
+        """Remember that all Statements of a closed period, by name, are on the hub. Raises: SuanliError."""
+        self._books.keep_issued(period, statements)
+
+    def issued(self, period: str) -> frozenset[str] | None:
+        """The names of a closed period's Statements; None while not all of them were on the hub. Raises: SuanliError."""
+        return self._books.issued(period)
+
     def lines(self, period: str) -> list[RatedLine]:
         """What was billed for a closed period. Raises: SuanliError."""
         return [read_line(text) for text in self._books.billed(period)]
@@ -246,11 +254,8 @@ class Books:
             raise _refused(f"no line {line_id} was billed; copy its id from the statement")
         line = read_line(text)
         id_ = posting.award_id(line_id, dispute)
-        others = sum(a.amount_micro_yuan for i, a in self._books.awards().items() if a.line == line_id and i != id_)
-        if not 0 < amount_micro_yuan <= line.net_micro_yuan - others:
-            left = yuan_text(max(0, line.net_micro_yuan - others))
-            raise _refused(f"line {line_id} has {left} CNY left that can be given back; award no more, and more than 0")
-        kept = self._books.keep_award(id_, KeptAward(line_id, dispute, amount_micro_yuan))
+        asked = KeptAward(line_id, dispute, amount_micro_yuan)
+        kept = self._books.keep_award(id_, asked, line.net_micro_yuan)
         if kept.amount_micro_yuan != amount_micro_yuan:
             came = yuan_text(kept.amount_micro_yuan)
             raise _refused(
@@ -355,10 +360,7 @@ class Books:
     def _has(self, root: tuple[int, str]) -> bool:
         """Whether the ledger once came to this root."""
         count, hash_ = root
-        if count == 0:
-            return True
-        last = next(self._ledger.entries(after=count - 1), None)
-        return last is not None and last.hash == hash_
+        return count == 0 or self._ledger.hash_of(count) == hash_
 
     def _post(self, lines: Sequence[RatedLine], time_ms: int) -> None:
         """Every line once, whoever began it."""

@@ -84,6 +84,11 @@ def _decided(standing: Standing, waits: Rejected | None, now_ms: int) -> Told:
     redeemed = f"{yuan_text(spent)} of {yuan_text(total)} CNY are redeemed"
     if standing.bills:
         redeemed += f", last by {standing.bills[-1]}"
+    if standing.late:
+        late = ", ".join(standing.late)
+        redeemed += (
+            f"; it expired before {late} could be posted, which was paid all the same because it was decided before"
+        )
     back = standing.taken_back_micro_yuan
     if back:
         redeemed += f"; {yuan_text(back)} CNY were taken back, because lines were corrected"

@@ -35,6 +35,8 @@ from suanli.ledgerstore.books import BookStore, KeptRedemption
 
 LOG = logging.getLogger(__name__)
 OF_NO_LINE = (ProgramKind.RENT, ProgramKind.DEPLOYMENT)
+# What the ledger says of a redemption whose hold is gone: it expired; it was to be of the rest of such a one; or all of this was posted before.
+HOLD_GONE = (Outcome.HOLD_OVER, Outcome.HOLD_UNKNOWN, Outcome.EXISTS_DIFFERENTLY)
 PAYOUT_BILL = "payout"  # a voucher that is for no line of ours is paid out once
 
 
@@ -47,6 +49,7 @@ class Standing:
     redeemed_micro_yuan: int = 0
     bills: tuple[str, ...] = ()  # by which it was redeemed, in order
     taken_back_micro_yuan: int = 0  # because lines were corrected; it is not redeemed again
+    late: tuple[str, ...] = ()  # those of the bills that were posted after the voucher had expired
 
 
 class Vouchers:
@@ -62,6 +65,8 @@ class Vouchers:
         self._taken_back: list[TakenBack] = []
         self._read = {"grants": 0, "rejections": 0, "redemptions": 0}
         self._held: set[str] = set()  # vouchers whose hold is known to be in the ledger
+        self._of_contract: dict[str, list[Decision]] = {}
+        self._late = store.late()  # bills by voucher
 
     # --- grants
 
@@ -98,7 +103,9 @@ class Vouchers:
         for uid, decision in self._granted.items():
             if uid not in found:
                 bills = tuple(redeemed.bill for redeemed in self._redeemed.get(uid, ()))
-                found[uid] = Standing(decision, None, self._spent(uid), bills, back[uid])
+                found[uid] = Standing(
+                    decision, None, self._spent(uid), bills, back[uid], tuple(self._late.get(uid, ()))
+                )
         return found
 
     def _given(self, program: VoucherProgram, claim: Claim) -> Given:
@@ -106,10 +113,8 @@ class Vouchers:
         cap = posting.cap_account(program, claim.entity, claim.applicant_class, year)
         of_contract = [
             decision.granted.program
-            for uid, decision in self._granted.items()
-            if uid not in self._refused
-            and decision.claim.contract == claim.contract
-            and decision.claim.entity in claim.family
+            for decision in self._of_contract.get(claim.contract, ())
+            if decision.claim.voucher not in self._refused and decision.claim.entity in claim.family
         ]
         return Given(
             -self._ledger.balance(cap.name).least_micro_yuan,
@@ -124,6 +129,8 @@ class Vouchers:
             return decision.granted
         if claim.voucher in self._refused:
             return self._refused[claim.voucher].why
+        if self._is_held(decision):
+            return decision.granted
         hold = posting.grant_hold(program, decision.holding())
         (outcome,) = self._ledger.commit([hold])
         if outcome is Outcome.ACCOUNT_UNKNOWN:
@@ -139,6 +146,15 @@ class Vouchers:
             return self._refuse(program, claim, self._exceeded(decision))
         why = f"the ledger has something else under the voucher's id or refuses its hold ({outcome}); apply another one"
         return self._refuse(program, claim, Rejected(Reason.BOOKS_REFUSED, why))
+
+    def _is_held(self, decision: Decision) -> bool:
+        """Whether the grant's hold is in the ledger, and nobody refused the claim before it was."""
+        uid = decision.claim.voucher
+        if uid not in self._held and uid not in self._refused:
+            hold = posting.grant_hold(decision.program, decision.holding())
+            if self._ledger.transfer(hold.id) == hold:
+                self._held.add(uid)
+        return uid in self._held and uid not in self._refused
 
     def _exceeded(self, decision: Decision) -> Rejected:
         """Which limit of the ledger a grant would pass, because others were granted meanwhile."""
@@ -345,11 +361,12 @@ class Vouchers:
         return sorted(found, key=lambda each: (each.time_ms, len(each.subsidised), each.voucher))
 
     def decisions(self, period: Period, asked: Container[str]) -> list[Decision]:
-        """The grants that were made in a period or are asked for, with a hold in the ledger. Raises: SuanliError."""
+        """The grants that were made in a period or are asked for, with a hold in the ledger; nothing is held. Raises: SuanliError."""
+        self._refresh()
         return [
-            standing.decision
-            for uid, standing in self.standings().items()
-            if standing.decision is not None and (uid in asked or period.holds(standing.decision.claim.time_ms))
+            decision
+            for uid, decision in self._granted.items()
+            if (uid in asked or period.holds(decision.claim.time_ms)) and self._is_held(decision)
         ]
 
     def post(self, redemptions: Iterable[Redeemed], lines: Mapping[str, RatedLine]) -> None:
@@ -362,11 +379,31 @@ class Vouchers:
             providers = [line.provider for line in of.values()]
             accounts = posting.voucher_accounts(decision.program, decision.holding(), providers)
             self._ledger.open([one for one in accounts if not _is_counter(one)])
-            outcomes = self._ledger.commit(transfers)
-            if Outcome.EXCEEDS_LIMIT in outcomes:  # a pool or cap that was made smaller than what is granted
-                self._ledger.open([LedgerAccount(one.name) for one in accounts if _is_counter(one)])
-                outcomes = self._ledger.commit(transfers)
+            counters = [LedgerAccount(one.name) for one in accounts if _is_counter(one)]
+            outcomes = self._commit(transfers, counters)
+            if outcomes[0] in HOLD_GONE:
+                transfers = posting.unheld(transfers)
+                outcomes = self._commit(transfers, counters)
+                if outcomes[0] in ACCEPTED:
+                    self._say_late(each)
             _accepted(transfers, outcomes)
+
+    def _commit(self, transfers: Sequence[Transfer], counters: Sequence[LedgerAccount]) -> list[Outcome]:
+        """One redemption; it is paid also from a pool or cap that was made smaller than what is granted."""
+        outcomes = self._ledger.commit(transfers)
+        if Outcome.EXCEEDS_LIMIT in outcomes:
+            self._ledger.open(counters)
+            outcomes = self._ledger.commit(transfers)
+        return outcomes
+
+    def _say_late(self, each: Redeemed) -> None:
+        """Keep that a redemption was posted after its hold had expired, and tell the log, once."""
+        late = self._late.setdefault(each.voucher, [])
+        if each.bill not in late:
+            self._store.keep_late(each.voucher, each.bill)
+            late.append(each.bill)
+            told = {"voucher": each.voucher, "bill": each.bill}
+            LOG.warning("a voucher's hold expired before what it pays was posted; it is paid all the same", extra=told)
 
     def post_corrected(self, lines: Container[str]) -> None:
         """The redemptions of lines that these lines correct, before they are corrected: a crash may have come between. Raises: SuanliError."""
@@ -417,7 +454,8 @@ class Vouchers:
 
     def _refresh(self) -> None:
         for number, uid, text in self._store.grants(self._read["grants"]):
-            self._granted[uid] = read_decision(text)
+            decision = self._granted[uid] = read_decision(text)
+            self._of_contract.setdefault(decision.claim.contract, []).append(decision)
             self._read["grants"] = number
         for number, uid, text in self._store.rejections(self._read["rejections"]):
             self._refused[uid] = read_refusal(text)

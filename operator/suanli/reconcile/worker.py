@@ -490,9 +490,6 @@ class JobWorker:
         facts = class_facts(site, assignment.class_) if site is not None else None
         if entry.model is None or site is None or facts is None:
             return None
-        tenants = self._mirror.tenants
-        account = tenants.of(entry.namespace)
-        declared = tenants.by_name.get(account)
         return agreed(
             job_uid=entry.uid,
             namespace=entry.namespace,
@@ -501,8 +498,7 @@ class JobWorker:
             assignment=assignment,
             site=site,
             facts=facts,
-            account=account,
-            customer_class=declared.spec.customer_class or "" if declared else "",
+            account=self._mirror.tenants.of(entry.namespace),
             now_ms=self._clock.now_ms(),
         )
 
