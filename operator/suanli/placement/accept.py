@@ -111,10 +111,10 @@ def refusals(
         now_ms,
     )
     said: dict[str | tuple[str, JobState], Refusal | None] = {}
-    found = {}
+    found, running = {}, JobState.RUNNING
     for job in waiting:
         spec = job.job.spec
-        key = spec.question if spec.desired_state is JobState.RUNNING else (spec.question, spec.desired_state)
+        key = spec.question if spec.desired_state is running else (spec.question, spec.desired_state)
         if key not in said:
             said[key] = next((refusal for check in CHECKS if (refusal := check(spec, known))), None)
         if refusal := said[key]:

@@ -4,7 +4,7 @@ A job may wait as long as `timing.deferrable` says, and never so long that it wo
 long goes, before all that could wait; among those that go, priority and age decide, and it has become old.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +44,7 @@ def defer(
     asked: Sequence[WaitingJob], sites: Sequence[SiteView], country: Country, now_ms: int
 ) -> Mapping[str, Decision]:
     """The jobs that are put off, by UID, each with its planned start; all others go to the market now."""
-    if not any(may_wait(job, now_ms) for job in asked):
+    if not may_wait(asked, now_ms):
         return {}
     return put_off(work_of(make_batch(asked, sites, country, now_ms)))
 
@@ -68,9 +68,9 @@ def starts_of(asked: Asked) -> list[Start]:
     return schedule(asked.work, curves_of(asked.batch), room_pt(asked.batch), asked.batch.now_ms)
 
 
-def may_wait(job: WaitingJob, now_ms: int) -> bool:
-    """Whether its time to be put off is not over yet."""
-    return job.job.spec.timing.deferrable is not None and patience_ms(job) > now_ms
+def may_wait(jobs: Iterable[WaitingJob], now_ms: int) -> bool:
+    """Whether for some of them the time to be put off is not over yet."""
+    return any(patience_ms(job) > now_ms for job in jobs if job.job.spec.timing.deferrable is not None)
 
 
 def patience_ms(job: WaitingJob) -> int:

@@ -95,7 +95,7 @@ class SiteView:
     releases: tuple[Release, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WaitingJob:
     """A job without a place.
 
