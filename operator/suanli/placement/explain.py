@@ -180,9 +180,7 @@ class Explainer:
         before = self._known[r].decisions.get(place) if r in self._known else None
         return before[1] if before is not None and before[0] == numbers else None
 
-    def _describe(
-        self, run: _Run, lines: Mapping[str, str], moved: int | None, said: Said, reads: bool
-    ) -> Decision:
+    def _describe(self, run: _Run, lines: Mapping[str, str], moved: int | None, said: Said, reads: bool) -> Decision:
         b, name = self._batch, self._names[run.site]
         path = b.paths_us[int(b.origin_r[run.row])][run.site]
         others = [way for site, way in said.best if site != run.site][:RUNNERS_UP]
@@ -231,7 +229,10 @@ class Explainer:
         """The cheapest ways to run a row, and at which sites."""
         b = self._batch
         return [
-            (site, RunnerUp.trusted(site=self._names[site], class_=b.pools[pool].resource.class_, total=str(int(total))))
+            (
+                site,
+                RunnerUp.trusted(site=self._names[site], class_=b.pools[pool].resource.class_, total=str(int(total))),
+            )
             for site, pool, total in zip(sites, pools, totals, strict=True)
             if total < np.inf
         ]
