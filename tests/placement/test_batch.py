@@ -48,8 +48,10 @@ def test_alike_are_jobs_that_placement_cannot_tell_apart() -> None:
         a_job("h", timing={"expectedDuration": "2h"}),
         a_job("i", limits={"maxCost": "5"}),
     ]
-    rows = group(jobs)
+    rows, line_j = group(jobs)
     assert sorted(["".join(job.uid for job in row.jobs) for row in rows]) == ["ba", *"cdefghi"]
+    turns = [iter(row.jobs) for row in rows]
+    assert [next(turns[r]).uid for r in line_j.tolist()] == [job.uid for job in sorted(jobs, key=queue_order)]
 
 
 def test_the_queue_is_by_priority_then_age_then_uid() -> None:

@@ -7,6 +7,7 @@ s sites, p pools, u regions that some row names.
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from operator import attrgetter
 
 import numpy as np
@@ -21,7 +22,7 @@ from suanli.placement.charges import Billed, billed_of
 from suanli.placement.ground import Ground, Sort, Ways, ground_of
 from suanli.placement.network import Path
 from suanli.placement.packing import Rows, Shape, slots_hp
-from suanli.placement.snapshot import ClassRoom, Country, SiteView, WaitingJob
+from suanli.placement.snapshot import ClassRoom, Country, SiteView, WaitingJob, specs_of
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -32,7 +33,7 @@ MOST = 1 << 60  # times and capacities are cut here: sums of arrays stay within 
 NO_WISH = 1 << 16
 NO_ROOM = ClassRoom((), ())
 ANY_TIER = "any"
-_SUBMITTED, _TURN, _PRIORITY = attrgetter("submitted_ms"), attrgetter("turn"), attrgetter("job.spec.priority")
+_SUBMITTED, _TURN, _ACCOUNT = attrgetter("submitted_ms"), attrgetter("turn"), attrgetter("account")
 
 
 @dataclass(frozen=True)
@@ -361,35 +362,39 @@ def group(waiting: Sequence[WaitingJob], claims: Container[str] = ()) -> tuple[t
 
     Jobs with a claim, or without the quota for a class, are not like others.
     """
-    alike: dict[tuple[object, ...], int] = {}
-    rows: list[list[WaitingJob]] = []
-    line: list[int] = []
-    for job in in_order(waiting):
-        key: tuple[object, ...] = job.account, job.job.spec.question
-        if job.backoff or job.denied or job.uid in claims:
-            key = *key, tuple(sorted(job.backoff.items())), tuple(sorted(job.denied)), job.uid in claims
-        row = alike.setdefault(key, len(rows))
-        if row == len(rows):
-            rows.append([])
-        rows[row].append(job)
-        line.append(row)
-    return tuple(Row(tuple(jobs)) for jobs in rows), _ints(line)
+    specs, number_j = specs_of(waiting)
+    order = _order(waiting, specs, number_j)
+    asked = [spec.question for spec in specs]
+    keys: list[tuple[object, ...]] = list(zip(map(_ACCOUNT, waiting), map(asked.__getitem__, number_j), strict=True))
+    for i, job in enumerate(waiting):
+        if job.backoff or job.denied or (claims and job.uid in claims):
+            keys[i] = *keys[i], tuple(sorted(job.backoff.items())), tuple(sorted(job.denied)), job.uid in claims
+    in_line = [keys[i] for i in order.tolist()]
+    rows = dict.fromkeys(in_line)
+    numbers = dict(zip(rows, range(len(rows)), strict=True))
+    line_j = np.array(list(map(numbers.__getitem__, in_line)), dtype=np.int64)
+    of_rows = [waiting[i] for i in order[np.argsort(line_j, kind="stable")].tolist()]
+    ends = np.cumsum(np.bincount(line_j, minlength=len(rows))).tolist()
+    return tuple(Row(tuple(of_rows[begin:end])) for begin, end in pairwise([0, *ends])), line_j
 
 
 def in_order(jobs: Sequence[WaitingJob]) -> list[WaitingJob]:
     """The jobs as they stand in the queue, by `queue_order`."""
-    keys = [
-        np.array(list(map(key, jobs)), dtype=np.int64) * sign
-        for key, sign in ((_SUBMITTED, 1), (_TURN, 1), (_PRIORITY, -1))
-    ]
+    return [jobs[i] for i in _order(jobs, *specs_of(jobs)).tolist()]
+
+
+def _order(jobs: Sequence[WaitingJob], specs: Sequence[ComputeJobSpec], number_j: Sequence[int]) -> Ints:
+    """The numbers of the jobs as they stand in the queue. Shape (J,)."""
+    priority_n = _ints([spec.priority for spec in specs])
+    keys = (_ints(map(_SUBMITTED, jobs)), _ints(map(_TURN, jobs)), -priority_n[_ints(number_j)])
     order = np.lexsort(keys)
     like_next: Bools = np.logical_and.reduce([key[order[1:]] == key[order[:-1]] for key in keys])
-    if like_next.any():
-        alike = order[np.append(like_next, False) | np.append(False, like_next)].tolist()
-        uid_j = np.zeros(len(jobs), dtype=np.int64)
-        uid_j[sorted(alike, key=lambda i: jobs[i].uid)] = np.arange(len(alike))
-        order = np.lexsort((uid_j, *keys))
-    return [jobs[i] for i in order.tolist()]
+    if not like_next.any():
+        return order
+    alike = order[np.append(like_next, False) | np.append(False, like_next)].tolist()
+    uid_j = np.zeros(len(jobs), dtype=np.int64)
+    uid_j[sorted(alike, key=lambda i: jobs[i].uid)] = np.arange(len(alike))
+    return np.lexsort((uid_j, *keys))
 
 
 def queue_order(job: WaitingJob) -> tuple[int, int, int, str]:

@@ -4,7 +4,7 @@ A job may wait as long as `timing.deferrable` says, and never so long that it wo
 long goes, before all that could wait; among those that go, priority and age decide, and it has become old.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from suanli.placement.charges import Billed, Share, rates, units_rp, watts_rp
 from suanli.placement.filters import CHANGES_WITH_TIME, FILTERS
 from suanli.placement.horizon import HORIZON_MS, SLOT_MS, SLOTS, Start, Work, first_slot_ms, schedule
 from suanli.placement.scores import PAID, Costs, score
-from suanli.placement.snapshot import Country, Decision, FreeNodes, SiteView, WaitingJob
+from suanli.placement.snapshot import Country, Decision, FreeNodes, SiteView, WaitingJob, specs_of
 from suanli.placement.tariff import LOOKED_AHEAD_MS, Curve, price_curve
 from suanli.placement.transfer import least_ms_rs
 
@@ -68,9 +68,11 @@ def starts_of(asked: Asked) -> list[Start]:
     return schedule(asked.work, curves_of(asked.batch), room_pt(asked.batch), asked.batch.now_ms)
 
 
-def may_wait(jobs: Iterable[WaitingJob], now_ms: int) -> bool:
+def may_wait(jobs: Sequence[WaitingJob], now_ms: int) -> bool:
     """Whether for some of them the time to be put off is not over yet."""
-    return any(patience_ms(job) > now_ms for job in jobs if job.job.spec.timing.deferrable is not None)
+    specs, number_j = specs_of(jobs)
+    may = [spec.timing.deferrable is not None for spec in specs]
+    return any(may) and any(may[n] and patience_ms(job) > now_ms for job, n in zip(jobs, number_j, strict=True))
 
 
 def patience_ms(job: WaitingJob) -> int:
