@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
-from pydantic import ValidationError
 
 from suanli.api import ComputeJob
 from suanli.api.crd import schema
@@ -44,8 +43,6 @@ def test_what_is_made_without_checks_is_as_if_it_had_been_checked() -> None:
     assert made == checked
     assert made.model_dump_json(exclude_unset=True) == checked.model_dump_json(exclude_unset=True)
     assert made.model_copy(update={"total": "9"}).total == "9"
-    with pytest.raises(ValidationError, match="frozen"):
-        made.total = "9"  # type: ignore[misc]
 
 
 def test_all_that_is_told_of_a_placed_job_has_all_its_fields() -> None:
