@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suanli.placement.batch import FOREVER_US, MOST, bound_us, group, in_order, make_batch, queue_order, tier_of
+from suanli.placement.snapshot import specs_of
 from worlds import NOW_MS, a_class, a_country, a_job, a_node, a_policy, a_site, seeded
 
 TIERS = a_policy(
@@ -48,8 +49,17 @@ def test_alike_are_jobs_that_placement_cannot_tell_apart() -> None:
         a_job("h", timing={"expectedDuration": "2h"}),
         a_job("i", limits={"maxCost": "5"}),
     ]
-    rows = group(jobs)
+    rows, line_j = group(jobs)
     assert sorted(["".join(job.uid for job in row.jobs) for row in rows]) == ["ba", *"cdefghi"]
+    turns = [iter(row.jobs) for row in rows]
+    assert [next(turns[r]).uid for r in line_j.tolist()] == [job.uid for job in sorted(jobs, key=queue_order)]
+
+
+def test_an_object_that_jobs_share_is_looked_into_once() -> None:
+    one, other = a_job("a"), a_job("b", tasks=2)
+    specs, number_j = specs_of([one, other, replace(one, uid="c"), a_job("d")])
+    assert number_j == [0, 1, 0, 2]
+    assert [spec.tasks for spec in specs] == [1, 2, 1]
 
 
 def test_the_queue_is_by_priority_then_age_then_uid() -> None:

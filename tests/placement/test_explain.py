@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 
 from suanli.api import ComputeJob
 from suanli.api.crd import schema
+from suanli.api.job import CostLines
 from suanli.base.reasons import Reason
 from suanli.placement.snapshot import Decision
 from worlds import (
@@ -34,6 +35,24 @@ def closed(part: Any) -> Any:
         made = {key: closed(value) for key, value in part.items() if not key.startswith("x-")}
         return made | ({"additionalProperties": False} if isinstance(part.get("properties"), dict) else {})
     return [closed(one) for one in part] if isinstance(part, list) else part
+
+
+def test_what_is_made_without_checks_is_as_if_it_had_been_checked() -> None:
+    lines = {"run": "7", "energy": "2", "transfer": "0", "carbon": "0", "policy": "-1", "total": "8"}
+    made, checked = CostLines.trusted(**lines), CostLines.model_validate(lines)
+    assert made == checked
+    assert made.model_dump_json(exclude_unset=True) == checked.model_dump_json(exclude_unset=True)
+    assert made.model_copy(update={"total": "9"}).total == "9"
+
+
+def test_all_that_is_told_of_a_placed_job_has_all_its_fields() -> None:
+    decision = a_world([a_job("one")], [a_site("near"), a_site("far")]).plan().decisions["one"]
+    placement, estimate = decision.placement, decision.estimate
+    assert estimate is not None
+    assert placement.cost is not None
+    assert placement.runners_up
+    for told in (placement, estimate, placement.cost, *placement.runners_up):
+        assert type(told).model_validate(told.model_dump()) == told
 
 
 STATUS = closed(schema(ComputeJob)["properties"]["status"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from suanli.api.job import ComputeJobSpec, JobState
 from suanli.base.clock import parse_time_ms
 from suanli.base.reasons import Reason
-from suanli.placement.snapshot import Country, SiteView, WaitingJob
+from suanli.placement.snapshot import Country, SiteView, WaitingJob, specs_of
 
 # The object is to be corrected; the rest wait for a time, a site or their user.
 WRONG = frozenset({Reason.UNKNOWN_REGION, Reason.UNKNOWN_TIER, Reason.UNKNOWN_SITE, Reason.UNKNOWN_CLASS})
@@ -110,13 +110,13 @@ def refusals(
         frozenset(r.class_ for view in sites for r in view.site.spec.resources),
         now_ms,
     )
-    said: dict[str | tuple[str, JobState], Refusal | None] = {}
-    found = {}
-    for job in waiting:
-        spec = job.job.spec
-        key = spec.question if spec.desired_state is JobState.RUNNING else (spec.question, spec.desired_state)
-        if key not in said:
-            said[key] = next((refusal for check in CHECKS if (refusal := check(spec, known))), None)
-        if refusal := said[key]:
-            found[job.uid] = refusal
-    return found
+    specs, number_j = specs_of(waiting)
+    said: dict[tuple[str, JobState], Refusal | None] = {}
+    for spec in specs:
+        if (spec.question, spec.desired_state) not in said:
+            said[spec.question, spec.desired_state] = next((r for check in CHECKS if (r := check(spec, known))), None)
+    said_n = [said[spec.question, spec.desired_state] for spec in specs]
+    if not any(said_n):
+        return {}
+    told = ((job.uid, said_n[n]) for job, n in zip(waiting, number_j, strict=True))
+    return {uid: refusal for uid, refusal in told if refusal}

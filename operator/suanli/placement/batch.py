@@ -4,10 +4,11 @@ Jobs that placement cannot tell apart share one row; every way to run a job, a c
 s sites, p pools, u regions that some row names.
 """
 
-from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from suanli.placement.charges import Billed, billed_of
 from suanli.placement.ground import Ground, Sort, Ways, ground_of
 from suanli.placement.network import Path
 from suanli.placement.packing import Rows, Shape, slots_hp
-from suanli.placement.snapshot import ClassRoom, Country, SiteView, WaitingJob
+from suanli.placement.snapshot import ClassRoom, Country, SiteView, WaitingJob, specs_of
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -32,6 +33,7 @@ MOST = 1 << 60  # times and capacities are cut here: sums of arrays stay within 
 NO_WISH = 1 << 16
 NO_ROOM = ClassRoom((), ())
 ANY_TIER = "any"
+_SUBMITTED, _TURN, _ACCOUNT = attrgetter("submitted_ms"), attrgetter("turn"), attrgetter("account")
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,12 @@ class Kept:
 class Batch:
     """One cycle's question.
 
-    `claims` are UIDs of jobs that go first in the enclaves of their hub, `closed` pools that take nobody but partners.
+    Shape: `line_j` (J,) the rows of all jobs in the order of the queue. `claims` are UIDs of jobs that go first in the enclaves of
+    their hub, `closed` pools that take nobody but partners.
     """
 
     rows: tuple[Row, ...]
+    line_j: Ints
     sites: tuple[SiteView, ...]
     pools: tuple[Pool, ...]
     country: Country
@@ -92,9 +96,14 @@ class Batch:
     # --- rows
 
     @cached_property
+    def specs(self) -> tuple[ComputeJobSpec, ...]:
+        """What each row asks for."""
+        return tuple(row.spec for row in self.rows)
+
+    @cached_property
     def tasks_r(self) -> Ints:
         """Tasks of one job. Shape (R,)."""
-        return _ints(row.spec.tasks for row in self.rows)
+        return _ints(spec.tasks for spec in self.specs)
 
     @cached_property
     def need_rk(self) -> Ints:
@@ -102,7 +111,7 @@ class Batch:
         return np.array(
             [
                 (min(MOST, cpu_milli(t.cpu)), min(MOST, whole(t.memory)), t.cards, 1)
-                for t in (row.spec.resources.per_task for row in self.rows)
+                for t in (spec.resources.per_task for spec in self.specs)
             ],
             dtype=np.int64,
         ).reshape(len(self.rows), 4)
@@ -110,7 +119,7 @@ class Batch:
     @cached_property
     def duration_ms_r(self) -> Ints:
         """Expected run on the class that is wished first. Shape (R,). Units: ms."""
-        return _ints(min(MOST, duration_ms(row.spec.timing.expected_duration)) for row in self.rows)
+        return _ints(min(MOST, duration_ms(spec.timing.expected_duration)) for spec in self.specs)
 
     @cached_property
     def duration_ms_rp(self) -> Ints:
@@ -131,7 +140,7 @@ class Batch:
     @cached_property
     def _length_r(self) -> list[tuple[int, tuple[str, ...]]]:
         """How long each row runs, and on what, if it wishes several classes."""
-        wishes_r = (tuple(row.spec.resources.class_) for row in self.rows)
+        wishes_r = (tuple(spec.resources.class_) for spec in self.specs)
         return [(ms, w if len(w) > 1 else ()) for ms, w in zip(self.duration_ms_r.tolist(), wishes_r, strict=True)]
 
     @cached_property
@@ -142,7 +151,7 @@ class Batch:
     @cached_property
     def priority_r(self) -> Ints:
         """Higher goes first. Shape (R,)."""
-        return _ints(row.spec.priority for row in self.rows)
+        return _ints(spec.priority for spec in self.specs)
 
     @cached_property
     def claimed_r(self) -> Bools:
@@ -152,29 +161,29 @@ class Batch:
     @cached_property
     def latency_bound_us_r(self) -> Ints:
         """Longest one-way time from origin to site. Shape (R,). Units: µs."""
-        return _ints(bound_us(row.spec, self.country) for row in self.rows)
+        return _ints(bound_us(spec, self.country) for spec in self.specs)
 
     @cached_property
     def deadline_ms_r(self) -> Ints:
         """To be finished by then. Shape (R,). Units: ms since the epoch."""
-        texts = (row.spec.timing.deadline for row in self.rows)
+        texts = (spec.timing.deadline for spec in self.specs)
         return _ints(parse_time_ms(text) if text else MOST for text in texts)
 
     @cached_property
     def max_cost_r(self) -> Floats:
         """Most that the expected run may cost. Shape (R,). Units: micro-yuan."""
-        limits = (row.spec.limits.max_cost for row in self.rows)
+        limits = (spec.limits.max_cost for spec in self.specs)
         return np.array([float(limit) if limit is not None else np.inf for limit in limits])
 
     @cached_property
     def tier_r(self) -> tuple[str, ...]:
         """The latency tier each row is in."""
-        return tuple(tier_of(row.spec, self.country) for row in self.rows)
+        return tuple(tier_of(spec, self.country) for spec in self.specs)
 
     @cached_property
     def hub_r(self) -> npt.NDArray[np.str_]:
         """The hub of each row's origin, "" outside all hubs. Shape (R,)."""
-        hubs = (self.country.hub_by_region.get(row.spec.origin) for row in self.rows)
+        hubs = (self.country.hub_by_region.get(spec.origin) for spec in self.specs)
         return np.array([hub.name if hub else "" for hub in hubs], dtype=np.str_)
 
     @cached_property
@@ -184,8 +193,8 @@ class Batch:
         tiers = green.tiers if green else []
         return np.array(
             [
-                tier in tiers and self.country.side(row.spec.origin) == Side.EAST
-                for row, tier in zip(self.rows, self.tier_r, strict=True)
+                tier in tiers and self.country.side(spec.origin) == Side.EAST
+                for spec, tier in zip(self.specs, self.tier_r, strict=True)
             ],
             dtype=bool,
         )
@@ -204,16 +213,16 @@ class Batch:
     def _sort_r(self) -> list[Sort]:
         side = self.country.side
         return [
-            Sort(row.spec.category, hub, side(row.spec.origin), tier, green)
-            for row, hub, tier, green in zip(
-                self.rows, self.hub_r.tolist(), self.tier_r, self.green_r.tolist(), strict=True
+            Sort(spec.category, hub, side(spec.origin), tier, green)
+            for spec, hub, tier, green in zip(
+                self.specs, self.hub_r.tolist(), self.tier_r, self.green_r.tolist(), strict=True
             )
         ]
 
     @cached_property
     def kept_r(self) -> tuple[Kept | None, ...]:
         """The checkpoint of each row, if it is known where it lies and that site answers. Shape (R,)."""
-        return tuple(self._kept(row.spec.checkpoint) for row in self.rows)
+        return tuple(self._kept(spec.checkpoint) for spec in self.specs)
 
     def _kept(self, checkpoint: Checkpoint | None) -> Kept | None:
         s = self._site_index.get(checkpoint.site) if checkpoint and checkpoint.site else None
@@ -265,8 +274,8 @@ class Batch:
         """The place of the pool's class in the row's list of classes, NO_WISH where it is not in it. Shape (R, P)."""
         column = self.ground.classes
         wish_rc = np.full((len(self.rows), len(column)), NO_WISH, dtype=np.int64)
-        for r, row in enumerate(self.rows):
-            for place, name in enumerate(row.spec.resources.class_):
+        for r, spec in enumerate(self.specs):
+            for place, name in enumerate(spec.resources.class_):
                 if name in column:
                     wish_rc[r, column[name]] = place
         return wish_rc[:, self.ground.class_p]
@@ -306,12 +315,12 @@ class Batch:
     def region_index(self) -> Mapping[str, int]:
         """Every region that a row names, as origin or for its data."""
         names: dict[str, int] = {}
-        for row, kept in zip(self.rows, self.kept_r, strict=True):
-            data = row.spec.data
+        for spec, kept in zip(self.specs, self.kept_r, strict=True):
+            data = spec.data
             sources = [i.region for i in data.inputs] if data else []
             sources += [kept.region] if kept else []
             goal = [data.outputs.region] if data and data.outputs else []
-            for name in (row.spec.origin, *sources, *goal):
+            for name in (spec.origin, *sources, *goal):
                 names.setdefault(name, len(names))
         return names
 
@@ -328,7 +337,7 @@ class Batch:
     @cached_property
     def origin_r(self) -> Ints:
         """The row's origin among the named regions. Shape (R,)."""
-        return _ints(self.region_index[row.spec.origin] for row in self.rows)
+        return _ints(self.region_index[spec.origin] for spec in self.specs)
 
     @cached_property
     def one_way_us_us(self) -> Ints:
@@ -345,32 +354,39 @@ def make_batch(waiting: Sequence[WaitingJob], sites: Sequence[SiteView], country
         for s, view in enumerate(ordered)
         for resource in view.site.spec.resources
     )
-    return Batch(group(waiting), ordered, pools, country, now_ms)
+    return Batch(*group(waiting), ordered, pools, country, now_ms)
 
 
-def group(waiting: Sequence[WaitingJob], claims: Container[str] = ()) -> tuple[Row, ...]:
-    """Rows in the order of the queue. Jobs with a claim, or without the quota for a class, are not like others."""
-    alike: dict[tuple[object, ...], list[WaitingJob]] = defaultdict(list)
-    for job in in_order(waiting):
-        own: tuple[object, ...] = ()
-        if job.backoff or job.denied or job.uid in claims:
-            own = tuple(sorted(job.backoff.items())), tuple(sorted(job.denied)), job.uid in claims
-        alike[job.account, job.job.spec.question, *own].append(job)
-    return tuple(Row(tuple(jobs)) for jobs in alike.values())
+def group(waiting: Sequence[WaitingJob], claims: Container[str] = ()) -> tuple[tuple[Row, ...], Ints]:
+    """Rows in the order of the queue, and the rows of all jobs in that order (J,).
+
+    Jobs with a claim, or without the quota for a class, are not like others.
+    """
+    specs, number_j = specs_of(waiting)
+    order = _order(waiting, specs, number_j)
+    asked = [spec.question for spec in specs]
+    keys: list[tuple[object, ...]] = list(zip(map(_ACCOUNT, waiting), map(asked.__getitem__, number_j), strict=True))
+    for i, job in enumerate(waiting):
+        if job.backoff or job.denied or (claims and job.uid in claims):
+            keys[i] = *keys[i], tuple(sorted(job.backoff.items())), tuple(sorted(job.denied)), job.uid in claims
+    in_line = [keys[i] for i in order.tolist()]
+    rows = dict.fromkeys(in_line)
+    numbers = dict(zip(rows, range(len(rows)), strict=True))
+    line_j = np.array(list(map(numbers.__getitem__, in_line)), dtype=np.int64)
+    of_rows = [waiting[i] for i in order[np.argsort(line_j, kind="stable")].tolist()]
+    ends = np.cumsum(np.bincount(line_j, minlength=len(rows))).tolist()
+    return tuple(Row(tuple(of_rows[begin:end])) for begin, end in pairwise([0, *ends])), line_j
 
 
 def in_order(jobs: Sequence[WaitingJob]) -> list[WaitingJob]:
-    """The jobs as they stand in the queue."""
-    return [jobs[i] for i in places(jobs).tolist()]
+    """The jobs as they stand in the queue, by `queue_order`."""
+    return [jobs[i] for i in _order(jobs, *specs_of(jobs)).tolist()]
 
 
-def places(jobs: Sequence[WaitingJob]) -> Ints:
-    """The numbers of the jobs in the order of `queue_order`. Shape (J,)."""
-    keys = (
-        _ints([job.submitted_ms for job in jobs]),
-        _ints([job.turn for job in jobs]),
-        _ints([-job.job.spec.priority for job in jobs]),
-    )
+def _order(jobs: Sequence[WaitingJob], specs: Sequence[ComputeJobSpec], number_j: Sequence[int]) -> Ints:
+    """The numbers of the jobs as they stand in the queue. Shape (J,)."""
+    priority_n = _ints([spec.priority for spec in specs])
+    keys = (_ints(map(_SUBMITTED, jobs)), _ints(map(_TURN, jobs)), -priority_n[_ints(number_j)])
     order = np.lexsort(keys)
     like_next: Bools = np.logical_and.reduce([key[order[1:]] == key[order[:-1]] for key in keys])
     if not like_next.any():

@@ -20,7 +20,7 @@ from suanli.placement.charges import Billed, Share, rates, units_rp, watts_rp
 from suanli.placement.filters import CHANGES_WITH_TIME, FILTERS
 from suanli.placement.horizon import HORIZON_MS, SLOT_MS, SLOTS, Start, Work, first_slot_ms, schedule
 from suanli.placement.scores import PAID, Costs, score
-from suanli.placement.snapshot import Country, Decision, FreeNodes, SiteView, WaitingJob
+from suanli.placement.snapshot import Country, Decision, FreeNodes, SiteView, WaitingJob, specs_of
 from suanli.placement.tariff import LOOKED_AHEAD_MS, Curve, price_curve
 from suanli.placement.transfer import least_ms_rs
 
@@ -44,7 +44,7 @@ def defer(
     asked: Sequence[WaitingJob], sites: Sequence[SiteView], country: Country, now_ms: int
 ) -> Mapping[str, Decision]:
     """The jobs that are put off, by UID, each with its planned start; all others go to the market now."""
-    if not any(may_wait(job, now_ms) for job in asked):
+    if not may_wait(asked, now_ms):
         return {}
     return put_off(work_of(make_batch(asked, sites, country, now_ms)))
 
@@ -68,9 +68,11 @@ def starts_of(asked: Asked) -> list[Start]:
     return schedule(asked.work, curves_of(asked.batch), room_pt(asked.batch), asked.batch.now_ms)
 
 
-def may_wait(job: WaitingJob, now_ms: int) -> bool:
-    """Whether its time to be put off is not over yet."""
-    return job.job.spec.timing.deferrable is not None and patience_ms(job) > now_ms
+def may_wait(jobs: Sequence[WaitingJob], now_ms: int) -> bool:
+    """Whether for some of them the time to be put off is not over yet."""
+    specs, number_j = specs_of(jobs)
+    may = [spec.timing.deferrable is not None for spec in specs]
+    return any(may) and any(may[n] and patience_ms(job) > now_ms for job, n in zip(jobs, number_j, strict=True))
 
 
 def patience_ms(job: WaitingJob) -> int:

@@ -65,7 +65,8 @@ def repaired(b: Batch, sieve: Sieve, cost_rp: Ints, placed_rp: Ints, rounds: int
     if claims - b.claims and rounds < ROUNDS:
         claims |= b.claims | {job.uid for contest in contests for job in contest.partners}
         jobs = [job for row in b.rows for job in row.jobs]
-        return replace(b, rows=group(jobs, frozenset(claims)), claims=frozenset(claims))
+        rows, line_j = group(jobs, frozenset(claims))
+        return replace(b, rows=rows, line_j=line_j, claims=frozenset(claims))
     pools = {contest.pool for contest in contests}
     return replace(b, closed=b.closed | pools) if pools else None
 

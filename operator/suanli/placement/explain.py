@@ -70,8 +70,8 @@ class _Run(NamedTuple):
     row: int
     pool: int
     site: int
-    total: float
-    paid: float
+    total: int
+    paid: int
     sites: int
     cheaper: int
 
@@ -126,17 +126,19 @@ class Explainer:
         costs, ways, site_n = self._costs, self._ways, self._batch.site_p[pools]
         total_n, total_nc = costs.total_rp[rows, pools], ways.total_rc[rows]
         cheaper_n = ((total_nc < total_n[:, None]) & (ways.site_c != site_n[:, None])).sum(axis=1)
-        told = (rows, pools, site_n, total_n, costs.paid_rp[rows, pools], np.isfinite(total_nc).sum(axis=1), cheaper_n)
+        paid_n = costs.paid_rp[rows, pools]
+        told = (rows, pools, site_n, _whole(total_n), _whole(paid_n), np.isfinite(total_nc).sum(axis=1), cheaper_n)
         runs = map(_Run._make, zip(*(of_n.tolist() for of_n in told), strict=True))
-        lines = zip(*(line[rows, pools].tolist() for line in costs.lines.values()), strict=True)
-        for row, of_row in groupby(zip(runs, lines, strict=True), key=lambda one: one[0].row):
-            said, moves = self._said(row), bool(inputs_of(self._batch, row))
+        line_n = zip(*(_whole(line[rows, pools]).tolist() for line in costs.lines.values()), strict=True)
+        for row, of_row in groupby(zip(runs, line_n, strict=True), key=lambda one: one[0].row):
+            said, reads = self._said(row), bool(inputs_of(self._batch, row))
             for run, line in of_row:
-                moved = self._traffic.ms(run.row, run.site) if moves else 0
+                moved = self._traffic.ms(run.row, run.site) if reads else 0
                 numbers = (*run[1:], *line, moved)
                 decision = self._again(row, run.pool, numbers)
                 if decision is None:
-                    decision = self._describe(run, dict(zip(costs.lines, line, strict=True)), moved, said)
+                    lines = {name: str(cost) for name, cost in zip(costs.lines, line, strict=True)}
+                    decision = self._describe(run, lines, moved, said, reads)
                 elif self._before is not None and self._before.now_ms != self._batch.now_ms:
                     decision = replace(decision, estimate=self._estimate(run, moved))
                 said.decisions[run.pool] = numbers, decision
@@ -178,21 +180,21 @@ class Explainer:
         before = self._known[r].decisions.get(place) if r in self._known else None
         return before[1] if before is not None and before[0] == numbers else None
 
-    def _describe(self, run: _Run, lines: Mapping[str, float], moved: int | None, said: Said) -> Decision:
+    def _describe(self, run: _Run, lines: Mapping[str, str], moved: int | None, said: Said, reads: bool) -> Decision:
         b, name = self._batch, self._names[run.site]
         path = b.paths_us[int(b.origin_r[run.row])][run.site]
         others = [way for site, way in said.best if site != run.site][:RUNNERS_UP]
-        # All of it is ours: no lists are left to be validated, and there may be a hundred thousand of them.
-        placement = Placement.model_construct(
-            cost=CostLines(**{line: str(int(cost)) for line, cost in lines.items()}, total=str(int(run.total))),
+        placement = Placement.trusted(
+            cost=CostLines.trusted(**lines, total=str(run.total)),
             latency=duration_text(path.one_way_us),
             latency_source="Measured" if path.measured else "Estimated",
             runners_up=others,
             rejections=said.rejections,
+            bound_gap_ppm=None,
         )
         tariff = b.tariff(run.row, run.pool)
         message = _praise(name, run, others) + (f"; billed by Tariff {tariff}" if tariff else "")
-        message += _told_of_copies(copies_at(b, run.row, run.site))
+        message += _told_of_copies(copies_at(b, run.row, run.site)) if reads else ""
         message += self._told_of_checkpoint(run, next((site for site, _ in said.best if site != run.site), None))
         class_ = b.pools[run.pool].resource.class_
         return Decision(name, class_, Reason.PLACED, message, placement, self._estimate(run, moved))
@@ -217,8 +219,8 @@ class Explainer:
 
     def _estimate(self, run: _Run, moved: int | None) -> Estimate:
         billed = self._batch.bill(run.row, run.pool, self._start_ms(moved or 0))
-        return Estimate.model_construct(
-            cost=str(int(run.paid) if billed is None else billed),
+        return Estimate.trusted(
+            cost=str(run.paid if billed is None else billed),
             transfer_time=duration_text(moved * 1_000) if moved else None,
             start=None if moved is None else self._start(moved),
         )
@@ -227,7 +229,10 @@ class Explainer:
         """The cheapest ways to run a row, and at which sites."""
         b = self._batch
         return [
-            (site, RunnerUp(site=self._names[site], class_=b.pools[pool].resource.class_, total=str(int(total))))
+            (
+                site,
+                RunnerUp.trusted(site=self._names[site], class_=b.pools[pool].resource.class_, total=str(int(total))),
+            )
             for site, pool, total in zip(sites, pools, totals, strict=True)
             if total < np.inf
         ]
@@ -255,8 +260,13 @@ class Explainer:
         return Decision(None, None, reason, message, Placement(rejections=rejections))
 
 
+def _whole(cost_n: Floats) -> Ints:
+    """Costs are whole, and are cut long before integers end. Shape (N,). Units: micro-yuan."""
+    return cost_n.astype(np.int64)
+
+
 def _praise(name: str, run: _Run, others: list[RunnerUp]) -> str:
-    cost = f"{yuan_text(int(run.total))} CNY with policy weights"
+    cost = f"{yuan_text(run.total)} CNY with policy weights"
     if not others:
         return f"{name}: {cost}; the only site that can take it now"
     next_ = f"{others[0].site} {yuan_text(int(others[0].total))} CNY"

@@ -77,8 +77,8 @@ def residency(b: Batch, costs: Costs) -> Verdicts:
     """Sites where the job's data may go: by region, by site, by data domain. Shape (R, S)."""
     regions, names, domains = b.ground.region_s, b.ground.name_s, b.ground.domains_s
     allowed_rs = np.ones((len(b.rows), len(b.sites)), dtype=bool)
-    for r, row in enumerate(b.rows):
-        data = row.spec.data
+    for r, spec in enumerate(b.specs):
+        data = spec.data
         if data is None:
             continue
         if data.allowed_regions:
@@ -243,7 +243,9 @@ def backoff(b: Batch, costs: Costs) -> Verdicts:
     column = {view.site.metadata.name: s for s, view in enumerate(b.sites)}
     allowed_rs = np.ones((len(b.rows), len(b.sites)), dtype=bool)
     for r, row in enumerate(b.rows):
-        allowed_rs[r, [column[name] for name in row.jobs[0].backoff if name in column]] = False
+        ended = row.jobs[0].backoff
+        if ended:
+            allowed_rs[r, [column[name] for name in ended if name in column]] = False
     return Verdicts(
         Reason.SITE_BACKOFF, allowed_rs, lambda r, s: b.rows[r].jobs[0].backoff[b.sites[s].site.metadata.name]
     )
@@ -269,7 +271,7 @@ def free_units(b: Batch, costs: Costs) -> Verdicts:
     free_pk = np.array([[min(MOST, f) for f in free] for free in free_p], dtype=np.int64).reshape(len(b.pools), 3)
     tasks_r1, need_rk = b.tasks_r[:, None], b.need_rk[:, :3]
     needed_rk = np.where(need_rk > MOST // tasks_r1, MOST, tasks_r1 * np.minimum(need_rk, MOST // tasks_r1))
-    allowed_rp = np.asarray((needed_rk[:, None, :] <= free_pk[None, :, :]).all(axis=2))
+    allowed_rp: Bools = np.logical_and.reduce([needed_rk[:, k, None] <= free_pk[:, k] for k in range(3)])
 
     def why(r: int, p: int) -> str:
         free, needed = free_p[p], [int(b.tasks_r[r]) * int(need) for need in need_rk[r]]

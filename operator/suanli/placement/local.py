@@ -7,6 +7,7 @@ touch one another. When none is left, some costs are shaken a little, and it beg
 1993). Source of the neighbourhoods: Yagiura, Ibaraki and Glover 2004.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -174,30 +175,25 @@ class Search:
     def _swaps(self, moves: _Moves) -> tuple[Ints, Ints]:
         """Pairs of moves between the same two pools, each pair once."""
         places = self._pools + 1
-        code = moves.source * places + moves.target
-        order = np.argsort(code, kind="stable")
+        order, begin_c, many_c = _sorted_by(moves.source * places + moves.target, places * places)
         back = moves.target * places + moves.source
-        begin = np.searchsorted(code[order], back)
-        many = np.where(moves.source < moves.target, np.searchsorted(code[order], back, side="right") - begin, 0)
-        return _pairs(np.arange(len(code)), begin, many, order, moves.extra)
+        many = np.where(moves.source < moves.target, many_c[back], 0)
+        return _pairs(np.arange(len(back)), begin_c[back], many, order, moves.extra)
 
     def _chains(self, moves: _Moves) -> tuple[Ints, Ints]:
         """Moves into a pool with moves from there into room; the first is the one that needs it."""
         free = np.flatnonzero(moves.fits & (moves.source < self._pools))
-        order = np.argsort(moves.target, kind="stable")
-        begin = np.searchsorted(moves.target[order], moves.source[free])
-        many = np.searchsorted(moves.target[order], moves.source[free], side="right") - begin
-        second, first = _pairs(free, begin, many, order, moves.extra)
+        order, begin_p, many_p = _sorted_by(moves.target, self._pools + 1)
+        source = moves.source[free]
+        second, first = _pairs(free, begin_p[source], many_p[source], order, moves.extra)
         return first, second
 
     def _gainful(self, moves: _Moves, first: Ints, second: Ints) -> tuple[Floats, Ints, Ints]:
         """The best pairs that gain, and that have room when done."""
         gain = moves.extra[first] + moves.extra[second]
         some = np.flatnonzero((gain < NOTHING) & (moves.job[first] != moves.job[second]))
-        some = some[np.argsort(gain[some], kind="stable")]
         roomy, many = [some[:0]], 0
-        for begin in range(0, len(some), AT_ONCE):
-            part = some[begin : begin + AT_ONCE]
+        for part in _best_first(some, gain):
             roomy.append(part[self._has_room(moves, first[part], second[part])])
             many += len(roomy[-1])
             if many >= MOST_APPLIED:
@@ -227,13 +223,15 @@ class Search:
             moves.takes[parts].ravel().tolist(),
             moves.frees[parts].ravel().tolist(),
         )
-        left, jobs, moved, done = self.left_pk.ravel().tolist(), moves.job[parts].tolist(), set[int](), list[int]()
-        for n, alone in enumerate((second[order] < 0).tolist()):
-            steps = range(2 * n, 2 * n + (1 if alone else 2))
-            if any(jobs[i] in moved for i in steps) or not table.make(left, steps):
+        left, moved, done = self.left_pk.ravel().tolist(), set[int](), list[int]()
+        ones, others = moves.job[first[order]].tolist(), np.where(second < 0, -1, moves.job[second])[order].tolist()
+        for n, (one, other) in enumerate(zip(ones, others, strict=True)):
+            if one in moved or other in moved:
                 continue
-            moved.update(jobs[i] for i in steps)
-            done += steps
+            steps = range(2 * n, 2 * n + (1 if other < 0 else 2))
+            if table.make(left, steps):
+                moved.update((one, other) if other >= 0 else (one,))
+                done += steps
         self.left_pk = np.array(left, dtype=float).reshape(self.left_pk.shape)
         made = parts[done]
         job = moves.job[made]
@@ -256,13 +254,17 @@ class _Steps(NamedTuple):
 
     def make(self, left: list[float], steps: range) -> bool:
         """Take and free what the steps do; nothing changes where that is more than there is. `left` is (P + 1) x K."""
-        kinds = range(self.kinds)
+        kinds, fits = range(self.kinds), True
         for i in steps:
             source, target, own = self.source[i] * self.kinds, self.target[i] * self.kinds, i * self.kinds
             for k in kinds:
                 left[source + k] += self.frees[own + k]
                 left[target + k] -= self.takes[own + k]
-        if all(left[self.target[i] * self.kinds + k] >= 0.0 for i in steps for k in kinds):
+        for i in steps:
+            target = self.target[i] * self.kinds
+            for k in kinds:
+                fits = fits and left[target + k] >= 0.0
+        if fits:
             return True
         for i in steps:
             source, target, own = self.source[i] * self.kinds, self.target[i] * self.kinds, i * self.kinds
@@ -270,6 +272,24 @@ class _Steps(NamedTuple):
                 left[source + k] -= self.frees[own + k]
                 left[target + k] += self.takes[own + k]
         return False
+
+
+def _sorted_by(key_m: Ints, keys: int) -> tuple[Ints, Ints, Ints]:
+    """Moves in the order of small numbers; where those of each number begin, and how many they are. Shapes: (M,) -> (M,), 2 x (`keys`,)."""
+    many = np.bincount(key_m, minlength=keys)
+    few = key_m.astype(np.uint16) if keys <= 1 << 16 else key_m  # numbers so small are counted, not compared
+    return np.argsort(few, kind="stable"), np.cumsum(many) - many, many
+
+
+def _best_first(some: Ints, gain: Floats) -> Iterator[Ints]:
+    """Those pairs in the order of their gains, so many at once: usually the first of them are enough, and the rest is not sorted."""
+    gains = gain[some]
+    if len(some) > AT_ONCE:
+        near = np.flatnonzero(gains <= np.partition(gains, AT_ONCE - 1)[AT_ONCE - 1])
+        yield some[near[np.argsort(gains[near], kind="stable")][:AT_ONCE]]
+    order = np.argsort(gains, kind="stable")
+    for begin in range(AT_ONCE if len(some) > AT_ONCE else 0, len(some), AT_ONCE):
+        yield some[order[begin : begin + AT_ONCE]]
 
 
 def _with_roomy(near_rc: Ints, key_rp: Floats, placed_rp: Ints, market: Market) -> Ints:

@@ -1,6 +1,7 @@
 """Tasks onto nodes: how many fit, and what is left when some are taken. Nodes that are alike are counted, not listed."""
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ Rows = npt.NDArray[np.int64]  # (N, 5): nodes as an array, how many first
 Load = tuple[Shape, int]  # a shape and how many tasks of it
 MOST_SLOTS = 1 << 40  # members tell of their nodes, and may tell nonsense
 MOST_ROOM = 1 << 60  # of one node, in arrays
+_fullest = itemgetter(2, 0, 1, 3)
 
 
 def nodes_of(groups: "Iterable[FreeNodes]") -> Nodes:
@@ -70,22 +72,23 @@ def slots_hp(pools: Sequence[Rows], shapes: Sequence[Shape]) -> npt.NDArray[np.i
 
 def take(nodes: Nodes, shape: Shape, tasks: int) -> Nodes | None:
     """What is left when the tasks are taken, the fullest nodes first; None if they do not fit."""
-    left, kept = tasks, []
+    left, kept = tasks, dict[Node, int]()
     for count, node in nodes:
         each = times(node, shape) if left else 0
-        if not each:
-            kept.append((count, node))
-            continue
-        whole = min(count, left // each)
-        left -= whole * each
-        if whole:
-            kept.append((whole, _less(node, shape, each)))
-        if left and whole < count:
-            kept.append((1, _less(node, shape, left)))
-            whole, left = whole + 1, 0
-        if whole < count:
-            kept.append((count - whole, node))
-    return None if left else _ordered(kept)
+        if each:
+            whole = min(count, left // each)
+            left -= whole * each
+            if whole:
+                emptier = _less(node, shape, each)
+                kept[emptier] = kept.get(emptier, 0) + whole
+                count -= whole
+            if left and count:
+                emptier = _less(node, shape, left)
+                kept[emptier] = kept.get(emptier, 0) + 1
+                count, left = count - 1, 0
+        if count:
+            kept[node] = kept.get(node, 0) + count
+    return None if left else _sorted(kept)
 
 
 def pack(nodes: Nodes, loads: Iterable[Load]) -> Nodes | None:
@@ -120,4 +123,8 @@ def _ordered(nodes: list[tuple[int, Node]]) -> Nodes:
     for count, node in nodes:
         if count:
             counts[node] = counts.get(node, 0) + count
-    return tuple((count, node) for node, count in sorted(counts.items(), key=lambda item: (item[0][2], *item[0])))
+    return _sorted(counts)
+
+
+def _sorted(counts: dict[Node, int]) -> Nodes:
+    return tuple([(counts[node], node) for node in sorted(counts, key=_fullest)])

@@ -296,15 +296,18 @@ def _bounded_step(curvature: Floats, slope: Floats, least: Floats) -> Floats:
 def _point(climb: _Climb, price_pk: Floats, temperature: float) -> _Point:
     columns, pools = climb.columns_rc, len(price_pk)
     if columns is None:
-        priced_rc = climb.cost_rp.copy()
-        priced_rc[:, :pools] = _with_prices(climb.cost_rp[:, :pools], climb.demand_rpk, price_pk)
+        spread = np.empty(climb.cost_rp.shape)
+        spread[:, :pools] = _with_prices(climb.cost_rp[:, :pools], climb.demand_rpk, price_pk)
+        spread[:, pools] = climb.cost_rp[:, pools]
     else:
         ahead_pk = np.vstack([price_pk, np.zeros(price_pk.shape[1])])  # to wait costs no capacity
-        priced_rc = climb.cost_rp.copy()
+        spread = climb.cost_rp.copy()
         for k in range(price_pk.shape[1]):
-            priced_rc += _at(climb.demand_rpk[:, :, k], columns) * ahead_pk[columns, k]
-    least = priced_rc.min(axis=1)
-    spread = _exp((least[:, None] - priced_rc) / temperature)
+            spread += _at(climb.demand_rpk[:, :, k], columns) * ahead_pk[columns, k]
+    least = spread.min(axis=1)
+    np.subtract(least[:, None], spread, out=spread)
+    spread /= temperature
+    _exp(spread)
     total = spread.sum(axis=1)
     spread *= (climb.count_r / total)[:, None]
     value = float((climb.count_r * (least - temperature * np.log(total))).sum()) - float(
@@ -313,9 +316,11 @@ def _point(climb: _Climb, price_pk: Floats, temperature: float) -> _Point:
     return _Point(value, _load(climb, spread, pools) - climb.capacity_pk, spread)
 
 
-def _exp(powers: Floats) -> Floats:
-    """e to powers of 0 and below, to seven digits, which is faster; those that would be lost in a sum with 1 are as good as nothing."""
-    return np.asarray(np.exp(np.maximum(powers, LOST).astype(np.float32)).astype(float))
+def _exp(powers: Floats) -> None:
+    """Put e to powers of 0 and below in their place, to seven digits, which is faster; what would be lost in a sum with 1 is as good as nothing."""
+    np.maximum(powers, LOST, out=powers)
+    short = powers.astype(np.float32)
+    powers[...] = np.exp(short, out=short)
 
 
 def _load(climb: _Climb, spread_rc: Floats, pools: int) -> Floats:
@@ -335,13 +340,14 @@ def _load(climb: _Climb, spread_rc: Floats, pools: int) -> Floats:
 def _curvature(climb: _Climb, spread_rc: Floats, active: Bools) -> Floats:
     """How the load of each active resource falls with each price, times the temperature; of a sample of the rows."""
     pools = len(climb.capacity_pk)
-    sample = _sample(len(climb.count_r), SAMPLE)
+    rows = len(climb.count_r)
+    sample = slice(None) if rows <= SAMPLE else _sample(rows, SAMPLE)
     count = climb.count_r[sample]
     scale = climb.count_r.sum() / count.sum()
     if climb.columns_rc is None:
         spread_rp = spread_rc[sample, :pools]
     else:
-        spread_rp = np.zeros((len(sample), pools + 1))
+        spread_rp = np.zeros((len(count), pools + 1))
         np.put_along_axis(spread_rp, climb.columns_rc[sample], spread_rc[sample], axis=1)
     demand_rpk = climb.demand_rpk[sample]
     pool_a, kind_a = np.nonzero(active)
@@ -371,7 +377,9 @@ def _corner_bound(climb: _Climb, price_pk: Floats) -> float:
 
 def _with_prices(cost_rp: Floats, demand_rpk: Floats, price_pk: Floats) -> Floats:
     if demand_rpk.shape[1] == 1:
-        return np.asarray(cost_rp + demand_rpk[:, 0] @ price_pk.T)
+        priced_rp = demand_rpk[:, 0] @ price_pk.T
+        priced_rp += cost_rp
+        return np.asarray(priced_rp)
     return np.asarray(cost_rp + np.einsum("rpk,pk->rp", demand_rpk, price_pk))
 
 

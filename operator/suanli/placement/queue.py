@@ -175,7 +175,9 @@ def arranged(b: Batch, allowed_rp: Bools, quotas: Quotas, tenancy: Tenancy) -> B
     turn = turns([(job, _first(job, able_r[r])) for job, r in jobs], tenancy, capacity_milli(b.pools))
     line = sorted(jobs, key=lambda one: (-one[0].job.spec.priority, turn[one[0].uid]))
     said: dict[tuple[int, str], str] = {}  # of jobs that are alike the first stands for all
-    alike: dict[tuple[int, tuple[str, ...]], list[WaitingJob]] = defaultdict(list)
+    alike: dict[tuple[int, tuple[str, ...]], int] = {}
+    rows: list[list[WaitingJob]] = []
+    line_j: list[int] = []
     for job, r in line:
         spec = job.job.spec
         milli, noun = asked_milli(spec), noun_of(job)
@@ -187,8 +189,12 @@ def arranged(b: Batch, allowed_rp: Bools, quotas: Quotas, tenancy: Tenancy) -> B
                     said[r, class_] = quotas.words(bound, milli, noun)
                 denied[class_] = said[r, class_]
         quotas.take(job.account, able_r[r].difference(denied), milli)
-        alike[r, tuple(denied)].append(replace(job, turn=turn[job.uid], denied=denied))
-    return replace(b, rows=tuple(Row(tuple(jobs)) for jobs in alike.values()))
+        row = alike.setdefault((r, tuple(denied)), len(rows))
+        if row == len(rows):
+            rows.append([])
+        rows[row].append(replace(job, turn=turn[job.uid], denied=denied))
+        line_j.append(row)
+    return replace(b, rows=tuple(Row(tuple(jobs)) for jobs in rows), line_j=np.array(line_j, dtype=np.int64))
 
 
 def turns(

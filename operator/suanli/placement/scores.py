@@ -108,7 +108,9 @@ PAID = ("run", "energy", "transfer")
 
 def score(b: Batch) -> Costs:
     """Every line, in whole micro-yuan, cut where it is beyond any money."""
-    lines = {name: np.rint(np.clip(s(b), -MOST_MICRO_YUAN, MOST_MICRO_YUAN)) for name, s in SCORES.items()}
+    lines = {name: np.clip(s(b), -MOST_MICRO_YUAN, MOST_MICRO_YUAN) for name, s in SCORES.items()}
+    for line_rp in lines.values():
+        np.rint(line_rp, out=line_rp)
     return Costs(lines, None if b.billed is None else b.billed.is_rp)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from suanli.placement import enclaves, explain, knapsacks, paths, queue
 from suanli.placement.accept import refusals
 from suanli.placement.accounts import NOBODY, Tenancy
-from suanli.placement.batch import Batch, Bools, Floats, Ints, make_batch, places, queue_order
+from suanli.placement.batch import Batch, Bools, Floats, Ints, make_batch, queue_order
 from suanli.placement.build import Jobs, by_fractions, by_places, in_turn, thinned
 from suanli.placement.deferral import defer, may_wait
 from suanli.placement.draft import Draft
@@ -60,9 +60,9 @@ def place(
     """
     refused = refusals(waiting, sites, country, now_ms)
     decisions: dict[str, Decision] = {uid: explain.refused(said) for uid, said in refused.items()}
-    asked = [job for job in waiting if job.uid not in refused]
+    asked = [job for job in waiting if job.uid not in refused] if refused else waiting
     quotas = Quotas(tenancy, (view.site for view in sites))
-    if any(may_wait(job, now_ms) for job in asked):
+    if may_wait(asked, now_ms):
         # Who may not run whatever the hour takes no room from those who may wait.
         decisions |= defer([job for job in asked if queue.fits_alone(quotas, job)], sites, country, now_ms)
         asked = [job for job in asked if job.uid not in decisions]
@@ -130,7 +130,6 @@ def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:
     """The batch in bare numbers."""
     rank_r = enclaves.rank_r(batch)
     count_r = np.array([len(row.jobs) for row in batch.rows], dtype=np.int64)
-    row_j = np.repeat(np.arange(len(count_r)), count_r)[places([job for row in batch.rows for job in row.jobs])]
     return Market(
         cost_rp=costs.total_rp.astype(np.int64),
         allowed_rp=sieve.allowed_rp & enclaves.admits_rp(batch),
@@ -140,7 +139,7 @@ def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:
         priority_r=rank_r,
         need_rpk=batch.need_rk[:, None, :],
         nodes=tuple(pool.room.free_nodes for pool in batch.pools),
-        queue=merged(row_j[np.argsort(-rank_r[row_j], kind="stable")]),
+        queue=merged(batch.line_j[np.argsort(-rank_r[batch.line_j], kind="stable")]),
     )
 
 
@@ -317,7 +316,8 @@ def _explained(batch: Batch, explainer: explain.Explainer, draft: Draft) -> dict
     decisions, taken = dict[str, Decision](), [0] * len(batch.rows)
     counts = draft.placed_rp[rows, pools].tolist()
     for r, jobs, decision in zip(rows.tolist(), counts, explainer.placed(rows, pools), strict=True):
-        decisions.update((job.uid, decision) for job in batch.rows[r].jobs[taken[r] : taken[r] + jobs])
+        placed = batch.rows[r].jobs[taken[r] : taken[r] + jobs]
+        decisions.update(dict.fromkeys([job.uid for job in placed], decision))
         taken[r] += jobs
     left = [(queue_order(job), r, job.uid) for r, row in enumerate(batch.rows) for job in row.jobs[taken[r] :]]
     ahead = 0

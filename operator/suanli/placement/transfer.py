@@ -27,14 +27,14 @@ class Piece:
 
 def inputs_of(b: Batch, r: int) -> list[Piece]:
     """What each job of a row reads: its data, and the checkpoint that it goes on from."""
-    data, kept = b.rows[r].spec.data, b.kept_r[r]
+    data, kept = b.specs[r].data, b.kept_r[r]
     pieces = [Piece(i.region, whole(i.size), i.dataset) for i in data.inputs] if data else []
     return [*pieces, Piece(kept.region, kept.size, site=kept.site)] if kept else pieces
 
 
 def outputs_of(b: Batch, r: int) -> list[Piece]:
     """What each job of a row writes: one piece, or none."""
-    data = b.rows[r].spec.data
+    data = b.specs[r].data
     return [Piece(data.outputs.region, whole(data.outputs.size))] if data and data.outputs else []
 
 
@@ -68,8 +68,8 @@ def least_ms_rs(b: Batch) -> Ints:
     rules nothing out; jobs without a deadline are not looked at.
     """
     least_rs = np.zeros((len(b.rows), len(b.sites)), dtype=np.int64)
-    for r, row in enumerate(b.rows):
-        if row.spec.timing.deadline is None:
+    for r, spec in enumerate(b.specs):
+        if spec.timing.deadline is None:
             continue
         from_: dict[str, list[Piece]] = defaultdict(list)
         for piece in inputs_of(b, r):

@@ -128,7 +128,7 @@ class Cycle:
             return
         decided_upon = {w.uid: self._mirror.waiting[w.uid].model for w in waiting}
         with self._metrics.cycle_seconds.time():
-            defers = any(may_wait(job, now_ms) for job in waiting)
+            defers = may_wait(waiting, now_ms)
             args = (
                 waiting,
                 self._views(now_ms if defers else None),
