@@ -38,6 +38,7 @@ OVERLOAD, MORE_OVERLOAD = (
     1.05,
 )  # prices for a unit too much in a pool; how it grows with every step until there is none
 NEVER, NO_MOVE = 1e18, 1e17  # costs
+Singles = np.typing.NDArray[np.float32]
 MOST_PLACES = 400_000  # jobs x pools
 WORK = 8_000_000  # with less effort left there are better uses for it
 WORK_PER_STEP, WORK_PER_POOL, WORK_PER_LOAD, WORK_PER_JOB, WORK_PER_SET = 3_000, 150, 0.04, 6, 0.15
@@ -200,9 +201,6 @@ class PathSearch:
 
     def _cost_of(self, pool_bj: Ints) -> Floats:
         return np.asarray(self._cost_jp[self._every, pool_bj].sum(axis=1))
-
-
-Singles = np.typing.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
