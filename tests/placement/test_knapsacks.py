@@ -146,10 +146,10 @@ def test_drawn_plans_better_the_plan_and_none_is_taken_that_is_too_full(seed: in
     along = PathSearch(market, nobody_placed(market), key_rp, waiting_r)
     rng, started = np.random.default_rng(seed), search.cost
 
-    def polish(pool_j: Ints, effort: Effort) -> Ints:
-        return along.polish(pool_j, effort, rng) if mends else pool_j
+    def polish(pool_bj: Ints, effort: Effort) -> Ints:
+        return along.polish(pool_bj, effort, rng) if mends else pool_bj[0]
 
-    search.better(Effort(ENOUGH_MS), polish, rng)
+    search.better(Effort(ENOUGH_MS), polish, rng, copies=3)
     assert search.bound <= search.cost < started
     load_p = np.bincount(search.pool_j, weights=market.demand_rpk[:, 0, 2], minlength=5)
     assert (load_p <= market.capacity_pk[:, 2]).all()

@@ -99,7 +99,7 @@ def test_what_is_polished_costs_no_more() -> None:
     search = search_from(market, [5] * 40)
     search.better(-(10**9), Effort(20), np.random.default_rng(0))
     before, cost = search.pool_j, search.cost
-    polished = search.polish(before, Effort(ENOUGH_MS), np.random.default_rng(1))
+    polished = search.polish(before[None], Effort(ENOUGH_MS), np.random.default_rng(1))
     assert sum(market.cost_rp[np.arange(40), polished]) == search.cost <= cost
 
 

@@ -50,7 +50,10 @@ NODES = 160  # of a tree, before another one is looked at
 FAR, CLOSE = 6.0, 2.0  # usual differences above the bound: a bold target; what a plan costs when proofs begin
 AHEAD = (0.25, 1.0, 0.12, 0.5)  # bold targets in turn, times `FAR`
 TRIAL = 0.6  # of the effort may be spent before anything is found
-DRAWN, DRAWS_IN_VAIN = 0.3, 16  # of the effort for plans that are drawn; so many in vain end that
+DRAWN, DRAWS_IN_VAIN = (
+    0.6,
+    4,
+)  # of the effort for plans that are drawn, several at a time; so many times in vain end that
 SHARPNESS = 3  # power of the shares by which pools are drawn
 TRIES = 4  # in vain before a proof is tried, and trees get more nodes
 
@@ -76,7 +79,9 @@ class _Nodes:
         )
 
 
-Polish = Callable[[Ints, Effort], Ints]  # a plan (J,), the pools of which may be too full, and what becomes of it
+Polish = Callable[
+    [Ints, Effort], Ints
+]  # of plans (B, J), the pools of which may be too full, the best that becomes of one (J,)
 
 
 class Columns:
@@ -392,18 +397,20 @@ class KnapsackSearch:
         self._heavy = 1e3 * (1.0 + float(np.ptp(market.open_cost_rp[market.allowed_rp])))
         self._rounding = 1e-6 + 1e-12 * self._heavy * len(plan.row_j)
 
-    def better(self, effort: Effort, polish: Polish | None = None, rng: np.random.Generator | None = None) -> None:
+    def better(
+        self, effort: Effort, polish: Polish | None = None, rng: np.random.Generator | None = None, copies: int = 1
+    ) -> None:
         """Try targets above the bound until the plan and the bound meet, for long nothing is found, or the effort is spent.
 
         Boldly, until something is found; when the plan is close to the bound or little is found, thoroughly at the bound, which
         raises it. As long as nothing is found at all, so much of the effort as is `TRIAL`. `polish` makes of a plan that was found
-        one that is at least as good; with it and `rng` plans are drawn first.
+        one that is at least as good; with it and `rng` plans are drawn first, `copies` at a time.
         """
         self._polish = polish
         left = effort.part(TRIAL)
         multiplier_j, proof, vain = self._root(left), None, 0
         if polish is not None and rng is not None:
-            self._draw(left.part(DRAWN), rng)
+            self._draw(left.part(DRAWN), rng, copies)
         started = self.cost
         while (
             self.bound < self.cost
@@ -485,23 +492,22 @@ class KnapsackSearch:
                 return ended
             pool_j = pool_j.copy()
             pool_j[attempt.jobs[tree.columns.job[taken]]] = tree.columns.pool[taken]
-        self._take(pool_j, effort)
+        self._take(pool_j[None], effort)
         return ended
 
-    def _draw(self, effort: Effort, rng: np.random.Generator) -> None:
+    def _draw(self, effort: Effort, rng: np.random.Generator, copies: int) -> None:
         """Polish plans in which each job is where it was taken in the steps up to the multipliers, by chance where in several pools."""
         many_jp = np.cumsum(self._share_jp**SHARPNESS, axis=1)
         taken_j, vain = many_jp[:, -1] > 0, 0
         while vain < DRAWS_IN_VAIN and self.bound < self.cost and not effort.is_spent:
             before = self.cost
-            drawn_j = (rng.random((len(many_jp), 1)) * many_jp[:, -1:] >= many_jp).sum(axis=1)
-            self._take(np.where(taken_j, drawn_j, self._least_pool_j), effort)
+            drawn_bj = (rng.random((copies, len(many_jp), 1)) * many_jp[:, -1:] >= many_jp).sum(axis=2)
+            self._take(np.where(taken_j, drawn_bj, self._least_pool_j), effort)
             vain = 0 if self.cost < before else vain + 1
 
-    def _take(self, pool_j: Ints, effort: Effort) -> None:
-        """Take over what becomes of a plan, if no pool is too full then and it is better."""
-        if self._polish is not None:
-            pool_j = self._polish(pool_j, effort)
+    def _take(self, pool_bj: Ints, effort: Effort) -> None:
+        """Take over what becomes of plans, if no pool is too full then and it is better."""
+        pool_j = self._polish(pool_bj, effort) if self._polish is not None else pool_bj[0]
         cost = self._cost_of(pool_j)
         if cost < self.cost and (pool_j < len(self._room_p)).all():
             load_p = np.bincount(pool_j, self._size_jp[np.arange(len(pool_j)), pool_j], len(self._room_p))

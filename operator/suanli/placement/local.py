@@ -50,8 +50,7 @@ class _Moves:
 class Search:
     """A plan and what of it can be moved.
 
-    Shapes: `row_j`, `pool_j` (J,), the pool after the last is to wait; `left_pk` (P + 1, K) of the K scarce resources. `usual`
-    is what a job's second nearest pool usually costs more than its nearest.
+    Shapes: `row_j`, `pool_j` (J,), the pool after the last is to wait; `left_pk` (P + 1, K) of the K scarce resources.
     """
 
     def __init__(self, market: Market, jobs: Jobs, key_rp: Floats, waiting_r: Floats) -> None:
@@ -77,7 +76,7 @@ class Search:
         self._move_job, self._move_to = job[open_], target[open_]
         self._move_takes = self._demand(self._move_job, self._move_to)
         self._move_cost = self._cost_rp[jobs.row_j[self._move_job], self._move_to]
-        self.usual = _usual_regret(key_rp)
+        self._usual = _usual_regret(key_rp)
         self.restore(jobs.pool_j)
 
     def restore(self, pool_j: Ints) -> None:
@@ -104,7 +103,7 @@ class Search:
         enough = bound + abs(bound) * effort.tolerance
         self.descend(effort, enough)
         best_j, best, idle = self.pool_j.copy(), self.cost, 0
-        while idle < effort.patience and not effort.is_spent and best > enough and self.usual > 0:
+        while idle < effort.patience and not effort.is_spent and best > enough and self._usual > 0:
             self._shake(rng, effort)
             if self.cost <= best:
                 idle = 0 if self.cost < best else idle + 1
@@ -131,7 +130,7 @@ class Search:
         shaken = np.zeros(len(self.pool_j), dtype=bool)
         shaken[rng.choice(len(self.pool_j), many, replace=False)] = True
         moves = np.flatnonzero(shaken[self._move_job])
-        strength = self.usual * rng.uniform(*SHAKES)
+        strength = self._usual * rng.uniform(*SHAKES)
         true = self._move_cost
         self._move_cost = true.copy()
         self._move_cost[moves] += rng.normal(0.0, strength, len(moves))

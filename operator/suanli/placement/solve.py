@@ -31,8 +31,7 @@ EFFORT_MS = 300
 ROUNDS = 4  # times that a plan is made with what nodes have been found to take
 FEW_LOST = 1e-3  # of the jobs: so few are found room for one by one
 FIRST_EXCHANGES = 0.02  # of the effort, before paths and knapsacks are tried
-FIRST_PATHS, KNAPSACKS, KNAPSACKS_FAR = 0.06, 0.85, 0.5  # of what is left, one after the other
-NEAR = 15.0  # usual differences between a job's two nearest pools: how far from the bound a plan may be to have knapsacks tried
+FIRST_PATHS, KNAPSACKS = 0.06, 0.85  # of what is left, one after the other
 FULL = 0.97  # of a pool's capacity: a resource that is wanted so much is what ran short
 MOVABLE = 2_000  # jobs that exchanges are looked for, about, where many are alike
 MOST_CHANGED = 0.1  # of the jobs may have no place in the plan before that is to be carried on
@@ -252,12 +251,11 @@ def _bettered(
         if bound < search_.cost and paths.is_for(market, search_.jobs, effort):
             along = paths.PathSearch(market, search_.jobs, key_rp, waiting_r)
             along.better(bound, effort.part(FIRST_PATHS), rng)
-            near = along.cost <= bound + NEAR * search_.usual
-            if bound < along.cost and (near or not along.places_all) and knapsacks.is_for(market, search_.jobs, effort):
+            if bound < along.cost and knapsacks.is_for(market, search_.jobs, effort):
                 search_.restore(along.pool_j)
                 exact = knapsacks.KnapsackSearch(market, search_.jobs, key_rp, waiting_r, bound)
-                part = effort.part(KNAPSACKS if near else KNAPSACKS_FAR)
-                exact.better(part, lambda pool_j, left: along.polish(pool_j, left, rng), rng)
+                part = effort.part(KNAPSACKS)
+                exact.better(part, lambda pool_bj, left: along.polish(pool_bj, left, rng), rng, along.copies)
                 bound = exact.bound
                 along.restore(exact.pool_j)
             if along.places_all:
