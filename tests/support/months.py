@@ -19,6 +19,7 @@ from suanli.billing.book import Book
 from suanli.billing.clawback import Paid, clawbacks, corrections
 from suanli.billing.event import ClassFacts, Owner, UsageEvent, UsageKind, pod_events
 from suanli.billing.evidence import Award, Closed, Dossier, Redeemed, Reimbursed, Subsidised, write
+from suanli.billing.inclusion import tree_root
 from suanli.billing.ledger import Entry, LedgerAccount, Outcome, Transfer
 from suanli.billing.line import RatedLine
 from suanli.billing.period import Period, month
@@ -301,6 +302,7 @@ def random_month(seed: int, jobs: int = 12) -> Dossier:
         ],
         subsidised=subsidised,
         scope=SCOPE,
+        tree_hash=tree_root(entry.hash for entry in entries),
     )
 
 

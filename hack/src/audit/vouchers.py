@@ -31,9 +31,14 @@ def check(package: Package, lines: Mapping[str, Record], replay: Replay) -> Iter
     known = {**{r["line"]["id"]: r["line"] for r in package.of(clawback.REIMBURSED)}, **lines}
     money = clawback.moved(replay)
     expected: dict[str, Expected] = {}
-    for number, redemption in enumerate(package.of(REDEMPTIONS), 1):
+    for number, asked in enumerate(package.of(REDEMPTIONS), 1):
+        redemption = asked | {"lines": [id_ for id_ in asked["lines"] if id_ in known]}
         claim = claims[redemption["voucher"]]
         spec = specs[redemption["voucher"]]
+        for id_ in [id_ for id_ in asked["lines"] if id_ not in known]:
+            yield Finding(
+                REDEMPTIONS, f"line {number}, voucher {redemption['voucher']}", f"line {id_} follows from nothing"
+            )
         due = _due(redemption, claim, spec, known, sites, _left_of(package, redemption, money, replay))
         if spec["flow"] == "ReimburseUser" and spec["kind"] in PAID_FOR:
             yield from _paid(f"line {number}, voucher {redemption['voucher']}", redemption, claim, known, replay)

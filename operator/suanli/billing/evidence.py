@@ -15,6 +15,7 @@ from typing import Any
 from suanli.api.tariff import Tariff
 from suanli.api.voucher import VoucherProgram
 from suanli.billing.event import UsageEvent, as_record
+from suanli.billing.inclusion import NO_TREE
 from suanli.billing.ledger import Entry, line
 from suanli.billing.line import RatedLine, line_record
 from suanli.billing.period import Period
@@ -22,7 +23,7 @@ from suanli.billing.rating import Customer
 from suanli.billing.statements import Bill, Party, StatementLine
 from suanli.billing.vouchers import Given, Holding, Redemption, Scope
 
-VERSION = 2
+VERSION = 3
 BLOCK_BYTES = 4_096
 MANIFEST = "manifest.json"
 NOWHERE = Scope({}, {})
@@ -97,7 +98,8 @@ class Dossier:
 
     `programs` may have a programme more than once, as it was when vouchers were granted; `granted_by` says, by voucher, the
     place in it of the one that counts, where that is not the first of the name. `unknown`: by party, pods that ran in the period, and of
-    which nobody will know for how long.
+    which nobody will know for how long. `entries` may be gone through again, and `tree_hash` is over all of them. `party`: of whom alone
+    it is (`own.py`); then `proof` shows that `entries` are in the tree. `after`: how many entries there were when the period before was closed.
     """
 
     period: Period
@@ -122,6 +124,10 @@ class Dossier:
     scope: Scope = NOWHERE
     granted_by: Mapping[str, int] = field(default_factory=dict)
     unknown: Mapping[Party, int] = field(default_factory=dict)
+    tree_hash: str = NO_TREE
+    after: int | None = None
+    party: Party | None = None
+    proof: Iterable[str] = ()
 
 
 def write(dossier: Dossier, out: Callable[[str, str], None]) -> str:
@@ -141,6 +147,8 @@ def write(dossier: Dossier, out: Callable[[str, str], None]) -> str:
         "period": dossier.period.name,
         "entries": count,
         "root_hash": root,
+        "tree_hash": dossier.tree_hash,
+        "party": None if dossier.party is None else {"role": dossier.party.role, "name": dossier.party.name},
         "block_bytes": BLOCK_BYTES,
         "files": sealed,
     }
@@ -193,6 +201,7 @@ def _files(d: Dossier) -> Iterator[tuple[str, Iterable[Any]]]:
     yield "billed.jsonl", map(line_record, d.billed)
     yield "lines.jsonl", map(line_record, d.lines)
     yield "ledger.jsonl", map(line, d.entries)
+    yield "proof.jsonl", ({"hash": each} for each in d.proof)
     yield "statement.json", map(statement_record, d.bills)
 
 
@@ -202,6 +211,7 @@ def _period_record(d: Dossier) -> dict[str, Any]:
 
     return {
         **bounds(d.period),
+        "after": d.after,
         "tariffs": sorted(d.rated_by),
         "closed": [
             bounds(c.period)

@@ -238,7 +238,7 @@ class Biller:
                 "lines": len(bill.lines),
                 "totals": _wire(statements.totals(bill)),
                 "items": [_wire(item) for item in statements.items(bill)],
-                "evidence": _wire(statements.evidence(bill)),
+                "evidence": _wire(statements.evidence(bill, dossier.tree_hash)),
             }
             text = (
                 f"{len(bill.lines)} lines of {bill.period.name}; `suanli statement` shows them and writes the evidence"

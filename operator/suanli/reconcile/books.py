@@ -7,6 +7,7 @@ ids that follow from the lines, so that whoever comes after a crash posts the re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from suanli.api.statement import Role
 from suanli.api.voucher import VoucherProgram
@@ -19,8 +20,10 @@ from suanli.billing.decisions import Decision
 from suanli.billing.event import UsageEvent, UsageKind
 from suanli.billing.evidence import Award, Closed, Dossier, canonical
 from suanli.billing.facts import Facts, read_facts, read_line
-from suanli.billing.ledger import ACCEPTED, Ledger, LedgerAccount, Outcome, Transfer
+from suanli.billing.inclusion import Tree
+from suanli.billing.ledger import ACCEPTED, Entry, Ledger, LedgerAccount, Outcome, Transfer, TransferKind
 from suanli.billing.line import RatedLine, line_record
+from suanli.billing.own import Again
 from suanli.billing.owned import Unbilled
 from suanli.billing.period import Period, calendar
 from suanli.billing.rating import Rating, adjustments
@@ -30,7 +33,7 @@ from suanli.billing.vouchers import Claim, Granted, Rejected
 from suanli.ledgerstore.books import BookStore, Closing, KeptAward
 from suanli.ledgerstore.usage import UsageStore
 from suanli.reconcile.subsidies import Subsidies
-from suanli.reconcile.used import Events, Used
+from suanli.reconcile.used import Used
 from suanli.reconcile.vouchers import Standing, Vouchers, kept_back, kept_of, refused
 
 MOST_AT_ONCE = 1_000  # transfers of one commit
@@ -183,14 +186,18 @@ class Books:
         lines = self.lines(name)
         corrects = {line.adjusts for line in lines} | set(self._subsidies.roots(line for line in lines if line.adjusts))
         adjusted = [c for c in self._books.closings() if c.period.name in corrects]
-        root = self._ledger.root()
+        root = self._root(name)
+        entries = Again(lambda: takewhile(lambda entry: entry.sequence <= root[0], self._ledger.entries()))
+        after, seen = self._after(name), _Seen()
         by_id = {line.id: line for line in lines}
         redeemed = self._vouchers.of_period(closing.period, by_id)
+        made = bills(closing.period, seen.through(entries), by_id, root, after)
         below = [line for line in lines if line.net_micro_yuan < 0]
         subsidised = self._subsidies.subsidised(below, closing.closed_ms)
         reimbursed = self._subsidies.reimbursed(id_ for each in redeemed for id_ in each.lines if id_ not in by_id)
         asked = {each.voucher for each in redeemed} | {each.voucher for each in subsidised}
-        decisions = self._vouchers.decisions(closing.period, asked)
+        asked |= seen.late(closing.period, after)
+        decisions = [d for d in self._vouchers.decisions(closing.period, asked) if d.claim.voucher in seen.granted]
         programs: dict[str, tuple[int, VoucherProgram]] = {}  # each as it was when a voucher was granted
         for decision in decisions:
             programs.setdefault(_as_granted(decision), (len(programs), decision.program))
@@ -199,15 +206,17 @@ class Books:
         rated_by = [*((c.period, terms[c.period.name]) for c in adjusted), (closing.period, facts)]
         return Dossier(
             period=closing.period,
-            events=Events(lambda: self._events(rated_by, closing.counted)),
+            events=Again(lambda: self._events(rated_by, closing.counted)),
             tariffs=[tariffs[name] for name in sorted(tariffs)],
             rated_by=[tariff.metadata.name for tariff in facts.tariffs],
             providers=facts.providers,
             customers=facts.customers,
             lines=lines,
-            entries=self._ledger.entries(),
-            bills=bills(closing.period, self._ledger.entries(), by_id, root),
+            entries=entries,
+            bills=made,
             root=root,
+            tree_hash=seen.tree.root(),
+            after=after,
             closed=[_closed(c.period, terms[c.period.name]) for c in adjusted],
             billed=[line for c in adjusted for line in self._billed_before(c, closing)],
             programs=[program for _, program in programs.values()],
@@ -352,6 +361,18 @@ class Books:
 
     # --- posting
 
+    def _root(self, period: str) -> tuple[int, str]:
+        """What the ledger had come to when all of a closed period was in it: whoever asks later, its evidence is the same."""
+        root = self._books.posted(period)
+        return root if root is not None and self._has(root) else self._ledger.root()
+
+    def _after(self, period: str) -> int | None:
+        """How many entries there were when the period that was closed before this one was posted; None of the first."""
+        names = [closing.period.name for closing in self._books.closings()]
+        before = names.index(period) - 1
+        root = self._books.posted(names[before]) if before >= 0 else None
+        return None if root is None else root[0]
+
     def _has(self, root: tuple[int, str]) -> bool:
         """Whether the ledger once came to this root."""
         count, hash_ = root
@@ -368,6 +389,34 @@ class Books:
             for transfer, outcome in zip(batch, self._ledger.commit(batch), strict=True):
                 if outcome not in ACCEPTED:
                     raise refused(transfer, outcome)
+
+
+class _Seen:
+    """What is noted of the ledger's entries on their way to the statements."""
+
+    def __init__(self) -> None:
+        self.tree = Tree()
+        self.granted: dict[str, Entry] = {}  # the holds of grants, by voucher
+
+    def through(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """The entries."""
+        for entry in entries:
+            self.tree.add(entry.hash)
+            moved = entry.transfer
+            if moved is not None and moved.kind is TransferKind.HOLD and moved.id == f"{moved.reference}:granted":
+                self.granted[moved.reference.removeprefix(posting.VOUCHER)] = entry
+            yield entry
+
+    def late(self, period: Period, after: int | None) -> set[str]:
+        """The vouchers that were claimed before a period and granted when what was before it had been closed."""
+        return {
+            voucher
+            for voucher, entry in self.granted.items()
+            if after is not None
+            and entry.sequence > after
+            and entry.transfer is not None
+            and entry.transfer.time_ms < period.start_ms
+        }
 
 
 def _is_whole(month: Period, closed: Iterable[Period]) -> bool:

@@ -4,7 +4,7 @@ A month has millions of events. Every account is rated by itself, so no more tha
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from suanli.billing.event import UsageEvent
 from suanli.billing.facts import Facts
@@ -70,13 +70,3 @@ class Used:
             made[account] = rate(events, book, customers, self._period)
         idle = {name: customer for name, customer in facts.customers.items() if name not in made}
         return together([*made.values(), rate([], book, idle, self._period)])
-
-
-class Events(Iterable[UsageEvent]):
-    """Events that are made again whenever somebody goes through them."""
-
-    def __init__(self, make: Callable[[], Iterator[UsageEvent]]) -> None:
-        self._make = make
-
-    def __iter__(self) -> Iterator[UsageEvent]:
-        return self._make()
