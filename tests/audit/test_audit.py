@@ -58,7 +58,9 @@ def test_a_month_is_recomputed_without_a_difference(tmp_path_factory: pytest.Tem
 
 
 def test_the_sample_has_everything_that_is_audited(package: Path) -> None:
-    assert sorted(path.name for path in package.iterdir()) == sorted([*FILES, "corrected.jsonl", "proof.jsonl"])
+    assert sorted(path.name for path in package.iterdir()) == sorted(
+        [*FILES, "corrected.jsonl", "gaps.jsonl", "proof.jsonl"]
+    )
     assert all((package / name).stat().st_size for name in FILES)
     period = json.loads((package / "period.json").read_text())
     assert period["awards"]

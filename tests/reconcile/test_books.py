@@ -13,17 +13,19 @@ from audit.__main__ import audit
 from builders import a_tariff, an_agreement
 from shop import CARD_HOUR, FACTS, Shop
 from suanli.api import Tariff
-from suanli.api.statement import Role
 from suanli.base.errors import SuanliError
 from suanli.base.units import MS_PER_HOUR
 from suanli.billing.event import Owner, pod_events
 from suanli.billing.evidence import Dossier, write
 from suanli.billing.facts import read_facts
+from suanli.billing.own import of_party
 from suanli.billing.owned import facts_of
+from suanli.billing.pages import html
 from suanli.billing.period import Period, month
 from suanli.billing.posting import COMMISSION, TAX
-from suanli.billing.statements import Party, unbalanced
+from suanli.billing.statements import unbalanced
 from suanli.billing.usage import MAX_SKEW_MS, Gap, PodUsage
+from suanli.billing.words import Language
 from suanli.ledgerstore.ledger import SqliteLedger
 from suanli.reconcile.books import Books
 
@@ -377,7 +379,7 @@ def test_what_was_billed_of_an_attempt_that_is_given_up_later_is_given_back(shop
         assert found_by_the_audit(shop.books.dossier(period.name), tmp_path / f"evidence-{n}") == []
 
 
-def test_what_nobody_knows_is_told_with_its_month_and_not_guessed(shop: Shop) -> None:
+def test_what_nobody_knows_is_told_with_its_month_and_not_guessed(shop: Shop, tmp_path: Path) -> None:
     so_far = shop.runs("p", MARCH.end_ms - 3 * DAY_MS)
     mark_ms = MARCH.end_ms - DAY_MS
     shop.usage.record_so_far([replace(so_far, end_ms=mark_ms)])
@@ -386,10 +388,21 @@ def test_what_nobody_knows_is_told_with_its_month_and_not_guessed(shop: Shop) ->
     shop.usage.record_gaps([gap])
     shop.books.close(MARCH, FACTS, MARCH.end_ms)
     assert cards_billed(shop, MARCH) == 2 * DAY_MS
-    assert shop.books.dossier("2026-03").unknown == {
-        Party(Role.CONSUMER, "lab"): 1,
-        Party(Role.PROVIDER, "East Compute"): 1,
-    }
+    dossier = shop.books.dossier("2026-03")
+    assert {b.party.name: b.unknown_pods for b in dossier.bills} == {"lab": 1, "East Compute": 1, "operator": 0}
+    assert "nobody knows for how long they ran" in html(dossier.bills[0], Language.ENGLISH)
+    assert found_by_the_audit(dossier, tmp_path / "package") == []
+    for bill in (bill for bill in dossier.bills if bill.unknown_pods):
+        assert found_by_the_audit(of_party(dossier, bill.party), tmp_path / bill.party.name) == []
+    hidden = [replace(bill, unknown_pods=0) for bill in dossier.bills]
+    told = found_by_the_audit(replace(dossier, bills=hidden), tmp_path / "hidden")
+    assert sum("unknown_pods is 0 and not 1" in text for text in told) == 2
+    (known,) = dossier.gaps
+    guessed = replace(known, gap=replace(gap, start_ms=mark_ms - 1))
+    told = found_by_the_audit(replace(dossier, gaps=[guessed]), tmp_path / "guessed")
+    assert any("nobody knows whether the pod ran" in text for text in told)
+    shop.usage.record_gaps([replace(gap, job_uid="u-q", pod_uid="", start_ms=MARCH.start_ms)])
+    assert shop.books.dossier("2026-03").gaps == [known], "what was told of a closed month stays"
     for period, gaps in ((month("2026-02", ZONE), ()), (MARCH, (gap,)), (APRIL, (gap,)), (MAY, ())):
         assert (shop.books.preview(period, FACTS).gaps, shop.books.preview(period, FACTS).running) == (gaps, ())
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from audit import chain, posting, rating, statements, vouchers
+from audit import chain, gaps, posting, rating, statements, vouchers
 from audit.package import Finding, damage, read
 
 WRONG, UNREADABLE = 1, 2
@@ -23,6 +23,7 @@ def audit(folder: Path, root: str = "", tree: str = "") -> tuple[list[Finding], 
         if told and told != package.manifest[name]:
             findings.append(Finding("manifest.json", name, f"is {package.manifest[name]}, the Statement says {told}"))
     findings += chain.check(package)
+    findings += gaps.check(package)
     findings += rating.check(package)
     lines = rating.lines(package)
     replay = chain.replay(package)

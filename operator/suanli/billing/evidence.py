@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from suanli.api.statement import Role
 from suanli.api.tariff import Tariff
 from suanli.api.voucher import VoucherProgram
 from suanli.billing.event import UsageEvent, as_record
@@ -21,6 +22,7 @@ from suanli.billing.line import RatedLine, line_record
 from suanli.billing.period import Period
 from suanli.billing.rating import Customer
 from suanli.billing.statements import Bill, Party, StatementLine
+from suanli.billing.usage import Gap
 from suanli.billing.vouchers import Given, Holding, Redemption, Scope
 
 VERSION = 3
@@ -83,6 +85,19 @@ class Subsidised:
 
 
 @dataclass(frozen=True, slots=True)
+class Unknown:
+    """Pods that ran in the period, whose they were and where, and of which nobody will know for how long."""
+
+    gap: Gap
+    account: str
+    provider: str
+
+    def is_of(self, party: Party) -> bool:
+        """Whether it is told on a party's statement."""
+        return party in (Party(Role.CONSUMER, self.account), Party(Role.PROVIDER, self.provider))
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """A closed period that is corrected now, and what it was rated by: names of tariffs, sites' providers, customers."""
 
@@ -97,8 +112,7 @@ class Dossier:
     """All of a period. `tariffs` has those of the closed periods as well, `rated_by` the names of its own; so has `events`. `billed` has what was billed before of the closed periods that have adjustments now.
 
     `programs` may have a programme more than once, as it was when vouchers were granted; `granted_by` says, by voucher, the
-    place in it of the one that counts, where that is not the first of the name. `unknown`: by party, pods that ran in the period, and of
-    which nobody will know for how long. `entries` may be gone through again, and `tree_hash` is over all of them. `party`: of whom alone
+    place in it of the one that counts, where that is not the first of the name. `entries` may be gone through again, and `tree_hash` is over all of them. `party`: of whom alone
     it is (`own.py`); then `proof` shows that `entries` are in the tree. `after`: how many entries there were when the period before was closed.
     """
 
@@ -123,7 +137,7 @@ class Dossier:
     subsidised: Sequence[Subsidised] = ()
     scope: Scope = NOWHERE
     granted_by: Mapping[str, int] = field(default_factory=dict)
-    unknown: Mapping[Party, int] = field(default_factory=dict)
+    gaps: Sequence[Unknown] = ()
     tree_hash: str = NO_TREE
     after: int | None = None
     party: Party | None = None
@@ -171,6 +185,7 @@ def statement_record(bill: Bill) -> dict[str, Any]:
         "entries": bill.entries,
         "root_hash": bill.root_hash,
         "events": bill.events,
+        "unknown_pods": bill.unknown_pods,
         "net_micro_yuan": str(bill.net_micro_yuan),
         "paid_micro_yuan": str(bill.paid_micro_yuan),
         "receivable_micro_yuan": str(bill.receivable_micro_yuan),
@@ -181,6 +196,7 @@ def statement_record(bill: Bill) -> dict[str, Any]:
 def _files(d: Dossier) -> Iterator[tuple[str, Iterable[Any]]]:
     yield "period.json", [_period_record(d)]
     yield "usage.jsonl", (as_record(event, _EVENT) for event in d.events)
+    yield "gaps.jsonl", ({**asdict(u.gap), "account": u.account, "provider": u.provider} for u in d.gaps)
     yield "tariffs.json", (_object(tariff) for tariff in d.tariffs)
     yield "customers.json", (_customer(d.customers[name]) for name in sorted(d.customers))
     yield "programmes.json", (_object(program) for program in d.programs)

@@ -43,7 +43,7 @@ def of_party(whole: Dossier, party: Party) -> Dossier:
     if not bills:
         raise ValueError(f"{party.role} {party.name} has no statement of {whole.period.name}")
     own = _of_consumer(whole, party.name) if party.role is Role.CONSUMER else _of_seller(whole, party.name)
-    return replace(own, bills=bills, unknown=_among(whole.unknown, {party}), party=party)
+    return replace(own, bills=bills, gaps=[each for each in whole.gaps if each.is_of(party)], party=party)
 
 
 def _of_consumer(whole: Dossier, account: str) -> Dossier:

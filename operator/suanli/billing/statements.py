@@ -78,6 +78,7 @@ class Bill:
     receivable_micro_yuan: int
     root_hash: str
     entries: int
+    unknown_pods: int = 0  # that ran in the period, and of which nobody will ever know for how long
 
     @property
     def net_micro_yuan(self) -> int:

@@ -243,7 +243,7 @@ class Biller:
             text = (
                 f"{len(bill.lines)} lines of {bill.period.name}; `suanli statement` shows them and writes the evidence"
             )
-            if unknown := dossier.unknown.get(bill.party):
+            if unknown := bill.unknown_pods:
                 text += f"; {unknown} more pods ran of which nobody knows for how long, see `suanli usage`"
             await self._say("statements", raw, figures, [Condition("Issued", True, Reason.ISSUED, text)])
 

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from suanli.api.statement import Role
 from suanli.api.voucher import VoucherProgram
 from suanli.base.clock import time_text
 from suanli.base.errors import SuanliError
@@ -18,7 +17,7 @@ from suanli.base.reasons import Reason
 from suanli.billing import limits, posting
 from suanli.billing.decisions import Decision
 from suanli.billing.event import UsageEvent, UsageKind
-from suanli.billing.evidence import Award, Closed, Dossier, canonical
+from suanli.billing.evidence import Award, Closed, Dossier, Unknown, canonical
 from suanli.billing.facts import Facts, read_facts, read_line
 from suanli.billing.inclusion import Tree
 from suanli.billing.ledger import ACCEPTED, Entry, Ledger, LedgerAccount, Outcome, Transfer, TransferKind
@@ -27,7 +26,7 @@ from suanli.billing.own import Again
 from suanli.billing.owned import Unbilled
 from suanli.billing.period import Period, calendar
 from suanli.billing.rating import Rating, adjustments
-from suanli.billing.statements import Party, bills
+from suanli.billing.statements import bills
 from suanli.billing.usage import MAX_SKEW_MS, Gap, PodUsage
 from suanli.billing.vouchers import Claim, Granted, Rejected
 from suanli.ledgerstore.books import BookStore, Closing, KeptAward
@@ -188,7 +187,7 @@ class Books:
         adjusted = [c for c in self._books.closings() if c.period.name in corrects]
         root = self._root(name)
         entries = Again(lambda: takewhile(lambda entry: entry.sequence <= root[0], self._ledger.entries()))
-        after, seen = self._after(name), _Seen()
+        after, seen, gaps = self._after(name), _Seen(), self._unknown(closing)
         by_id = {line.id: line for line in lines}
         redeemed = self._vouchers.of_period(closing.period, by_id)
         made = bills(closing.period, seen.through(entries), by_id, root, after)
@@ -213,7 +212,7 @@ class Books:
             customers=facts.customers,
             lines=lines,
             entries=entries,
-            bills=made,
+            bills=[replace(b, unknown_pods=sum(u.gap.pods for u in gaps if u.is_of(b.party))) for b in made],
             root=root,
             tree_hash=seen.tree.root(),
             after=after,
@@ -232,7 +231,7 @@ class Books:
             awards=[award for id_, award in self._awards().items() if id_ in by_id],
             scope=facts.scope,
             granted_by={each.claim.voucher: programs[_as_granted(each)][0] for each in decisions},
-            unknown=self._unknown(closing.period),
+            gaps=gaps,
         )
 
     def pay(self, account: str, amount_micro_yuan: int, id_: str, time_ms: int) -> Outcome:
@@ -338,17 +337,12 @@ class Books:
     def _gaps(self, period: Period, counted: int) -> list[Gap]:
         return [g for g in self._usage.gaps(counted) if g.start_ms < period.end_ms and g.end_ms > period.start_ms]
 
-    def _unknown(self, period: Period) -> dict[Party, int]:
-        """Pods of a period of which nobody will know for how long they ran, by consumer and by provider."""
-        gaps = self._gaps(period, self._usage.count())
+    def _unknown(self, closing: Closing) -> list[Unknown]:
+        """Pods of a period of which nobody will know for how long they ran, as far as that was known when it was closed."""
+        gaps = self._gaps(closing.period, closing.counted)
         agreements = self._usage.agreements_of({gap.job_uid for gap in gaps})
-        found: Counter[Party] = Counter()
-        for gap in gaps:
-            agreement = agreements.get((gap.job_uid, gap.epoch))
-            if agreement is not None:
-                found[Party(Role.CONSUMER, agreement.account)] += gap.pods
-                found[Party(Role.PROVIDER, agreement.provider)] += gap.pods
-        return found
+        found = ((gap, agreements.get((gap.job_uid, gap.epoch))) for gap in gaps)
+        return [Unknown(gap, agreed.account, agreed.provider) for gap, agreed in found if agreed is not None]
 
     def _used(self, period: Period, counted: int) -> Used:
         return Used(self._usage, period, counted, self._hub_id)
