@@ -102,7 +102,7 @@ def test_a_cut_missing_or_added_file_is_named(copied: Path, name: str) -> None:
     assert [finding.file for finding in audit(copied)[0]] == ["more.txt"]
 
 
-def sealed_anew(folder: Path, name: str, change: Callable[[list[Record]], None]) -> list[str]:
+def sealed_anew(folder: Path, name: str, change: Callable[[list[Record]], object]) -> list[str]:
     """The findings after somebody changed a record and sealed the package again."""
     path = folder / name
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -154,7 +154,7 @@ def pay_less(records: list[Record]) -> None:
     more(next(r for r in records if int(r["paid_micro_yuan"])), "paid_micro_yuan", -1)
 
 
-FORGERIES: dict[str, tuple[str, Callable[[list[Record]], None], str]] = {
+FORGERIES: dict[str, tuple[str, Callable[[list[Record]], object], str]] = {
     "usage": ("usage.jsonl", lambda rs: more(billed_event(rs), "amount", 10**9), "lines.jsonl"),
     "a price": ("tariffs.json", lambda rs: rs[2]["spec"]["items"][0].update(price="0.01"), "lines.jsonl"),
     "a commission": ("tariffs.json", lambda rs: more(rs[2]["spec"], "commissionPermille"), "lines.jsonl"),
@@ -167,6 +167,8 @@ FORGERIES: dict[str, tuple[str, Callable[[list[Record]], None], str]] = {
     "an entry within": ("ledger.jsonl", lambda rs: more(next(r for r in rs[9:] if "time_ms" in r), "time_ms"), "does not follow the entry before it"),
     "an entry left out": ("ledger.jsonl", lambda rs: left_out(rs, 5), "does not follow the entry before it"),
     "a grant": ("vouchers.jsonl", lambda rs: more(rs[0], "granted_micro_yuan"), "were granted"),
+    "who approved a class": ("vouchers.jsonl", lambda rs: [r.update(approved_by="", applicant_class="start-up") for r in rs], "nobody approved that"),
+    "who approved a payout": ("redemptions.jsonl", lambda rs: [r.update(approved_by="") for r in rs], "pays for what the tenant alone says"),
     "a programme's rate": ("programmes.json", cut_rates, "vouchers.jsonl"),
     "a redemption": ("redemptions.jsonl", lambda rs: more(rs[-1]["parts"][0], "amount_micro_yuan"), "are due"),
     "what was paid back": ("reimbursed.jsonl", lambda rs: more(rs[0]["line"], "net_micro_yuan", 50), "ledger.jsonl"),
@@ -194,7 +196,7 @@ def use_more(records: list[Record]) -> None:
         more(record, "amount", 10**12)
 
 
-OWN_FORGERIES: dict[str, tuple[str, Callable[[list[Record]], None], str]] = {
+OWN_FORGERIES: dict[str, tuple[str, Callable[[list[Record]], object], str]] = {
     "usage": ("usage.jsonl", use_more, "lines.jsonl"),
     "usage left out": ("usage.jsonl", lambda rs: rs.clear(), "follows from no usage"),
     "a price": ("tariffs.json", lambda rs: rs[-1]["spec"]["items"][0].update(price="0.01"), "lines.jsonl"),

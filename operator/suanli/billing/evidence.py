@@ -45,6 +45,8 @@ class Redeemed:
     lines: tuple[str, ...]  # ids, in the order in which they were asked for
     subsidised: Mapping[str, str]
     redemption: Redemption
+    approved_by: str = ""  # who looked at what the tenant alone says of it: rent that was paid, units in service
+    approved_why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +285,9 @@ def _holding(d: Dossier, holding: Holding, given: Given) -> dict[str, Any]:
         "contract_days": claim.contract_days,
         "time_ms": claim.time_ms,
         "units": claim.units,
+        "own_class": claim.own_class,
+        "approved_by": claim.approved_by,
+        "approved_why": claim.approved_why,
         "year": granted.year,
         "granted_micro_yuan": str(granted.amount_micro_yuan),
         "expires_ms": granted.expires_ms,
@@ -301,6 +306,8 @@ def _redeemed(each: Redeemed) -> dict[str, Any]:
         "paid_micro_yuan": str(each.paid_micro_yuan),
         "lines": list(each.lines),
         "subsidised": dict(each.subsidised),
+        "approved_by": each.approved_by,
+        "approved_why": each.approved_why,
         "parts": [
             {"line": p.line, "rate_permille": p.rate_permille, "amount_micro_yuan": str(p.amount_micro_yuan)}
             for p in each.redemption.parts

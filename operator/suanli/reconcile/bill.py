@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -31,9 +32,9 @@ from suanli.billing.facts import Facts, customers_of
 from suanli.billing.period import Period, local, month
 from suanli.billing.pricebook import problems
 from suanli.billing.statements import Bill
-from suanli.billing.vouchers import Rejected
+from suanli.billing.vouchers import Claim, Rejected
 from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
-from suanli.reconcile.approvals import approval, may_go_on, to_approve
+from suanli.reconcile.approvals import approval, approver, may_go_on, to_approve
 from suanli.reconcile.attempts import is_final
 from suanli.reconcile.books import Books
 from suanli.reconcile.claims import claim_of, claim_told, program_told, scope_of
@@ -172,7 +173,7 @@ class Biller:
         standings = await self._in_thread(books.standings)
         claims = sorted(claims, key=lambda c: (time_or_zero(c[0].metadata.creation_timestamp), c[0].metadata.uid))
         undecided = [
-            (known[voucher.spec.program], claim_of(voucher, self._mirror.tenants, self._clock.now_ms()))
+            (known[voucher.spec.program], self._claim(voucher, raw))
             for voucher, raw in claims
             if voucher.metadata.uid not in standings
             and voucher.spec.program in known
@@ -190,7 +191,9 @@ class Biller:
                 continue
             if may_go_on(self._approval(voucher, raw, known, standings)):
                 paid, now_ms = int(invoice.paid), self._clock.now_ms()
-                found = await self._in_thread(partial(books.pay_out, voucher.metadata.uid, paid, now_ms))
+                found = await self._in_thread(
+                    partial(books.pay_out, voucher.metadata.uid, paid, now_ms, *approver(raw))
+                )
                 if isinstance(found, Rejected):
                     waits[voucher.metadata.uid] = found
         standings, now_ms = await self._in_thread(books.standings), self._clock.now_ms()
@@ -200,6 +203,11 @@ class Biller:
             await self._say("vouchers", raw, figures, [*said, *([decided] if decided else [])], may_go="Approved")
         for program, raw in programs:
             await self._say("voucherprograms", raw, *program_told(program, standings, now_ms))
+
+    def _claim(self, voucher: Voucher, raw: Json) -> Claim:
+        by, why = approver(raw)
+        claim = claim_of(voucher, self._mirror.tenants, self._clock.now_ms())
+        return replace(claim, approved_by=by, approved_why=why)
 
     def _approval(
         self,

@@ -125,9 +125,11 @@ class Books:
         """What became of each claim, by voucher. Raises: SuanliError."""
         return self._vouchers.standings()
 
-    def pay_out(self, voucher: str, paid_micro_yuan: int, now_ms: int) -> int | Rejected:
+    def pay_out(
+        self, voucher: str, paid_micro_yuan: int, now_ms: int, approved_by: str = "", approved_why: str = ""
+    ) -> int | Rejected:
         """Pay a rent subsidy or a deployment reward out, once. Raises: SuanliError."""
-        return self._vouchers.pay_out(voucher, paid_micro_yuan, now_ms)
+        return self._vouchers.pay_out(voucher, paid_micro_yuan, now_ms, approved_by, approved_why)
 
     def reimburse(self, now_ms: int) -> dict[str, Rejected]:
         """Pay users back by their vouchers what they paid of closed periods, once, and say by voucher why not; nothing while a
