@@ -447,6 +447,20 @@ def test_a_class_that_only_the_tenant_says_has_to_be_approved_where_it_gives_mor
     play(scene)
 
 
+def test_whose_a_site_is_is_kept_from_the_moment_on_at_which_it_changed(play: Play) -> None:
+    async def scene(office: Office) -> None:
+        office.put_tariff()
+        await asyncio.sleep(3)
+        first_ms = office.clock.now_ms()
+        office.mirror.apply("MODIFIED", a_site("east", metadata={"generation": 2}, operator="West Compute"))
+        await asyncio.sleep(3)
+        kept = office.shop.store.providers()
+        assert [(site, provider) for site, provider, _ in kept] == [("east", "East Compute"), ("east", "West Compute")]
+        assert kept[0][2] <= first_ms <= kept[1][2] <= office.clock.now_ms()
+
+    play(scene)
+
+
 def test_a_user_who_paid_a_closed_month_is_paid_back_and_says_so(play: Play) -> None:
     async def scene(office: Office) -> None:
         office.shop.ran("p", MARCH.start_ms + DAY_MS, 10)

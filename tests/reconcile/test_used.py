@@ -49,7 +49,7 @@ def test_accounts_one_by_one_come_to_the_same_as_all_at_once(tmp_path: Path, see
             if random.random() < 0.2:
                 store.give_up(f"u{job}", [random.choice([1, 2])])
         used = Used(store, MARCH, store.count(), "hub")
-        facts = replace(facts, providers=used.providers())
+        facts = replace(facts, providers=used.whose([])[0])
         seen: list[UsageEvent] = []
         unbilled: list[Unbilled] = []
 

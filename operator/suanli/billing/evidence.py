@@ -20,6 +20,7 @@ from suanli.billing.inclusion import NO_TREE
 from suanli.billing.ledger import Entry, line
 from suanli.billing.line import RatedLine, line_record
 from suanli.billing.period import Period
+from suanli.billing.pricebook import Change
 from suanli.billing.rating import Customer
 from suanli.billing.statements import Bill, Party, StatementLine
 from suanli.billing.usage import Gap
@@ -107,6 +108,7 @@ class Closed:
     tariffs: Sequence[str]
     providers: Mapping[str, str]
     customers: Mapping[str, Customer]
+    changes: Sequence[Change] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,7 @@ class Dossier:
     gaps: Sequence[Unknown] = ()
     tree_hash: str = NO_TREE
     after: int | None = None
+    changes: Sequence[Change] = ()  # of providers, within the period
     party: Party | None = None
     proof: Iterable[str] = ()
 
@@ -236,11 +239,13 @@ def _period_record(d: Dossier) -> dict[str, Any]:
             | {
                 "tariffs": sorted(c.tariffs),
                 "providers": dict(c.providers),
+                "changes": [list(change) for change in c.changes],
                 "customers": [_customer(c.customers[name]) for name in sorted(c.customers)],
             }
             for c in d.closed
         ],
         "providers": dict(d.providers),
+        "changes": [list(change) for change in d.changes],
         "sides": dict(d.scope.side_of_site),
         "chips": [[site, class_, chip] for (site, class_), chip in sorted(d.scope.chip_of_class.items())],
         "awards": [

@@ -9,10 +9,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from suanli.api.statement import Role
-from suanli.billing.evidence import NOWHERE, Dossier, Redeemed
+from suanli.billing.event import UsageEvent
+from suanli.billing.evidence import NOWHERE, Closed, Dossier, Redeemed
 from suanli.billing.inclusion import proof
 from suanli.billing.ledger import Entry
 from suanli.billing.posting import PAYOUT, VOUCHER, part
+from suanli.billing.pricebook import PriceBook
 from suanli.billing.rating import Customer
 from suanli.billing.statements import Party
 from suanli.billing.vouchers import Claim, Holding, Scope
@@ -56,10 +58,16 @@ def _of_consumer(whole: Dossier, account: str) -> Dossier:
         whole,
         events=events,
         providers=_among(whole.providers, sites),
+        changes=[change for change in whole.changes if change.site in sites],
         customers=customers,
         lines=lines,
         closed=[
-            replace(each, providers=_among(each.providers, sites), customers=_among(each.customers, {account}))
+            replace(
+                each,
+                providers=_among(each.providers, sites),
+                changes=[change for change in each.changes if change.site in sites],
+                customers=_among(each.customers, {account}),
+            )
             for each in whole.closed
         ],
         billed=[line for line in whole.billed if line.account == account],
@@ -77,26 +85,39 @@ def _of_consumer(whole: Dossier, account: str) -> Dossier:
             return parts[1] == name
         return (kind in ("consumer", "reserve") and parts[0] == name) or parts[:2] == ["consumer", name]
 
-    return _ledgered(whole, _priced(_subsidised(whole, own, account)), is_own)
+    return _ledgered(whole, _priced(_subsidised(whole, own, account), _sellers(own)), is_own)
 
 
 def _of_seller(whole: Dossier, seller: str) -> Dossier:
     """What was used of a provider, who used it, and the entries that touch the provider's money. What its customers used of others
     is not there, so vouchers, which go by all of it, are not either.
     """
-    terms = (whole.providers, *(closed.providers for closed in whole.closed))
-    sites = {site for providers in terms for site, provider in providers.items() if provider == seller}
-    events = Again(lambda: (event for event in whole.events if event.site in sites))
+    books = [(terms.period, PriceBook((), terms.providers, terms.changes)) for terms in _terms(whole)]
+
+    def sold() -> Iterator[UsageEvent]:
+        for event in whole.events:
+            whose = (book.provider(event.site, event.start_ms) for of, book in books if of.holds(event.start_ms))
+            if seller in whose:
+                yield event
+
+    events = Again(sold)
+    sites = {event.site for event in events}
     lines = [line for line in whole.lines if line.provider == seller]
     accounts = {event.account for event in events} | {line.account for line in lines}
     own = replace(
         whole,
         events=events,
-        providers=_of(whole.providers, seller),
+        providers=_among(whole.providers, sites),
+        changes=[change for change in whole.changes if change.site in sites],
         customers=_customers(whole.customers, accounts, seller),
         lines=lines,
         closed=[
-            replace(each, providers=_of(each.providers, seller), customers=_customers(each.customers, accounts, seller))
+            replace(
+                each,
+                providers=_among(each.providers, sites),
+                changes=[change for change in each.changes if change.site in sites],
+                customers=_customers(each.customers, accounts, seller),
+            )
             for each in whole.closed
         ],
         billed=[line for line in whole.billed if line.provider == seller],
@@ -118,7 +139,7 @@ def _of_seller(whole: Dossier, seller: str) -> Dossier:
             return parts[1:] == [name]
         return (kind in ("provider", "network") and parts[0] == name) or (kind == "cash" and parts[1:2] == [name])
 
-    return _ledgered(whole, _priced(own), is_own)
+    return _ledgered(whole, _priced(own, {seller}), is_own)
 
 
 def _subsidised(whole: Dossier, own: Dossier, account: str) -> Dossier:
@@ -142,12 +163,22 @@ def _subsidised(whole: Dossier, own: Dossier, account: str) -> Dossier:
     )
 
 
-def _priced(own: Dossier) -> Dossier:
-    """With the tariffs of those providers alone who may have sold something."""
-    terms = [(own.providers, own.customers), *((closed.providers, closed.customers) for closed in own.closed)]
-    sold = {provider for providers, _ in terms for provider in providers.values()}
-    sold |= {held.provider for _, customers in terms for one in customers.values() for held in one.subscriptions}
-    tariffs = [tariff for tariff in own.tariffs if tariff.spec.provider in sold]
+def _terms(own: Dossier) -> list[Dossier | Closed]:
+    """The period and those that are corrected, each with what it was rated by."""
+    return [own, *own.closed]
+
+
+def _sellers(own: Dossier) -> set[str]:
+    """The providers who may have sold something."""
+    terms = _terms(own)
+    found = {provider for each in terms for provider in each.providers.values()}
+    found |= {change.provider for each in terms for change in each.changes}
+    return found | {held.provider for each in terms for one in each.customers.values() for held in one.subscriptions}
+
+
+def _priced(own: Dossier, sellers: Container[str]) -> Dossier:
+    """With the tariffs of those providers alone."""
+    tariffs = [tariff for tariff in own.tariffs if tariff.spec.provider in sellers]
     names = {tariff.metadata.name for tariff in tariffs}
     return replace(
         own,
@@ -207,10 +238,6 @@ def _redeemed(each: Redeemed, lines: Container[str]) -> Redeemed:
         lines=tuple(line for line in each.lines if line in lines),
         subsidised={line: program for line, program in each.subsidised.items() if line in lines},
     )
-
-
-def _of(providers: Mapping[str, str], seller: str) -> dict[str, str]:
-    return {site: provider for site, provider in providers.items() if provider == seller}
 
 
 def _among(some: Mapping[K, V], keys: Container[K]) -> dict[K, V]:

@@ -27,6 +27,7 @@ from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
 from suanli.base.untrusted import mapping
 from suanli.billing import statements
+from suanli.billing.agreement import provider_of
 from suanli.billing.evidence import Dossier
 from suanli.billing.facts import Facts, customers_of
 from suanli.billing.period import Period, local, month
@@ -106,6 +107,8 @@ class Biller:
         if self._books is None:
             self._books = await self._in_thread(self._open_books)
         books, facts = self._books, self._facts([tariff for tariff, _ in tariffs])
+        whose, now_ms = {name: provider_of(site) for name, site in self._mirror.sites.items()}, self._clock.now_ms()
+        await self._in_thread(partial(books.keep_providers, whose, now_ms))
         await self._finish(books, facts)
         await self._decide(books, programs, claims)
         await self._dispute(books)

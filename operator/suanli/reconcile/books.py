@@ -78,7 +78,7 @@ class Books:
             for event in events:
                 sums[event.account, event.kind, event.class_, event.precision] += event.amount
 
-        rating = used.rated(replace(facts, providers=used.providers()), look)
+        rating = used.rated(self._with_sites(facts, used), look)
         running = [pod for pod in self._usage.open_pods(counted) if pod.end_ms < period.end_ms]
         gaps = self._gaps(period, counted)
         return Preview(period, sums, rating, tuple(unbilled), tuple(gaps), tuple(running))
@@ -139,6 +139,10 @@ class Books:
         if any(closing.period.name not in self._posted for closing in closings):
             return {}
         return self._subsidies.reimburse(closings, now_ms)
+
+    def keep_providers(self, providers: Mapping[str, str], now_ms: int) -> None:
+        """Keep whose the sites are from now on; use before is the former one's. Raises: SuanliError."""
+        self._books.keep_providers(providers, now_ms)
 
     def closings(self) -> list[Closing]:
         """The closed periods, in the order of closing. Raises: SuanliError."""
@@ -202,7 +206,7 @@ class Books:
         programs: dict[str, tuple[int, VoucherProgram]] = {}  # each as it was when a voucher was granted
         for decision in decisions:
             programs.setdefault(_as_granted(decision), (len(programs), decision.program))
-        terms = {c.period.name: _terms(c, self._used(c.period, closing.counted)) for c in adjusted}
+        terms = {c.period.name: self._terms(c, self._used(c.period, closing.counted)) for c in adjusted}
         tariffs = {t.metadata.name: t for each in (*terms.values(), facts) for t in each.tariffs}
         rated_by = [*((c.period, terms[c.period.name]) for c in adjusted), (closing.period, facts)]
         return Dossier(
@@ -211,6 +215,7 @@ class Books:
             tariffs=[tariffs[name] for name in sorted(tariffs)],
             rated_by=[tariff.metadata.name for tariff in facts.tariffs],
             providers=facts.providers,
+            changes=facts.changes,
             customers=facts.customers,
             lines=lines,
             entries=entries,
@@ -289,7 +294,7 @@ class Books:
                 raise _refused(f"period {period.name} overlaps {other.period.name}, which is closed; name other days")
         counted = self._usage.count()
         used = self._used(period, counted)
-        facts = replace(facts, providers=used.providers(), hub=self._hub_id)
+        facts = replace(self._with_sites(facts, used), hub=self._hub_id)
         lines = [
             *used.rated(facts).lines,
             *(line for other in earlier for line in self._late(period, other, counted)),
@@ -312,7 +317,7 @@ class Books:
         if not self._usage.heard_within(start, end, known, counted):
             return []
         used = self._used(closed.period, counted)
-        now = used.rated(_terms(closed, used)).lines
+        now = used.rated(self._terms(closed, used)).lines
         return adjustments(period, closed.period, self._billed_before(closed, None), now)
 
     def _awards(self) -> dict[str, Award]:
@@ -345,6 +350,18 @@ class Books:
         agreements = self._usage.agreements_of({gap.job_uid for gap in gaps})
         found = ((gap, agreements.get((gap.job_uid, gap.epoch))) for gap in gaps)
         return [Unknown(gap, agreed.account, agreed.provider) for gap, agreed in found if agreed is not None]
+
+    def _with_sites(self, facts: Facts, used: Used) -> Facts:
+        """Facts with whose the sites were, and when."""
+        providers, changes = used.whose(self._books.providers())
+        return replace(facts, providers=providers, changes=changes)
+
+    def _terms(self, closed: Closing, used: Used) -> Facts:
+        """What a closed period is rated by again: what held then, and whose the sites were that were not heard of before."""
+        facts = read_facts(closed.facts)
+        now = self._with_sites(facts, used)
+        changes = [*facts.changes, *(change for change in now.changes if change.site not in facts.providers)]
+        return replace(facts, providers={**now.providers, **facts.providers}, changes=tuple(changes))
 
     def _used(self, period: Period, counted: int) -> Used:
         return Used(self._usage, period, counted, self._hub_id)
@@ -437,14 +454,9 @@ def _whole_groups(transfers: Iterable[Transfer]) -> Iterator[list[Transfer]]:
         yield batch
 
 
-def _terms(closed: Closing, used: Used) -> Facts:
-    """What a closed period is rated by again: what held then, and whose the sites were that were not heard of before."""
-    facts = read_facts(closed.facts)
-    return replace(facts, providers={**used.providers(), **facts.providers})
-
-
 def _closed(period: Period, facts: Facts) -> Closed:
-    return Closed(period, [tariff.metadata.name for tariff in facts.tariffs], facts.providers, facts.customers)
+    names = [tariff.metadata.name for tariff in facts.tariffs]
+    return Closed(period, names, facts.providers, facts.customers, facts.changes)
 
 
 def _as_granted(decision: Decision) -> str:
