@@ -15,12 +15,17 @@ from hypothesis import strategies as st
 from audit.__main__ import audit, main
 from audit.package import MANIFEST, canonical
 from months import packed, random_month
+from suanli.api.statement import Role
+from suanli.billing.own import of_party
+from suanli.billing.statements import Party
 
 Record = dict[str, Any]
 FILES = (
     "period.json", "usage.jsonl", "tariffs.json", "customers.json", "programmes.json", "vouchers.jsonl", "redemptions.jsonl",
     "reimbursed.jsonl", "subsidised.jsonl", "billed.jsonl", "lines.jsonl", "ledger.jsonl", "statement.json", MANIFEST,
 )  # fmt: skip
+OWN = Party(Role.CONSUMER, "startup")
+PARTIES = ("Consumer", "Provider", "Network")
 RICH = 27  # a seed with vouchers, redemptions, what was paid back and taken back, awards and packages
 
 
@@ -42,10 +47,20 @@ def test_a_month_is_recomputed_without_a_difference(tmp_path_factory: pytest.Tem
     assert [str(finding) for finding in findings] == []
     assert counts["lines"] == len(month.lines) > 0
     assert counts["ledger"] == month.root[0] > counts["lines"]
+    for bill in month.bills:
+        if bill.party.role not in PARTIES:
+            continue
+        folder = packed(of_party(month, bill.party), tmp_path_factory.mktemp("party"))
+        findings, counts = audit(folder, month.root[1], month.tree_hash)
+        assert [str(finding) for finding in findings] == [], bill.party
+        assert counts["statement"] == 1
+        assert counts["ledger"] < month.root[0]
 
 
 def test_the_sample_has_everything_that_is_audited(package: Path) -> None:
-    assert sorted(path.name for path in package.iterdir()) == sorted([*FILES, "corrected.jsonl"])
+    assert sorted(path.name for path in package.iterdir()) == sorted(
+        [*FILES, "corrected.jsonl", "gaps.jsonl", "proof.jsonl"]
+    )
     assert all((package / name).stat().st_size for name in FILES)
     period = json.loads((package / "period.json").read_text())
     assert period["awards"]
@@ -87,7 +102,7 @@ def test_a_cut_missing_or_added_file_is_named(copied: Path, name: str) -> None:
     assert [finding.file for finding in audit(copied)[0]] == ["more.txt"]
 
 
-def sealed_anew(folder: Path, name: str, change: Callable[[list[Record]], None]) -> list[str]:
+def sealed_anew(folder: Path, name: str, change: Callable[[list[Record]], object]) -> list[str]:
     """The findings after somebody changed a record and sealed the package again."""
     path = folder / name
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -139,7 +154,7 @@ def pay_less(records: list[Record]) -> None:
     more(next(r for r in records if int(r["paid_micro_yuan"])), "paid_micro_yuan", -1)
 
 
-FORGERIES: dict[str, tuple[str, Callable[[list[Record]], None], str]] = {
+FORGERIES: dict[str, tuple[str, Callable[[list[Record]], object], str]] = {
     "usage": ("usage.jsonl", lambda rs: more(billed_event(rs), "amount", 10**9), "lines.jsonl"),
     "a price": ("tariffs.json", lambda rs: rs[2]["spec"]["items"][0].update(price="0.01"), "lines.jsonl"),
     "a commission": ("tariffs.json", lambda rs: more(rs[2]["spec"], "commissionPermille"), "lines.jsonl"),
@@ -152,6 +167,8 @@ FORGERIES: dict[str, tuple[str, Callable[[list[Record]], None], str]] = {
     "an entry within": ("ledger.jsonl", lambda rs: more(next(r for r in rs[9:] if "time_ms" in r), "time_ms"), "does not follow the entry before it"),
     "an entry left out": ("ledger.jsonl", lambda rs: left_out(rs, 5), "does not follow the entry before it"),
     "a grant": ("vouchers.jsonl", lambda rs: more(rs[0], "granted_micro_yuan"), "were granted"),
+    "who approved a class": ("vouchers.jsonl", lambda rs: [r.update(approved_by="", applicant_class="start-up") for r in rs], "nobody approved that"),
+    "who approved a payout": ("redemptions.jsonl", lambda rs: [r.update(approved_by="") for r in rs], "pays for what the tenant alone says"),
     "a programme's rate": ("programmes.json", cut_rates, "vouchers.jsonl"),
     "a redemption": ("redemptions.jsonl", lambda rs: more(rs[-1]["parts"][0], "amount_micro_yuan"), "are due"),
     "what was paid back": ("reimbursed.jsonl", lambda rs: more(rs[0]["line"], "net_micro_yuan", 50), "ledger.jsonl"),
@@ -171,6 +188,61 @@ def test_who_changes_a_figure_and_seals_again_is_found_out(copied: Path, what: s
     name, change, says = FORGERIES[what]
     findings = sealed_anew(copied, name, change)
     assert any(says in finding for finding in findings), findings[:5]
+
+
+# What a party that has nothing but its own package finds of it; the hub shows it the hash of the tree.
+def use_more(records: list[Record]) -> None:
+    for record in records:
+        more(record, "amount", 10**12)
+
+
+OWN_FORGERIES: dict[str, tuple[str, Callable[[list[Record]], object], str]] = {
+    "usage": ("usage.jsonl", use_more, "lines.jsonl"),
+    "usage left out": ("usage.jsonl", lambda rs: rs.clear(), "follows from no usage"),
+    "a price": ("tariffs.json", lambda rs: rs[-1]["spec"]["items"][0].update(price="0.01"), "lines.jsonl"),
+    "a line": ("lines.jsonl", lambda rs: more(rs[0], "net_micro_yuan"), "net_micro_yuan is"),
+    "an entry": ("ledger.jsonl", lambda rs: more(rs[-1], "amount_micro_yuan"), "its entries are not in the ledger"),
+    "an entry left out": ("ledger.jsonl", lambda rs: left_out(rs, 9), "too few hashes"),
+    "an entry's place": ("ledger.jsonl", lambda rs: more(rs[9], "sequence"), "too few hashes"),
+    "the proof": ("proof.jsonl", lambda rs: rs[0].update(hash="0" * 64), "its entries are not in the ledger"),
+    "a proof that is too long": ("proof.jsonl", lambda rs: rs.append(rs[0]), "more hashes than are needed"),
+    "a grant": ("vouchers.jsonl", lambda rs: more(rs[0], "granted_micro_yuan"), "were granted"),
+    "a redemption": ("redemptions.jsonl", lambda rs: more(rs[-1]["parts"][0], "amount_micro_yuan"), "are due"),
+    "the statement": ("statement.json", lambda rs: more(last_charge(rs), "charge_micro_yuan"), "charge is"),
+    "the statement left out": ("statement.json", lambda rs: rs.clear(), "has no statement"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def own_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return packed(of_party(random_month(RICH), OWN), tmp_path_factory.mktemp("own"))
+
+
+@pytest.mark.parametrize("what", OWN_FORGERIES)
+def test_a_party_alone_finds_out_who_changed_a_figure_and_sealed_again(
+    own_package: Path, tmp_path: Path, what: str
+) -> None:
+    name, change, says = OWN_FORGERIES[what]
+    findings = sealed_anew(Path(shutil.copytree(own_package, tmp_path / "own")), name, change)
+    assert any(says in finding for finding in findings), findings[:5]
+
+
+def test_a_party_alone_finds_every_changed_byte(own_package: Path, tmp_path: Path) -> None:
+    folder, dice = Path(shutil.copytree(own_package, tmp_path / "own")), Random(1)
+    for path in sorted(folder.iterdir()):
+        whole = path.read_bytes()
+        for place in (dice.randrange(len(whole)) for _ in range(4 if whole else 0)):
+            changed = bytearray(whole)
+            changed[place] ^= 1 << dice.randrange(8)
+            path.write_bytes(bytes(changed))
+            assert path.name in {finding.file for finding in audit(folder)[0]}, place
+        path.write_bytes(whole)
+    assert audit(folder)[0] == []
+
+
+def test_a_party_is_told_of_another_ledger_by_the_tree_that_the_hub_shows(own_package: Path) -> None:
+    findings, _ = audit(own_package, tree="f" * 64)
+    assert ["tree_hash: is" in str(finding) for finding in findings] == [True]
 
 
 def test_sealing_again_alone_changes_nothing(copied: Path) -> None:

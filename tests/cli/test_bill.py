@@ -332,6 +332,23 @@ def test_the_evidence_is_checked_by_a_program_of_its_own(suanli: Suanli, tmp_pat
     assert "is not empty" in suanli("settle", "--evidence", str(tmp_path / "package"), code=2).stderr
 
 
+def test_a_party_is_given_evidence_that_it_can_check_alone(suanli: Suanli, tmp_path: Path) -> None:
+    suanli("settle", "--evidence", str(tmp_path / "whole"))
+    whole = json.loads((tmp_path / "whole" / "manifest.json").read_text())
+    pay = ("top-up", "lab", "5", "--id", "x", "--paid-on", "2026-03-30", "--now", "2026-04-02T12:00:00Z")
+    suanli("account", *pay)
+    for number, party in enumerate(("lab", "East Compute")):
+        suanli("statement", party, "--evidence", str(tmp_path / f"own-{number}"))
+        findings, counts = audit(tmp_path / f"own-{number}", whole["root_hash"], whole["tree_hash"])
+        assert (findings, counts["lines"], counts["statement"]) == ([], 2, 1)
+    assert "leave PARTY out" in suanli("statement", "operator", "--evidence", str(tmp_path / "no"), code=2).stderr
+    # What came too late for a month that is closed is in the next one's statement.
+    suanli("settle", "--period", "2026-04", "--now", "2026-05-01T00:00:00Z", "--evidence", str(tmp_path / "april"))
+    april = json.loads(suanli("statement", "lab", "--period", "2026-04", "-o", "json").stdout)["statements"]
+    assert [statement["paid_micro_yuan"] for statement in april] == ["5000000"]
+    assert audit(tmp_path / "april")[0] == []
+
+
 def test_vouchers_cut_the_bill_by_what_sites_are_and_the_audit_finds_the_same(suanli: Suanli, tmp_path: Path) -> None:
     hub = {"name": "yangtze", "side": "East", "regions": ["shanghai"]}
     policy = an_object("HubPolicy", "national", {"hubs": [hub]})

@@ -49,10 +49,10 @@ def test_every_reported_figure_carries_its_mark() -> None:
     assert [line for line in told if not re.search(r"# [CLU](:|$)", line)] == []
 
 
-def a_claim(amount_cny: int, applicant: str = "", day: str = "2026-06-01", **more: int) -> Claim:
+def a_claim(amount_cny: int, applicant: str = "", day: str = "2026-06-01", units: int = 0) -> Claim:
     return Claim(
         "v", "lab", frozenset({"lab"}), applicant, "c", "wuhu-compute", amount_cny * CNY, 90,
-        parse_time_ms(f"{day}T12:00:00+08:00"), **more,
+        parse_time_ms(f"{day}T12:00:00+08:00"), units,
     )  # fmt: skip
 
 

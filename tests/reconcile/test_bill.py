@@ -1,6 +1,7 @@
 """The biller: months are closed when they are over, every party gets its Statement once, tariffs are judged, and trouble waits."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Coroutine
 from itertools import pairwise
@@ -520,6 +521,8 @@ def test_a_rent_subsidy_is_paid_out_when_somebody_approved_the_invoice_that_show
         assert (figures["redeemed"], figures["remaining"], said["Redeemed"][0]) == (str(20 * YUAN), "0", "True")
         assert said["Approved"] == ("True", "Approved")
         assert office.shop.owes("subsidy:city-bureau") == 20 * YUAN
+        (kept,) = office.shop.store.redemptions()
+        assert json.loads(kept[2])["approved_by"] == "the desk"
         writes = office.writes()
         await asyncio.sleep(30)
         assert office.writes() == writes
@@ -551,7 +554,25 @@ def test_a_class_that_only_the_tenant_says_has_to_be_approved_where_it_gives_mor
             "True",
         )
         assert "granted" not in voucher_status(office, "odd")[0]
+        kept = [json.loads(record)["claim"] for _, _, record in office.shop.store.grants()]
+        assert [(c["own_class"], c["approved_by"]) for c in kept] == [("university", "")] * 2 + [
+            ("university", "the desk")
+        ]
         assert office.metrics.surprises._value.get() == 0
+
+    play(scene)
+
+
+def test_whose_a_site_is_is_kept_from_the_moment_on_at_which_it_changed(play: Play) -> None:
+    async def scene(office: Office) -> None:
+        office.put_tariff()
+        await asyncio.sleep(3)
+        first_ms = office.clock.now_ms()
+        office.mirror.apply("MODIFIED", a_site("east", metadata={"generation": 2}, operator="West Compute"))
+        await asyncio.sleep(3)
+        kept = office.shop.store.providers()
+        assert [(site, provider) for site, provider, _ in kept] == [("east", "East Compute"), ("east", "West Compute")]
+        assert kept[0][2] <= first_ms <= kept[1][2] <= office.clock.now_ms()
 
     play(scene)
 

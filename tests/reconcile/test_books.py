@@ -12,18 +12,20 @@ from audit.__main__ import audit
 from builders import a_tariff, an_agreement
 from shop import CARD_HOUR, FACTS, Shop
 from suanli.api import Tariff
-from suanli.api.statement import Role
 from suanli.base.errors import SuanliError
 from suanli.base.units import MS_PER_HOUR
 from suanli.billing.event import Owner, pod_events
 from suanli.billing.evidence import Dossier, write
 from suanli.billing.facts import read_facts
+from suanli.billing.own import of_party
 from suanli.billing.owned import facts_of
+from suanli.billing.pages import html
 from suanli.billing.period import Period, month
 from suanli.billing.posting import COMMISSION, TAX
 from suanli.billing.rating import Customer, Subscription
-from suanli.billing.statements import Party, unbalanced
+from suanli.billing.statements import unbalanced
 from suanli.billing.usage import MAX_SKEW_MS, Gap, PodUsage
+from suanli.billing.words import Language
 from suanli.ledgerstore.books import KeptAward
 from suanli.ledgerstore.ledger import SqliteLedger
 from suanli.reconcile.books import Books
@@ -408,7 +410,7 @@ def test_what_was_billed_of_an_attempt_that_is_given_up_later_is_given_back(shop
         assert found_by_the_audit(shop.books.dossier(period.name), tmp_path / f"evidence-{n}") == []
 
 
-def test_what_nobody_knows_is_told_with_its_month_and_not_guessed(shop: Shop) -> None:
+def test_what_nobody_knows_is_told_with_its_month_and_not_guessed(shop: Shop, tmp_path: Path) -> None:
     so_far = shop.runs("p", MARCH.end_ms - 3 * DAY_MS)
     mark_ms = MARCH.end_ms - DAY_MS
     shop.usage.record_so_far([replace(so_far, end_ms=mark_ms)])
@@ -417,12 +419,85 @@ def test_what_nobody_knows_is_told_with_its_month_and_not_guessed(shop: Shop) ->
     shop.usage.record_gaps([gap])
     shop.books.close(MARCH, FACTS, MARCH.end_ms)
     assert cards_billed(shop, MARCH) == 2 * DAY_MS
-    assert shop.books.dossier("2026-03").unknown == {
-        Party(Role.CONSUMER, "lab"): 1,
-        Party(Role.PROVIDER, "East Compute"): 1,
-    }
+    dossier = shop.books.dossier("2026-03")
+    assert {b.party.name: b.unknown_pods for b in dossier.bills} == {"lab": 1, "East Compute": 1, "operator": 0}
+    assert "nobody knows for how long they ran" in html(dossier.bills[0], Language.ENGLISH)
+    assert found_by_the_audit(dossier, tmp_path / "package") == []
+    for bill in (bill for bill in dossier.bills if bill.unknown_pods):
+        assert found_by_the_audit(of_party(dossier, bill.party), tmp_path / bill.party.name) == []
+    hidden = [replace(bill, unknown_pods=0) for bill in dossier.bills]
+    told = found_by_the_audit(replace(dossier, bills=hidden), tmp_path / "hidden")
+    assert sum("unknown_pods is 0 and not 1" in text for text in told) == 2
+    (known,) = dossier.gaps
+    guessed = replace(known, gap=replace(gap, start_ms=mark_ms - 1))
+    told = found_by_the_audit(replace(dossier, gaps=[guessed]), tmp_path / "guessed")
+    assert any("nobody knows whether the pod ran" in text for text in told)
     for period, gaps in ((month("2026-02", ZONE), ()), (MARCH, (gap,)), (APRIL, (gap,)), (MAY, ())):
         assert (shop.books.preview(period, FACTS).gaps, shop.books.preview(period, FACTS).running) == (gaps, ())
+    shop.runs("q", MARCH.start_ms)
+    shop.usage.record_gaps([replace(gap, job_uid="u-q", pod_uid="", start_ms=MARCH.start_ms)])
+    assert len(shop.books.preview(MARCH, FACTS).gaps) == 2
+    assert shop.books.dossier("2026-03").gaps == [known], "what was told of a closed month stays"
+
+
+def test_each_hour_goes_to_the_provider_that_the_site_had_then(shop: Shop, tmp_path: Path) -> None:
+    other = Tariff.model_validate(a_tariff("west-2026", provider="West Compute"))
+    facts, change_ms = replace(FACTS, tariffs=(*FACTS.tariffs, other)), MARCH.start_ms + 10 * DAY_MS + 1_234_567
+    shop.books.keep_providers({"east": "East Compute", "idle": "East Compute"}, MARCH.start_ms)
+    shop.ran("p", change_ms - 5 * MS_PER_HOUR, 12)
+    for _ in range(2):
+        shop.books.keep_providers({"east": "West Compute", "idle": "East Compute"}, change_ms)
+    shop.ran(
+        "q", MARCH.end_ms - MS_PER_HOUR, 2
+    )  # its attempt says the first provider, as one that was sent by a stale word
+    shop.books.close(MARCH, facts, MARCH.end_ms)
+    shop.books.keep_providers({"east": "East Compute"}, MARCH.end_ms + DAY_MS)
+    hours = Counter[str]()
+    for line in shop.books.lines("2026-03"):
+        assert (line.provider, line.tariff) in (("East Compute", "east-2026"), ("West Compute", "west-2026"))
+        hours[f"{line.provider} {line.job}"] += line.quantity // 4 // 1_000
+    assert hours == {"East Compute p": 5 * 3_600, "West Compute p": 7 * 3_600, "West Compute q": 3_600}
+    assert shop.owes("consumer:lab") == 13 * 4 * CARD_HOUR * 80 // 100
+    dossier = shop.books.dossier("2026-03")
+    assert unbalanced(dossier.bills) == []
+    assert {b.party.name for b in dossier.bills} == {"lab", "operator", "East Compute", "West Compute"}
+    assert found_by_the_audit(dossier, tmp_path / "whole") == []
+    assert change_ms in {event.start_ms for event in dossier.events}
+    for bill in dossier.bills:
+        if bill.party.name != "operator":
+            assert found_by_the_audit(of_party(dossier, bill.party), tmp_path / bill.party.name) == []
+    kept = [change._replace(provider="East Compute") for change in dossier.changes]
+    assert found_by_the_audit(replace(dossier, changes=kept), tmp_path / "forged") != []
+    # What comes too late for March goes by whose the site was in March.
+    shop.ran("late", change_ms - MS_PER_HOUR, 3)
+    shop.books.close(APRIL, facts, APRIL.end_ms)
+    late = {line.provider: line.quantity // 4 for line in shop.books.lines("2026-04") if line.adjusts}
+    assert late == {"East Compute": MS_PER_HOUR, "West Compute": 2 * MS_PER_HOUR}
+    april = shop.books.dossier("2026-04")
+    assert {line.provider: line.quantity // 4 for line in april.lines if not line.adjusts} == {
+        "West Compute": MS_PER_HOUR
+    }
+    assert found_by_the_audit(april, tmp_path / "april") == []
+    assert shop.store.providers() == [
+        ("east", "East Compute", MARCH.start_ms),
+        ("idle", "East Compute", MARCH.start_ms),
+        ("east", "West Compute", change_ms),
+        ("east", "East Compute", MARCH.end_ms + DAY_MS),
+    ]
+
+
+def test_before_anybody_kept_whose_a_site_is_its_attempts_say_it(shop: Shop, tmp_path: Path) -> None:
+    other = Tariff.model_validate(a_tariff("west-2026", provider="West Compute"))
+    facts, change_ms = replace(FACTS, tariffs=(*FACTS.tariffs, other)), MARCH.start_ms + 10 * DAY_MS
+    shop.ran("p", change_ms - 5 * MS_PER_HOUR, 12)
+    later = an_agreement("u-q", provider="West Compute", made_ms=change_ms)
+    shop.usage.agree([replace(later, job="q")])
+    shop.ran("q", change_ms, 1)
+    shop.books.keep_providers({"east": "West Compute"}, change_ms + DAY_MS)
+    shop.books.close(MARCH, facts, MARCH.end_ms)
+    hours = {(line.provider, line.job): line.quantity // 4 // MS_PER_HOUR for line in shop.books.lines("2026-03")}
+    assert hours == {("East Compute", "p"): 5, ("West Compute", "p"): 7, ("West Compute", "q"): 1}
+    assert found_by_the_audit(shop.books.dossier("2026-03"), tmp_path / "whole") == []
 
 
 def test_no_more_pods_are_billed_at_a_time_than_the_attempt_has_tasks(shop: Shop, tmp_path: Path) -> None:

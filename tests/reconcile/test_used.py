@@ -17,7 +17,7 @@ from suanli.billing.period import month
 from suanli.billing.rating import rate
 from suanli.billing.usage import PodUsage
 from suanli.ledgerstore.usage import UsageStore
-from suanli.reconcile.used import Events, Used
+from suanli.reconcile.used import Used
 
 MARCH = month("2026-03", "Asia/Shanghai")
 
@@ -49,7 +49,7 @@ def test_accounts_one_by_one_come_to_the_same_as_all_at_once(tmp_path: Path, see
             if random.random() < 0.2:
                 store.give_up(f"u{job}", [random.choice([1, 2])])
         used = Used(store, MARCH, store.count(), "hub")
-        facts = replace(facts, providers=used.providers())
+        facts = replace(facts, providers=used.whose([])[0])
         seen: list[UsageEvent] = []
         unbilled: list[Unbilled] = []
 
@@ -61,5 +61,3 @@ def test_accounts_one_by_one_come_to_the_same_as_all_at_once(tmp_path: Path, see
         assert found == rate(random.sample(seen, len(seen)), facts.book(), facts.customers, MARCH)
         assert len(found.lines) > 50
         assert Counter(each.why.split()[0] for each in unbilled).keys() == {"no", "the"}  # never sent, and given up
-        again = Events(lambda: (event for event in seen))
-        assert list(again) == list(again) == seen

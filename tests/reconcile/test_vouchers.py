@@ -302,7 +302,7 @@ def test_a_rent_subsidy_is_paid_out_once_when_the_rent_was_paid(shop: Shop, tmp_
     assert isinstance(found, Rejected)
     assert found.reason is Reason.NOT_PAID
     for _ in range(2):
-        assert shop.books.pay_out("v1", 200 * YUAN, at_ms) == 20 * YUAN
+        assert shop.books.pay_out("v1", 200 * YUAN, at_ms, "Li", "receipt 7") == 20 * YUAN
     assert shop.owes("subsidy:rent-bureau") == 20 * YUAN
     shop.books.close(MARCH, FACTS, MARCH.end_ms)
     assert shop.owes("consumer:lab") == OWED - 20 * YUAN

@@ -19,6 +19,7 @@ from suanli.billing.book import Book
 from suanli.billing.clawback import Paid, clawbacks, corrections
 from suanli.billing.event import ClassFacts, Owner, UsageEvent, UsageKind, pod_events
 from suanli.billing.evidence import Award, Closed, Dossier, Redeemed, Reimbursed, Subsidised, write
+from suanli.billing.inclusion import tree_root
 from suanli.billing.ledger import Entry, LedgerAccount, Outcome, Transfer
 from suanli.billing.line import RatedLine
 from suanli.billing.period import Period, month
@@ -301,6 +302,7 @@ def random_month(seed: int, jobs: int = 12) -> Dossier:
         ],
         subsidised=subsidised,
         scope=SCOPE,
+        tree_hash=tree_root(entry.hash for entry in entries),
     )
 
 
@@ -324,7 +326,10 @@ def claims(dice: Random, year: Year, issued: Sequence[VoucherProgram], period: P
             contract_days=30,
             time_ms=period.start_ms + (5 + number) * HOUR_MS,
             units=dice.randint(1, 9),
+            own_class="",
         )
+        if claim.applicant_class:
+            claim = replace(claim, approved_by="Li, city office", approved_why="papers 2026/117")
         pool = f"voucher:{program.metadata.name}:2026"
         cap = f"cap:{program.metadata.name}:{account}:2026"
         given = Given(_granted(year.book, cap, debits=True), _granted(year.book, pool, debits=False))
@@ -482,6 +487,7 @@ def _note(
             lines=tuple(line.id for line in lines),
             subsidised=dict(subsidised),
             redemption=found,
+            approved_by="Wang, city office" if bill == "payout" else "",
         )
     )
 

@@ -6,29 +6,30 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from audit import chain, posting, rating, statements, vouchers
+from audit import chain, gaps, posting, rating, statements, vouchers
 from audit.package import Finding, damage, read
 
 WRONG, UNREADABLE = 1, 2
 MOST_SHOWN = 50
 
 
-def audit(folder: Path, root: str = "") -> tuple[list[Finding], dict[str, int]]:
+def audit(folder: Path, root: str = "", tree: str = "") -> tuple[list[Finding], dict[str, int]]:
     """All that is wrong, and how much was looked at. Money is looked at only in what is undamaged."""
     findings = list(damage(folder))
     if findings:
         return findings, {}
     package = read(folder)
-    if root and root != package.manifest["root_hash"]:
-        findings.append(
-            Finding("manifest.json", "root_hash", f"is {package.manifest['root_hash']}, the Statement says {root}")
-        )
+    for name, told in (("root_hash", root), ("tree_hash", tree)):
+        if told and told != package.manifest[name]:
+            findings.append(Finding("manifest.json", name, f"is {package.manifest[name]}, the Statement says {told}"))
     findings += chain.check(package)
+    findings += gaps.check(package)
     findings += rating.check(package)
     lines = rating.lines(package)
     replay = chain.replay(package)
-    findings += posting.check(lines, replay)
-    findings += vouchers.check(package, lines, replay)
+    findings += posting.check(package, lines, replay)
+    if package.party is None or package.party[0] == "Consumer":  # a seller does not see what else its customers used
+        findings += vouchers.check(package, lines, replay)
     findings += statements.check(package, lines, replay)
     counts = {name.partition(".")[0]: len(records) for name, records in package.records.items()}
     return findings, counts
@@ -39,10 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="hack/audit", description=__doc__)
     parser.add_argument("folder", type=Path, help="evidence package, as `suanli statement --evidence` writes it")
     parser.add_argument("--root", default="", help="root hash that the Statement on the hub shows")
+    parser.add_argument(
+        "--tree", default="", help="tree hash that it shows; it binds one party's package to the ledger"
+    )
     parser.add_argument("--output", choices=("text", "json"), default="text")
     asked = parser.parse_args(argv)
     try:
-        findings, counts = audit(asked.folder, asked.root)
+        findings, counts = audit(asked.folder, asked.root, asked.tree)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         print(f"{asked.folder}: it cannot be read as an evidence package: {error!r}", file=sys.stderr)
         return UNREADABLE

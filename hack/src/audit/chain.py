@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from audit import inclusion
 from audit.package import Finding, Package, Record, canonical, sha256
 
 FILE = "ledger.jsonl"
@@ -31,16 +32,50 @@ class Replay:
 
 
 def check(package: Package) -> Iterator[Finding]:
-    """Every entry follows from the one before, the last one is the root, and every transfer was allowed."""
+    """The entries are those of the ledger whose root the manifest has, and every transfer was allowed."""
+    yield from _whole(package) if package.party is None else _part(package)
+    yield from _limits(package)
+
+
+def _whole(package: Package) -> Iterator[Finding]:
+    """Every entry follows from the one before, and the last one is the root."""
+    seen = inclusion.Growing()
     previous, count = "0" * 64, 0
     for number, entry in enumerate(package.of(FILE), 1):
         if entry["sequence"] != number or entry["previous"] != previous:
             yield Finding(FILE, f"line {number}", f"sequence {entry['sequence']} does not follow the entry before it")
         previous, count = sha256(canonical(entry)), number
+        seen.add(previous)
     manifest = package.manifest
     if (count, previous) != (manifest["entries"], manifest["root_hash"]):
         yield Finding(FILE, f"line {count}", f"the chain ends in {previous}, the manifest says {manifest['root_hash']}")
-    yield from _limits(package)
+    if (tree := seen.root()) != manifest["tree_hash"]:
+        yield Finding(FILE, "", f"its tree of hashes is {tree}, the manifest says {manifest['tree_hash']}")
+
+
+def _part(package: Package) -> Iterator[Finding]:
+    """Every entry is in the tree, and so is the last one of the chain."""
+    manifest, last = package.manifest, 0
+    leaves = {}
+    for number, entry in enumerate(package.of(FILE), 1):
+        if not last < entry["sequence"] <= manifest["entries"]:
+            yield Finding(FILE, f"line {number}", f"sequence {entry['sequence']} is not between {last} and the end")
+        last = entry["sequence"]
+        leaves[last - 1] = sha256(canonical(entry))
+    end = manifest["entries"] - 1
+    if leaves.setdefault(end, manifest["root_hash"]) != manifest["root_hash"]:
+        yield Finding(FILE, "", f"the last entry is not the one of root {manifest['root_hash']}")
+    try:
+        tree = inclusion.root(manifest["entries"], leaves, [each["hash"] for each in package.of("proof.jsonl")])
+    except ValueError as error:
+        yield Finding("proof.jsonl", "", f"it does not fit the entries: {error}")
+        return
+    if tree != manifest["tree_hash"]:
+        yield Finding(
+            FILE,
+            "",
+            f"its entries are not in the ledger: they come to tree {tree}, the manifest says {manifest['tree_hash']}",
+        )
 
 
 def replay(package: Package) -> Replay:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST = "manifest.json"
-VERSION = 2
+VERSION = 3
 Record = dict[str, Any]
 
 
@@ -36,6 +36,12 @@ class Package:
     def period(self) -> Record:
         """Begin, end, closed periods, providers, sides, chips, awards."""
         return self.records["period.json"][0]
+
+    @property
+    def party(self) -> tuple[str, str] | None:
+        """Role and name of the one whose statement alone it is for; None of a whole period."""
+        told = self.manifest["party"]
+        return None if told is None else (told["role"], told["name"])
 
     def of(self, name: str) -> list[Record]:
         """The records of a file."""

@@ -6,21 +6,24 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 from audit.chain import FILE, MOVES, Replay
-from audit.package import Finding, Record
+from audit.package import Finding, Package, Record
 
 LINE = re.compile("[0-9a-f]{32}")
 Expected = tuple[str, str, int]  # debit, credit, micro-yuan
 
 
-def check(lines: Mapping[str, Record], replay: Replay) -> Iterator[Finding]:
-    """All transfers whose reference is a line of the period, against what the lines come to."""
+def check(package: Package, lines: Mapping[str, Record], replay: Replay) -> Iterator[Finding]:
+    """All transfers whose reference is a line of the period, against what the lines come to; of a seller, what it gets of them."""
+    role, name = package.party or ("", "")
+    seller = f"{role.lower()}:{quoted(name)}" if role in ("Provider", "Network") else ""
     posted: dict[str, dict[str, Record]] = defaultdict(dict)
     for id_, transfer in replay.transfers.items():
         if transfer["kind"] in MOVES and transfer["reference"] in lines:
             posted[transfer["reference"]][id_] = transfer
     for id_, line in lines.items():
-        expected = {f"{id_}:{name}": move for name, move in transfers(line).items()}
-        yield from compare(expected, posted[id_])
+        expected = {f"{id_}:{end}": move for end, move in transfers(line).items() if not seller or seller in move}
+        there = {i: t for i, t in posted[id_].items() if not seller or seller in (t["debit"], t["credit"])}
+        yield from compare(expected, there)
 
 
 def compare(expected: Mapping[str, Expected], there: Mapping[str, Record]) -> Iterator[Finding]:

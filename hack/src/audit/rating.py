@@ -151,6 +151,7 @@ class Book:
 
     def __init__(self, package: Package, terms: Record, customers: Iterable[Record]) -> None:
         self.providers: Mapping[str, str] = terms["providers"]
+        self.changes: list[tuple[str, int, str]] = [(site, since, name) for site, since, name in terms["changes"]]
         self.customers = {c["account"]: c for c in customers}
         self.events = package.of("usage.jsonl")
         self.tariffs: dict[str, list[Tariff]] = defaultdict(list)
@@ -158,6 +159,11 @@ class Book:
         for tariff in sorted(known, key=lambda t: (t.start, t.name)):
             if len(f"cash:provider:{quoted(tariff.spec['provider'])}") <= MOST_OF_AN_ACCOUNT:
                 self.tariffs[tariff.spec["provider"]].append(tariff)
+
+    def whose(self, site: str, at_ms: int) -> str | None:
+        """The provider that a site had; None of one that is not known."""
+        later = [(since, name) for changed, since, name in self.changes if changed == site and since <= at_ms]
+        return max(later)[1] if later else self.providers.get(site)
 
     def at(self, provider: str, at_ms: int) -> Tariff | None:
         """The tariff that holds; None before the first, or where two begin at once."""
@@ -217,7 +223,7 @@ class Account:
 
     def _use(self, event: Record, amount: int) -> tuple[Record, int, str, Tariff, Record] | None:
         """What prices an event; None for one that is not billed in this period."""
-        provider = self.book.providers.get(event["site"])
+        provider = self.book.whose(event["site"], event["start_ms"])
         tariff = None if provider is None else self.book.at(provider, event["start_ms"])
         if provider is None or tariff is None or event["kind"] not in tariff.kinds:
             return None
@@ -225,15 +231,21 @@ class Account:
             return None
         item = tariff.item_for(event, self.customer["plan"])
         last = max(event["start_ms"], event["end_ms"] - 1)
-        whole = tariff.slot(event["start_ms"]) == tariff.slot(last) and self.book.at(provider, last) is tariff
+        whole = (
+            self.book.whose(event["site"], last) == provider
+            and tariff.slot(event["start_ms"]) == tariff.slot(last)
+            and self.book.at(provider, last) is tariff
+        )
         return (event, amount, provider, tariff, item) if item is not None and whole else None
 
     def _steps(self, uses: Sequence[tuple[Record, int, str, Tariff, Record]]) -> dict[int, int]:
         """What whole steps and least times add to the last use of a pod's day."""
         days: dict[tuple[object, ...], list[int]] = defaultdict(list)
-        for i, (event, _, _, tariff, item) in enumerate(uses):
+        for i, (event, _, provider, tariff, item) in enumerate(uses):
             if "step" in item or "atLeast" in item:
-                days[event["pod_uid"], event["epoch"], item["name"], tariff.slot(event["start_ms"])[0]].append(i)
+                days[
+                    event["pod_uid"], event["epoch"], provider, item["name"], tariff.slot(event["start_ms"])[0]
+                ].append(i)
         added = {}
         for some in days.values():
             item = uses[some[-1]][4]

@@ -35,6 +35,8 @@ class Sums:
 def check(package: Package, lines: Mapping[str, Record], replay: Replay) -> Iterator[Finding]:
     """Every statement, line by line and column by column, and what is over in all of them together."""
     expected = sums(package.period, lines, replay)
+    if package.party is not None:  # of others only a part is there
+        expected = {party: due for party, due in expected.items() if party == package.party}
     there: dict[Party, Record] = {(s["role"], s["party"]): s for s in package.of(FILE)}
     for party in sorted(expected.keys() | there.keys()):
         place = f"{party[0]} {party[1]}"
@@ -47,7 +49,7 @@ def check(package: Package, lines: Mapping[str, Record], replay: Replay) -> Iter
         for name, value in (("entries", package.manifest["entries"]), ("root_hash", package.manifest["root_hash"])):
             if there[party][name] != value:
                 yield Finding(FILE, place, f"{name} is {there[party][name]} and not {value}")
-    for column in COLUMNS:
+    for column in COLUMNS if package.party is None else ():
         over = sum(int(line[f"{column}_micro_yuan"]) for s in there.values() for line in s["lines"])
         if over:
             yield Finding(
@@ -112,7 +114,10 @@ def _is_of(period: Record, transfer: Record, lines: Mapping[str, Record]) -> boo
     if LINE.fullmatch(reference):
         return reference in lines
     begin, end = int(period["start_ms"]), int(period["end_ms"])
-    return begin <= int(transfer["time_ms"]) < end
+    late = (
+        period["after"] is not None and transfer["sequence"] > period["after"]
+    )  # for an earlier time, and in no statement yet
+    return int(transfer["time_ms"]) < end and (late or begin <= int(transfer["time_ms"]))
 
 
 def _party(account: str) -> Party | None:

@@ -31,12 +31,20 @@ def check(package: Package, lines: Mapping[str, Record], replay: Replay) -> Iter
     known = {**{r["line"]["id"]: r["line"] for r in package.of(clawback.REIMBURSED)}, **lines}
     money = clawback.moved(replay)
     expected: dict[str, Expected] = {}
-    for number, redemption in enumerate(package.of(REDEMPTIONS), 1):
+    for number, asked in enumerate(package.of(REDEMPTIONS), 1):
+        redemption = asked | {"lines": [id_ for id_ in asked["lines"] if id_ in known]}
         claim = claims[redemption["voucher"]]
         spec = specs[redemption["voucher"]]
+        for id_ in [id_ for id_ in asked["lines"] if id_ not in known]:
+            yield Finding(
+                REDEMPTIONS, f"line {number}, voucher {redemption['voucher']}", f"line {id_} follows from nothing"
+            )
         due = _due(redemption, claim, spec, known, sites, _left_of(package, redemption, money, replay))
         if spec["flow"] == "ReimburseUser" and spec["kind"] in PAID_FOR:
             yield from _paid(f"line {number}, voucher {redemption['voucher']}", redemption, claim, known, replay)
+        if spec["kind"] not in PAID_FOR and not redemption["approved_by"]:
+            place = f"line {number}, voucher {redemption['voucher']}"
+            yield Finding(REDEMPTIONS, place, "pays for what the tenant alone says, and nobody approved that")
         told = {p["line"]: int(p["amount_micro_yuan"]) for p in redemption["parts"]}
         for line in sorted(due.keys() | told.keys()):
             over = abs(due.get(line, 0) - told.get(line, 0))
@@ -161,6 +169,10 @@ def _grant(number: int, claim: Record, spec: Record, replay: Replay) -> Iterator
         ("the contract is too long", claim["contract_days"] > spec.get("maxContractDays", claim["contract_days"])),
         ("is less than minAmount", _asked(claim, spec) < int(spec.get("minAmount", 1))),
         (
+            "declares a class that is not its own, for a term that it opens, and nobody approved that",
+            not claim["approved_by"] and _opened(claim, spec) != [],
+        ),
+        (
             "is a second one",
             spec["repeatedClaims"] == "Forbidden" and claim["program"] in claim["programs_of_contract"],
         ),
@@ -189,6 +201,15 @@ def _terms(claim: Record, spec: Record) -> list[Record]:
     return [
         t for t in spec["terms"] if not t.get("applicantClasses") or claim["applicant_class"] in t["applicantClasses"]
     ]
+
+
+def _opened(claim: Record, spec: Record) -> list[Record]:
+    """The terms that an applicant has by the class that it declares alone; of old claims nobody kept the own one."""
+    own = claim["own_class"]
+    if own is None or claim["applicant_class"] == own:
+        return []
+    by_own = _terms(claim | {"applicant_class": own}, spec)
+    return [term for term in _terms(claim, spec) if term not in by_own]
 
 
 def _cap(claim: Record, spec: Record) -> str | None:

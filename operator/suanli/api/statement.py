@@ -125,6 +125,10 @@ class Evidence(Model):
 
     root_hash: Annotated[Hash, Field(description="Hash of the ledger's last entry that it knows.")]
     entries: Annotated[int, Field(ge=0, description="Entries of the ledger up to there.")]
+    tree_hash: Annotated[
+        Hash | None,
+        Field(description="Root of the tree of hashes over those entries, the same in all statements of a period."),
+    ] = None
     events: Annotated[int, Field(ge=0, description="Usage events that its lines sum.")]
     manifest: Annotated[Hash | None, Field(description="SHA-256 of the evidence package's manifest.json.")] = None
 

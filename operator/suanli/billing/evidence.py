@@ -12,17 +12,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from suanli.api.statement import Role
 from suanli.api.tariff import Tariff
 from suanli.api.voucher import VoucherProgram
 from suanli.billing.event import UsageEvent, as_record
+from suanli.billing.inclusion import NO_TREE
 from suanli.billing.ledger import Entry, line
 from suanli.billing.line import RatedLine, line_record
 from suanli.billing.period import Period
+from suanli.billing.pricebook import Change
 from suanli.billing.rating import Customer
 from suanli.billing.statements import Bill, Party, StatementLine
+from suanli.billing.usage import Gap
 from suanli.billing.vouchers import Given, Holding, Redemption, Scope
 
-VERSION = 2
+VERSION = 3
 BLOCK_BYTES = 4_096
 MANIFEST = "manifest.json"
 NOWHERE = Scope({}, {})
@@ -42,6 +46,8 @@ class Redeemed:
     lines: tuple[str, ...]  # ids, in the order in which they were asked for
     subsidised: Mapping[str, str]
     redemption: Redemption
+    approved_by: str = ""  # who looked at what the tenant alone says of it: rent that was paid, units in service
+    approved_why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,19 @@ class Subsidised:
 
 
 @dataclass(frozen=True, slots=True)
+class Unknown:
+    """Pods that ran in the period, whose they were and where, and of which nobody will know for how long."""
+
+    gap: Gap
+    account: str
+    provider: str
+
+    def is_of(self, party: Party) -> bool:
+        """Whether it is told on a party's statement."""
+        return party in (Party(Role.CONSUMER, self.account), Party(Role.PROVIDER, self.provider))
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """A closed period that is corrected now, and what it was rated by: names of tariffs, sites' providers, customers."""
 
@@ -89,6 +108,7 @@ class Closed:
     tariffs: Sequence[str]
     providers: Mapping[str, str]
     customers: Mapping[str, Customer]
+    changes: Sequence[Change] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +116,8 @@ class Dossier:
     """All of a period. `tariffs` has those of the closed periods as well, `rated_by` the names of its own; so has `events`. `billed` has what was billed before of the closed periods that have adjustments now.
 
     `programs` may have a programme more than once, as it was when vouchers were granted; `granted_by` says, by voucher, the
-    place in it of the one that counts, where that is not the first of the name. `unknown`: by party, pods that ran in the period, and of
-    which nobody will know for how long.
+    place in it of the one that counts, where that is not the first of the name. `entries` may be gone through again, and `tree_hash` is over all of them. `party`: of whom alone
+    it is (`own.py`); then `proof` shows that `entries` are in the tree. `after`: how many entries there were when the period before was closed.
     """
 
     period: Period
@@ -121,7 +141,12 @@ class Dossier:
     subsidised: Sequence[Subsidised] = ()
     scope: Scope = NOWHERE
     granted_by: Mapping[str, int] = field(default_factory=dict)
-    unknown: Mapping[Party, int] = field(default_factory=dict)
+    gaps: Sequence[Unknown] = ()
+    tree_hash: str = NO_TREE
+    after: int | None = None
+    changes: Sequence[Change] = ()  # of providers, within the period
+    party: Party | None = None
+    proof: Iterable[str] = ()
 
 
 def write(dossier: Dossier, out: Callable[[str, str], None]) -> str:
@@ -141,6 +166,8 @@ def write(dossier: Dossier, out: Callable[[str, str], None]) -> str:
         "period": dossier.period.name,
         "entries": count,
         "root_hash": root,
+        "tree_hash": dossier.tree_hash,
+        "party": None if dossier.party is None else {"role": dossier.party.role, "name": dossier.party.name},
         "block_bytes": BLOCK_BYTES,
         "files": sealed,
     }
@@ -163,6 +190,7 @@ def statement_record(bill: Bill) -> dict[str, Any]:
         "entries": bill.entries,
         "root_hash": bill.root_hash,
         "events": bill.events,
+        "unknown_pods": bill.unknown_pods,
         "net_micro_yuan": str(bill.net_micro_yuan),
         "paid_micro_yuan": str(bill.paid_micro_yuan),
         "receivable_micro_yuan": str(bill.receivable_micro_yuan),
@@ -173,6 +201,7 @@ def statement_record(bill: Bill) -> dict[str, Any]:
 def _files(d: Dossier) -> Iterator[tuple[str, Iterable[Any]]]:
     yield "period.json", [_period_record(d)]
     yield "usage.jsonl", (as_record(event, _EVENT) for event in d.events)
+    yield "gaps.jsonl", ({**asdict(u.gap), "account": u.account, "provider": u.provider} for u in d.gaps)
     yield "tariffs.json", (_object(tariff) for tariff in d.tariffs)
     yield "customers.json", (_customer(d.customers[name]) for name in sorted(d.customers))
     yield "programmes.json", (_object(program) for program in d.programs)
@@ -193,6 +222,7 @@ def _files(d: Dossier) -> Iterator[tuple[str, Iterable[Any]]]:
     yield "billed.jsonl", map(line_record, d.billed)
     yield "lines.jsonl", map(line_record, d.lines)
     yield "ledger.jsonl", map(line, d.entries)
+    yield "proof.jsonl", ({"hash": each} for each in d.proof)
     yield "statement.json", map(statement_record, d.bills)
 
 
@@ -202,17 +232,20 @@ def _period_record(d: Dossier) -> dict[str, Any]:
 
     return {
         **bounds(d.period),
+        "after": d.after,
         "tariffs": sorted(d.rated_by),
         "closed": [
             bounds(c.period)
             | {
                 "tariffs": sorted(c.tariffs),
                 "providers": dict(c.providers),
+                "changes": [list(change) for change in c.changes],
                 "customers": [_customer(c.customers[name]) for name in sorted(c.customers)],
             }
             for c in d.closed
         ],
         "providers": dict(d.providers),
+        "changes": [list(change) for change in d.changes],
         "sides": dict(d.scope.side_of_site),
         "chips": [[site, class_, chip] for (site, class_), chip in sorted(d.scope.chip_of_class.items())],
         "awards": [
@@ -257,6 +290,9 @@ def _holding(d: Dossier, holding: Holding, given: Given) -> dict[str, Any]:
         "contract_days": claim.contract_days,
         "time_ms": claim.time_ms,
         "units": claim.units,
+        "own_class": claim.own_class,
+        "approved_by": claim.approved_by,
+        "approved_why": claim.approved_why,
         "year": granted.year,
         "granted_micro_yuan": str(granted.amount_micro_yuan),
         "expires_ms": granted.expires_ms,
@@ -275,6 +311,8 @@ def _redeemed(each: Redeemed) -> dict[str, Any]:
         "paid_micro_yuan": str(each.paid_micro_yuan),
         "lines": list(each.lines),
         "subsidised": dict(each.subsidised),
+        "approved_by": each.approved_by,
+        "approved_why": each.approved_why,
         "parts": [
             {"line": p.line, "rate_permille": p.rate_permille, "amount_micro_yuan": str(p.amount_micro_yuan)}
             for p in each.redemption.parts

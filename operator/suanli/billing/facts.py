@@ -15,7 +15,7 @@ from suanli.api.tariff import Tariff
 from suanli.billing.event import UsageKind
 from suanli.billing.evidence import canonical
 from suanli.billing.line import RatedLine
-from suanli.billing.pricebook import PriceBook
+from suanli.billing.pricebook import Change, PriceBook
 from suanli.billing.rating import Customer, Subscription
 from suanli.billing.vouchers import Scope
 
@@ -28,17 +28,19 @@ class Facts:
     customers: Mapping[str, Customer]  # by account
     providers: Mapping[str, str] = field(default_factory=dict)  # by site
     scope: Scope = field(default_factory=lambda: Scope({}, {}))  # what vouchers ask of a site
+    changes: tuple[Change, ...] = ()  # of providers, within what is rated
     hub: str = ""  # that ids of events name; "": of whoever asks
 
     def book(self) -> PriceBook:
         """The tariffs made ready."""
-        return PriceBook(self.tariffs, self.providers)
+        return PriceBook(self.tariffs, self.providers, self.changes)
 
     def text(self) -> str:
         """As JSON."""
         body = {
             "tariffs": [_object(tariff) for tariff in self.tariffs],
             "providers": dict(self.providers),
+            "changes": [list(change) for change in self.changes],
             "hub": self.hub,
             "sides": dict(self.scope.side_of_site),
             "chips": [[site, class_, chip] for (site, class_), chip in sorted(self.scope.chip_of_class.items())],
@@ -81,7 +83,8 @@ def read_facts(text: str) -> Facts:
         {(site, class_): chip for site, class_, chip in body["chips"]},
     )
     tariffs = tuple(Tariff.model_validate(t) for t in body["tariffs"])
-    return Facts(tariffs, customers, body["providers"], scope, body.get("hub", ""))
+    changes = tuple(Change(*each) for each in body.get("changes", ()))
+    return Facts(tariffs, customers, body["providers"], scope, changes=changes, hub=body.get("hub", ""))
 
 
 def read_line(text: str) -> RatedLine:

@@ -86,7 +86,9 @@ def _body(bill: Bill, language: Language) -> Iterator[str]:
         [_cells(line, language) for line in bill.lines],
     )
     yield f"<h2>{escape(word('evidence', language))}</h2>"
-    facts = (("root", bill.root_hash), ("entries", str(bill.entries)), ("events", str(bill.events)))
+    facts = [("root", bill.root_hash), ("entries", str(bill.entries)), ("events", str(bill.events))]
+    if bill.unknown_pods:
+        facts.append(("unknown", str(bill.unknown_pods)))
     yield "".join(f'<p class="hash">{escape(word(name, language))}: {escape(value)}</p>' for name, value in facts)
 
 

@@ -183,12 +183,25 @@ class Version:
         return DayKind.WEEKEND if is_weekend else DayKind.WORKDAY
 
 
+class Change(NamedTuple):
+    """From a moment on a site is another provider's. Units: ms since the epoch, by the hub's clock."""
+
+    site: str
+    since_ms: int
+    provider: str
+
+
 class PriceBook:
     """All tariffs, and whose the sites are."""
 
-    def __init__(self, tariffs: Iterable[Tariff], providers: Mapping[str, str]) -> None:
-        """`providers`: the operator of each site. A tariff of a provider that can have no account counts as none."""
+    def __init__(self, tariffs: Iterable[Tariff], providers: Mapping[str, str], changes: Sequence[Change] = ()) -> None:
+        """`providers`: the operator of each site at first; `changes`: who it was later, in order. A tariff of a provider
+        that can have no account counts as none.
+        """
         self.providers = dict(providers)
+        self.changes: dict[str, list[Change]] = defaultdict(list)
+        for change in changes:
+            self.changes[change.site].append(change)
         self.versions: dict[str, list[Version]] = defaultdict(list)
         for tariff in sorted(tariffs, key=lambda t: t.metadata.name):
             if not no_account(tariff.spec.provider):
@@ -199,6 +212,14 @@ class PriceBook:
             for version, following in pairwise(versions):
                 version.end_ms = following.start_ms
             self._starts[provider] = [version.start_ms for version in versions]
+
+    def provider(self, site: str, at_ms: int) -> str:
+        """Whose a site was then; empty of one that is not known."""
+        found = self.providers.get(site, "")
+        for change in self.changes.get(site, ()):
+            if change.since_ms <= at_ms:
+                found = change.provider
+        return found
 
     def at(self, provider: str, at_ms: int) -> Version | None:
         """The provider's tariff that holds then; None before the first, and when two begin at once."""
@@ -223,15 +244,17 @@ class PriceBook:
         return starts[i] if i < len(starts) else NEVER_MS
 
     def borders(self, site: str) -> Borders:
-        """Full hours, and where bands, local days and tariffs of the site's provider change."""
-        provider = self.providers.get(site, "")
+        """Full hours, and where the site's provider and that one's bands, local days and tariffs change."""
+        changes = self.changes.get(site, ())
 
         @lru_cache(maxsize=1)  # a pod asks the same for each kind of use
         def between(start_ms: int, end_ms: int) -> Sequence[int]:
             found = {*full_hours(start_ms, end_ms)}
-            found |= {at for at in self._starts.get(provider, []) if start_ms < at < end_ms}
+            found |= {change.since_ms for change in changes if start_ms < change.since_ms < end_ms}
+            for provider in {self.provider(site, at) for at in (start_ms, *found)}:
+                found |= {at for at in self._starts.get(provider, []) if start_ms < at < end_ms}
             for since, until in pairwise([start_ms, *sorted(found), end_ms]):
-                version = self.at(provider, since)
+                version = self.at(self.provider(site, since), since)
                 found |= {*version.borders(since, until)} if version else set()
             return tuple(sorted(found))
 

@@ -261,7 +261,7 @@ class _Account:
 
     def _priced(self, event: UsageEvent) -> tuple[str, Version, PricedItem, Cell] | str | None:
         """Provider, tariff, item and band of an event; None when it is not billed; a sentence when it cannot be rated."""
-        provider = self._book.providers.get(event.site)
+        provider = self._book.provider(event.site, event.start_ms)
         if not provider:
             return "the site has no operator; set spec.operator of ComputeSite to the tariff's provider"
         version = self._book.at(provider, event.start_ms)
@@ -279,6 +279,8 @@ class _Account:
         cell = version.cell(event.start_ms)
         if event.end_ms > min(cell.until_ms, version.end_ms):
             return f"it spans a border of Tariff {version.name}; cut it where bands, days and tariffs change"
+        if self._book.provider(event.site, max(event.start_ms, event.end_ms - 1)) != provider:
+            return f"site {event.site} went from {provider} to another provider meanwhile; cut it there"
         return provider, version, item, cell
 
     def _take(self, use: _Use, amount: int) -> None:
@@ -433,11 +435,13 @@ def _root(known: Mapping[str, UsageEvent], event: UsageEvent) -> str | None:
 
 def _rounded_up(uses: Sequence[_Use]) -> Iterator[tuple[_Use, int]]:
     """Each use with its amount; the last of a pod's day has what steps and least times of its item add to the day."""
-    groups: dict[tuple[str, int, str, int], list[int]] = {}
+    groups: dict[tuple[str, int, str, str, int], list[int]] = {}
     for i, use in enumerate(uses):
         if use.item.step_ms > 1 or use.item.least_ms:
             event = use.event
-            group = groups.setdefault((event.pod_uid, event.epoch, use.item.name, use.cell.day), [0, 0, 0])
+            group = groups.setdefault(
+                (event.pod_uid, event.epoch, use.provider, use.item.name, use.cell.day), [0, 0, 0]
+            )
             group[0] += event.end_ms - event.start_ms
             group[1] += use.amount
             group[2] = i

@@ -78,6 +78,7 @@ class Bill:
     receivable_micro_yuan: int
     root_hash: str
     entries: int
+    unknown_pods: int = 0  # that ran in the period, and of which nobody will ever know for how long
 
     @property
     def net_micro_yuan(self) -> int:
@@ -113,13 +114,24 @@ def party_of(account: str) -> Party | None:
 
 
 def bills(
-    period: Period, entries: Iterable[Entry], lines: Mapping[str, RatedLine], root: tuple[int, str]
+    period: Period,
+    entries: Iterable[Entry],
+    lines: Mapping[str, RatedLine],
+    root: tuple[int, str],
+    after: int | None = None,
 ) -> list[Bill]:
-    """The statements of all parties of a period, by role and name; `lines` are those of the period, by id."""
+    """The statements of all parties of a period, by role and name; `lines` are those of the period, by id.
+
+    `after`: how many entries there were when the period before it was closed; what came later for an earlier time is in no statement yet.
+    """
     drafts: dict[Party, _Draft] = defaultdict(_Draft)
     for entry in entries:
         moved = entry.transfer
-        if moved is not None and moved.kind in MOVING and _is_of(period, moved, lines):
+        if (
+            moved is not None
+            and moved.kind in MOVING
+            and _is_of(period, moved, lines, late=after is not None and entry.sequence > after)
+        ):
             _take(drafts, moved, lines)
     return [
         Bill(party, period, draft.statement_lines(lines), draft.paid, draft.receivable, root[1], root[0])
@@ -151,9 +163,11 @@ def items(bill: Bill) -> list[StatementItem]:
     return sorted(found, key=lambda item: (-abs(int(item.net)), item.name))[:MOST_ITEMS]
 
 
-def evidence(bill: Bill, manifest: str | None = None) -> Evidence:
+def evidence(bill: Bill, tree_hash: str | None = None, manifest: str | None = None) -> Evidence:
     """What the hub tells of the evidence."""
-    return Evidence(root_hash=bill.root_hash, entries=bill.entries, events=bill.events, manifest=manifest)
+    return Evidence(
+        root_hash=bill.root_hash, entries=bill.entries, tree_hash=tree_hash, events=bill.events, manifest=manifest
+    )
 
 
 def unbalanced(bills_: Sequence[Bill]) -> list[str]:
@@ -190,15 +204,15 @@ class _Draft:
         return tuple(made)
 
 
-def _is_of(period: Period, moved: Transfer, lines: Mapping[str, RatedLine]) -> bool:
-    """Whether it belongs to the period: by its line; what is for no line by its time."""
+def _is_of(period: Period, moved: Transfer, lines: Mapping[str, RatedLine], *, late: bool) -> bool:
+    """Whether it belongs to the period: by its line; what is for no line by its time, or as it came too `late` for an earlier one."""
     if moved.debit.partition(":")[0] in COUNTERS:
         return False
     if moved.reference.startswith(VOUCHER):
         return moved.reference.split(":", 2)[-1] in lines
     if _LINE.fullmatch(moved.reference):
         return moved.reference in lines
-    return period.holds(moved.time_ms)
+    return period.holds(moved.time_ms) or (late and moved.time_ms < period.start_ms)
 
 
 def _take(drafts: dict[Party, "_Draft"], moved: Transfer, lines: Mapping[str, RatedLine]) -> None:

@@ -34,7 +34,8 @@ PERMILLE = 1_000
 class Claim:
     """What somebody asks for.
 
-    `family` has the entity and whoever it belongs to or owns. Units: micro-yuan, ms since the epoch.
+    `family` has the entity and whoever it belongs to or owns. `own_class` is the account's own customer class, None where that was not kept;
+    who declares another one needs an approval (`approved_by`). Units: micro-yuan, ms since the epoch.
     """
 
     voucher: str  # its UID
@@ -47,6 +48,9 @@ class Claim:
     contract_days: int
     time_ms: int
     units: int = 0
+    own_class: str | None = None
+    approved_by: str = ""
+    approved_why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "root": ("账本根哈希", "Root hash of the ledger"),
     "entries": ("账本分录数", "Entries of the ledger"),
     "events": ("计量事件数", "Usage events"),
+    "unknown": ("运行时长无从得知、未计费的任务", "Pods of which nobody knows for how long they ran; not billed"),
     "period": ("账期", "Period"),
     "items": ("按项目汇总", "By item"),
     "lines": ("明细", "Lines"),

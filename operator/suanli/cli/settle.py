@@ -13,6 +13,7 @@ from suanli.base.money import yuan_text
 from suanli.base.units import micro
 from suanli.billing import evidence, focus, pages
 from suanli.billing.evidence import Dossier, statement_record
+from suanli.billing.own import of_party
 from suanli.billing.statements import Bill, totals, unbalanced
 from suanli.billing.words import Language
 from suanli.cli.market import LOCAL, Files, HubId, Month, Stores, facts_of
@@ -99,16 +100,18 @@ def statement(
 ) -> None:
     """Say what parties owe and get for a month that is closed, and write the evidence for it.
 
+    The evidence for PARTY alone has nothing of others; without PARTY it has all of the month, for the operator and auditors.
+
     Exit codes: 0 done, 2 the input is wrong or nobody of that name has a statement, 4 the ledger cannot be used.
     """
     asked = month.at(moment_ms(now))
     with stores.read(hub_id) as books:
         dossier = books.dossier(asked.name)
+        bills = [bill for bill in dossier.bills if party in (None, bill.party.name) and role in (None, bill.party.role)]
+        if not bills:
+            raise fail(f'no party "{party or ""}" has a statement of {asked.name}; without a name all are listed')
         if folder is not None:
-            write_package(dossier, folder)
-    bills = [bill for bill in dossier.bills if party in (None, bill.party.name) and role in (None, bill.party.role)]
-    if not bills:
-        raise fail(f'no party "{party or ""}" has a statement of {asked.name}; without a name all are listed')
+            write_package(dossier if party is None else _alone(dossier, bills), folder)
     if form in (Form.TABLE, Form.JSON, Form.YAML):
         _tell(dossier, bills, Output(form))
         return
@@ -168,6 +171,16 @@ def write_package(dossier: Dossier, folder: Path) -> None:
             evidence.write(dossier, out)
     except OSError as error:
         raise fail(f"--evidence: {folder} cannot be written: {error.strerror}; name another folder") from error
+
+
+def _alone(dossier: Dossier, bills: Sequence[Bill]) -> Dossier:
+    """The evidence of one statement. Raises: typer.Exit."""
+    if len(bills) > 1:
+        raise fail(f"--evidence: {len(bills)} statements are meant; name the --role, too")
+    try:
+        return of_party(dossier, bills[0].party)
+    except ValueError as error:
+        raise fail(f"--evidence: {error}; leave PARTY out") from error
 
 
 def _tell(dossier: Dossier, bills: Sequence[Bill], output: Output) -> None:

@@ -5,7 +5,7 @@ What was decided about a voucher is kept the same way: the first word holds.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,6 +134,17 @@ CREATE TABLE late (
 ) STRICT;
 {_append_only("late", "id")}
 """
+# Whose the sites are, from a moment on: one row for each site, and one more whenever that changes.
+_OPERATED = """
+CREATE TABLE operated (
+  sequence INTEGER PRIMARY KEY,
+  site TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  since_ms INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER operated_no_update BEFORE UPDATE ON operated BEGIN SELECT RAISE(ABORT, 'the books are append-only'); END;
+CREATE TRIGGER operated_no_delete BEFORE DELETE ON operated BEGIN SELECT RAISE(ABORT, 'the books are append-only'); END;
+"""
 _CLOSING = "SELECT name, start_ms, end_ms, counted, closed_ms, facts FROM closing"
 
 
@@ -142,7 +153,7 @@ class BookStore(SqliteFile):
 
     WHAT = "books"
     APPLICATION_ID = 0x53554142  # "SUAB"
-    MIGRATIONS = (_SCHEMA, _POSTED, _ISSUED, _LATE)
+    MIGRATIONS = (_SCHEMA, _POSTED, _ISSUED, _LATE, _OPERATED)
 
     def close_period(
         self,
@@ -257,6 +268,24 @@ class BookStore(SqliteFile):
             row = self._db.execute("SELECT statements FROM issued WHERE name = ?", [name]).fetchone()
             return None if row is None else frozenset(json.loads(row[0]))
 
+    def keep_providers(self, providers: Mapping[str, str], now_ms: int) -> None:
+        """Keep whose the sites are now, where that is not what was kept last. Raises: SuanliError."""
+        if not self._changed(self.providers(), providers):
+            return
+        with self._plainly(), self._transaction():
+            known = self._providers()
+            changed = self._changed(known, providers)
+            since = {site: max(now_ms, since_ms) for site, _, since_ms in known}
+            self._db.executemany(
+                "INSERT INTO operated (site, provider, since_ms) VALUES (?, ?, ?)",
+                [(site, provider, since.get(site, now_ms)) for site, provider in sorted(changed.items())],
+            )
+
+    def providers(self) -> list[tuple[str, str, int]]:
+        """Each site with its provider and since when that is so, in ms since the epoch, in order. Raises: SuanliError."""
+        with self._plainly():
+            return self._providers()
+
     def billed(self, period: str) -> list[str]:
         """The lines of a closed period, adjustments of earlier ones too, as JSON. Raises: SuanliError."""
         with self._plainly():
@@ -304,6 +333,14 @@ class BookStore(SqliteFile):
         with self._plainly():
             rows = self._db.execute("SELECT id, line, dispute, amount FROM awarded ORDER BY sequence")
             return {id_: KeptAward(line, dispute, int(amount)) for id_, line, dispute, amount in rows}
+
+    def _providers(self) -> list[tuple[str, str, int]]:
+        return self._db.execute("SELECT site, provider, since_ms FROM operated ORDER BY sequence").fetchall()
+
+    @staticmethod
+    def _changed(known: Iterable[tuple[str, str, int]], providers: Mapping[str, str]) -> dict[str, str]:
+        last = {site: provider for site, provider, _ in known}
+        return {site: provider for site, provider in providers.items() if last.get(site) != provider}
 
     def _keep(self, table: str, voucher: str, record: str) -> str:
         with self._plainly(), self._transaction():

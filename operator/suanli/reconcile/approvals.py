@@ -54,6 +54,12 @@ def may_go_on(approved: Condition | None) -> bool:
     return approved is None or approved.status is True
 
 
+def approver(raw: Json) -> tuple[str, str]:
+    """Who approved a claim that may go on, and why, for the books; nobody of one that nobody had to approve."""
+    given = _given(raw)
+    return (given.by, given.reason or "") if given is not None and given.decision is Verdict.APPROVED else ("", "")
+
+
 def _waits(asked: str, why: str) -> Condition:
     text = f"{asked}{why}; who may approves it by `suanli voucher approve`"
     return Condition("Approved", False, Reason.WAITS_FOR_APPROVAL, text)

@@ -28,14 +28,15 @@ from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
 from suanli.base.untrusted import mapping
 from suanli.billing import statements
+from suanli.billing.agreement import provider_of
 from suanli.billing.evidence import Dossier
 from suanli.billing.facts import Facts, customers_of
 from suanli.billing.period import Period, calendar, is_month, local, midnight_ms
 from suanli.billing.pricebook import problems
 from suanli.billing.statements import Bill
-from suanli.billing.vouchers import Rejected
+from suanli.billing.vouchers import Claim, Rejected
 from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
-from suanli.reconcile.approvals import approval, may_go_on, to_approve
+from suanli.reconcile.approvals import approval, approver, may_go_on, to_approve
 from suanli.reconcile.attempts import is_final
 from suanli.reconcile.books import Books
 from suanli.reconcile.claims import claim_of, claim_told, program_told, scope_of
@@ -108,6 +109,8 @@ class Biller:
         if self._books is None:
             self._books = await self._in_thread(self._open_books)
         books, facts = self._books, self._facts([tariff for tariff, _ in tariffs])
+        whose, now_ms = {name: provider_of(site) for name, site in self._mirror.sites.items()}, self._clock.now_ms()
+        await self._in_thread(partial(books.keep_providers, whose, now_ms))
         await self._finish(books, facts)
         await self._decide(books, programs, claims)
         await self._dispute(books)
@@ -187,7 +190,7 @@ class Biller:
         standings = await self._in_thread(books.standings)
         claims = sorted(claims, key=lambda c: (time_or_zero(c[0].metadata.creation_timestamp), c[0].metadata.uid))
         undecided = [
-            (known[voucher.spec.program], claim_of(voucher, self._mirror.tenants, self._clock.now_ms()))
+            (known[voucher.spec.program], self._claim(voucher, raw))
             for voucher, raw in claims
             if voucher.metadata.uid not in standings
             and voucher.spec.program in known
@@ -205,7 +208,9 @@ class Biller:
                 continue
             if may_go_on(self._approval(voucher, raw, known, standings)):
                 paid, now_ms = int(invoice.paid), self._clock.now_ms()
-                found = await self._in_thread(partial(books.pay_out, voucher.metadata.uid, paid, now_ms))
+                found = await self._in_thread(
+                    partial(books.pay_out, voucher.metadata.uid, paid, now_ms, *approver(raw))
+                )
                 if isinstance(found, Rejected):
                     waits[voucher.metadata.uid] = found
         standings, now_ms = await self._in_thread(books.standings), self._clock.now_ms()
@@ -215,6 +220,11 @@ class Biller:
             await self._say("vouchers", raw, figures, [*said, *([decided] if decided else [])], may_go="Approved")
         for program, raw in programs:
             await self._say("voucherprograms", raw, *program_told(program, standings, now_ms))
+
+    def _claim(self, voucher: Voucher, raw: Json) -> Claim:
+        by, why = approver(raw)
+        claim = claim_of(voucher, self._mirror.tenants, self._clock.now_ms())
+        return replace(claim, approved_by=by, approved_why=why)
 
     def _approval(
         self,
@@ -265,13 +275,13 @@ class Biller:
                 "lines": len(bill.lines),
                 "totals": _wire(statements.totals(bill)),
                 "items": [_wire(item) for item in statements.items(bill)],
-                "evidence": _wire(statements.evidence(bill)),
+                "evidence": _wire(statements.evidence(bill, dossier.tree_hash)),
             }
             text = (
                 f"{len(bill.lines)} lines of {bill.period.name}; `suanli statement` shows them and writes the evidence"
             )
             text += exactly
-            if unknown := dossier.unknown.get(bill.party):
+            if unknown := bill.unknown_pods:
                 text += f"; {unknown} more pods ran of which nobody knows for how long, see `suanli usage`"
             said = [Condition("Issued", True, Reason.ISSUED, text)]
             all_taken = await self._say("statements", raw, figures, said) and all_taken

@@ -7,8 +7,8 @@ ids that follow from the lines, so that whoever comes after a crash posts the re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
-from suanli.api.statement import Role
 from suanli.api.voucher import VoucherProgram
 from suanli.base.clock import time_text
 from suanli.base.errors import SuanliError
@@ -17,20 +17,22 @@ from suanli.base.reasons import Reason
 from suanli.billing import limits, posting
 from suanli.billing.decisions import Decision
 from suanli.billing.event import UsageEvent, UsageKind
-from suanli.billing.evidence import Award, Closed, Dossier, canonical
+from suanli.billing.evidence import Award, Closed, Dossier, Unknown, canonical
 from suanli.billing.facts import Facts, read_facts, read_line
-from suanli.billing.ledger import ACCEPTED, Ledger, LedgerAccount, Outcome, Transfer
+from suanli.billing.inclusion import Tree
+from suanli.billing.ledger import ACCEPTED, Entry, Ledger, LedgerAccount, Outcome, Transfer, TransferKind
 from suanli.billing.line import RatedLine, line_record
+from suanli.billing.own import Again
 from suanli.billing.owned import Unbilled
 from suanli.billing.period import Period, calendar
 from suanli.billing.rating import Rating, adjustments
-from suanli.billing.statements import Party, bills
+from suanli.billing.statements import bills
 from suanli.billing.usage import MAX_SKEW_MS, Gap, PodUsage
 from suanli.billing.vouchers import Claim, Granted, Rejected
 from suanli.ledgerstore.books import BookStore, Closing, KeptAward
 from suanli.ledgerstore.usage import UsageStore
 from suanli.reconcile.subsidies import Subsidies
-from suanli.reconcile.used import Events, Used
+from suanli.reconcile.used import Used
 from suanli.reconcile.vouchers import Standing, Vouchers, kept_back, kept_of, refused
 
 MOST_AT_ONCE = 1_000  # transfers of one commit
@@ -76,7 +78,7 @@ class Books:
             for event in events:
                 sums[event.account, event.kind, event.class_, event.precision] += event.amount
 
-        rating = used.rated(replace(facts, providers=used.providers()), look)
+        rating = used.rated(self._with_sites(facts, used), look)
         running = [pod for pod in self._usage.open_pods(counted) if pod.end_ms < period.end_ms]
         gaps = self._gaps(period, counted)
         return Preview(period, sums, rating, tuple(unbilled), tuple(gaps), tuple(running))
@@ -123,9 +125,11 @@ class Books:
         """What became of each claim, by voucher. Raises: SuanliError."""
         return self._vouchers.standings()
 
-    def pay_out(self, voucher: str, paid_micro_yuan: int, now_ms: int) -> int | Rejected:
+    def pay_out(
+        self, voucher: str, paid_micro_yuan: int, now_ms: int, approved_by: str = "", approved_why: str = ""
+    ) -> int | Rejected:
         """Pay a rent subsidy or a deployment reward out, once. Raises: SuanliError."""
-        return self._vouchers.pay_out(voucher, paid_micro_yuan, now_ms)
+        return self._vouchers.pay_out(voucher, paid_micro_yuan, now_ms, approved_by, approved_why)
 
     def reimburse(self, now_ms: int) -> dict[str, Rejected]:
         """Pay users back by their vouchers what they paid of closed periods, once, and say by voucher why not; nothing while a
@@ -135,6 +139,10 @@ class Books:
         if any(closing.period.name not in self._posted for closing in closings):
             return {}
         return self._subsidies.reimburse(closings, now_ms)
+
+    def keep_providers(self, providers: Mapping[str, str], now_ms: int) -> None:
+        """Keep whose the sites are from now on; use before is the former one's. Raises: SuanliError."""
+        self._books.keep_providers(providers, now_ms)
 
     def closings(self) -> list[Closing]:
         """The closed periods, in the order of closing. Raises: SuanliError."""
@@ -191,31 +199,38 @@ class Books:
         lines = self.lines(name)
         corrects = {line.adjusts for line in lines} | set(self._subsidies.roots(line for line in lines if line.adjusts))
         adjusted = [c for c in self._books.closings() if c.period.name in corrects]
-        root = self._ledger.root()
+        root = self._root(name)
+        entries = Again(lambda: takewhile(lambda entry: entry.sequence <= root[0], self._ledger.entries()))
+        after, seen, gaps = self._after(name), _Seen(), self._unknown(closing)
         by_id = {line.id: line for line in lines}
         redeemed = self._vouchers.of_period(closing.period, by_id)
+        made = bills(closing.period, seen.through(entries), by_id, root, after)
         below = [line for line in lines if line.net_micro_yuan < 0]
         subsidised = self._subsidies.subsidised(below, closing.closed_ms)
         reimbursed = self._subsidies.reimbursed(id_ for each in redeemed for id_ in each.lines if id_ not in by_id)
         asked = {each.voucher for each in redeemed} | {each.voucher for each in subsidised}
-        decisions = self._vouchers.decisions(closing.period, asked)
+        asked |= seen.late(closing.period, after)
+        decisions = [d for d in self._vouchers.decisions(closing.period, asked) if d.claim.voucher in seen.granted]
         programs: dict[str, tuple[int, VoucherProgram]] = {}  # each as it was when a voucher was granted
         for decision in decisions:
             programs.setdefault(_as_granted(decision), (len(programs), decision.program))
-        terms = {c.period.name: _terms(c, self._used(c.period, closing.counted)) for c in adjusted}
+        terms = {c.period.name: self._terms(c, self._used(c.period, closing.counted)) for c in adjusted}
         tariffs = {t.metadata.name: t for each in (*terms.values(), facts) for t in each.tariffs}
         rated_by = [*((c.period, terms[c.period.name]) for c in adjusted), (closing.period, facts)]
         return Dossier(
             period=closing.period,
-            events=Events(lambda: self._events(rated_by, closing.counted)),
+            events=Again(lambda: self._events(rated_by, closing.counted)),
             tariffs=[tariffs[name] for name in sorted(tariffs)],
             rated_by=[tariff.metadata.name for tariff in facts.tariffs],
             providers=facts.providers,
+            changes=facts.changes,
             customers=facts.customers,
             lines=lines,
-            entries=self._ledger.entries(),
-            bills=bills(closing.period, self._ledger.entries(), by_id, root),
+            entries=entries,
+            bills=[replace(b, unknown_pods=sum(u.gap.pods for u in gaps if u.is_of(b.party))) for b in made],
             root=root,
+            tree_hash=seen.tree.root(),
+            after=after,
             closed=[_closed(c.period, terms[c.period.name]) for c in adjusted],
             billed=[line for c in adjusted for line in self._billed_before(c, closing)],
             programs=[program for _, program in programs.values()],
@@ -231,7 +246,7 @@ class Books:
             awards=[award for id_, award in self._awards().items() if id_ in by_id],
             scope=facts.scope,
             granted_by={each.claim.voucher: programs[_as_granted(each)][0] for each in decisions},
-            unknown=self._unknown(closing.period),
+            gaps=gaps,
         )
 
     def pay(self, account: str, amount_micro_yuan: int, id_: str, time_ms: int) -> Outcome:
@@ -284,7 +299,7 @@ class Books:
                 raise _refused(f"period {period.name} overlaps {other.period.name}, which is closed; name other days")
         counted = self._usage.count()
         used = self._used(period, counted)
-        facts = replace(facts, providers=used.providers(), hub=self._hub_id)
+        facts = replace(self._with_sites(facts, used), hub=self._hub_id)
         lines = [
             *used.rated(facts).lines,
             *(line for other in earlier for line in self._late(period, other, counted)),
@@ -307,7 +322,7 @@ class Books:
         if not self._usage.heard_within(start, end, known, counted):
             return []
         used = self._used(closed.period, counted)
-        now = used.rated(_terms(closed, used)).lines
+        now = used.rated(self._terms(closed, used)).lines
         return adjustments(period, closed.period, self._billed_before(closed, None), now)
 
     def _awards(self) -> dict[str, Award]:
@@ -334,17 +349,24 @@ class Books:
     def _gaps(self, period: Period, counted: int) -> list[Gap]:
         return [g for g in self._usage.gaps(counted) if g.start_ms < period.end_ms and g.end_ms > period.start_ms]
 
-    def _unknown(self, period: Period) -> dict[Party, int]:
-        """Pods of a period of which nobody will know for how long they ran, by consumer and by provider."""
-        gaps = self._gaps(period, self._usage.count())
+    def _unknown(self, closing: Closing) -> list[Unknown]:
+        """Pods of a period of which nobody will know for how long they ran, as far as that was known when it was closed."""
+        gaps = self._gaps(closing.period, closing.counted)
         agreements = self._usage.agreements_of({gap.job_uid for gap in gaps})
-        found: Counter[Party] = Counter()
-        for gap in gaps:
-            agreement = agreements.get((gap.job_uid, gap.epoch))
-            if agreement is not None:
-                found[Party(Role.CONSUMER, agreement.account)] += gap.pods
-                found[Party(Role.PROVIDER, agreement.provider)] += gap.pods
-        return found
+        found = ((gap, agreements.get((gap.job_uid, gap.epoch))) for gap in gaps)
+        return [Unknown(gap, agreed.account, agreed.provider) for gap, agreed in found if agreed is not None]
+
+    def _with_sites(self, facts: Facts, used: Used) -> Facts:
+        """Facts with whose the sites were, and when."""
+        providers, changes = used.whose(self._books.providers())
+        return replace(facts, providers=providers, changes=changes)
+
+    def _terms(self, closed: Closing, used: Used) -> Facts:
+        """What a closed period is rated by again: what held then, and whose the sites were that were not heard of before."""
+        facts = read_facts(closed.facts)
+        now = self._with_sites(facts, used)
+        changes = [*facts.changes, *(change for change in now.changes if change.site not in facts.providers)]
+        return replace(facts, providers={**now.providers, **facts.providers}, changes=tuple(changes))
 
     def _used(self, period: Period, counted: int) -> Used:
         return Used(self._usage, period, counted, self._hub_id)
@@ -356,6 +378,18 @@ class Books:
                 yield from events
 
     # --- posting
+
+    def _root(self, period: str) -> tuple[int, str]:
+        """What the ledger had come to when all of a closed period was in it: whoever asks later, its evidence is the same."""
+        root = self._books.posted(period)
+        return root if root is not None and self._has(root) else self._ledger.root()
+
+    def _after(self, period: str) -> int | None:
+        """How many entries there were when the period that was closed before this one was posted; None of the first."""
+        names = [closing.period.name for closing in self._books.closings()]
+        before = names.index(period) - 1
+        root = self._books.posted(names[before]) if before >= 0 else None
+        return None if root is None else root[0]
 
     def _has(self, root: tuple[int, str]) -> bool:
         """Whether the ledger once came to this root."""
@@ -370,6 +404,34 @@ class Books:
             for transfer, outcome in zip(batch, self._ledger.commit(batch), strict=True):
                 if outcome not in ACCEPTED:
                     raise refused(transfer, outcome)
+
+
+class _Seen:
+    """What is noted of the ledger's entries on their way to the statements."""
+
+    def __init__(self) -> None:
+        self.tree = Tree()
+        self.granted: dict[str, Entry] = {}  # the holds of grants, by voucher
+
+    def through(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """The entries."""
+        for entry in entries:
+            self.tree.add(entry.hash)
+            moved = entry.transfer
+            if moved is not None and moved.kind is TransferKind.HOLD and moved.id == f"{moved.reference}:granted":
+                self.granted[moved.reference.removeprefix(posting.VOUCHER)] = entry
+            yield entry
+
+    def late(self, period: Period, after: int | None) -> set[str]:
+        """The vouchers that were claimed before a period and granted when what was before it had been closed."""
+        return {
+            voucher
+            for voucher, entry in self.granted.items()
+            if after is not None
+            and entry.sequence > after
+            and entry.transfer is not None
+            and entry.transfer.time_ms < period.start_ms
+        }
 
 
 def _is_whole(month: Period, closed: Iterable[Period]) -> bool:
@@ -394,14 +456,9 @@ def _whole_groups(transfers: Iterable[Transfer]) -> Iterator[list[Transfer]]:
         yield batch
 
 
-def _terms(closed: Closing, used: Used) -> Facts:
-    """What a closed period is rated by again: what held then, and whose the sites were that were not heard of before."""
-    facts = read_facts(closed.facts)
-    return replace(facts, providers={**used.providers(), **facts.providers})
-
-
 def _closed(period: Period, facts: Facts) -> Closed:
-    return Closed(period, [tariff.metadata.name for tariff in facts.tariffs], facts.providers, facts.customers)
+    names = [tariff.metadata.name for tariff in facts.tariffs]
+    return Closed(period, names, facts.providers, facts.customers, facts.changes)
 
 
 def _as_granted(decision: Decision) -> str:

@@ -52,6 +52,7 @@ def claim_of(voucher: Voucher, tenants: Accounts, now_ms: int) -> Claim:
         contract_days=spec.contract_days,
         time_ms=min(time_or_zero(metadata.creation_timestamp) or now_ms, now_ms),
         units=spec.units or 0,
+        own_class=own or "",
     )
 
 

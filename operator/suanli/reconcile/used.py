@@ -10,7 +10,7 @@ from suanli.billing.event import UsageEvent
 from suanli.billing.facts import Facts
 from suanli.billing.owned import Unbilled, owned_events
 from suanli.billing.period import Period
-from suanli.billing.pricebook import PriceBook
+from suanli.billing.pricebook import Change, PriceBook
 from suanli.billing.rating import Rating, rate, together
 from suanli.billing.usage import PodUsage
 from suanli.ledgerstore.usage import UsageStore
@@ -33,9 +33,27 @@ class Used:
             given_up[job_uid].add(epoch)
         self._given_up = {job_uid: frozenset(epochs) for job_uid, epochs in given_up.items()}
 
-    def providers(self) -> dict[str, str]:
-        """Whose the sites were when the last of the period's attempts was sent there."""
-        return {one.site: one.provider for one in sorted(self._agreements.values(), key=lambda one: one.made_ms)}
+    def whose(self, kept: Iterable[tuple[str, str, int]]) -> tuple[dict[str, str], tuple[Change, ...]]:
+        """Whose the sites of the period's attempts were at its begin, and what changed in it.
+
+        By what was `kept` of that (site, provider, since when, in ms, in order), and of earlier times as attempts that were sent say. The first
+        word about a site is of all time before, too.
+        """
+        sites = {one.site for one in self._agreements.values()}
+        known = [(since_ms, site, provider) for site, provider, since_ms in kept if site in sites]
+        began = {site: since_ms for since_ms, site, _ in reversed(known)}
+        sent = ((one.made_ms, one.site, one.provider) for one in self._agreements.values())
+        known += [each for each in sent if each[0] < began.get(each[1], each[0] + 1)]
+        now: dict[str, str] = {}
+        first: dict[str, str] = {}
+        changes: list[Change] = []
+        for at_ms, site, provider in sorted(known):
+            if site not in now or at_ms <= self._period.start_ms:
+                first[site] = provider
+            elif now[site] != provider and at_ms < self._period.end_ms:
+                changes.append(Change(site, at_ms, provider))
+            now[site] = provider
+        return first, tuple(changes)
 
     def by_account(self, book: PriceBook, hub: str) -> Iterator[tuple[str, list[UsageEvent], list[Unbilled]]]:
         """Each account with its events, and with the pods that nobody is billed for; "" has those of no account.
@@ -70,13 +88,3 @@ class Used:
             made[account] = rate(events, book, customers, self._period)
         idle = {name: customer for name, customer in facts.customers.items() if name not in made}
         return together([*made.values(), rate([], book, idle, self._period)])
-
-
-class Events(Iterable[UsageEvent]):
-    """Events that are made again whenever somebody goes through them."""
-
-    def __init__(self, make: Callable[[], Iterator[UsageEvent]]) -> None:
-        self._make = make
-
-    def __iter__(self) -> Iterator[UsageEvent]:
-        return self._make()

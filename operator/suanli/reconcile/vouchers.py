@@ -326,7 +326,9 @@ class Vouchers:
         program = self._granted[each.voucher].program
         return program.spec.flow is Flow.REIMBURSE_USER and program.spec.kind not in OF_NO_LINE
 
-    def pay_out(self, voucher: str, paid_micro_yuan: int, now_ms: int) -> int | Rejected:
+    def pay_out(
+        self, voucher: str, paid_micro_yuan: int, now_ms: int, approved_by: str = "", approved_why: str = ""
+    ) -> int | Rejected:
         """Pay a rent subsidy or a deployment reward out, once; what was paid, or why not yet. Raises: SuanliError."""
         self._refresh()
         decision = self._granted[voucher]
@@ -338,7 +340,7 @@ class Vouchers:
                 return found
             parts = (Part(PAYOUT_BILL, 0, found),)
             made = Redeemed(
-                voucher, PAYOUT_BILL, now_ms, found, paid_micro_yuan, (), {}, Redemption(parts, ())
+                voucher, PAYOUT_BILL, now_ms, found, paid_micro_yuan, (), {}, Redemption(parts, ()), approved_by, approved_why
             )  # fmt: skip
             self._store.keep_payout(kept_of(made), self._read["redemptions"])
             self._refresh()
