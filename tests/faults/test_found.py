@@ -153,6 +153,24 @@ def test_a_task_that_ends_well_because_it_was_stopped_is_not_done(simulate: Simu
     simulate(play)
 
 
+def test_a_task_that_ends_well_after_somebody_removed_its_job_is_not_done(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        east = sim.clusters["east"]
+        sim.put(a_job(**SHORT, limits={"retries": 1}))
+        await sim.until(lambda: sim.state("train")[0] == "Running")
+        await sim.kill()
+        east.grace_s = lambda: 60.0
+        (raw,) = east.server.items(JOBS)
+        east.server.delete(f"{JOBS[:-5]}/namespaces/{raw['metadata']['namespace']}/jobs/{raw['metadata']['name']}")
+        await sim.until(lambda: not east.alive, 10)
+        sim.start()
+        await sim.until(lambda: sim.job("train")["status"].get("epoch") == 2, 60)
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded", 60)
+        await sim.until(lambda: not sim.member_objects(), 90)
+
+    simulate(play)
+
+
 def test_a_list_of_a_moment_ago_ends_no_attempt(simulate: Simulate) -> None:
     async def play(sim: Simulation) -> None:
         east = sim.clusters["east"].server

@@ -142,7 +142,7 @@ def test_a_metered_pod_stays_until_the_hub_knows_how_its_attempt_ended() -> None
 
 
 def test_a_success_whose_job_was_removed_is_seen_before_its_pods_go() -> None:
-    pod = a_member_pod(state=ended(), phase="Succeeded", deletion=T0)
+    pod = replace(a_member_pod(state=ended(), phase="Succeeded", deletion=T0), completed=True)
     found = step(assigned(DISPATCHED), pod, recorded={pod.uid})
     assert written(found)["Finished"] == ("True", "Succeeded")
     assert isinstance(found, Write)
@@ -393,6 +393,20 @@ def test_a_job_that_was_removed_when_all_was_done_has_succeeded() -> None:
     pod = a_member_pod(state=ended(), phase="Succeeded", metered=False)
     found = step(assigned(DISPATCHED), pod, recorded={pod.uid})
     assert written(found)["Finished"] == ("True", "Succeeded")
+
+
+def test_a_task_that_may_have_ended_because_it_was_told_to_is_not_done_when_its_job_is_removed() -> None:
+    pod = a_member_pod(state=ended(), phase="Succeeded", deletion=T0)
+    found = step(assigned(DISPATCHED), pod, recorded={pod.uid}, attempt=Attempt(missing=True))
+    assert written(found)["Dispatched"] == ("False", "DeletedOnMember")
+
+
+@pytest.mark.parametrize(("deleting", "expected"), [(False, Write), (True, Wait)])
+def test_a_complete_job_that_is_being_deleted_proves_nothing(deleting: bool, expected: type) -> None:
+    entry = assigned(a_condition("Dispatched", "False", "Drained"), status={"startedAt": T0})
+    pod = a_member_pod(state=ended(), phase="Succeeded", deletion=T0, metered=False)
+    found = step(entry, a_member_job(Complete=True, deleting=deleting), pod, recorded={pod.uid})
+    assert isinstance(found, expected)
 
 
 def test_a_spec_changed_before_the_attempt_began_is_placed_anew() -> None:

@@ -398,7 +398,7 @@ def create(view: View) -> Step | None:
     if any(_stands(view, _less_lost(view, at)) for at in _others(view)):
         return Wait()  # at most one copy: the old one has to be gone first
     pods = view.pods()
-    if pods and sum(p.phase == "Succeeded" for p in pods) >= _tasks(entry, pods):
+    if pods and sum(p.completed for p in pods) >= _tasks(entry, pods):
         return _succeeded(view, pods, len(pods))  # its Job was removed when all was done
     if pods or attempt.created or entry.is_true("Dispatched"):
         if not attempt.missing:
@@ -553,8 +553,8 @@ def _done_meanwhile(view: View, reason: Reason) -> Step | None:
     tasks = _tasks(_entry(view), pods)
     if _all_completed(view):
         return _succeeded(view, pods, tasks)
-    if reason is not Reason.DRAINED or job is None or not job.complete:
-        return None
+    if reason is not Reason.DRAINED or job is None or not job.complete or job.deleting:
+        return None  # of one that is being deleted its tasks may have exited with 0 because they were told to
     return _await_pods(view, job, pods, tasks) or _succeeded(view, pods, tasks)
 
 
