@@ -5,7 +5,8 @@ from typing import Any
 
 from builders import a_job
 from memoryhub import Fate, Meeting
-from simulation import JOBS, Simulate, Simulation
+from simulation import JOBS, PODS, Simulate, Simulation
+from suanli.kube.client import ApiError
 
 EAST: dict[str, Any] = {"data": {"allowedSites": ["east"]}}
 SHORT: dict[str, Any] = {"template": {"image": "busybox", "command": ["sleep", "3"]}, **EAST}
@@ -185,6 +186,25 @@ def test_a_list_of_a_moment_ago_ends_no_attempt(simulate: Simulate) -> None:
         east.meet, east.fate = (lambda verb, path: Meeting()), (lambda resource: Fate())
         await asyncio.sleep(30)
         assert (sim.state("train")[0], sim.job("train")["status"]["epoch"]) == ("Running", 1)
+        sim.delete("train")
+        await sim.until(lambda: not sim.member_objects(), 60)
+
+    simulate(play)
+
+
+def test_a_job_whose_site_shows_a_new_leader_no_lists_is_not_said_to_run(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        east = sim.clusters["east"].server
+        sim.put(a_job(**LONG))
+        await sim.until(lambda: sim.state("train")[0] == "Running")
+        await sim.kill()
+        broken = ApiError(500, "InternalError", "etcdserver: request timed out")
+        east.meet = lambda verb, path: Meeting(error=broken if path == PODS else None)
+        sim.start()
+        await sim.until(lambda: sim.condition("train", "Running")["status"] == "Unknown", 90)
+        east.meet = lambda verb, path: Meeting()
+        await sim.until(lambda: sim.condition("train", "Running")["status"] == "True", 90)
+        assert sim.job("train")["status"]["epoch"] == 1
         sim.delete("train")
         await sim.until(lambda: not sim.member_objects(), 60)
 

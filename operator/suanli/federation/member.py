@@ -107,6 +107,7 @@ class Member:
         self._heard_s = 0.0  # on the loop's clock, which does not jump; by a watch, a list or a probe
         self._answered_s = 0.0  # the same, by an answer to a write
         self._well_s = 0.0
+        self._begun_s = 0.0
         ours, others = f"{LABEL_HUB}={hub_id}", f"{LABEL_HUB}!={hub_id}"
         live = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
         others_live = {"labelSelector": others, "fieldSelector": live}
@@ -143,7 +144,7 @@ class Member:
 
     async def run(self) -> None:
         """Watch and probe until cancelled; then close the connection."""
-        self._heard_s = asyncio.get_running_loop().time()
+        self._heard_s = self._begun_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._probe())
@@ -551,7 +552,9 @@ class Member:
         if not self.synced:
             why = f": {_sentence(trouble)}" if trouble is not None else ""
             told = f"the first lists of nodes, pods and jobs are not complete{why}"
-            return Health(None, Reason.SYNCING, told, git, cluster)
+            # One that is slow is waited for; of one that fails to show them nobody knows what runs there.
+            fails = trouble is not None and asyncio.get_running_loop().time() - self._begun_s >= self._silence_s
+            return Health(False if fails else None, Reason.SYNCING, told, git, cluster)
         return Health(True, Reason.CONNECTED, f"Kubernetes {git} answers", git, cluster)
 
     def _refused(self, error: ApiError | Unreachable) -> Health:
