@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from builders import a_job
 from memoryhub import Fate, Meeting
 from simulation import JOBS, PODS, Simulate, Simulation
@@ -207,5 +209,28 @@ def test_a_job_whose_site_shows_a_new_leader_no_lists_is_not_said_to_run(simulat
         assert sim.job("train")["status"]["epoch"] == 1
         sim.delete("train")
         await sim.until(lambda: not sim.member_objects(), 60)
+
+    simulate(play)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_job_whose_end_no_event_told_of_is_done_once_though_its_site_drains(simulate: Simulate, dies: bool) -> None:
+    """Also where the leader that lost the event dies with the word on the hub that the attempt is to end."""
+
+    async def play(sim: Simulation) -> None:
+        east = sim.clusters["east"]
+        sim.put(a_job(template=SHORT["template"]))
+        await sim.until(lambda: sim.state("train")[0] == "Running")
+        east.server.fate = lambda resource: Fate(copies=0)
+        await sim.until(lambda: not east.alive)
+        sim.edit_site("east", desiredState="Drain")
+        if dies:
+            await sim.until(lambda: sim.condition("train", "Dispatched")["reason"] == "Drained")
+            await sim.kill()
+            sim.start()
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded", 60)
+        assert sim.job("train")["status"]["epoch"] == 1
+        east.server.fate = lambda resource: Fate()
+        await sim.until(lambda: not sim.member_objects(), 90)
 
     simulate(play)

@@ -570,7 +570,8 @@ def test_what_has_ended_by_itself_is_not_suspended() -> None:
 def test_an_attempt_is_given_up_only_when_nothing_of_it_is_left() -> None:
     entry = assigned(*taken_back("Suspended"), desiredState="Suspended")
     job, pod = a_member_job(), a_member_pod(state=running())
-    assert step(entry, job, pod) == Delete("east", job, "the attempt ended: Suspended")
+    assert step(entry, job, pod) == Delete("east", job, "the attempt ended: Suspended", runs=True)
+    assert step(entry, job) == Delete("east", job, "the attempt ended: Suspended", runs=False)
     assert step(entry, a_member_job(deleting=True), pod) == Wait()
     assert step(entry, replace(pod, deleting=True)) == Wait()
     found = step(entry)

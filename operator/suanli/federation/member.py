@@ -14,7 +14,9 @@ from suanli.base.names import (
     ANNOTATION_FENCE_SEEN,
     FENCE,
     GUARD,
+    LABEL_EPOCH,
     LABEL_HUB,
+    LABEL_JOB_UID,
     LABEL_MANAGED,
     MANAGER,
     MEMBER_NAMESPACE_PREFIX,
@@ -29,7 +31,7 @@ from suanli.federation import capacity, facts, render
 from suanli.federation.facts import NodeFacts, OwnJob, OwnPod, PodLoad
 from suanli.federation.tenancy import Bounds, guards, mending
 from suanli.kube.client import ApiClient, ApiError, Json, NotSent, Target, Unreachable, name_of
-from suanli.kube.watch import Reflector
+from suanli.kube.watch import Reflector, key_of
 
 JOBS = "/apis/batch/v1/namespaces/{namespace}/jobs"
 FENCE_LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{MEMBER_SYSTEM_NAMESPACE}/leases/{FENCE}"
@@ -333,6 +335,25 @@ class Member:
             raise Unreachable(f"{self._client.server} changed while it was asked")
         self._own_jobs.believe(answer)
         return True
+
+    async def find_ended(self, job: OwnJob) -> bool:
+        """Whether any pod of a Job has ended of which no watch has told; it is known from then on.
+
+        A member that refuses to show them shows none. Raises: Unreachable.
+        """
+        of_attempt = {"labelSelector": f"{LABEL_JOB_UID}={job.job_uid},{LABEL_EPOCH}={job.epoch}"}
+        found = False
+        async with self._patience(PATIENCE_S):
+            try:
+                listed = await self._client.list_all(f"/api/v1/namespaces/{job.namespace}/pods", of_attempt)
+            except ApiError:
+                return False
+        for raw in listed["items"]:
+            known, told = self._own_pods.items.get(key_of(raw)), _own_pod(raw)
+            if isinstance(known, OwnPod) and known.uid == told.uid and told.ended and not known.ended:
+                self._own_pods.believe(raw)
+                found = True
+        return found
 
     async def delete_job(self, job: OwnJob) -> None:
         """Delete exactly this Job, its pods first: while one may run, the Job is there. Raises: ApiError, Unreachable."""

@@ -153,6 +153,9 @@ class Delete:
     site: str
     job: OwnJob
     why: str
+    runs: bool = (
+        False  # as far as is known; the member is asked before, since what has ended by itself is not done again
+    )
 
 
 @dataclass(frozen=True)
@@ -642,7 +645,8 @@ def _stopped(view: View, why: str) -> Step | None:
         return Wait(view.attempt.unanswered_s)  # where its Job stands, a late create makes no second one
     job = view.job()
     if job is not None and not job.deleting:
-        return Delete(_assigned(_entry(view)).site, job, why)
+        runs = any(pod.started and not pod.ended for pod in view.pods())
+        return Delete(_assigned(_entry(view)).site, job, why, runs)
     if job is not None or any(view.alive(p) for p in view.pods()):
         return Wait()
     if view.attempt.put_off and not (view.attempt.created or view.attempt.missing):
