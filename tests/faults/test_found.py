@@ -234,3 +234,25 @@ def test_a_job_whose_end_no_event_told_of_is_done_once_though_its_site_drains(si
         await sim.until(lambda: not sim.member_objects(), 90)
 
     simulate(play)
+
+
+def test_pods_that_go_on_without_their_job_are_awaited_though_no_event_told_of_them(simulate: Simulate) -> None:
+    """Seed 52259: the watch of pods has stuck, and somebody removes the Job in the background."""
+
+    async def play(sim: Simulation) -> None:
+        east = sim.clusters["east"]
+        await sim.until(lambda: sim.site_condition("east") == ("True", "Ready"))
+        east.grace_s = lambda: 8.0
+        east.server.fate = lambda resource: Fate(copies=0 if resource == "pods" else 1)
+        sim.put(a_job(**LONG, limits={"retries": 1}))
+        await sim.until(lambda: east.alive)
+        (raw,) = east.server.items(JOBS)
+        east.server.delete(f"{JOBS[:-5]}/namespaces/{raw['metadata']['namespace']}/jobs/{raw['metadata']['name']}")
+        await sim.until(lambda: sim.job("train")["status"].get("epoch") == 2, 60)
+        assert not [run for run in east.alive if run.epoch == 1]
+        east.server.fate = lambda resource: Fate()
+        await sim.until(lambda: sim.state("train")[0] == "Running", 60)
+        sim.delete("train")
+        await sim.until(lambda: not sim.member_objects(), 60)
+
+    simulate(play)

@@ -591,7 +591,14 @@ def test_what_was_created_without_an_answer_is_looked_for_before_it_counts_as_go
     entry, asked = assigned(*taken_back("Suspended"), desiredState="Suspended"), Attempt(put_off="no answer")
     assert isinstance(step(entry, attempt=asked), Find)
     assert isinstance(step(entry, attempt=replace(asked, missing=True)), Write)
-    assert isinstance(step(entry, attempt=replace(asked, created=True)), Write), "an event told of its end"
+
+
+def test_pods_of_a_job_that_is_gone_are_looked_for_before_its_attempt_counts_as_gone() -> None:
+    entry = assigned(*taken_back("Suspended"), desiredState="Suspended")
+    assert isinstance(step(entry, attempt=Attempt(created=True)), Find)
+    pod = a_member_pod(state=running())
+    assert step(entry, pod, attempt=Attempt(created=True, missing=True)) == Wait(), "one was found"
+    assert isinstance(step(entry, attempt=Attempt(created=True, missing=True)), Write)
 
 
 def test_a_job_that_was_resumed_while_it_stopped_is_queued_again_and_nobody_is_to_blame() -> None:

@@ -318,37 +318,48 @@ class Member:
         return bool(patch)
 
     async def find_job(self, uid: str, epoch: int, namespace: str) -> bool:
-        """Whether an attempt's Job is there though no watch told of it; it is known from then on.
+        """Whether an attempt's Job is there though no watch told of it; it is known from then on, and without it its pods are.
 
         Raises: ApiError, Unreachable.
         """
-        path = JOBS.format(namespace=member_namespace(self._hub_id, namespace))
-        dropped = self._own_jobs.dropped
+        place = member_namespace(self._hub_id, namespace)
+        dropped, pods = self._own_jobs.dropped, list[Json]()
+        known = {pod.name for pod in self.pods.get(uid, {}).values()}
         async with self._patience(PATIENCE_S):
             try:
-                answer = await self._client.get(f"{path}/{member_job_name(uid, epoch)}")
+                job = await self._client.get(f"{JOBS.format(namespace=place)}/{member_job_name(uid, epoch)}")
             except ApiError as error:
                 if error.status != 404:
                     raise
-                return False
+                job = None
+                pods = await self._pods_of(place, uid, epoch)
         if self._own_jobs.dropped != dropped:
             raise Unreachable(f"{self._client.server} changed while it was asked")
-        self._own_jobs.believe(answer)
-        return True
+        if job is not None:
+            self._own_jobs.believe(job)
+        for pod in pods:
+            if name_of(pod) not in known and key_of(pod) not in self._own_pods.items:
+                self._own_pods.believe(pod)
+        return job is not None
+
+    async def _pods_of(self, place: str, uid: str, epoch: int) -> list[Json]:
+        """The pods of an attempt as they are now. Raises: ApiError, Unreachable."""
+        selector = {"labelSelector": f"{LABEL_HUB}={self._hub_id},{LABEL_JOB_UID}={uid},{LABEL_EPOCH}={epoch}"}
+        found: list[Json] = (await self._client.list_all(f"/api/v1/namespaces/{place}/pods", selector))["items"]
+        return found
 
     async def find_ended(self, job: OwnJob) -> bool:
         """Whether any pod of a Job has ended of which no watch has told; it is known from then on.
 
         A member that refuses to show them shows none. Raises: Unreachable.
         """
-        of_attempt = {"labelSelector": f"{LABEL_JOB_UID}={job.job_uid},{LABEL_EPOCH}={job.epoch}"}
         found = False
         async with self._patience(PATIENCE_S):
             try:
-                listed = await self._client.list_all(f"/api/v1/namespaces/{job.namespace}/pods", of_attempt)
+                pods = await self._pods_of(job.namespace, job.job_uid, job.epoch)
             except ApiError:
                 return False
-        for raw in listed["items"]:
+        for raw in pods:
             known, told = self._own_pods.items.get(key_of(raw)), _own_pod(raw)
             if isinstance(known, OwnPod) and known.uid == told.uid and told.ended and not known.ended:
                 self._own_pods.believe(raw)

@@ -45,7 +45,7 @@ class Attempt:
 
     created: bool = False  # the member said that its Job is there
     unanswered_s: float = 0.0  # a create got no answer; for so long it may still come true
-    missing: bool = False  # the member was asked for its Job, and has none
+    missing: bool = False  # the member was asked for its Job, and has none; its pods are known
     refused: str = ""  # what the member said to the last create, if it said no for good
     put_off: str = ""  # the same, if it may say yes later
     tried_s: float = 0.0  # since the first try to create it
@@ -136,7 +136,7 @@ class Create:
 
 @dataclass(frozen=True)
 class Find:
-    """Ask the member whether it has the attempt's Job, of which its watch tells nothing."""
+    """Ask the member whether it has the attempt's Job, or pods of it, of which its watches tell nothing."""
 
     assignment: Assignment
 
@@ -649,8 +649,9 @@ def _stopped(view: View, why: str) -> Step | None:
         return Delete(_assigned(_entry(view)).site, job, why, runs)
     if job is not None or any(view.alive(p) for p in view.pods()):
         return Wait()
-    if view.attempt.put_off and not (view.attempt.created or view.attempt.missing):
-        return Find(_assigned(_entry(view)))  # a create without an answer may have come true, and its event be lost
+    if (view.attempt.created or view.attempt.put_off) and not view.attempt.missing:
+        # A create without an answer may have come true; of a Job that somebody removed pods may go on: their events may be lost.
+        return Find(_assigned(_entry(view)))
     return None
 
 
