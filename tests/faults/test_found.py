@@ -214,13 +214,19 @@ def test_a_job_whose_site_shows_a_new_leader_no_lists_is_not_said_to_run(simulat
 
 
 @pytest.mark.parametrize("dies", [False, True])
-def test_a_job_whose_end_no_event_told_of_is_done_once_though_its_site_drains(simulate: Simulate, dies: bool) -> None:
+@pytest.mark.parametrize("known", [False, True])
+def test_a_job_whose_end_no_event_told_of_is_done_once_though_its_site_drains(
+    simulate: Simulate, known: bool, dies: bool
+) -> None:
     """Also where the leader that lost the event dies with the word on the hub that the attempt is to end."""
 
     async def play(sim: Simulation) -> None:
         east = sim.clusters["east"]
+        await sim.until(lambda: sim.site_condition("east") == ("True", "Ready"))
+        if not known:
+            east.server.fate = lambda resource: Fate(copies=0 if resource == "pods" else 1)
         sim.put(a_job(template=SHORT["template"]))
-        await sim.until(lambda: sim.state("train")[0] == "Running")
+        await sim.until(lambda: sim.state("train")[0] == "Running" if known else east.alive)
         east.server.fate = lambda resource: Fate(copies=0)
         await sim.until(lambda: not east.alive)
         sim.edit_site("east", desiredState="Drain")

@@ -249,7 +249,7 @@ def test_an_attempt_that_was_done_when_it_was_told_to_leave_is_done(deleting: bo
     found = step(entry, a_member_job(Complete=True, deleting=deleting), pod, recorded=frozenset({pod.uid}))
     assert written(found)["Finished"] == ("True", "Succeeded")
     job = a_member_job(deleting=deleting)
-    assert step(entry, job) == (Wait() if deleting else Delete("east", job, "the attempt ended: Drained"))
+    assert step(entry, job) == (Wait() if deleting else Delete("east", job, "the attempt ended: Drained", runs=True))
 
 
 def test_an_older_attempt_is_removed_before_a_new_one_is_made() -> None:
@@ -571,7 +571,10 @@ def test_an_attempt_is_given_up_only_when_nothing_of_it_is_left() -> None:
     entry = assigned(*taken_back("Suspended"), desiredState="Suspended")
     job, pod = a_member_job(), a_member_pod(state=running())
     assert step(entry, job, pod) == Delete("east", job, "the attempt ended: Suspended", runs=True)
-    assert step(entry, job) == Delete("east", job, "the attempt ended: Suspended", runs=False)
+    assert step(entry, job) == Delete("east", job, "the attempt ended: Suspended", runs=True)
+    failed = a_member_pod(state=ended(1), phase="Failed")
+    over = step(entry, job, failed, recorded={failed.uid})
+    assert over == Delete("east", job, "the attempt ended: Suspended", runs=False)
     assert step(entry, a_member_job(deleting=True), pod) == Wait()
     assert step(entry, replace(pod, deleting=True)) == Wait()
     found = step(entry)

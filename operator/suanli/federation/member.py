@@ -353,18 +353,17 @@ class Member:
 
         A member that refuses to show them shows none. Raises: Unreachable.
         """
-        found = False
+        known = {pod.name: pod.ended for pod in self.pods.get(job.job_uid, {}).values()}
         async with self._patience(PATIENCE_S):
             try:
                 pods = await self._pods_of(job.namespace, job.job_uid, job.epoch)
             except ApiError:
                 return False
         for raw in pods:
-            known, told = self._own_pods.items.get(key_of(raw)), _own_pod(raw)
-            if isinstance(known, OwnPod) and known.uid == told.uid and told.ended and not known.ended:
+            is_there = name_of(raw) not in known or key_of(raw) in self._own_pods.items
+            if is_there and not known.get(name_of(raw)) and _own_pod(raw).ended:
                 self._own_pods.believe(raw)
-                found = True
-        return found
+        return sum(pod.ended for pod in self.pods.get(job.job_uid, {}).values()) > sum(known.values())
 
     async def delete_job(self, job: OwnJob) -> None:
         """Delete exactly this Job, its pods first: while one may run, the Job is there. Raises: ApiError, Unreachable."""

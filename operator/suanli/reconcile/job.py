@@ -645,7 +645,8 @@ def _stopped(view: View, why: str) -> Step | None:
         return Wait(view.attempt.unanswered_s)  # where its Job stands, a late create makes no second one
     job = view.job()
     if job is not None and not job.deleting:
-        runs = any(pod.started and not pod.ended for pod in view.pods())
+        pods = view.pods()
+        runs = not pods or not all(pod.ended for pod in pods)
         return Delete(_assigned(_entry(view)).site, job, why, runs)
     if job is not None or any(view.alive(p) for p in view.pods()):
         return Wait()
