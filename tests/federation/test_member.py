@@ -573,6 +573,7 @@ async def test_a_member_that_refuses_has_answered(status: int, monkeypatch: pyte
         with pytest.raises(Unreachable):
             await member.create_job(SPACE, a_job())
         held.release()
+        monkeypatch.setattr(member_module, "PATIENCE_S", 10.0)
         server.refuse("GET /version", status)
         await server.until(lambda: not member._stalled)
         await member.create_job(SPACE, a_job())

@@ -333,8 +333,8 @@ class Member:
                     raise
                 job = None
                 pods = await self._pods_of(place, uid, epoch)
-        if self._own_jobs.dropped != dropped:
-            raise Unreachable(f"{self._client.server} changed while it was asked")
+        if job is not None and self._own_jobs.dropped != dropped:
+            raise Unreachable(f"{self._client.server} changed while it was asked")  # it may be gone by now
         if job is not None:
             self._own_jobs.believe(job)
         for pod in pods:
