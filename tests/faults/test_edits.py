@@ -21,6 +21,13 @@ def test_whatever_is_edited_and_set_back_nothing_breaks_and_nothing_stays() -> N
     assert all(one.jobs == 3 and one.containers >= 4 for one in done), "jobs run meanwhile"
 
 
+# 9005: a condition of a site that has no reason; 9009: a job whose whole spec is taken away.
+@pytest.mark.parametrize("seed", [9005, 9009])
+def test_what_edits_found_once_stays_found(seed: int) -> None:
+    (one,) = edit_outcomes([seed], 1)
+    assert one.violations == []
+
+
 def test_every_field_is_drawn_in_every_way_valid_and_not() -> None:
     ways, taken = defaultdict(set), defaultdict(set)
     whole = {(raw["kind"], raw["metadata"]["name"]): raw for raw in declared()}

@@ -3,9 +3,12 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from builders import a_job
 from memoryhub import Fate, Meeting
-from simulation import JOBS, Simulate, Simulation
+from simulation import JOBS, PODS, Simulate, Simulation
+from suanli.kube.client import ApiError
 
 EAST: dict[str, Any] = {"data": {"allowedSites": ["east"]}}
 SHORT: dict[str, Any] = {"template": {"image": "busybox", "command": ["sleep", "3"]}, **EAST}
@@ -153,6 +156,24 @@ def test_a_task_that_ends_well_because_it_was_stopped_is_not_done(simulate: Simu
     simulate(play)
 
 
+def test_a_task_that_ends_well_after_somebody_removed_its_job_is_not_done(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        east = sim.clusters["east"]
+        sim.put(a_job(**SHORT, limits={"retries": 1}))
+        await sim.until(lambda: sim.state("train")[0] == "Running")
+        await sim.kill()
+        east.grace_s = lambda: 60.0
+        (raw,) = east.server.items(JOBS)
+        east.server.delete(f"{JOBS[:-5]}/namespaces/{raw['metadata']['namespace']}/jobs/{raw['metadata']['name']}")
+        await sim.until(lambda: not east.alive, 10)
+        sim.start()
+        await sim.until(lambda: sim.job("train")["status"].get("epoch") == 2, 60)
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded", 60)
+        await sim.until(lambda: not sim.member_objects(), 90)
+
+    simulate(play)
+
+
 def test_a_list_of_a_moment_ago_ends_no_attempt(simulate: Simulate) -> None:
     async def play(sim: Simulation) -> None:
         east = sim.clusters["east"].server
@@ -167,6 +188,76 @@ def test_a_list_of_a_moment_ago_ends_no_attempt(simulate: Simulate) -> None:
         east.meet, east.fate = (lambda verb, path: Meeting()), (lambda resource: Fate())
         await asyncio.sleep(30)
         assert (sim.state("train")[0], sim.job("train")["status"]["epoch"]) == ("Running", 1)
+        sim.delete("train")
+        await sim.until(lambda: not sim.member_objects(), 60)
+
+    simulate(play)
+
+
+def test_a_job_whose_site_shows_a_new_leader_no_lists_is_not_said_to_run(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        east = sim.clusters["east"].server
+        sim.put(a_job(**LONG))
+        await sim.until(lambda: sim.state("train")[0] == "Running")
+        await sim.kill()
+        broken = ApiError(500, "InternalError", "etcdserver: request timed out")
+        east.meet = lambda verb, path: Meeting(error=broken if path == PODS else None)
+        sim.start()
+        await sim.until(lambda: sim.condition("train", "Running")["status"] == "Unknown", 90)
+        east.meet = lambda verb, path: Meeting()
+        await sim.until(lambda: sim.condition("train", "Running")["status"] == "True", 90)
+        assert sim.job("train")["status"]["epoch"] == 1
+        sim.delete("train")
+        await sim.until(lambda: not sim.member_objects(), 60)
+
+    simulate(play)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_job_whose_end_no_event_told_of_is_done_once_though_its_site_drains(
+    simulate: Simulate, known: bool, dies: bool
+) -> None:
+    """Also where the leader that lost the event dies with the word on the hub that the attempt is to end."""
+
+    async def play(sim: Simulation) -> None:
+        east = sim.clusters["east"]
+        await sim.until(lambda: sim.site_condition("east") == ("True", "Ready"))
+        if not known:
+            east.server.fate = lambda resource: Fate(copies=0 if resource == "pods" else 1)
+        sim.put(a_job(template=SHORT["template"]))
+        await sim.until(lambda: sim.state("train")[0] == "Running" if known else east.alive)
+        east.server.fate = lambda resource: Fate(copies=0)
+        await sim.until(lambda: not east.alive)
+        sim.edit_site("east", desiredState="Drain")
+        if dies:
+            await sim.until(lambda: sim.condition("train", "Dispatched")["reason"] == "Drained")
+            await sim.kill()
+            sim.start()
+        await sim.until(lambda: sim.state("train")[0] == "Succeeded", 60)
+        assert sim.job("train")["status"]["epoch"] == 1
+        east.server.fate = lambda resource: Fate()
+        await sim.until(lambda: not sim.member_objects(), 90)
+
+    simulate(play)
+
+
+def test_pods_that_go_on_without_their_job_are_awaited_though_no_event_told_of_them(simulate: Simulate) -> None:
+    """Seed 52259: the watch of pods has stuck, and somebody removes the Job in the background."""
+
+    async def play(sim: Simulation) -> None:
+        east = sim.clusters["east"]
+        await sim.until(lambda: sim.site_condition("east") == ("True", "Ready"))
+        east.grace_s = lambda: 8.0
+        east.server.fate = lambda resource: Fate(copies=0 if resource == "pods" else 1)
+        sim.put(a_job(**LONG, limits={"retries": 1}))
+        await sim.until(lambda: east.alive)
+        (raw,) = east.server.items(JOBS)
+        east.server.delete(f"{JOBS[:-5]}/namespaces/{raw['metadata']['namespace']}/jobs/{raw['metadata']['name']}")
+        await sim.until(lambda: sim.job("train")["status"].get("epoch") == 2, 60)
+        assert not [run for run in east.alive if run.epoch == 1]
+        east.server.fate = lambda resource: Fate()
+        await sim.until(lambda: sim.state("train")[0] == "Running", 60)
         sim.delete("train")
         await sim.until(lambda: not sim.member_objects(), 60)
 

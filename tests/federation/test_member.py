@@ -472,6 +472,25 @@ async def test_a_pod_is_let_go_by_our_finalizer_alone() -> None:
             assert len(server.writes) == writes, "there is nothing to take off"
 
 
+async def test_what_has_ended_is_found_once_where_no_watch_tells_and_a_copy_is_nobody() -> None:
+    async with FakeApiServer() as server:
+        job = put_job(server)
+        pod = server.put(pod_of(job, node="n1"))
+        copy = {**pod["metadata"], "name": "a-copy", "uid": "u-copy"}
+        over = {"phase": "Succeeded", "containerStatuses": [{"name": "task", "state": ended(start=START, end=END)}]}
+        server.put({**pod, "metadata": copy, "status": over})
+        async with following(server) as (member, _):
+            (known,) = member.jobs[UID].values()
+            assert not await member.find_ended(known)
+            listed = {"metadata": {"resourceVersion": "1"}, "items": [{**pod, "status": over}]}
+            server.answer(f"GET {PODS}", json.dumps(listed).encode())
+            assert await member.find_ended(known)
+            assert the_pod(member).completed
+            assert not await member.find_ended(known)
+            server.refuse(f"GET {PODS}", 403, "Forbidden", "no")
+            assert not await member.find_ended(known), "what cannot be asked keeps nothing from being stopped"
+
+
 async def test_a_pod_that_changed_meanwhile_is_not_touched() -> None:
     async with FakeApiServer() as server:
         pod = pod_of(put_job(server), node="n1")
@@ -554,6 +573,7 @@ async def test_a_member_that_refuses_has_answered(status: int, monkeypatch: pyte
         with pytest.raises(Unreachable):
             await member.create_job(SPACE, a_job())
         held.release()
+        monkeypatch.setattr(member_module, "PATIENCE_S", 10.0)
         server.refuse("GET /version", status)
         await server.until(lambda: not member._stalled)
         await member.create_job(SPACE, a_job())

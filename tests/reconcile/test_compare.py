@@ -78,6 +78,26 @@ def test_it_comes_every_so_often_and_sooner_when_asked_but_not_all_the_time() ->
     virtualtime.run(whole())
 
 
+def test_a_large_hub_is_not_listed_all_the_time_because_a_member_tells_of_jobs_that_nobody_knows() -> None:
+    async def whole() -> None:
+        hub, loop = Hub(), asyncio.get_running_loop()
+        busy = [0.0]  # seconds of lists of jobs
+
+        def meet(verb: str, path: str) -> Meeting:
+            busy[0] += 10.0 * (path == JOBS)
+            return Meeting(5.0 if path == JOBS else 0.0)
+
+        hub.server.meet = meet
+        task = asyncio.ensure_future(hub.comparison.run())
+        while loop.time() < 1_000:
+            hub.comparison.soon()
+            await asyncio.sleep(0.5)
+        assert 0 < busy[0] <= 1_000 / 5
+        task.cancel()
+
+    virtualtime.run(whole())
+
+
 def test_a_hub_that_is_away_is_asked_again() -> None:
     async def whole() -> None:
         hub = Hub()

@@ -5,6 +5,8 @@ import logging
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import virtualtime
 from builders import a_job, a_site
@@ -117,6 +119,54 @@ def test_very_many_jobs_that_fit_are_all_placed_and_what_frees_room_during_a_rou
         await begin(sim, placer)
         await sim.until(lambda: {sim.state(f"j{n}")[0] for n in range(20)} == {"Succeeded"}, 120)
         assert max(map(len, placer.batches)) == 4
+
+    simulate(play)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "most", "expected"),
+    [
+        ([], 1_000, 1_000),
+        ([5_000], 10_000, 1_000),
+        ([5_000] * 10, 10_000, 1_000),
+        ([5_000] * 20, 10_000, 500),
+        ([5_000] * 19 + [1], 10_000, 526),
+        ([10] * 100, 1_000, 1_000),
+        ([10] * 101, 1_000, 9),
+        ([1] * 999 + [5_000], 1_000, 2),
+        ([3] * 9_000, 1_000, 2),
+    ],
+)
+def test_accounts_that_flood_together_share_a_cycle(waiting: list[int], most: int, expected: int) -> None:
+    assert cycle.share(waiting, most) == expected
+    assert sum(min(n, expected) for n in waiting) <= max(most, 2 * len(waiting))
+
+
+@given(st.lists(st.integers(1, 3_000), max_size=60), st.integers(1_000, 5_000))
+def test_who_has_few_is_asked_whole_and_no_room_of_a_cycle_is_left(waiting: list[int], most: int) -> None:
+    found = cycle.share(waiting, most)
+    asked = sum(min(n, found) for n in waiting)
+    assert asked <= most
+    if found < cycle.MOST_OF_ACCOUNT:
+        assert asked > most - len(waiting), "one more of each would be too many"
+
+
+def test_many_accounts_that_flood_make_no_long_cycle_and_all_are_asked(
+    simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = cycle.share
+    monkeypatch.setattr(cycle, "share", lambda waiting, most: share(waiting, 12))
+
+    async def play(sim: Simulation) -> None:
+        placer = Watched()
+        for space in range(5):
+            sim.hub.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"space-{space}"}})
+            for n in range(8):
+                sim.put(a_job(f"s{space}-{n}", metadata={"namespace": f"space-{space}"}, resources=FULL))
+        await begin(sim, placer)
+        await sim.until(lambda: all("conditions" in job.get("status", {}) for job in sim.jobs().values()))
+        assert max(map(len, placer.batches)) <= 12
+        assert all(len({name.split("-")[0] for name in batch}) == 5 for batch in placer.batches[:4]), "all of them"
 
     simulate(play)
 

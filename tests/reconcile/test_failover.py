@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from builders import a_job
+from builders import a_job, a_site
 from fenced import a_fence, fenced, put_lease
 from memoryhub import Meeting, MemoryServer
-from simulation import JOBS, Simulate, Simulation
+from simulation import JOBS, Cluster, Simulate, Simulation
+from suanli.base.names import API_VERSION
+from virtualtime import VirtualClock
 
 LONG = {"image": "x", "command": ["sleep", "400"]}
 QUICK = {"fence_lease_s": 60, "fence_margin_s": 60, "dead_after_s": 60}
@@ -234,3 +236,20 @@ MEETINGS = (Meeting(), Meeting(lost_before=True), Meeting(lost_after=True), Meet
 
 def mend(server: MemoryServer) -> None:
     server.cut = False
+
+
+def test_a_cluster_that_is_joined_by_the_name_of_another_has_not_its_fence(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        async with fenced(sim):
+            pass
+        spare = sim.clusters["spare"] = Cluster("spare", VirtualClock(), lambda run: None, lambda run: None)
+        spare.server.meet = lambda verb, path: Meeting(lost_before="leases" in path)  # nothing is learned of a fence
+        sim.hub.delete(f"/apis/{API_VERSION}/computesites/east")
+        await asyncio.sleep(5)
+        sim.put_secret("east", "spare")
+        sim.put(a_site("east"))
+        await sim.until(lambda: sim.site_condition("east") == ("True", "Ready"))
+        await asyncio.sleep(30)
+        assert sim.site_condition("east", "Fenced")[0] != "True"
+
+    simulate(play, **QUICK)

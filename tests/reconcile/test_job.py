@@ -142,7 +142,7 @@ def test_a_metered_pod_stays_until_the_hub_knows_how_its_attempt_ended() -> None
 
 
 def test_a_success_whose_job_was_removed_is_seen_before_its_pods_go() -> None:
-    pod = a_member_pod(state=ended(), phase="Succeeded", deletion=T0)
+    pod = replace(a_member_pod(state=ended(), phase="Succeeded", deletion=T0), completed=True)
     found = step(assigned(DISPATCHED), pod, recorded={pod.uid})
     assert written(found)["Finished"] == ("True", "Succeeded")
     assert isinstance(found, Write)
@@ -249,7 +249,7 @@ def test_an_attempt_that_was_done_when_it_was_told_to_leave_is_done(deleting: bo
     found = step(entry, a_member_job(Complete=True, deleting=deleting), pod, recorded=frozenset({pod.uid}))
     assert written(found)["Finished"] == ("True", "Succeeded")
     job = a_member_job(deleting=deleting)
-    assert step(entry, job) == (Wait() if deleting else Delete("east", job, "the attempt ended: Drained"))
+    assert step(entry, job) == (Wait() if deleting else Delete("east", job, "the attempt ended: Drained", runs=True))
 
 
 def test_an_older_attempt_is_removed_before_a_new_one_is_made() -> None:
@@ -393,6 +393,20 @@ def test_a_job_that_was_removed_when_all_was_done_has_succeeded() -> None:
     pod = a_member_pod(state=ended(), phase="Succeeded", metered=False)
     found = step(assigned(DISPATCHED), pod, recorded={pod.uid})
     assert written(found)["Finished"] == ("True", "Succeeded")
+
+
+def test_a_task_that_may_have_ended_because_it_was_told_to_is_not_done_when_its_job_is_removed() -> None:
+    pod = a_member_pod(state=ended(), phase="Succeeded", deletion=T0)
+    found = step(assigned(DISPATCHED), pod, recorded={pod.uid}, attempt=Attempt(missing=True))
+    assert written(found)["Dispatched"] == ("False", "DeletedOnMember")
+
+
+@pytest.mark.parametrize(("deleting", "expected"), [(False, Write), (True, Wait)])
+def test_a_complete_job_that_is_being_deleted_proves_nothing(deleting: bool, expected: type) -> None:
+    entry = assigned(a_condition("Dispatched", "False", "Drained"), status={"startedAt": T0})
+    pod = a_member_pod(state=ended(), phase="Succeeded", deletion=T0, metered=False)
+    found = step(entry, a_member_job(Complete=True, deleting=deleting), pod, recorded={pod.uid})
+    assert isinstance(found, expected)
 
 
 def test_a_spec_changed_before_the_attempt_began_is_placed_anew() -> None:
@@ -556,7 +570,11 @@ def test_what_has_ended_by_itself_is_not_suspended() -> None:
 def test_an_attempt_is_given_up_only_when_nothing_of_it_is_left() -> None:
     entry = assigned(*taken_back("Suspended"), desiredState="Suspended")
     job, pod = a_member_job(), a_member_pod(state=running())
-    assert step(entry, job, pod) == Delete("east", job, "the attempt ended: Suspended")
+    assert step(entry, job, pod) == Delete("east", job, "the attempt ended: Suspended", runs=True)
+    assert step(entry, job) == Delete("east", job, "the attempt ended: Suspended", runs=True)
+    failed = a_member_pod(state=ended(1), phase="Failed")
+    over = step(entry, job, failed, recorded={failed.uid})
+    assert over == Delete("east", job, "the attempt ended: Suspended", runs=False)
     assert step(entry, a_member_job(deleting=True), pod) == Wait()
     assert step(entry, replace(pod, deleting=True)) == Wait()
     found = step(entry)
@@ -576,7 +594,14 @@ def test_what_was_created_without_an_answer_is_looked_for_before_it_counts_as_go
     entry, asked = assigned(*taken_back("Suspended"), desiredState="Suspended"), Attempt(put_off="no answer")
     assert isinstance(step(entry, attempt=asked), Find)
     assert isinstance(step(entry, attempt=replace(asked, missing=True)), Write)
-    assert isinstance(step(entry, attempt=replace(asked, created=True)), Write), "an event told of its end"
+
+
+def test_pods_of_a_job_that_is_gone_are_looked_for_before_its_attempt_counts_as_gone() -> None:
+    entry = assigned(*taken_back("Suspended"), desiredState="Suspended")
+    assert isinstance(step(entry, attempt=Attempt(created=True)), Find)
+    pod = a_member_pod(state=running())
+    assert step(entry, pod, attempt=Attempt(created=True, missing=True)) == Wait(), "one was found"
+    assert isinstance(step(entry, attempt=Attempt(created=True, missing=True)), Write)
 
 
 def test_a_job_that_was_resumed_while_it_stopped_is_queued_again_and_nobody_is_to_blame() -> None:

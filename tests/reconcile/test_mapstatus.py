@@ -11,7 +11,11 @@ from suanli.api.link import ComputeLink, ComputeLinkStatus
 from suanli.api.policy import HubPolicy, HubPolicyStatus, Kpi
 from suanli.api.site import ComputeSite, ComputeSiteStatus
 from suanli.base.reasons import Reason
+from suanli.federation.capacity import ClassFigures
+from suanli.federation.facts import MAX_AMOUNT, Amounts, NodeFacts
+from suanli.federation.member import Health
 from suanli.placement.contradictions import Finding
+from suanli.placement.snapshot import ClassRoom
 from suanli.reconcile import mapstatus
 from suanli.reconcile.sites import Credentials
 
@@ -103,6 +107,24 @@ def test_a_link_to_nowhere_is_told_by_its_end() -> None:
         "Resolved": ("True", "Resolved")
     }
     ComputeLinkStatus.model_validate(status)
+
+
+class ABoastfulMember:
+    """It answers, and tells of nodes with more than a number holds."""
+
+    usable = True
+    health = Health(True, Reason.CONNECTED, "it answers", "v1.36.3", "a-cluster")
+
+    def usable_nodes(self) -> list[NodeFacts]:
+        return [NodeFacts(f"n{n}", True, {}, Amounts(MAX_AMOUNT, MAX_AMOUNT)) for n in range(20)]
+
+
+def test_figures_that_no_number_holds_do_not_keep_the_rest_from_being_said() -> None:
+    boasted = ClassFigures(20 * MAX_AMOUNT, 20 * MAX_AMOUNT, ClassRoom((), ()))
+    status = site_status(a_site(), member=ABoastfulMember(), figures={"cpu": boasted})
+    most = (1 << 63) - 1
+    assert status["classes"] == [{"class": "cpu", "capacity": most, "allocatable": most, "allocated": 0}]
+    assert (status["cpuMilli"], status["memoryBytes"], status["nodes"]) == (most, most, 20)
 
 
 def test_a_policy_with_a_mistake_is_told_of_all_of_them() -> None:

@@ -3,9 +3,13 @@
 import asyncio
 from typing import Any
 
-from builders import a_job
+from builders import a_job, a_member_job
 from simulation import JOBS, Simulate, Simulation
 from suanli.base.names import ANNOTATION_SWEEP
+from suanli.base.settings import Settings
+from suanli.federation.facts import OwnJob
+from suanli.reconcile.state import Mirror
+from suanli.reconcile.sweep import Sweep
 
 SITE = "/apis/suanli.io/v1alpha1/computesites/east"
 AT_EAST = {"allowedSites": ["east"]}
@@ -167,3 +171,44 @@ def test_holding_costs_one_write_while_nothing_changes(simulate: Simulate) -> No
         assert sim.hub.writes()[before:] == []
 
     simulate(play, sweep_least=5)
+
+
+class CountedJobs(dict[str, dict[str, OwnJob]]):
+    """What a member holds; notes how often all of it is read."""
+
+    read = 0
+
+    def items(self) -> Any:
+        self.read += 1
+        return super().items()
+
+
+class AMember:
+    usable = True
+
+    def __init__(self) -> None:
+        self.jobs = CountedJobs()
+
+
+class OneSite:
+    def __init__(self, member: AMember) -> None:
+        self.member = member
+
+    def trusted(self) -> dict[str, AMember]:
+        return {"east": self.member}
+
+
+def test_a_member_that_tells_of_ever_new_jobs_of_ours_is_not_counted_for_each() -> None:
+    async def whole() -> None:
+        mirror = Mirror(on_job=lambda uid, changed: None, on_map=lambda kind, name, changed: None)
+        member = AMember()
+        sites: Any = OneSite(member)
+        sweep = Sweep(mirror=mirror, sites=sites, settings=Settings(), on_change=lambda site: None)
+        for n in range(500):
+            job = a_member_job(f"uid-{n}")
+            member.jobs[job.job_uid] = {job.name: job}
+            held = sweep.holds("east", None, job)
+        assert held
+        assert member.jobs.read <= Settings().sweep_least + 1
+
+    asyncio.run(whole())

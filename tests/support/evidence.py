@@ -369,7 +369,7 @@ def quota_exceeded(evidence: Evidence) -> list[str]:
 def _asked_milli(job: Json) -> int:
     """The cores that a job asks for; none of one that cannot be read, or that asks for cards. Units: thousandths."""
     try:
-        spec = ComputeJobSpec.model_validate(job["spec"])
+        spec = ComputeJobSpec.model_validate(job.get("spec"))
         per_task = spec.resources.per_task
         return 0 if per_task.cards else spec.tasks * cpu_milli(per_task.cpu)
     except ValueError:

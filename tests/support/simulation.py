@@ -8,7 +8,7 @@ import asyncio
 import base64
 import itertools
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,6 +105,7 @@ class Cluster:
     wrong: list[str] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _begun: set[str] = field(default_factory=set)
+    _succeeded: Counter[str] = field(default_factory=Counter)  # pods, by the UID of their Job
 
     def __post_init__(self) -> None:
         self.server = MemoryServer(self.clock, cluster_id=f"cluster-{self.name}")
@@ -234,6 +235,7 @@ class Cluster:
         self.ends(run)
         times = {"startedAt": time_text_ms(run.start_ms), "finishedAt": time_text_ms(run.end_ms)}
         self._set(pod, "Succeeded" if code == 0 else "Failed", {"terminated": {"exitCode": code, **times}})
+        self._succeeded[run.owner] += code == 0
         self._spawn(self._judge(pod))
 
     async def _judge(self, pod: Json) -> None:
@@ -241,13 +243,13 @@ class Cluster:
         await asyncio.sleep(0.1)
         owner = pod["metadata"]["ownerReferences"][0]["uid"]
         job = self._job(owner)
-        if job is None or job["metadata"].get("deletionTimestamp") or job.get("status", {}).get("conditions"):
+        if job is None or job.get("status", {}).get("conditions"):
             return
         pods = self._pods_of(owner)
         phases = [p["status"]["phase"] for p in pods]
-        if phases.count("Succeeded") == job["spec"]["completions"]:
-            self._finish(job, "Complete", "")
-        elif "Failed" in phases:
+        if self._succeeded[owner] == job["spec"]["completions"]:
+            self._finish(job, "Complete", "")  # also one that is being deleted, and whose pods are gone
+        elif "Failed" in phases and not job["metadata"].get("deletionTimestamp"):
             left = [p for p in pods if p["status"]["phase"] not in ("Succeeded", "Failed")]
             for other in left:
                 self.server.delete(

@@ -58,6 +58,14 @@ class Settings(BaseModel):
     cycle_ms: Annotated[
         int, Field(ge=10, le=60_000, description="Least time between the starts of two placement cycles.")
     ] = 200
+    cycle_jobs: Annotated[
+        int,
+        Field(
+            ge=1_000,
+            le=1_000_000,
+            description="Jobs that one placement cycle asks at most; accounts share them equally.",
+        ),
+    ] = 10_000
     full_compare_s: Annotated[
         int, Field(ge=5, le=86_400, description="Time between two full comparisons of mirror, hub and members.")
     ] = 300

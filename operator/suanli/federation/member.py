@@ -14,7 +14,9 @@ from suanli.base.names import (
     ANNOTATION_FENCE_SEEN,
     FENCE,
     GUARD,
+    LABEL_EPOCH,
     LABEL_HUB,
+    LABEL_JOB_UID,
     LABEL_MANAGED,
     MANAGER,
     MEMBER_NAMESPACE_PREFIX,
@@ -29,7 +31,7 @@ from suanli.federation import capacity, facts, render
 from suanli.federation.facts import NodeFacts, OwnJob, OwnPod, PodLoad
 from suanli.federation.tenancy import Bounds, guards, mending
 from suanli.kube.client import ApiClient, ApiError, Json, NotSent, Target, Unreachable, name_of
-from suanli.kube.watch import Reflector
+from suanli.kube.watch import Reflector, key_of
 
 JOBS = "/apis/batch/v1/namespaces/{namespace}/jobs"
 FENCE_LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{MEMBER_SYSTEM_NAMESPACE}/leases/{FENCE}"
@@ -107,6 +109,7 @@ class Member:
         self._heard_s = 0.0  # on the loop's clock, which does not jump; by a watch, a list or a probe
         self._answered_s = 0.0  # the same, by an answer to a write
         self._well_s = 0.0
+        self._begun_s = 0.0
         ours, others = f"{LABEL_HUB}={hub_id}", f"{LABEL_HUB}!={hub_id}"
         live = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
         others_live = {"labelSelector": others, "fieldSelector": live}
@@ -143,7 +146,7 @@ class Member:
 
     async def run(self) -> None:
         """Watch and probe until cancelled; then close the connection."""
-        self._heard_s = asyncio.get_running_loop().time()
+        self._heard_s = self._begun_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._probe())
@@ -315,23 +318,52 @@ class Member:
         return bool(patch)
 
     async def find_job(self, uid: str, epoch: int, namespace: str) -> bool:
-        """Whether an attempt's Job is there though no watch told of it; it is known from then on.
+        """Whether an attempt's Job is there though no watch told of it; it is known from then on, and without it its pods are.
 
         Raises: ApiError, Unreachable.
         """
-        path = JOBS.format(namespace=member_namespace(self._hub_id, namespace))
-        dropped = self._own_jobs.dropped
+        place = member_namespace(self._hub_id, namespace)
+        dropped, pods = self._own_jobs.dropped, list[Json]()
+        known = {pod.name for pod in self.pods.get(uid, {}).values()}
         async with self._patience(PATIENCE_S):
             try:
-                answer = await self._client.get(f"{path}/{member_job_name(uid, epoch)}")
+                job = await self._client.get(f"{JOBS.format(namespace=place)}/{member_job_name(uid, epoch)}")
             except ApiError as error:
                 if error.status != 404:
                     raise
+                job = None
+                pods = await self._pods_of(place, uid, epoch)
+        if job is not None and self._own_jobs.dropped != dropped:
+            raise Unreachable(f"{self._client.server} changed while it was asked")  # it may be gone by now
+        if job is not None:
+            self._own_jobs.believe(job)
+        for pod in pods:
+            if name_of(pod) not in known and key_of(pod) not in self._own_pods.items:
+                self._own_pods.believe(pod)
+        return job is not None
+
+    async def _pods_of(self, place: str, uid: str, epoch: int) -> list[Json]:
+        """The pods of an attempt as they are now. Raises: ApiError, Unreachable."""
+        selector = {"labelSelector": f"{LABEL_HUB}={self._hub_id},{LABEL_JOB_UID}={uid},{LABEL_EPOCH}={epoch}"}
+        found: list[Json] = (await self._client.list_all(f"/api/v1/namespaces/{place}/pods", selector))["items"]
+        return found
+
+    async def find_ended(self, job: OwnJob) -> bool:
+        """Whether any pod of a Job has ended of which no watch has told; it is known from then on.
+
+        A member that refuses to show them shows none. Raises: Unreachable.
+        """
+        known = {pod.name: pod.ended for pod in self.pods.get(job.job_uid, {}).values()}
+        async with self._patience(PATIENCE_S):
+            try:
+                pods = await self._pods_of(job.namespace, job.job_uid, job.epoch)
+            except ApiError:
                 return False
-        if self._own_jobs.dropped != dropped:
-            raise Unreachable(f"{self._client.server} changed while it was asked")
-        self._own_jobs.believe(answer)
-        return True
+        for raw in pods:
+            is_there = name_of(raw) not in known or key_of(raw) in self._own_pods.items
+            if is_there and not known.get(name_of(raw)) and _own_pod(raw).ended:
+                self._own_pods.believe(raw)
+        return sum(pod.ended for pod in self.pods.get(job.job_uid, {}).values()) > sum(known.values())
 
     async def delete_job(self, job: OwnJob) -> None:
         """Delete exactly this Job, its pods first: while one may run, the Job is there. Raises: ApiError, Unreachable."""
@@ -551,7 +583,9 @@ class Member:
         if not self.synced:
             why = f": {_sentence(trouble)}" if trouble is not None else ""
             told = f"the first lists of nodes, pods and jobs are not complete{why}"
-            return Health(None, Reason.SYNCING, told, git, cluster)
+            # One that is slow is waited for; of one that fails to show them nobody knows what runs there.
+            fails = trouble is not None and asyncio.get_running_loop().time() - self._begun_s >= self._silence_s
+            return Health(False if fails else None, Reason.SYNCING, told, git, cluster)
         return Health(True, Reason.CONNECTED, f"Kubernetes {git} answers", git, cluster)
 
     def _refused(self, error: ApiError | Unreachable) -> Health:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from suanli.api.job import Assignment
@@ -31,7 +31,7 @@ SETTLE_S = 3.0  # a fresh leader waits so long, beyond a probe, until it is know
 SAME_START_MS = 15 * 60_000  # a planned start that moves by less is not told anew
 THREAD_FROM = 100  # a larger batch is placed off the event loop
 # Jobs of one account in one cycle: what others wait for must not grow with what one of them sends.
-MOST_OF_ACCOUNT = 1_000
+MOST_OF_ACCOUNT, LEAST_OF_ACCOUNT = 1_000, 2
 
 
 class Cycle:
@@ -217,16 +217,17 @@ class Cycle:
         for job in waiting:
             by_account[job.account].append(job)
         self._is_round_over = True
-        if all(len(jobs) <= MOST_OF_ACCOUNT for jobs in by_account.values()):
+        most = share([len(jobs) for jobs in by_account.values()], self._settings.cycle_jobs)
+        if all(len(jobs) <= most for jobs in by_account.values()):
             self._asked.clear()
             return waiting, frozenset()
         asked, in_turn = list[WaitingJob](), dict[str, int]()
         for jobs in by_account.values():
-            if len(jobs) <= MOST_OF_ACCOUNT:
+            if len(jobs) <= most:
                 asked += jobs
                 continue
             line = in_order(jobs)
-            half = MOST_OF_ACCOUNT // 2
+            half = most // 2
             due = [job for job in line[half:] if self._asked.get(job.uid) != self._round]
             asked += line[:half] + due[:half]
             in_turn |= dict.fromkeys((job.uid for job in due[:half]), self._round)
@@ -262,6 +263,20 @@ class Cycle:
             releases = () if ahead_of_ms is None else self._releases(name, ahead_of_ms)
             views.append(SiteView(site=site, ready=True, classes=rooms, releases=releases))
         return views
+
+
+def share(waiting: Sequence[int], most: int) -> int:
+    """The most of one account, so that all accounts together have `most` at most: who has few leaves the rest to others.
+
+    `waiting` are the jobs of each account. With more than half as many accounts as `most` each still has two.
+    """
+    left = most
+    for done, count in enumerate(sorted(waiting)):
+        of_each = left // (len(waiting) - done)
+        if count > of_each:
+            return max(LEAST_OF_ACCOUNT, min(MOST_OF_ACCOUNT, of_each))
+        left -= count
+    return MOST_OF_ACCOUNT
 
 
 def start_ms(decision: Decision | None) -> int:

@@ -14,7 +14,7 @@ from suanli.base.clock import Clock, time_text
 from suanli.base.conditions import readable
 from suanli.base.reasons import Reason
 from suanli.base.settings import Settings
-from suanli.base.untrusted import mapping
+from suanli.base.untrusted import mapping, text
 from suanli.federation.member import RENEWAL_S, Member
 from suanli.kube.client import ApiError, Unreachable
 from suanli.reconcile.attempts import LATE_S
@@ -41,6 +41,7 @@ class _Fence:
 
     may_until_s: float  # the end of the last renewal that may have come true
     lease_s: int  # the longest that may be in force
+    cluster_id: str  # whose fence it is: another cluster that is joined by the same name has another, or none
     sent: deque[tuple[float, str]] = field(default_factory=deque)  # the recent renewals: when, and their stamps
     answered_s: float = 0.0  # when it was last known to have seen a recent one, or since when that can be asked
     again_s: float = 0.0  # not renewed before
@@ -79,7 +80,7 @@ class Fences:
 
     def state(self, name: str) -> FenceState | None:
         """What this leader has learned; None as long as it has learned nothing."""
-        fence = self._fences.get(name)
+        fence = self._known(name)
         return fence.state if fence is not None else None
 
     def certain_in_s(self, name: str, silent_s: float) -> float | None:
@@ -91,7 +92,7 @@ class Fences:
         known = self.state(name)
         if not recorded_s or (known is not None and known.reason is not Reason.FENCE_ANSWERS):
             return None
-        fence, now_s = self._fences.get(name), asyncio.get_running_loop().time()
+        fence, now_s = self._known(name), asyncio.get_running_loop().time()
         lease_s = max(recorded_s, fence.lease_s) if fence is not None else recorded_s
         renewed_s = fence.may_until_s if fence is not None else self._begun_s + LATE_S
         stopped_s = max(renewed_s + lease_s, now_s - silent_s + LATE_S) + self._settings.fence_margin_s
@@ -145,9 +146,19 @@ class Fences:
             self._on_change(name)
 
     def _of(self, name: str) -> _Fence:
-        if name not in self._fences:
-            self._fences[name] = _Fence(self._begun_s + LATE_S, self._recorded_s(name))
-        return self._fences[name]
+        fence = self._known(name)
+        if fence is None:
+            fence = _Fence(self._begun_s + LATE_S, self._recorded_s(name), self._cluster(name))
+            self._fences[name] = fence
+        return fence
+
+    def _known(self, name: str) -> _Fence | None:
+        """The fence of the cluster that the site is on record as."""
+        fence = self._fences.get(name)
+        return fence if fence is not None and fence.cluster_id == self._cluster(name) else None
+
+    def _cluster(self, name: str) -> str:
+        return text(self._mirror.site_status(name).get("clusterId"), 63)
 
     def _recorded_s(self, name: str) -> int:
         """The longest lease on record of a fence that is on record as standing; 0 for none."""

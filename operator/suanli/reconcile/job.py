@@ -45,7 +45,7 @@ class Attempt:
 
     created: bool = False  # the member said that its Job is there
     unanswered_s: float = 0.0  # a create got no answer; for so long it may still come true
-    missing: bool = False  # the member was asked for its Job, and has none
+    missing: bool = False  # the member was asked for its Job, and has none; its pods are known
     refused: str = ""  # what the member said to the last create, if it said no for good
     put_off: str = ""  # the same, if it may say yes later
     tried_s: float = 0.0  # since the first try to create it
@@ -136,7 +136,7 @@ class Create:
 
 @dataclass(frozen=True)
 class Find:
-    """Ask the member whether it has the attempt's Job, of which its watch tells nothing."""
+    """Ask the member whether it has the attempt's Job, or pods of it, of which its watches tell nothing."""
 
     assignment: Assignment
 
@@ -153,6 +153,9 @@ class Delete:
     site: str
     job: OwnJob
     why: str
+    runs: bool = (
+        False  # as far as is known; the member is asked before, since what has ended by itself is not done again
+    )
 
 
 @dataclass(frozen=True)
@@ -398,7 +401,7 @@ def create(view: View) -> Step | None:
     if any(_stands(view, _less_lost(view, at)) for at in _others(view)):
         return Wait()  # at most one copy: the old one has to be gone first
     pods = view.pods()
-    if pods and sum(p.phase == "Succeeded" for p in pods) >= _tasks(entry, pods):
+    if pods and sum(p.completed for p in pods) >= _tasks(entry, pods):
         return _succeeded(view, pods, len(pods))  # its Job was removed when all was done
     if pods or attempt.created or entry.is_true("Dispatched"):
         if not attempt.missing:
@@ -553,8 +556,8 @@ def _done_meanwhile(view: View, reason: Reason) -> Step | None:
     tasks = _tasks(_entry(view), pods)
     if _all_completed(view):
         return _succeeded(view, pods, tasks)
-    if reason is not Reason.DRAINED or job is None or not job.complete:
-        return None
+    if reason is not Reason.DRAINED or job is None or not job.complete or job.deleting:
+        return None  # of one that is being deleted its tasks may have exited with 0 because they were told to
     return _await_pods(view, job, pods, tasks) or _succeeded(view, pods, tasks)
 
 
@@ -642,11 +645,14 @@ def _stopped(view: View, why: str) -> Step | None:
         return Wait(view.attempt.unanswered_s)  # where its Job stands, a late create makes no second one
     job = view.job()
     if job is not None and not job.deleting:
-        return Delete(_assigned(_entry(view)).site, job, why)
+        pods = view.pods()
+        runs = not pods or not all(pod.ended for pod in pods)
+        return Delete(_assigned(_entry(view)).site, job, why, runs)
     if job is not None or any(view.alive(p) for p in view.pods()):
         return Wait()
-    if view.attempt.put_off and not (view.attempt.created or view.attempt.missing):
-        return Find(_assigned(_entry(view)))  # a create without an answer may have come true, and its event be lost
+    if (view.attempt.created or view.attempt.put_off) and not view.attempt.missing:
+        # A create without an answer may have come true; of a Job that somebody removed pods may go on: their events may be lost.
+        return Find(_assigned(_entry(view)))
     return None
 
 

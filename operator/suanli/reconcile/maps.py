@@ -176,7 +176,7 @@ class MapKeeper:
         """A line in the log, and a warning when something stopped being well."""
         before = _statements(raw)
         for condition in wanted.get("conditions") or []:
-            now = (condition["status"], condition["reason"])
+            now = (condition["status"], condition.get("reason"))  # what somebody else wrote may have none
             if before.get(condition["type"]) == now:
                 continue
             told = {

@@ -39,6 +39,9 @@ VALID = "Valid"
 MONEY = ("BudgetLow", "BudgetExceeded")
 SHOWN = ("name", "value", "unit", "precision", "target", "by", "met")  # of a figure
 EVIDENCE = ("numerator", "denominator")
+MOST = (
+    1 << 63
+) - 1  # more the hub does not take for a number; a member may tell nonsense, and the rest is to be said still
 
 
 def site_status(
@@ -108,11 +111,16 @@ def _figures(member: Member, figures: Mapping[str, ClassFigures], allocated: Map
     nodes = member.usable_nodes()
     return {
         "classes": [
-            {"class": c, "capacity": f.capacity, "allocatable": f.allocatable, "allocated": allocated.get(c, 0)}
+            {
+                "class": c,
+                "capacity": min(MOST, f.capacity),
+                "allocatable": min(MOST, f.allocatable),
+                "allocated": allocated.get(c, 0),
+            }
             for c, f in figures.items()
         ],
-        "cpuMilli": sum(n.allocatable.cpu_milli for n in nodes),
-        "memoryBytes": sum(n.allocatable.memory_bytes for n in nodes),
+        "cpuMilli": min(MOST, sum(n.allocatable.cpu_milli for n in nodes)),
+        "memoryBytes": min(MOST, sum(n.allocatable.memory_bytes for n in nodes)),
         "nodes": len(nodes),
         "kubernetesVersion": member.health.version,
     }

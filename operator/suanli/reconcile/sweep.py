@@ -49,8 +49,12 @@ class Sweep:
         if not self._is_unknown(entry, job):
             return False
         count = self._counts.get(site)
-        stale = count is None or (job.job_uid, job.epoch) not in count.unknown
-        if stale or (count is not None and count.is_held and self._now_s() >= count.at_s + AGAIN_S):
+        # While much is held one more changes nothing: a member that tells of ever new ones must not have all counted for each.
+        if count is not None and count.is_held:
+            due = self._now_s() >= count.at_s + AGAIN_S
+        else:
+            due = count is None or (job.job_uid, job.epoch) not in count.unknown
+        if due:
             count = self._look(site)
         return count is not None and count.is_held
 

@@ -435,6 +435,9 @@ class JobWorker:
                 self._attempts.missed(uid, step.assignment.epoch)
             self.queue.add(uid)
         elif isinstance(step, stages.Delete):
+            if step.runs and await member.find_ended(step.job):
+                self.queue.add(uid)
+                return
             told = {"site": step.site, "member_job": step.job.name, "why": step.why}
             LOG.info("stopping", extra={"job": self._label(uid), **told})
             await member.delete_job(step.job)
