@@ -83,12 +83,13 @@ class Subsidised:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A closed period that is corrected now, and what it was rated by: names of tariffs, sites' providers, customers."""
+    """A closed period that is corrected now, and what it was rated by: names of tariffs, sites' providers, links' carriers, customers."""
 
     period: Period
     tariffs: Sequence[str]
     providers: Mapping[str, str]
     customers: Mapping[str, Customer]
+    carriers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ class Dossier:
     scope: Scope = NOWHERE
     granted_by: Mapping[str, int] = field(default_factory=dict)
     unknown: Mapping[Party, int] = field(default_factory=dict)
+    carriers: Mapping[str, str] = field(default_factory=dict)
 
 
 def write(dossier: Dossier, out: Callable[[str, str], None]) -> str:
@@ -208,11 +210,13 @@ def _period_record(d: Dossier) -> dict[str, Any]:
             | {
                 "tariffs": sorted(c.tariffs),
                 "providers": dict(c.providers),
+                "carriers": dict(c.carriers),
                 "customers": [_customer(c.customers[name]) for name in sorted(c.customers)],
             }
             for c in d.closed
         ],
         "providers": dict(d.providers),
+        "carriers": dict(d.carriers),
         "sides": dict(d.scope.side_of_site),
         "chips": [[site, class_, chip] for (site, class_), chip in sorted(d.scope.chip_of_class.items())],
         "awards": [

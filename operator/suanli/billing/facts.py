@@ -22,23 +22,25 @@ from suanli.billing.vouchers import Scope
 
 @dataclass(frozen=True)
 class Facts:
-    """Tariffs, whose the sites are, and what prices of accounts go by."""
+    """Tariffs, whose the sites and links are, and what prices of accounts go by."""
 
     tariffs: tuple[Tariff, ...]
     customers: Mapping[str, Customer]  # by account
     providers: Mapping[str, str] = field(default_factory=dict)  # by site
     scope: Scope = field(default_factory=lambda: Scope({}, {}))  # what vouchers ask of a site
+    carriers: Mapping[str, str] = field(default_factory=dict)  # by link
     hub: str = ""  # that ids of events name; "": of whoever asks
 
     def book(self) -> PriceBook:
         """The tariffs made ready."""
-        return PriceBook(self.tariffs, self.providers)
+        return PriceBook(self.tariffs, self.providers, self.carriers)
 
     def text(self) -> str:
         """As JSON."""
         body = {
             "tariffs": [_object(tariff) for tariff in self.tariffs],
             "providers": dict(self.providers),
+            "carriers": dict(self.carriers),
             "hub": self.hub,
             "sides": dict(self.scope.side_of_site),
             "chips": [[site, class_, chip] for (site, class_), chip in sorted(self.scope.chip_of_class.items())],
@@ -81,7 +83,7 @@ def read_facts(text: str) -> Facts:
         {(site, class_): chip for site, class_, chip in body["chips"]},
     )
     tariffs = tuple(Tariff.model_validate(t) for t in body["tariffs"])
-    return Facts(tariffs, customers, body["providers"], scope, body.get("hub", ""))
+    return Facts(tariffs, customers, body["providers"], scope, body.get("carriers", {}), body.get("hub", ""))
 
 
 def read_line(text: str) -> RatedLine:

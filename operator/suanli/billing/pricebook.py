@@ -1,4 +1,4 @@
-"""Tariffs made ready for rating: which version, band and item a moment, a site and a use have. Pure."""
+"""Tariffs made ready for rating: which version, band and item a moment, a site or link and a use have. Pure."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -184,11 +184,14 @@ class Version:
 
 
 class PriceBook:
-    """All tariffs, and whose the sites are."""
+    """All tariffs, and whose the sites and links are."""
 
-    def __init__(self, tariffs: Iterable[Tariff], providers: Mapping[str, str]) -> None:
-        """`providers`: the operator of each site. A tariff of a provider that can have no account counts as none."""
+    def __init__(
+        self, tariffs: Iterable[Tariff], providers: Mapping[str, str], carriers: Mapping[str, str] | None = None
+    ) -> None:
+        """`providers`: the operator of each site; `carriers`: of each link. A tariff of one that can have no account counts as none."""
         self.providers = dict(providers)
+        self.carriers = dict(carriers or {})
         self.versions: dict[str, list[Version]] = defaultdict(list)
         for tariff in sorted(tariffs, key=lambda t: t.metadata.name):
             if not no_account(tariff.spec.provider):

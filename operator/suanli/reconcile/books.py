@@ -41,11 +41,13 @@ LATEST = 3  # closed periods of which prepaid accounts may still have use that i
 class Preview:
     """A period as it stands: what was used, what it is rated to, what nobody is billed for, and what is not known.
 
+    `used_by`: by account, kind, class and precision, of a transfer its link in place of the class; in the kind's unit.
+
     `gaps`: what nobody will ever know. `running`: pods whose end is not known yet, up to their last mark, where that is before the period's end.
     """
 
     period: Period
-    used_by: Mapping[tuple[str, UsageKind, str, str], int]  # by account, kind, class and precision, in the kind's unit
+    used_by: Mapping[tuple[str, UsageKind, str, str], int]
     rating: Rating
     unbilled: tuple[Unbilled, ...]
     gaps: tuple[Gap, ...] = ()
@@ -74,9 +76,9 @@ class Books:
         def look(events: list[UsageEvent], not_billed: list[Unbilled]) -> None:
             unbilled.extend(not_billed)
             for event in events:
-                sums[event.account, event.kind, event.class_, event.precision] += event.amount
+                sums[event.account, event.kind, event.class_ or event.link, event.precision] += event.amount
 
-        rating = used.rated(replace(facts, providers=used.providers()), look)
+        rating = used.rated(replace(facts, providers=used.providers(), carriers=used.carriers()), look)
         running = [pod for pod in self._usage.open_pods(counted) if pod.end_ms < period.end_ms]
         gaps = self._gaps(period, counted)
         return Preview(period, sums, rating, tuple(unbilled), tuple(gaps), tuple(running))
@@ -224,6 +226,7 @@ class Books:
             scope=facts.scope,
             granted_by={each.claim.voucher: programs[_as_granted(each)][0] for each in decisions},
             unknown=self._unknown(closing.period),
+            carriers=facts.carriers,
         )
 
     def pay(self, account: str, amount_micro_yuan: int, id_: str, time_ms: int) -> Outcome:
@@ -279,7 +282,7 @@ class Books:
                 raise _refused(f"period {period.name} overlaps {other.period.name}, which is closed; name other days")
         counted = self._usage.count()
         used = self._used(period, counted)
-        facts = replace(facts, providers=used.providers(), hub=self._hub_id)
+        facts = replace(facts, providers=used.providers(), carriers=used.carriers(), hub=self._hub_id)
         lines = [
             *used.rated(facts).lines,
             *(line for other in earlier for line in self._late(period, other, counted)),
@@ -393,13 +396,15 @@ def _whole_groups(transfers: Iterable[Transfer]) -> Iterator[list[Transfer]]:
 
 
 def _terms(closed: Closing, used: Used) -> Facts:
-    """What a closed period is rated by again: what held then, and whose the sites were that were not heard of before."""
+    """What a closed period is rated by again: what held then, and whose sites and links were that were not heard of before."""
     facts = read_facts(closed.facts)
-    return replace(facts, providers={**used.providers(), **facts.providers})
+    carriers = {**used.carriers(), **facts.carriers}
+    return replace(facts, providers={**used.providers(), **facts.providers}, carriers=carriers)
 
 
 def _closed(period: Period, facts: Facts) -> Closed:
-    return Closed(period, [tariff.metadata.name for tariff in facts.tariffs], facts.providers, facts.customers)
+    names = [tariff.metadata.name for tariff in facts.tariffs]
+    return Closed(period, names, facts.providers, facts.customers, facts.carriers)
 
 
 def _as_granted(decision: Decision) -> str:
