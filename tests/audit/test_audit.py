@@ -21,7 +21,7 @@ FILES = (
     "period.json", "usage.jsonl", "tariffs.json", "customers.json", "programmes.json", "vouchers.jsonl", "redemptions.jsonl",
     "reimbursed.jsonl", "subsidised.jsonl", "billed.jsonl", "lines.jsonl", "ledger.jsonl", "statement.json", MANIFEST,
 )  # fmt: skip
-RICH = 27  # a seed with vouchers, redemptions, what was paid back and taken back, awards and packages
+RICH = 6  # a seed with vouchers, redemptions, what was paid back and taken back, awards and packages
 
 
 @pytest.fixture(scope="module")

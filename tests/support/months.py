@@ -354,7 +354,7 @@ def claims(dice: Random, year: Year, issued: Sequence[VoucherProgram], period: P
         if isinstance(found, Rejected):
             continue
         holding = Holding(claim, found, found.amount_micro_yuan)
-        year.open(a for a in voucher_accounts(program, holding, sorted(PROVIDERS.values())))
+        year.open(a for a in voucher_accounts(program, holding, [*sorted(PROVIDERS.values()), ROADS]))
         hold = grant_hold(program, holding)
         if year.book.commit([hold]) == [Outcome.CREATED]:
             year.holdings.append((holding, given))
