@@ -296,15 +296,15 @@ def test_what_a_run_sends_over_links_is_billed_as_it_was_quoted(seed: int) -> No
 
 def test_attempts_that_are_given_up_send_nothing_that_is_billed() -> None:
     terms = an_agreement("u1", 1, legs=(Leg(Direction.IN, "a", "Roads", 1),))
-    carried, period = (
-        [Carried("u1", 1, Direction.IN, T0), Carried("u2", 1, Direction.IN, T0)],
-        Period("all", T0, T0 + 1),
-    )
-    for lost, many in ((frozenset[int](), 1), (frozenset({1}), 0)):
-        assert len(carried_events(carried, {("u1", 1): terms}, lambda _, lost=lost: lost, period, "hub")) == many
-    assert (
-        carried_events(carried, {("u1", 1): terms}, lambda _: frozenset(), Period("next", T0 + 1, T0 + 2), "hub") == []
-    )
+    carried = [Carried(job, 1, Direction.IN, T0) for job in ("u1", "u2")]
+
+    def events(lost: frozenset[int], begin_ms: int = T0) -> int:
+        period = Period("some", begin_ms, begin_ms + 1)
+        return len(carried_events(carried, {("u1", 1): terms}, lambda _: lost, period, "hub"))
+
+    assert events(frozenset()) == 1
+    assert events(frozenset({1})) == 0
+    assert events(frozenset(), T0 + 1) == 0
 
 
 @seeded(60)

@@ -331,9 +331,7 @@ def test_inputs_count_once_as_soon_as_a_pod_is_known_to_have_run(store: UsageSto
     store.record_so_far([a_usage("q", epoch=2, end_ms=HOUR), a_usage("q", epoch=2, end_ms=2 * HOUR)])
     store.record([a_usage("q", epoch=2)])
     assert store.carried("u1") == [Carried("u1", 1, IN, SENT_MS), Carried("u1", 2, IN, SENT_MS)]
-    assert [store.carried_within(*time, upto) for *time, upto in ((0, 501, before), (0, 500, 99), (501, 999, 99))] == [
-        []
-    ] * 3
+    assert [store.carried_within(*asked) for asked in ((0, 501, before), (0, 500, 99), (501, 999, 99))] == [[]] * 3
     assert len(store.carried_within(SENT_MS, SENT_MS + 1, store.count())) == 2
 
 
