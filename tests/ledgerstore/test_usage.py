@@ -259,6 +259,25 @@ def test_a_file_of_the_second_schema_counts_on_and_knows_what_was_given_up(path:
         assert store.run_within(0, HOUR, 2) == [a_usage("p1"), a_usage("p2")]
 
 
+def test_attempts_of_a_file_of_the_third_schema_send_nothing_and_later_ones_do(path: Path) -> None:
+    old = sqlite3.connect(path, isolation_level=None)
+    for script in module._SCHEMAS[:3]:
+        old.executescript(script)
+    old.execute(module._AGREE, module._AGREED_ROW(an_agreement()))
+    old.execute(module._INSERT, astuple(a_usage("p1")))
+    old.execute(f"PRAGMA application_id = {UsageStore.APPLICATION_ID}")
+    old.execute("PRAGMA user_version = 3")
+    old.close()
+    with UsageStore(path) as store:
+        assert (store.count(), store.agreements("u1")) == (1, {1: an_agreement()})
+        store.agree([an_attempt(), an_attempt("u2")])
+        store.record([a_usage("p2", job="u2")])
+        store.succeed("u1", 1, 77_000)
+        assert store.carried("u1") == []
+        assert store.carried("u2") == [Carried("u2", 1, IN, SENT_MS)]
+        assert store.count() == 3
+
+
 def test_nothing_to_record_is_no_trouble(store: UsageStore) -> None:
     assert store.record([]) == 0
     assert store.of_pods([]) == []
