@@ -26,7 +26,7 @@ FILES = (
 )  # fmt: skip
 OWN = Party(Role.CONSUMER, "startup")
 PARTIES = ("Consumer", "Provider", "Network")
-RICH = 27  # a seed with vouchers, redemptions, what was paid back and taken back, awards and packages
+RICH = 6  # a seed with vouchers, redemptions, what was paid back and taken back, awards and packages
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from months import NOVEMBER, OCTOBER, random_month
+from months import NOVEMBER, OCTOBER, ROADS, WUHU, random_month
 from suanli.api.statement import Role
 from suanli.billing.evidence import Dossier
 from suanli.billing.focus import COLUMNS, MANDATORY, Row, csv_text, rows, table_csv
@@ -52,6 +52,13 @@ def test_the_sample_has_every_category(sample: list[Row]) -> None:
     assert {row["ChargeClass"] for row in sample} == {"", "Correction"}
     assert {row["ServiceCategory"] for row in sample} >= {"Compute", "Networking"}
     assert {row["BillingAccountName"] for row in sample} >= {"实验室", "bureau"}
+
+
+def test_what_goes_over_links_is_published_by_who_runs_them(sample: list[Row]) -> None:
+    moved = [row for row in sample if row["ServiceCategory"] == "Networking" and row["ChargeCategory"] == "Usage"]
+    assert {row["PublisherName"] for row in moved} == {ROADS, WUHU}
+    assert {row["PricingUnit"] for row in moved} == {"GiB"}
+    assert not any(row["PublisherName"] == ROADS for row in sample if row["ServiceCategory"] == "Compute")
 
 
 def test_there_are_the_21_mandatory_columns_first_and_ours_last() -> None:

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from builders import an_agreement
 from manifests import Manifest, a_tariff
 from rates import DAY, HOUR, T0, bands, flat, tariff
+from suanli.api.link import Direction, Leg
 from suanli.api.tariff import Tariff
 from suanli.base.clock import LAST_MS
 from suanli.base.units import cpu_milli, whole
+from suanli.billing.agreement import Carried
 from suanli.billing.event import Owner, class_facts, pod_events, rates
-from suanli.billing.owned import owned_events
+from suanli.billing.owned import carried_events, owned_events
 from suanli.billing.period import Period
 from suanli.billing.pricebook import PriceBook
 from suanli.billing.quote import KINDS, LATEST_MS, LONGEST_MS, Quotes
@@ -234,6 +236,75 @@ def test_a_run_as_it_was_quoted_is_billed_so(seed: int) -> None:
     assert quoted(job, start_ms, run_ms, *tariffs, customer=customer) == billed(
         job, start_ms, run_ms, *tariffs, customer=customer
     )
+
+
+def some_links(r: Random, zone: str) -> tuple[list[Manifest], dict[str, str]]:
+    """Tariffs of who runs links, one of them also the site's, and whose the links are."""
+    hours = bands(("00:00", "09:30", "valley"), ("09:30", "24:00", "peak"))
+    prices = ["0", "0.000001", "0.333333", "7.5"]
+
+    def item(name: str, **more: Any) -> Manifest:
+        banded = [{"band": "valley", "price": r.choice(prices)}] if r.random() < 0.6 else []
+        return {"name": name, "unit": "TransferGiB", "price": r.choice(prices), "bandPrices": banded, **more}
+
+    tariffs = [
+        a_tariff(
+            f"roads-{since}", provider="Roads", effectiveFrom=since, timezone=zone, packages=[], rounding=r.choice(["HalfEven", "Up"]),
+            schedules=[{"name": "all", "bands": hours}], customerClasses=[{"name": "university", "percent": r.randint(0, 100)}],
+            items=[item("a", link="a"), item("spot", plan="spot"), item("c", link="c", qos=r.choice(["Low", "High"]))],
+        )
+        for since in ("2026-01-01", "2026-10-28")
+    ]  # fmt: skip
+    return tariffs, {"a": "Roads", "b": r.choice(["Roads", PROVIDER]), "c": "Roads", "d": "", "e": "no tariff"}
+
+
+@seeded(80)
+@given(st.integers(0, 1 << 32))
+def test_what_a_run_sends_over_links_is_billed_as_it_was_quoted(seed: int) -> None:
+    job, start_ms, run_ms, tariffs, customer = a_case(seed)
+    r = Random(f"links {seed}")
+    roads, carriers = some_links(r, tariffs[0]["spec"]["timezone"])
+    sent_ms, every = start_ms - r.randrange(DAY), [tariff(t) for t in (*tariffs, *roads)]
+    legs = tuple(
+        Leg(direction, link, carriers[link], r.randint(1, 1 << 43))
+        for direction in Direction
+        for link in r.sample(sorted(carriers), r.randint(0, len(carriers)))
+    )
+    moments = {Direction.IN: sent_ms, Direction.OUT: start_ms + run_ms}
+    quotes, site = Quotes.of(every, {"team": customer}), a_place()
+    alone = quotes.cost(site, GPU, job.job.spec, "team", start_ms, run_ms)
+    told = quotes.cost(
+        site, GPU, job.job.spec, "team", start_ms, run_ms, [(leg, moments[leg.direction]) for leg in legs]
+    )
+
+    terms = an_agreement("u1", 1, site="one", account="team", qos=str(job.job.spec.qos), legs=legs)
+    carried = [Carried("u1", 1, direction, at_ms) for direction, at_ms in moments.items()]
+    period = Period("all", sent_ms, start_ms + run_ms + 1)
+    events = carried_events(carried, {("u1", 1): terms}, lambda _: frozenset(), period, "hub")
+    assert len({event.id for event in events}) == len(events) == len(legs)
+    book = PriceBook(every, {"one": PROVIDER}, carriers=carriers)
+    billed = rate(events, book, {"team": customer}, period).net_micro_yuan
+    assert alone is not None
+    assert told == alone + billed
+    assert (quotes.used([], {1: terms}, carried) or 0) == billed
+    near = sum(
+        leg.size * quotes.carriage(leg.link, leg.operator, quotes.terms("team", terms.qos), moments[leg.direction])
+        for leg in legs
+    )
+    assert abs(near - billed) <= len(legs)
+
+
+def test_attempts_that_are_given_up_send_nothing_that_is_billed() -> None:
+    terms = an_agreement("u1", 1, legs=(Leg(Direction.IN, "a", "Roads", 1),))
+    carried = [Carried(job, 1, Direction.IN, T0) for job in ("u1", "u2")]
+
+    def events(lost: frozenset[int], begin_ms: int = T0) -> int:
+        period = Period("some", begin_ms, begin_ms + 1)
+        return len(carried_events(carried, {("u1", 1): terms}, lambda _: lost, period, "hub"))
+
+    assert events(frozenset()) == 1
+    assert events(frozenset({1})) == 0
+    assert events(frozenset(), T0 + 1) == 0
 
 
 @seeded(60)

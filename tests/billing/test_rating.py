@@ -190,9 +190,41 @@ def test_quality_of_service_precision_and_plan_choose_the_item() -> None:
         assert only(bill(cards(1, **fields), book, customer=Customer("lab", plan=plan))).item == item
 
 
+def a_transfer(link: str = "wuhan-wuhu", gib: int = 3, **fields: Any) -> UsageEvent:
+    whole = {"class_": "", "precision": "", "pod_uid": "", "end_ms": T0, "amount": gib << 30, **fields}
+    return an_event(K.TRANSFER, link=link, **whole)
+
+
 def test_a_link_has_its_price_and_a_gib_is_a_gib() -> None:
-    event = an_event(K.TRANSFER, link="wuhan-wuhu", class_="", precision="", pod_uid="", amount=3 << 30)
-    assert only(bill([event])).net_micro_yuan == 60_000
+    line = only(bill([a_transfer()]))
+    assert (line.net_micro_yuan, line.provider, line.site) == (60_000, PROVIDER, SITE)
+
+
+def test_a_transfer_is_billed_by_the_tariff_of_who_runs_the_link() -> None:
+    """Not by that of who runs the site, though it has a price for any link."""
+    site = flat("9", "TransferGiB")
+    items = [
+        {"name": "hefei", "unit": "TransferGiB", "link": "wuhu-hefei", "price": "0.5", "freePerPeriod": 1},
+        {"name": "spot", "unit": "TransferGiB", "plan": "spot", "price": "0.1"},
+    ]
+    classes = [{"name": "university", "percent": 50}]
+    roads = a_tariff("roads", provider="Anhui Roads", schedules=[], packages=[], items=items, customerClasses=classes)
+    line = only(bill([a_transfer("wuhu-hefei")], site, roads, customer=Customer("lab", "university")))
+    assert (line.provider, line.tariff, line.item) == ("Anhui Roads", "roads", "hefei")
+    assert (line.quantity, line.list_micro_yuan, line.net_micro_yuan) == (3 << 30, 1_500_000, 500_000)
+    assert only(bill([a_transfer("wuhu-hefei")], site, roads, customer=Customer("lab", "", "spot"))).item == "spot"
+
+
+@pytest.mark.parametrize("link", ["campus", "unheard-of", "wuhu-hefei"])
+def test_what_goes_over_a_link_of_nobody_or_of_one_without_a_tariff_is_no_money(link: str) -> None:
+    found = bill([a_transfer(link)], flat("9", "TransferGiB"))
+    assert (found.lines, found.unrated) == ((), ())
+
+
+def test_a_tariff_for_other_links_has_a_hole_that_is_told() -> None:
+    found = bill([a_transfer()], flat("9", "TransferGiB", link="wuhu-hefei"))
+    assert found.lines == ()
+    assert [(one.kind, "link wuhan-wuhu" in one.why) for one in found.unrated] == [("transfer", True)]
 
 
 def test_what_no_item_is_about_is_not_billed() -> None:

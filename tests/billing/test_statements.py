@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from months import GUIAN, NOVEMBER, OCTOBER, WUHU, random_month
+from months import CARRIERS, GUIAN, NOVEMBER, OCTOBER, ROADS, WUHU, random_month
 from suanli.api.statement import Role
+from suanli.billing.event import UsageKind
 from suanli.billing.ledger import Transfer, TransferKind, chained
 from suanli.billing.period import Period
 from suanli.billing.statements import (
@@ -75,6 +76,27 @@ def test_statements_of_all_periods_are_the_balances_of_the_ledger(seed: int) -> 
 def test_every_role_has_its_statement(made: list[Bill]) -> None:
     assert {bill.party.role for bill in made} == set(Role)
     assert {bill.party.name for bill in made if bill.party.role is Role.PROVIDER} == {WUHU, GUIAN}
+
+
+def test_who_runs_links_has_the_transfers_and_nothing_else() -> None:
+    """Also a provider of sites that runs a link; nobody else, whatever went over links of nobody."""
+    d = next(
+        m for m in map(random_month, range(20)) if {b.party.name for b in m.bills if _is_network(b)} == {ROADS, WUHU}
+    )
+    moved = [line for line in d.lines if line.kind is UsageKind.TRANSFER]
+    for bill in filter(_is_network, d.bills):
+        own = [line for line in moved if line.provider == bill.party.name]
+        assert {each.line.id for each in bill.lines if each.line is not None} == {
+            line.id for line in own if line.net_micro_yuan
+        }
+        assert all(each.line.kind is UsageKind.TRANSFER for each in bill.lines if each.line is not None)
+    assert {line.provider for line in moved} == {ROADS, WUHU}
+    used = {event.link for event in d.events if event.kind is UsageKind.TRANSFER}
+    assert used == set(CARRIERS)
+
+
+def _is_network(bill: Bill) -> bool:
+    return bill.party.role is Role.NETWORK
 
 
 def test_a_providers_receivable_is_what_cut_bills_owe_it() -> None:

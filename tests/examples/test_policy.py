@@ -160,5 +160,5 @@ def test_every_figure_but_one_has_a_value_once_something_runs_everywhere(country
         + jobs(["beijing"], ["General"], data={"allowedSites": ["ulanqab-dc1"]}, latency={"tier": "region"})[:1]
     )
     waiting = [replace(job, uid=f"{i}") for i, job in enumerate(waiting)]
-    made = figures(facts_of(waiting, asked[1], country.country, place(waiting, *asked[1:])))
+    made = figures(facts_of(waiting, asked[1], country.country, asked._replace(waiting=waiting).plan()))
     assert [figure.kpi for figure in made if figure.value is None] == ["intelligent-share"]

@@ -12,26 +12,39 @@ from apistore import Change, Json
 from builders import a_job, an_object
 from evidence import ORACLES, Evidence, violations
 from memoryhub import MemoryServer, Request
+from people import DATA, put_road
 from simulation import Simulation
 from suanli.base.names import LABEL_EPOCH, LABEL_HUB, LABEL_JOB_UID, member_namespace
 
 JOB = "/apis/suanli.io/v1alpha1/namespaces/team-a/computejobs/train"
 
 
-def found(folder: Path, spoil: Callable[[Simulation], object], most_settling_s: float = 60.0) -> set[str]:
+Carried = dict[tuple[str, int, str], int]
+
+
+def found(
+    folder: Path,
+    spoil: Callable[[Simulation], object],
+    most_settling_s: float = 60.0,
+    spoil_carried: Callable[[Carried], Carried] = lambda carried: carried,
+) -> set[str]:
     """The oracles that speak after one job ran to its end and the histories were spoiled."""
 
     async def whole() -> set[str]:
         sim = Simulation(folder)
         sim.start("operator-0", elect=True)
-        sim.put(a_job(template={"image": "busybox", "command": ["sleep", "3"]}))
+        put_road(sim)
+        sim.put(a_job(template={"image": "busybox", "command": ["sleep", "3"]}, data=DATA))
         await sim.until(lambda: sim.state("train")[0] == "Succeeded" and not sim.member_objects())
         settled_s = asyncio.get_running_loop().time()
         await asyncio.sleep(30)
         spoil(sim)
         await sim.end()
         members = {name: cluster.server for name, cluster in sim.clusters.items()}
-        evidence = Evidence(sim.hub, members, 0.0, settled_s, settled_s + 20, sim.ledger(), most_settling_s)
+        times = 0.0, settled_s, settled_s + 20
+        evidence = Evidence(
+            sim.hub, members, *times, sim.ledger(), most_settling_s, carried=spoil_carried(sim.carried())
+        )
         return {text.partition(":")[0] for text in violations(evidence)}
 
     return virtualtime.run(whole())
@@ -110,14 +123,14 @@ def write(sim: Simulation, who: str, sent_s: float) -> None:
     ("spoil", "told"),
     [
         (lambda sim: None, set()),
-        (run_again, {"copies_at_once", "doubled", "miscounted"}),
-        (lambda sim: run_again(sim, 100.0), {"doubled", "miscounted"}),
+        (run_again, {"copies_at_once", "doubled", "miscounted", "miscarried"}),
+        (lambda sim: run_again(sim, 100.0), {"doubled", "miscounted", "miscarried"}),
         (put_a_stranger, {"made_without_a_word", "orphans"}),
         (lambda sim: sim.edit_status("train", {"assignment": {"site": "west"}}), {"epochs_twice"}),
         (lambda sim: sim.edit_status("train", {"conditions": None}), {"lost"}),
         (lambda sim: sim.edit_status("train", {"usage": {"pods": 9}}), {"miscounted"}),
         (lambda sim: sim.edit_status("train", {"lost": [{"epoch": 1, "site": "east"}]}), {"miscounted"}),
-        (run_again_though_not_given_up, {"copies_at_once", "miscounted"}),
+        (run_again_though_not_given_up, {"copies_at_once", "miscounted", "miscarried"}),
         (lambda sim: forget(sim.clusters["east"].server, is_ended), {"let_go_early", "lost", "miscounted"}),
         (lambda sim: forget(sim.hub, is_finished), {"lost", "miscounted", "stopped_without_cause"}),
         (lambda sim: bound(sim, "bank", nominal=0), {"quota_exceeded"}),
@@ -135,9 +148,25 @@ def test_each_oracle_speaks_of_what_it_looks_for(
     assert found(tmp_path, spoil) == told
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda carried: {},
+        lambda carried: {key: size for key, size in carried.items() if key[2] == "in"},
+        lambda carried: {key: size + 1 for key, size in carried.items()},
+        lambda carried: {**carried, **{(job, 2, way): size for (job, _, way), size in carried.items()}},
+    ],
+    ids=["nothing", "no-outputs", "more", "an-attempt-that-never-was"],
+)
+def test_what_went_over_links_and_is_not_on_record_or_was_not_is_told(
+    tmp_path: Path, spoil: Callable[[Carried], Carried]
+) -> None:
+    assert found(tmp_path, lambda sim: None, spoil_carried=spoil) == {"miscarried"}
+
+
 def test_settling_late_is_told(tmp_path: Path) -> None:
     assert found(tmp_path, lambda sim: None, most_settling_s=1.0) == {"settled_late"}
 
 
 def test_all_oracles_are_asked() -> None:
-    assert len({oracle.__name__ for oracle in ORACLES}) == len(ORACLES) == 13
+    assert len({oracle.__name__ for oracle in ORACLES}) == len(ORACLES) == 14

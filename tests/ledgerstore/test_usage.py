@@ -21,7 +21,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from builders import an_agreement
 from ledgers import refused
 from suanli.api.job import Usage
+from suanli.api.link import Direction, Leg
 from suanli.base.errors import SuanliError
+from suanli.billing.agreement import Agreement, Carried
 from suanli.billing.usage import MAX_CARDS, MAX_CPU_MILLI, MAX_MEMORY_BYTES, MAX_RUN_MS, Gap, PodUsage, total
 from suanli.ledgerstore import usage as module
 from suanli.ledgerstore.usage import MOST_PARAMETERS, UsageStore
@@ -264,7 +266,8 @@ def test_a_file_of_the_third_schema_loses_the_class_that_nobody_asked_for_and_no
     names = (*module._AGREED, "customer_class")
     marks = ", ".join("?" * len(names))
     old.execute(
-        f"INSERT INTO agreement ({', '.join(names)}) VALUES ({marks})", (*astuple(an_agreement()), "university")
+        f"INSERT INTO agreement ({', '.join(names)}) VALUES ({marks})",
+        (*module._AGREED_ROW(an_agreement()), "university"),
     )
     old.execute(f"PRAGMA application_id = {UsageStore.APPLICATION_ID}")
     old.execute("PRAGMA user_version = 3")
@@ -274,6 +277,25 @@ def test_a_file_of_the_third_schema_loses_the_class_that_nobody_asked_for_and_no
         assert store.agreements("u1") == {1: an_agreement()}
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             store._db.execute("UPDATE agreement SET account = 'another'")
+
+
+def test_attempts_of_a_file_of_the_fourth_schema_send_nothing_and_later_ones_do(path: Path) -> None:
+    old = sqlite3.connect(path, isolation_level=None)
+    for script in module._SCHEMAS[:4]:
+        old.executescript(script)
+    old.execute(module._AGREE, module._AGREED_ROW(an_agreement()))
+    old.execute(module._INSERT, astuple(a_usage("p1")))
+    old.execute(f"PRAGMA application_id = {UsageStore.APPLICATION_ID}")
+    old.execute("PRAGMA user_version = 4")
+    old.close()
+    with UsageStore(path) as store:
+        assert (store.count(), store.agreements("u1")) == (1, {1: an_agreement()})
+        store.agree([an_attempt(), an_attempt("u2")])
+        store.record([a_usage("p2", job="u2")])
+        store.succeed("u1", 1, 77_000)
+        assert store.carried("u1") == []
+        assert store.carried("u2") == [Carried("u2", 1, IN, SENT_MS)]
+        assert store.count() == 3
 
 
 def test_nothing_to_record_is_no_trouble(store: UsageStore) -> None:
@@ -321,6 +343,87 @@ def test_another_process_may_read_while_it_is_written(store: UsageStore, path: P
         assert totals(reader).pods == 2
 
 
+# --- what goes over links
+
+IN, OUT = Direction
+LEGS = (Leg(IN, "campus", "", 7), Leg(IN, "road", "Roads", 5 << 70), Leg(OUT, "road", "Roads", 3))
+SENT_MS = 500
+
+
+def an_attempt(job: str = "u1", epoch: int = 1, legs: tuple[Leg, ...] = LEGS) -> Agreement:
+    return an_agreement(job, epoch, legs=legs, made_ms=SENT_MS)
+
+
+def test_legs_are_kept_with_the_attempts_first_word(store: UsageStore, path: Path) -> None:
+    store.agree([an_attempt(), an_attempt("u2", legs=())])
+    store.agree([an_attempt(legs=(Leg(IN, "other", "", 1),)), an_attempt("u2")])
+    with UsageStore(path) as again:
+        found = again.agreements_of(["u1", "u2"])
+    assert found == {("u1", 1): an_attempt(), ("u2", 1): an_attempt("u2", legs=())}
+
+
+def test_inputs_count_once_as_soon_as_a_pod_is_known_to_have_run(store: UsageStore) -> None:
+    store.agree([an_attempt(epoch=epoch) for epoch in (1, 2, 3)])
+    assert store.carried("u1") == []
+    before = store.count()
+    store.record([a_usage(f"p{n}", start_ms=n) for n in range(3)])
+    store.record_so_far([a_usage("q", epoch=2, end_ms=HOUR), a_usage("q", epoch=2, end_ms=2 * HOUR)])
+    store.record([a_usage("q", epoch=2)])
+    assert store.carried("u1") == [Carried("u1", 1, IN, SENT_MS), Carried("u1", 2, IN, SENT_MS)]
+    assert [store.carried_within(*asked) for asked in ((0, 501, before), (0, 500, 99), (501, 999, 99))] == [[]] * 3
+    assert len(store.carried_within(SENT_MS, SENT_MS + 1, store.count())) == 2
+
+
+def test_the_order_of_what_is_heard_changes_nothing(store: UsageStore) -> None:
+    """An agreement may come to the disk after the first pod."""
+    store.record([a_usage()])
+    store.record_so_far([a_usage("q", job="u2")])
+    store.agree([an_attempt(), an_attempt("u2"), an_attempt("u3")])
+    assert [store.carried(job) for job in ("u1", "u2", "u3")] == [
+        [Carried(u, 1, IN, SENT_MS)] for u in ("u1", "u2")
+    ] + [[]]
+
+
+def test_a_pod_at_another_site_says_nothing_of_the_attempt(store: UsageStore) -> None:
+    store.agree([an_attempt()])
+    store.record([a_usage(site="west")])
+    store.record_so_far([a_usage("q", site="west")])
+    assert store.carried("u1") == []
+
+
+def test_outputs_count_once_when_the_attempt_has_succeeded(store: UsageStore) -> None:
+    store.agree([an_attempt(), an_attempt("u2", legs=LEGS[:2]), an_attempt("u3", legs=()), an_attempt("u4")])
+    store.record([a_usage("a", end_ms=9_000), a_usage("b", end_ms=12_000), a_usage("c", end_ms=99_000, site="west")])
+    for job in ("u1", "u2", "u3", "u4", "unheard-of", "u1"):
+        store.succeed(job, 1, 77_000)
+    store.succeed("u1", 2, 77_000)
+    assert store.carried("u1") == [Carried("u1", 1, IN, SENT_MS), Carried("u1", 1, OUT, 12_000)]
+    assert store.carried("u2") == [Carried("u2", 1, IN, SENT_MS)]
+    assert store.carried("u3") == []
+    assert store.carried("u4")[1] == Carried("u4", 1, OUT, 77_000), "no pod is known"
+
+
+def test_outputs_go_after_inputs_whatever_a_members_clock_says(store: UsageStore) -> None:
+    store.agree([an_attempt()])
+    store.record([a_usage(start_ms=1, end_ms=2)])
+    store.succeed("u1", 1, 77_000)
+    assert [one.at_ms for one in store.carried("u1")] == [SENT_MS, SENT_MS + 1]
+
+
+def test_what_went_over_links_is_news_of_its_time(store: UsageStore) -> None:
+    store.agree([an_attempt()])
+    before = store.count()
+    store.record([a_usage(start_ms=HOUR, end_ms=2 * HOUR)])
+    ran = store.count()
+    store.succeed("u1", 1, 5 * HOUR)
+    late = store.count()
+    assert [store.heard_within(0, HOUR, *span) for span in ((before, ran), (ran, late))] == [True, False]
+    assert [store.heard_within(2 * HOUR, 3 * HOUR, *span) for span in ((before, ran), (ran, late))] == [False, True]
+    store.give_up("u1", [1])
+    assert store.heard_within(0, HOUR, late, store.count())
+    assert not store.heard_within(3 * HOUR, 4 * HOUR, 0, store.count())
+
+
 # --- append only
 
 
@@ -340,11 +443,15 @@ def test_another_process_may_read_while_it_is_written(store: UsageStore, path: P
         "DELETE FROM pod_so_far",
         "UPDATE gap SET pods = 9",
         "DELETE FROM gap",
+        "UPDATE leg SET size = '9'",
+        "DELETE FROM leg",
+        "UPDATE carried SET at_ms = 9",
+        "DELETE FROM carried",
     ],
 )
 def test_nothing_can_be_changed_or_deleted(store: UsageStore, path: Path, statement: str) -> None:
     store.record([a_usage("p1"), a_usage("p2")])
-    store.agree([an_agreement()])
+    store.agree([an_agreement(legs=LEGS)])
     store.give_up("u1", [1])
     store.record_so_far([a_usage("p3")])
     store.record_gaps([Gap("east", "u1", 1, "p3", 1, 0, 1, "gone")])

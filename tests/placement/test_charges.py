@@ -107,6 +107,35 @@ def test_all_that_a_tariff_prices_is_compared_as_it_is_billed() -> None:
     assert batch.bill(0, offered.index(False), batch.now_ms) is None
 
 
+def test_what_links_cost_by_their_operators_tariffs_is_estimated_and_limited() -> None:
+    """Four cards for an hour at 6 CNY; 10 GiB in at 0.50, in the night at 0.20, 4 GiB out; the other link is of nobody."""
+    regions = [a_region("here"), a_region("there", "31", "111"), a_region("far", "32", "112")]
+    links = [
+        a_link("there", "here", "3ms", operator="Roads", pricePerGib="9"),
+        a_link("far", "there", "3ms", pricePerGib="9"),
+    ]
+    item = {"name": "any", "unit": "TransferGiB", "price": "0.5", "bandPrices": [{"band": "valley", "price": "0.2"}]}
+    roads = a_tariff("roads", provider="Roads", items=[item], packages=[])
+    country = sold(prices(), roads, regions=regions, links=links)
+    data = {"inputs": [{"name": "a", "region": "far", "size": "10Gi"}], "outputs": {"region": "there", "size": "4Gi"}}
+    wanted: dict[str, Any] = {"cards": 4, "timing": {"expectedDuration": "1h"}, "data": data}
+    for hour, expected in ((12, 24 * YUAN + 7 * YUAN), (21, 24 * YUAN + 5 * YUAN + 800_000)):
+        at_ms = MONDAY + hour * HOUR
+        decision = decided(a_job(**wanted), [a_place("one")], country, at_ms)
+        assert decision.estimate is not None
+        assert decision.estimate.cost == str(expected), hour
+    noon = MONDAY + 12 * HOUR
+    costs = score(make_batch([a_job(**wanted)], [a_place("one"), a_place("listed", None)], country, noon))
+    assert costs.paid_rp.tolist() == [[20e6 + 2.4e6 + 14 * 9e6 + 90e6, 31e6]]
+    for most, reason in (("31000000", Reason.PLACED), ("30999999", Reason.NO_FEASIBLE_SITE)):
+        job = a_job(**wanted, limits={"maxCost": most})
+        assert decided(job, [a_place("one")], country, noon).reason is reason
+    free = sold(prices(), regions=regions, links=links)
+    told = decided(a_job(**wanted), [a_place("one")], free, noon)
+    assert told.estimate is not None
+    assert told.estimate.cost == str(24 * YUAN), "who runs the link asks nothing"
+
+
 def test_a_job_that_may_wait_waits_for_the_cheap_hours_of_its_tariff() -> None:
     """It comes on Monday at 20:00, and the valley begins at 22:00."""
     evening = MONDAY + 20 * HOUR

@@ -116,7 +116,7 @@ class ABoastfulMember:
     health = Health(True, Reason.CONNECTED, "it answers", "v1.36.3", "a-cluster")
 
     def usable_nodes(self) -> list[NodeFacts]:
-        return [NodeFacts(f"n{n}", True, {}, Amounts(MAX_AMOUNT, MAX_AMOUNT)) for n in range(20)]
+        return [NodeFacts(f"n{n}", True, (), (), Amounts(MAX_AMOUNT, MAX_AMOUNT)) for n in range(20)]
 
 
 def test_figures_that_no_number_holds_do_not_keep_the_rest_from_being_said() -> None:

@@ -178,6 +178,7 @@ _LINK = {
     "oneWay": "9ms",
     "bandwidth": "400G",
     "pricePerGib": "0.01",
+    "operator": "Guizhou Backbone",
     "desiredState": "Up",
 }
 _POLICY = {

@@ -19,7 +19,7 @@ from suanli.base.clock import time_or_zero
 from suanli.base.conditions import readable
 from suanli.base.names import LABEL_EPOCH, LABEL_HUB, LABEL_JOB_UID
 from suanli.base.reasons import Reason
-from suanli.base.units import cpu_milli
+from suanli.base.units import cpu_milli, whole
 from suanli.base.untrusted import items, mapping
 
 KNOWN_S = 12.0  # after which an edit is known, but where its events are lost
@@ -72,6 +72,9 @@ class Evidence:
     ledger: Mapping[str, tuple[int, int]]  # by job, pods and their millicores times milliseconds
     most_settling_s: float
     known_s: float = KNOWN_S  # after which an edit on the hub is known
+    carried: Mapping[tuple[str, int, str], int] = field(
+        default_factory=dict
+    )  # by job, epoch and direction, bytes over the one link
     let_go: list[str] = field(default_factory=list)
 
     def changes(self, server: MemoryServer, resource: str) -> list[Seen]:
@@ -338,6 +341,30 @@ def miscounted(evidence: Evidence) -> list[str]:
     return found
 
 
+def miscarried(evidence: Evidence) -> list[str]:
+    """Inputs of every attempt that ran, and outputs of every one that succeeded, are on record as its job declares them; no others are."""
+    found = []
+    for uid, history in evidence.jobs.items():
+        data = next((seen.after["spec"].get("data") for seen in history if seen.after is not None), None)
+        if not data or evidence.is_damaged(uid):
+            continue
+        sizes = {"in": sum(whole(each["size"]) for each in data["inputs"]), "out": whole(data["outputs"]["size"])}
+        ran = {c.epoch for c in evidence.containers if c.job_uid == uid}
+        done = {epoch for epoch in ran if any(c.succeeded for c in _attempt(evidence, uid, epoch))}
+        words = [
+            (mapping(seen.after.get("status")).get("state"), _assignment(seen.after)) for seen in history if seen.after
+        ]
+        said = {word["epoch"] for state, word in words if state == "Succeeded" and word}
+        must, may = {"in": ran, "out": said}, {"in": ran | said, "out": done | said}
+        kept = {(epoch, way): size for (job, epoch, way), size in evidence.carried.items() if job == uid}
+        due = {(epoch, way) for way, epochs in must.items() for epoch in epochs}
+        for epoch, way in sorted({*kept, *due}):
+            size = kept.get((epoch, way))
+            if size != sizes[way] or epoch not in may[way]:
+                found.append(f"job {uid}, epoch {epoch}: {size} bytes went {way}, {sizes[way]} are declared")
+    return found
+
+
 def quota_exceeded(evidence: Evidence) -> list[str]:
     """P1: no attempt is put on record beyond a quota of its account, its parent's or the siblings' together.
 
@@ -475,6 +502,7 @@ ORACLES: tuple[Callable[[Evidence], list[str]], ...] = (
     stopped_without_cause,
     orphans,
     miscounted,
+    miscarried,
     quota_exceeded,
     let_go_early,
     wrote_when_idle,

@@ -18,7 +18,7 @@ from builders import an_object
 from evidence import KNOWN_S, Evidence, timeline, violations
 from faultplan import HUB, Fault, FaultPlan, Trouble, draw, one_crash
 from fenced import a_fence, put_lease
-from people import People, Routine, finished
+from people import People, Routine, finished, put_road
 from simulation import Simulation, place_first
 from suanli.api.job import Estimate
 from suanli.base.errors import SuanliError
@@ -65,7 +65,7 @@ async def judged(sim: Simulation, standing_s: float = CALM_S) -> tuple[Evidence,
 def evidence_of(sim: Simulation, calm_s: float, settled_s: float, quiet_s: float, known_s: float = KNOWN_S) -> Evidence:
     """The histories of a run that was told to be quiet then."""
     members = {name: cluster.server for name, cluster in sim.clusters.items()}
-    return Evidence(sim.hub, members, calm_s, settled_s, quiet_s, sim.ledger(), MOST_SETTLING_S, known_s)
+    return Evidence(sim.hub, members, calm_s, settled_s, quiet_s, sim.ledger(), MOST_SETTLING_S, known_s, sim.carried())
 
 
 class Actors(Protocol):
@@ -139,6 +139,7 @@ class _Run:
             budget = {"amount": str(TASK_MICRO_YUAN * MOST_TASKS), "period": "Year"}
             spec = {"namespaces": ["team-a", "default"], "budget": budget, "marginPermille": 0}
             sim.put(an_object("ComputeAccount", "payer", spec))
+        put_road(sim)
         sim.place_all = self._place
         sim.dies = self._dies
         for name, cluster in sim.clusters.items():

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -48,7 +47,9 @@ NOVEMBER, OCTOBER = month("2026-11", ZONE), month("2026-10", ZONE)
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 WUHU, GUIAN = "wuhu-compute", "贵安 数据: 中心"  # the second one has what no account's name may hold
+ROADS = "国家 骨干网: roads"
 PROVIDERS = {"wuhu-dc1": WUHU, "guian-dc1": GUIAN}
+CARRIERS = {"backbone": ROADS, "metro": ROADS, "spur": "", "private": "nobody with a tariff", "own": WUHU}
 CLASSES = {"wuhu-dc1": ("a100", "cpu"), "guian-dc1": ("ascend", "cpu")}
 ACCOUNTS = ("bureau", "lab", "startup", "university")
 SCOPE = Scope(
@@ -143,7 +144,26 @@ def tariffs(dice: Random) -> list[Tariff]:
         commissionPermille=25,
         taxPermille=60,
     )
-    return [first, second, other]
+    roads = a_tariff(
+        "roads-1",
+        ROADS,
+        schedules=schedules,
+        items=[
+            {
+                "name": "backbone",
+                "unit": "TransferGiB",
+                "link": "backbone",
+                "price": price(1),
+                "bandPrices": [{"band": "peak", "price": price(2)}],
+                "brackets": [{"above": 500, "price": price(1)}],
+            },
+            {"name": "others", "unit": "TransferGiB", "link": "metro", "price": price(1), "freePerPeriod": 3},
+        ],
+        customerClasses=[{"name": "public", "percent": 71}],
+        commissionPermille=dice.choice([0, 15]),
+        taxPermille=90,
+    )
+    return [first, second, other, roads]
 
 
 def programs(dice: Random) -> list[VoucherProgram]:
@@ -208,23 +228,24 @@ def use(dice: Random, book: PriceBook, period: Period, jobs: int) -> list[UsageE
         )  # fmt: skip
         facts = ClassFacts(class_, "FP16", ComputeUnit.CARD if pod.cards else ComputeUnit.CORE, 300, 1_200_000, 500, 0)
         made += pod_events(pod, owner, facts, book.borders(site), scratch_bytes=dice.choice([0, 5 * 10**11]))
-        if dice.random() < 0.4:
-            whole = UsageEvent(
-                "", UsageKind.TRANSFER, site, owner.account, owner.namespace, owner.job, job, 1, pod.pod_uid, "", "",
-                start, start + run_ms, 0, link="backbone",
-            )  # fmt: skip
-            made += in_pieces(whole, dice.randint(1, 1 << 41), book.borders(site)(start, start + run_ms))
+        if dice.random() < 0.6:
+            made += sent(dice, owner, pod)
     return made
 
 
-def in_pieces(whole: UsageEvent, amount: int, borders: Sequence[int]) -> Iterator[UsageEvent]:
-    """One transfer cut at the borders; its bytes are shared out by time, and add up."""
-    told = 0
-    for start, end in pairwise([whole.start_ms, *borders, whole.end_ms]):
-        up_to_here = amount * (end - whole.start_ms) // (whole.end_ms - whole.start_ms)
-        if up_to_here > told:
-            yield identified("hub", replace(whole, start_ms=start, end_ms=end, amount=up_to_here - told))
-        told = up_to_here
+def sent(dice: Random, owner: Owner, pod: PodUsage) -> Iterator[UsageEvent]:
+    """What a job sends over links: inputs when it is sent, outputs when it has ended."""
+    for at_ms in (pod.start_ms - dice.randrange(pod.start_ms - _begin_of_month(pod.start_ms) + 1), pod.end_ms):
+        for link in dice.sample(sorted(CARRIERS), dice.randint(0, len(CARRIERS))):
+            leg = UsageEvent(
+                "", UsageKind.TRANSFER, pod.site, owner.account, owner.namespace, owner.job, pod.job_uid, 1, "", "", "",
+                at_ms, at_ms, dice.randint(1, 1 << 41), link=link,
+            )  # fmt: skip
+            yield identified("hub", leg)
+
+
+def _begin_of_month(at_ms: int) -> int:
+    return next(period.start_ms for period in (NOVEMBER, OCTOBER) if period.holds(at_ms))
 
 
 def customers(dice: Random) -> dict[str, Customer]:
@@ -243,7 +264,7 @@ def random_month(seed: int, jobs: int = 12) -> Dossier:
     """A month of a seed, with everything that can be in it: also what vouchers paid of the month before, and get back of it."""
     dice = Random(seed)
     priced = tariffs(dice)
-    book = PriceBook(priced, PROVIDERS)
+    book = PriceBook(priced, PROVIDERS, carriers=CARRIERS)
     people = customers(dice)
     before, events = use(dice, book, OCTOBER, jobs // 2 + 1), use(dice, book, NOVEMBER, jobs)
     in_time = [event for event in before if dice.random() < 0.8]
@@ -285,7 +306,8 @@ def random_month(seed: int, jobs: int = 12) -> Dossier:
         bills=made,
         root=root,
         rated_by=[tariff.metadata.name for tariff in priced],
-        closed=[Closed(OCTOBER, [tariff.metadata.name for tariff in priced], PROVIDERS, people)],
+        carriers=CARRIERS,
+        closed=[Closed(OCTOBER, [tariff.metadata.name for tariff in priced], PROVIDERS, people, carriers=CARRIERS)],
         billed=billed,
         awards=awards,
         programs=issued,
@@ -337,7 +359,7 @@ def claims(dice: Random, year: Year, issued: Sequence[VoucherProgram], period: P
         if isinstance(found, Rejected):
             continue
         holding = Holding(claim, found, found.amount_micro_yuan)
-        year.open(a for a in voucher_accounts(program, holding, sorted(PROVIDERS.values())))
+        year.open(a for a in voucher_accounts(program, holding, [*sorted(PROVIDERS.values()), ROADS]))
         hold = grant_hold(program, holding)
         if year.book.commit([hold]) == [Outcome.CREATED]:
             year.holdings.append((holding, given))

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from apistore import Refusal
-from builders import a_job, an_object
+from builders import a_job, a_region, an_object
 from faultplan import TROUBLE_S
 from simulation import JOBS, Simulation
 from suanli.base.conditions import readable
@@ -31,6 +31,19 @@ NONSENSE = (
 )
 
 
+# What jobs read comes over one link, and what they write goes over it.
+DATA = {
+    "inputs": [{"name": "a", "region": "guizhou", "size": "7Gi"}],
+    "outputs": {"region": "guizhou", "size": "2Gi"},
+}
+
+
+def put_road(sim: Simulation) -> None:
+    """A region beside that of the sites, and the link to it."""
+    sim.put(a_region("guizhou", latitude="26.65", longitude="106.63"))
+    sim.put(an_object("ComputeLink", "road", {"endpoints": ["guizhou", "shanghai"], "oneWay": "9ms"}))
+
+
 class Routine:
     """What users do in a fixed order: work that ends, fails, is suspended and goes on, is deleted, and of two tasks."""
 
@@ -50,7 +63,7 @@ class Routine:
             "pair": {"tasks": 2},
         }
         for name, spec in wanted.items():
-            self.sim.put(a_job(name, **{"template": work, **spec}))
+            self.sim.put(a_job(name, **{"template": work, "data": DATA, **spec}))
         await asyncio.sleep(1.5)
         self.sim.edit("waits", desiredState="Suspended")
         await asyncio.sleep(1.0)
@@ -119,7 +132,9 @@ class People:
         limits = {"retries": self.random.choice((0, 2))}
         template = {"image": "busybox", "command": command}
         failover = self.random.choice(("AtMostOnce", "AtMostOnce", "AtLeastOnce"))
-        self.sim.put(a_job(f"job-{self._names}", tasks=tasks, template=template, limits=limits, failover=failover))
+        data = {"data": DATA} if self._names % 2 else {}
+        name = f"job-{self._names}"
+        self.sim.put(a_job(name, tasks=tasks, template=template, limits=limits, failover=failover, **data))
 
     def _set_quota(self, account: str) -> None:
         nominal, borrowed = self.random.choice((2, 2, 3, 5)), self.random.choice((0, 0, 1, 3))

@@ -15,6 +15,7 @@ from suanli.billing.usage import PodUsage
 HUB = "hub-1"
 SITE = "wuhu-dc1"
 PROVIDER = "Anhui Computing"
+CARRIERS = {"wuhan-wuhu": PROVIDER, "wuhu-hefei": "Anhui Roads", "campus": ""}
 HOUR = 3_600_000
 DAY = 24 * HOUR
 PERIOD = month("2026-11", "Asia/Shanghai")
@@ -52,8 +53,8 @@ def tariff(manifest: Manifest) -> Tariff:
 
 
 def a_book(*manifests: Manifest) -> PriceBook:
-    """The prices of the one provider of the one site."""
-    return PriceBook([tariff(m) for m in manifests or (a_tariff(),)], {SITE: PROVIDER})
+    """The prices of the one provider of the one site and of one link, of whoever has another, and of nobody who has a third."""
+    return PriceBook([tariff(m) for m in manifests or (a_tariff(),)], {SITE: PROVIDER}, carriers=CARRIERS)
 
 
 def events_of(runs: Iterable[PodUsage], book: PriceBook, owner: Owner | None = None) -> list[UsageEvent]:

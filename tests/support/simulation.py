@@ -457,6 +457,19 @@ class Simulation:
                     sums[uid] = (len(found), sum(u.cpu_milli_ms for u in found))
         return sums
 
+    def carried(self) -> dict[tuple[str, int, str], int]:
+        """Bytes that went over links, from the ledger, by job, epoch and direction."""
+        with UsageStore(self._folder / "usage.sqlite3") as store:
+            legs = store.agreements_of(
+                {job["metadata"]["uid"] for job in self.jobs().values()} | {run.job_uid for run in self.runs()}
+            )
+            return {
+                (uid, epoch, one.direction): sum(leg.size for leg in of.legs if leg.direction is one.direction)
+                for (uid, epoch), of in legs.items()
+                for one in store.carried(uid)
+                if one.epoch == epoch
+            }
+
     def gaps(self) -> list[Gap]:
         """What the ledger says that nobody will know."""
         with UsageStore(self._folder / "usage.sqlite3") as store:

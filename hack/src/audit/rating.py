@@ -147,11 +147,12 @@ class Tariff:
 
 
 class Book:
-    """Events of a package, and what a period is rated by: `terms` has its providers and the names of its tariffs."""
+    """Events of a package, and what a period is rated by: `terms` has its providers, carriers and the names of its tariffs."""
 
     def __init__(self, package: Package, terms: Record, customers: Iterable[Record]) -> None:
         self.providers: Mapping[str, str] = terms["providers"]
         self.changes: list[tuple[str, int, str]] = [(site, since, name) for site, since, name in terms["changes"]]
+        self.carriers: Mapping[str, str] = terms.get("carriers", {})
         self.customers = {c["account"]: c for c in customers}
         self.events = package.of("usage.jsonl")
         self.tariffs: dict[str, list[Tariff]] = defaultdict(list)
@@ -223,7 +224,8 @@ class Account:
 
     def _use(self, event: Record, amount: int) -> tuple[Record, int, str, Tariff, Record] | None:
         """What prices an event; None for one that is not billed in this period."""
-        provider = self.book.whose(event["site"], event["start_ms"])
+        moved = event["kind"] == "transfer"
+        provider = self.book.carriers.get(event["link"]) if moved else self.book.whose(event["site"], event["start_ms"])
         tariff = None if provider is None else self.book.at(provider, event["start_ms"])
         if provider is None or tariff is None or event["kind"] not in tariff.kinds:
             return None

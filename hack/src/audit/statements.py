@@ -62,11 +62,11 @@ def sums(period: Record, lines: Mapping[str, Record], replay: Replay) -> dict[Pa
     found: dict[Party, Sums] = defaultdict(Sums)
     for transfer in replay.transfers.values():
         if transfer["kind"] in MOVES and _is_of(period, transfer, lines):
-            _take(found, transfer)
+            _take(found, transfer, lines)
     return dict(found)
 
 
-def _take(found: dict[Party, Sums], transfer: Record) -> None:
+def _take(found: dict[Party, Sums], transfer: Record, lines: Mapping[str, Record]) -> None:
     amount = int(transfer["amount_micro_yuan"])
     sides = [(_party(transfer["debit"]), -amount), (_party(transfer["credit"]), amount)]
     for party, moved in sides:
@@ -78,7 +78,9 @@ def _take(found: dict[Party, Sums], transfer: Record) -> None:
     for account, more in ((transfer["debit"], amount), (transfer["credit"], -amount)):
         kind, *names = account.split(":")
         if kind == "subsidy" and len(names) > 1 and None not in (sides[0][0], sides[1][0]):
-            found["Provider", plain(names[1])].receivable += more
+            line = lines.get(transfer["reference"].split(":", 2)[-1])
+            role = "Network" if line is not None and line["kind"] == "transfer" else "Provider"
+            found[role, plain(names[1])].receivable += more
 
 
 def _compare(place: str, have: Record, want: Sums, lines: Mapping[str, Record]) -> Iterator[Finding]:

@@ -1,11 +1,12 @@
-"""ComputeLink: one network link between two places."""
+"""ComputeLink: one network link between two places, and what jobs send over it."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from suanli.api.common import Bandwidth, Conditions, DecimalText, Model, Name, OneWay
+from suanli.api.common import Bandwidth, Conditions, DecimalText, Model, Name, OneWay, Text
 from suanli.api.kind import Kind, PrinterColumn, Resource
 from suanli.api.lists import ATOMIC
 from suanli.api.rule import Rule
@@ -16,6 +17,23 @@ class LinkState(StrEnum):
 
     UP = "Up"
     DOWN = "Down"
+
+
+class Direction(StrEnum):
+    """Which way data go, as the site of a job sees it."""
+
+    IN = "in"  # inputs and the checkpoint, before it runs
+    OUT = "out"  # outputs, after it has succeeded
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """What one attempt of a job sends over one link in one direction, by the sizes that it declares. Units: bytes."""
+
+    direction: Direction
+    link: str
+    operator: str  # who is paid for it; "" for nobody
+    size: int
 
 
 class ComputeLinkSpec(Model):
@@ -53,6 +71,13 @@ class ComputeLinkSpec(Model):
     price_per_gib: Annotated[
         DecimalText | None,
         Field(description="CNY for each GiB carried, as a decimal string; absent: transferPricePerGib of the policy."),
+    ] = None
+    operator: Annotated[
+        Text | None,
+        Field(
+            description="Who runs the link and is paid for what jobs send over it, by the TransferGiB items of this provider's "
+            "Tariff. Absent: what goes over it is metered, and nobody is billed for it."
+        ),
     ] = None
     desired_state: Annotated[
         LinkState,

@@ -397,7 +397,10 @@ class TariffSpec(Model):
     )
 
     provider: Annotated[
-        Text, Field(description="Whose prices they are: the sites with this operator are billed by them.")
+        Text,
+        Field(
+            description="Whose prices they are: what runs at sites, and goes over links, with this operator is billed by them."
+        ),
     ]
     effective_from: Annotated[
         Date,

@@ -7,6 +7,7 @@ attempt was sent, and from nothing that was said later.
 from dataclasses import dataclass
 
 from suanli.api.job import Assignment, ComputeJobSpec
+from suanli.api.link import Direction, Leg
 from suanli.api.site import ComputeSite
 from suanli.base.units import cpu_milli, whole
 from suanli.billing.event import ClassFacts
@@ -41,6 +42,25 @@ class Agreement:
     green_micro: int
     grid_factor_g_per_kwh: int
     made_ms: int
+    legs: tuple[Leg, ...] = ()  # what it sends over links, as far as it starts and succeeds
+
+    def sends(self, direction: Direction) -> bool:
+        """Whether anything goes that way."""
+        return any(leg.direction is direction for leg in self.legs)
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The legs of one attempt in one direction were used, once. Units: milliseconds since the epoch.
+
+    Inputs count from when the attempt was sent, once a pod of it is known to have run; outputs from when its last pod ended, once it
+    succeeded.
+    """
+
+    job_uid: str
+    epoch: int
+    direction: Direction
+    at_ms: int
 
 
 def agreed(
@@ -54,6 +74,7 @@ def agreed(
     facts: ClassFacts,
     account: str,
     now_ms: int,
+    legs: tuple[Leg, ...] = (),
 ) -> Agreement:
     """What holds for an attempt that is about to be sent."""
     per_task, scratch = spec.resources.per_task, spec.template.scratch
@@ -79,6 +100,7 @@ def agreed(
         green_micro=facts.green_share_micro,
         grid_factor_g_per_kwh=facts.grid_factor_g_per_kwh,
         made_ms=now_ms,
+        legs=legs,
     )
 
 

@@ -80,7 +80,7 @@ def asset_report(facts: SiteFacts, lines: Iterable[RatedLine], events: Iterable[
     customers: dict[str, int] = defaultdict(int)
     billed = tax = commission = 0
     for line in lines:
-        if line.site != facts.site:
+        if line.site != facts.site or line.kind is UsageKind.TRANSFER:  # that is the network operator's
             continue
         found = shares(line)
         revenue[line.kind] += found.provider

@@ -102,13 +102,14 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A closed period that is corrected now, and what it was rated by: names of tariffs, sites' providers, customers."""
+    """A closed period that is corrected now, and what it was rated by: names of tariffs, sites' providers, links' carriers, customers."""
 
     period: Period
     tariffs: Sequence[str]
     providers: Mapping[str, str]
     customers: Mapping[str, Customer]
     changes: Sequence[Change] = ()
+    carriers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,7 @@ class Dossier:
     tree_hash: str = NO_TREE
     after: int | None = None
     changes: Sequence[Change] = ()  # of providers, within the period
+    carriers: Mapping[str, str] = field(default_factory=dict)  # by link
     party: Party | None = None
     proof: Iterable[str] = ()
 
@@ -240,12 +242,14 @@ def _period_record(d: Dossier) -> dict[str, Any]:
                 "tariffs": sorted(c.tariffs),
                 "providers": dict(c.providers),
                 "changes": [list(change) for change in c.changes],
+                "carriers": dict(c.carriers),
                 "customers": [_customer(c.customers[name]) for name in sorted(c.customers)],
             }
             for c in d.closed
         ],
         "providers": dict(d.providers),
         "changes": [list(change) for change in d.changes],
+        "carriers": dict(d.carriers),
         "sides": dict(d.scope.side_of_site),
         "chips": [[site, class_, chip] for (site, class_), chip in sorted(d.scope.chip_of_class.items())],
         "awards": [

@@ -22,18 +22,19 @@ from suanli.billing.vouchers import Scope
 
 @dataclass(frozen=True)
 class Facts:
-    """Tariffs, whose the sites are, and what prices of accounts go by."""
+    """Tariffs, whose the sites and links are, and what prices of accounts go by."""
 
     tariffs: tuple[Tariff, ...]
     customers: Mapping[str, Customer]  # by account
     providers: Mapping[str, str] = field(default_factory=dict)  # by site
     scope: Scope = field(default_factory=lambda: Scope({}, {}))  # what vouchers ask of a site
     changes: tuple[Change, ...] = ()  # of providers, within what is rated
+    carriers: Mapping[str, str] = field(default_factory=dict)  # by link
     hub: str = ""  # that ids of events name; "": of whoever asks
 
     def book(self) -> PriceBook:
         """The tariffs made ready."""
-        return PriceBook(self.tariffs, self.providers, self.changes)
+        return PriceBook(self.tariffs, self.providers, self.changes, self.carriers)
 
     def text(self) -> str:
         """As JSON."""
@@ -41,6 +42,7 @@ class Facts:
             "tariffs": [_object(tariff) for tariff in self.tariffs],
             "providers": dict(self.providers),
             "changes": [list(change) for change in self.changes],
+            "carriers": dict(self.carriers),
             "hub": self.hub,
             "sides": dict(self.scope.side_of_site),
             "chips": [[site, class_, chip] for (site, class_), chip in sorted(self.scope.chip_of_class.items())],
@@ -84,7 +86,8 @@ def read_facts(text: str) -> Facts:
     )
     tariffs = tuple(Tariff.model_validate(t) for t in body["tariffs"])
     changes = tuple(Change(*each) for each in body.get("changes", ()))
-    return Facts(tariffs, customers, body["providers"], scope, changes=changes, hub=body.get("hub", ""))
+    carriers, hub = body.get("carriers", {}), body.get("hub", "")
+    return Facts(tariffs, customers, body["providers"], scope, changes=changes, carriers=carriers, hub=hub)
 
 
 def read_line(text: str) -> RatedLine:

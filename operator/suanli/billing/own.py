@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from suanli.api.statement import Role
-from suanli.billing.event import UsageEvent
+from suanli.billing.event import UsageEvent, UsageKind
 from suanli.billing.evidence import NOWHERE, Closed, Dossier, Redeemed
 from suanli.billing.inclusion import proof
 from suanli.billing.ledger import Entry
@@ -53,12 +53,14 @@ def _of_consumer(whole: Dossier, account: str) -> Dossier:
     events = Again(lambda: (event for event in whole.events if event.account == account))
     lines = [line for line in whole.lines if line.account == account]
     sites = {event.site for event in events} | {line.site for line in lines}
+    links = {event.link for event in events}
     customers = _among(whole.customers, {account})
     own = replace(
         whole,
         events=events,
         providers=_among(whole.providers, sites),
         changes=[change for change in whole.changes if change.site in sites],
+        carriers=_among(whole.carriers, links),
         customers=customers,
         lines=lines,
         closed=[
@@ -66,6 +68,7 @@ def _of_consumer(whole: Dossier, account: str) -> Dossier:
                 each,
                 providers=_among(each.providers, sites),
                 changes=[change for change in each.changes if change.site in sites],
+                carriers=_among(each.carriers, links),
                 customers=_among(each.customers, {account}),
             )
             for each in whole.closed
@@ -89,19 +92,19 @@ def _of_consumer(whole: Dossier, account: str) -> Dossier:
 
 
 def _of_seller(whole: Dossier, seller: str) -> Dossier:
-    """What was used of a provider, who used it, and the entries that touch the provider's money. What its customers used of others
-    is not there, so vouchers, which go by all of it, are not either.
+    """What was used of a provider or over its links, who used it, and the entries that touch its money. What its customers used of
+    others is not there, so vouchers, which go by all of it, are not either.
     """
-    books = [(terms.period, PriceBook((), terms.providers, terms.changes)) for terms in _terms(whole)]
+    books = [(terms.period, PriceBook((), terms.providers, terms.changes, terms.carriers)) for terms in _terms(whole)]
 
     def sold() -> Iterator[UsageEvent]:
         for event in whole.events:
-            whose = (book.provider(event.site, event.start_ms) for of, book in books if of.holds(event.start_ms))
-            if seller in whose:
+            if seller in (book.seller(event) for of, book in books if of.holds(event.start_ms)):
                 yield event
 
     events = Again(sold)
-    sites = {event.site for event in events}
+    sites = {event.site for event in events if event.kind is not UsageKind.TRANSFER}
+    links = {event.link for event in events}
     lines = [line for line in whole.lines if line.provider == seller]
     accounts = {event.account for event in events} | {line.account for line in lines}
     own = replace(
@@ -109,6 +112,7 @@ def _of_seller(whole: Dossier, seller: str) -> Dossier:
         events=events,
         providers=_among(whole.providers, sites),
         changes=[change for change in whole.changes if change.site in sites],
+        carriers=_among(whole.carriers, links),
         customers=_customers(whole.customers, accounts, seller),
         lines=lines,
         closed=[
@@ -116,6 +120,7 @@ def _of_seller(whole: Dossier, seller: str) -> Dossier:
                 each,
                 providers=_among(each.providers, sites),
                 changes=[change for change in each.changes if change.site in sites],
+                carriers=_among(each.carriers, links),
                 customers=_customers(each.customers, accounts, seller),
             )
             for each in whole.closed
@@ -173,6 +178,7 @@ def _sellers(own: Dossier) -> set[str]:
     terms = _terms(own)
     found = {provider for each in terms for provider in each.providers.values()}
     found |= {change.provider for each in terms for change in each.changes}
+    found |= {carrier for each in terms for carrier in each.carriers.values()}
     return found | {held.provider for each in terms for one in each.customers.values() for held in one.subscriptions}
 
 

@@ -7,8 +7,8 @@ from heapq import heappop, heappush
 
 from suanli.api.site import ComputeUnit
 from suanli.base.units import MS_PER_HOUR
-from suanli.billing.agreement import Agreement
-from suanli.billing.event import Borders, ClassFacts, Owner, UsageEvent, pod_events
+from suanli.billing.agreement import Agreement, Carried
+from suanli.billing.event import Borders, ClassFacts, Owner, UsageEvent, UsageKind, event_id, pod_events
 from suanli.billing.period import Period
 from suanli.billing.usage import MAX_SKEW_MS, PodUsage
 
@@ -62,6 +62,42 @@ def owned_events(
             )
             events += [event for event in made if period.holds(event.start_ms)]
     return events, unbilled
+
+
+def carried_events(
+    carried: Iterable[Carried],
+    agreements: Agreements,
+    given_up: Callable[[str], frozenset[int]],
+    period: Period,
+    hub: str,
+) -> list[UsageEvent]:
+    """What attempts sent over links in the period, an event for each leg: all at its moment, by the size that was declared."""
+    events: list[UsageEvent] = []
+    for one in carried:
+        agreement = agreements.get((one.job_uid, one.epoch))
+        if agreement is None or one.epoch in given_up(one.job_uid) or not period.holds(one.at_ms):
+            continue
+        for leg in (leg for leg in agreement.legs if leg.direction is one.direction):
+            event = UsageEvent(
+                id="",
+                kind=UsageKind.TRANSFER,
+                site=agreement.site,
+                account=agreement.account,
+                namespace=agreement.namespace,
+                job=agreement.job,
+                job_uid=one.job_uid,
+                epoch=one.epoch,
+                pod_uid="",
+                class_="",
+                precision="",
+                start_ms=one.at_ms,
+                end_ms=one.at_ms,
+                amount=leg.size,
+                link=leg.link,
+                qos=agreement.qos,
+            )
+            events.append(replace(event, id=event_id(hub, event)))
+    return events
 
 
 def in_turn(pods: Iterable[PodUsage], agreement: Agreement) -> list[tuple[PodUsage, int]]:

@@ -1,4 +1,4 @@
-"""Tariffs made ready for rating: which version, band and item a moment, a site and a use have. Pure."""
+"""Tariffs made ready for rating: which version, band and item a moment, a site or link and a use have. Pure."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from suanli.api.site import ComputeSite
 from suanli.api.tariff import DayKind, Item, Package, PackagePeriod, Rounding, Step, Tariff, Unit
 from suanli.base.units import MS_PER_HOUR, duration_ms, micro
-from suanli.billing.event import Borders, UsageKind, full_hours
+from suanli.billing.event import Borders, UsageEvent, UsageKind, full_hours
 from suanli.billing.period import local, midnight_ms
 from suanli.billing.posting import no_account
 
@@ -192,13 +192,20 @@ class Change(NamedTuple):
 
 
 class PriceBook:
-    """All tariffs, and whose the sites are."""
+    """All tariffs, and whose the sites and links are."""
 
-    def __init__(self, tariffs: Iterable[Tariff], providers: Mapping[str, str], changes: Sequence[Change] = ()) -> None:
-        """`providers`: the operator of each site at first; `changes`: who it was later, in order. A tariff of a provider
-        that can have no account counts as none.
+    def __init__(
+        self,
+        tariffs: Iterable[Tariff],
+        providers: Mapping[str, str],
+        changes: Sequence[Change] = (),
+        carriers: Mapping[str, str] | None = None,
+    ) -> None:
+        """`providers`: the operator of each site at first; `changes`: who it was later, in order; `carriers`: the operator of
+        each link. A tariff of one that can have no account counts as none.
         """
         self.providers = dict(providers)
+        self.carriers = dict(carriers or {})
         self.changes: dict[str, list[Change]] = defaultdict(list)
         for change in changes:
             self.changes[change.site].append(change)
@@ -220,6 +227,12 @@ class PriceBook:
             if change.since_ms <= at_ms:
                 found = change.provider
         return found
+
+    def seller(self, event: UsageEvent) -> str:
+        """Whose site or link an event is about; empty of one that is not known."""
+        if event.kind is UsageKind.TRANSFER:
+            return self.carriers.get(event.link, "")
+        return self.provider(event.site, event.start_ms)
 
     def at(self, provider: str, at_ms: int) -> Version | None:
         """The provider's tariff that holds then; None before the first, and when two begin at once."""

@@ -1,5 +1,7 @@
 """What a run will be billed, before it runs: the sum of the lines that its use would make, by the tariffs in force. Pure.
 
+What it sends over links is in it, by the tariffs of those who run them.
+
 It is reckoned as for an account that uses nothing else and holds no package: in the first bracket of every item, and no unit is free.
 Calendar, items, prices, reductions and rounding are those of rating. Whoever compares very many runs takes prices as arrays
 (`Lineup.paid`), close to the micro-yuan; what one run comes to is exact (`Quotes.cost`).
@@ -16,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from suanli.api.job import ComputeJobSpec
+from suanli.api.link import Leg
 from suanli.api.site import ComputeSite, ComputeUnit, SiteResource
 from suanli.api.tariff import Tariff
 from suanli.base.clock import LAST_MS
 from suanli.base.units import MS_PER_HOUR, cpu_milli, whole
-from suanli.billing.agreement import Agreement, provider_of
+from suanli.billing.agreement import Agreement, Carried, provider_of
 from suanli.billing.event import ClassFacts, UsageKind, class_facts, rates
 from suanli.billing.owned import facts_of, in_turn
 from suanli.billing.pricebook import PriceBook, PricedItem, Version
@@ -148,6 +151,14 @@ class Run(NamedTuple):
     since_ms: int = 0
 
 
+class Move(NamedTuple):
+    """What goes over one link, where the job runs that sends it, and when. Units: ms since the epoch."""
+
+    site: str
+    leg: Leg
+    at_ms: int
+
+
 class Lineup:
     """What one class of a provider costs on some terms, whatever the hour."""
 
@@ -218,12 +229,9 @@ class Lineup:
             (version, band), item = table.days.cells[cell], table.items_c[cell][k]
             assert version is not None, "an item is of a tariff"
             assert item is not None, "only what has an item has an amount"
-            percent, up = self._percent(version), version.rounds_up
+            percent, up = _percent(version, self._customer_class), version.rounds_up
             total += owed_micro_yuan(amount, item.price(0, band), percent, item.divisor, up=up)
         return total
-
-    def _percent(self, version: Version) -> int:
-        return version.percent.get(self._customer_class, HUNDRED) if self._customer_class else HUNDRED
 
     def _table(self, since_ms: int, until_ms: int) -> _Table:
         days, made = self._calendar.days(since_ms, until_ms), self._made  # other threads may ask meanwhile
@@ -233,7 +241,9 @@ class Lineup:
             for c, ((version, band), items) in enumerate(zip(days.cells, items_c, strict=True)):
                 for k, item in enumerate(items):
                     if version is not None and item is not None:
-                        price_kc[k, c] = item.price(0, band) * self._percent(version) / (HUNDRED * item.divisor)
+                        price_kc[k, c] = (
+                            item.price(0, band) * _percent(version, self._customer_class) / (HUNDRED * item.divisor)
+                        )
             cost_ke = price_kc[:, days.cell_e] * np.diff(days.edges)
             until_ke = np.concatenate([np.zeros((len(KINDS), 1)), np.cumsum(cost_ke, axis=1)], axis=1)
             made = self._made = _Table(days, items_c, price_kc, until_ke)
@@ -291,15 +301,59 @@ class Quotes:
         found = self.prices.lineup(provider, resource.class_, str(resource.precision), terms)
         return found if found.covers(resource.unit, at_ms) else None
 
+    def carriage(self, link: str, operator: str, terms: tuple[str, str, str], at_ms: int) -> float:
+        """What a byte over a link costs then by its operator's tariff; 0 where none says it. Units: micro-yuan."""
+        found = self._carriage(link, operator, terms, at_ms)
+        if found is None:
+            return 0.0
+        version, item, band = found
+        return item.price(0, band) * _percent(version, terms[2]) / (HUNDRED * item.divisor)
+
+    def moved(self, moves: Iterable[Move], terms: tuple[str, str, str]) -> int | None:
+        """What the lines of one job's moves come to; None where no tariff has a price for any. Units: micro-yuan."""
+        amounts: dict[tuple[str, str, str, str], int] = defaultdict(int)  # each makes a line
+        priced: dict[tuple[str, str, str, str], tuple[Version, PricedItem]] = {}
+        for site, leg, at_ms in moves:
+            if (found := self._carriage(leg.link, leg.operator, terms, at_ms)) is not None:
+                version, item, band = found
+                line = site, version.name, item.name, band
+                amounts[line] += leg.size
+                priced[line] = version, item
+        total = 0
+        for line, amount in amounts.items():
+            version, item = priced[line]
+            percent, price = _percent(version, terms[2]), item.price(0, line[-1])
+            total += owed_micro_yuan(amount, price, percent, item.divisor, up=version.rounds_up)
+        return total if amounts else None
+
+    def _carriage(
+        self, link: str, operator: str, terms: tuple[str, str, str], at_ms: int
+    ) -> tuple[Version, PricedItem, str] | None:
+        """By what a link's operator bills what goes over it then: tariff, item and band."""
+        version = self.prices.book.at(operator, at_ms) if operator and at_ms <= LATEST_MS else None
+        item = version.item(UsageKind.TRANSFER, "", "", terms[0], terms[1], link) if version is not None else None
+        return (version, item, version.cell(at_ms).band) if version is not None and item is not None else None
+
     def cost(
-        self, site: ComputeSite, class_: str, spec: ComputeJobSpec, account: str, start_ms: int, duration_ms: int
+        self,
+        site: ComputeSite,
+        class_: str,
+        spec: ComputeJobSpec,
+        account: str,
+        start_ms: int,
+        duration_ms: int,
+        moves: Sequence[tuple[Leg, int]] = (),
     ) -> int | None:
-        """What the run of a job will be billed, to the micro-yuan; None where no tariff says it, or it is too long or late."""
+        """What the run of a job will be billed, with what it sends over links and when, to the micro-yuan.
+
+        None where no tariff says it, or it is too long or late.
+        """
         resource = next((r for r in site.spec.resources if r.class_ == class_), None)
         facts = class_facts(site, class_)
         if resource is None or facts is None or duration_ms > LONGEST_MS or start_ms > LATEST_MS:
             return None
-        lineup = self.price(site, resource, self.terms(account, str(spec.qos)), start_ms)
+        terms = self.terms(account, str(spec.qos))
+        lineup = self.price(site, resource, terms, start_ms)
         if lineup is None:
             return None
         per_task, scratch = spec.resources.per_task, spec.template.scratch
@@ -315,9 +369,13 @@ class Quotes:
             memory_bytes=whole(per_task.memory),
             cards=per_task.cards,
         )
-        return lineup.cost([Run(usage, facts, whole(scratch.size) if scratch else 0, spec.tasks)]) or 0
+        run = lineup.cost([Run(usage, facts, whole(scratch.size) if scratch else 0, spec.tasks)])
+        moved = self.moved((Move(usage.site, leg, at_ms) for leg, at_ms in moves), terms) if moves else None
+        return (run or 0) + (moved or 0)
 
-    def used(self, pods: Iterable[PodUsage], agreements: Mapping[int, Agreement]) -> int | None:
+    def used(
+        self, pods: Iterable[PodUsage], agreements: Mapping[int, Agreement], carried: Iterable[Carried] = ()
+    ) -> int | None:
         """What the use of a job is billed, with its attempts by epoch; None where no tariff has a price for any of it.
 
         Units: micro-yuan.
@@ -347,8 +405,19 @@ class Quotes:
             )
             for alike, one in terms.items()
         ]
+        moves: dict[tuple[str, str], list[Move]] = defaultdict(list)
+        for each in carried:
+            if (of := agreements.get(each.epoch)) is not None:
+                sent = (leg for leg in of.legs if leg.direction is each.direction)
+                moves[of.account, of.qos] += [Move(of.site, leg, each.at_ms) for leg in sent]
+        found += [self.moved(own, self.terms(*whose)) for whose, own in moves.items()]
         rated = [cost for cost in found if cost is not None]
         return sum(rated) if rated else None
+
+
+def _percent(version: Version, customer_class: str) -> int:
+    """Percent of the list price that a class pays by a tariff."""
+    return version.percent.get(customer_class, HUNDRED) if customer_class else HUNDRED
 
 
 def _pieces(days: _Days, begin_ms: int, end_ms: int) -> list[tuple[int, int, int]]:

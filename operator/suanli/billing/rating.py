@@ -261,7 +261,9 @@ class _Account:
 
     def _priced(self, event: UsageEvent) -> tuple[str, Version, PricedItem, Cell] | str | None:
         """Provider, tariff, item and band of an event; None when it is not billed; a sentence when it cannot be rated."""
-        provider = self._book.provider(event.site, event.start_ms)
+        provider = self._book.seller(event)
+        if event.kind is UsageKind.TRANSFER and not (provider and self._book.at(provider, event.start_ms)):
+            return None  # nobody asks money for it
         if not provider:
             return "the site has no operator; set spec.operator of ComputeSite to the tariff's provider"
         version = self._book.at(provider, event.start_ms)

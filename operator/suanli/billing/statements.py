@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from suanli.api.statement import Evidence, Role, StatementItem, StatementTotals
+from suanli.billing.event import UsageKind
 from suanli.billing.ledger import Entry, Transfer, TransferKind
 from suanli.billing.line import ID_LENGTH, RatedLine
 from suanli.billing.period import Period
@@ -68,7 +69,7 @@ class StatementLine:
 class Bill:
     """A statement with its lines; `Statement` on the hub has its sums. Units: micro-yuan.
 
-    `receivable` is what of a provider's money comes from issuers by cut bills, not from consumers: information, in no sum.
+    `receivable` is what of a provider's or network operator's money comes from issuers by cut bills, not from consumers: information, in no sum.
     """
 
     party: Party
@@ -228,7 +229,9 @@ def _take(drafts: dict[Party, "_Draft"], moved: Transfer, lines: Mapping[str, Ra
     for account, amount in ((moved.debit, moved.amount_micro_yuan), (moved.credit, -moved.amount_micro_yuan)):
         due_to = account.split(":")[2:]
         if column == "subsidy" and account.startswith("subsidy:") and due_to:
-            drafts[Party(Role.PROVIDER, whole(due_to[0]))].receivable += amount
+            line = _parts(moved.reference, lines)[1]
+            role = Role.NETWORK if line is not None and line.kind is UsageKind.TRANSFER else Role.PROVIDER
+            drafts[Party(role, whole(due_to[0]))].receivable += amount
 
 
 def _column(moved: Transfer) -> str:

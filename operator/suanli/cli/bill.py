@@ -56,18 +56,19 @@ def usage(
     seen, is_whole = _preview(month.at(moment_ms(now)), files, stores, hub_id, hub)
     sums = {key: amount for key, amount in seen.used_by.items() if account in (None, key[0])}
     if output is Output.TABLE:
-        rows: list[Sequence[str]] = [("ACCOUNT", "KIND", "CLASS", "PRECISION", "AMOUNT", "UNIT")]
+        rows: list[Sequence[str]] = [("ACCOUNT", "KIND", "CLASS OR LINK", "PRECISION", "AMOUNT", "UNIT")]
         rows += [(*key, *_amount(key[1], amount)) for key, amount in sorted(sums.items())]
         typer.echo(f"Used in {seen.period.name}, {_span(seen)}")
         table(rows, right=[4], indent="  ")
         if account is None:
             _print_rest(seen)
     else:
-        named = ("account", "kind", "class", "precision")
         dump(
             {
                 "period": seen.period.name,
-                "usage": [{**dict(zip(named, key, strict=True)), "amount": str(n)} for key, n in sorted(sums.items())],
+                "usage": [
+                    {**dict(zip(_names(key), key, strict=True)), "amount": str(n)} for key, n in sorted(sums.items())
+                ],
                 "unbilled": [
                     {**_told(u.pod), "from": time_text(u.pod.start_ms), "until": time_text(u.pod.end_ms), "why": u.why}
                     for u in seen.unbilled
@@ -135,6 +136,11 @@ def bill(
             typer.echo(f"warning: {text}", err=True)
     if not is_whole:
         raise typer.Exit(BAD_INPUT)
+
+
+def _names(key: tuple[str, UsageKind, str, str]) -> tuple[str, str, str, str]:
+    """What the parts of a sum's key are; a transfer has a link and no class."""
+    return "account", "kind", "link" if key[1] is UsageKind.TRANSFER else "class", "precision"
 
 
 def _told(what: PodUsage | Gap) -> dict[str, str | int]:

@@ -1,18 +1,23 @@
-"""The usage ledger: an append-only SQLite file with one row for every attempt that was sent, and one for every pod that ran.
+"""The usage ledger: an append-only SQLite file with one row for every attempt that was sent, one for every link that it sends data over,
+and one for every pod that ran.
 
 A record that was acknowledged is on the disk. An attempt and a pod are recorded once: the same record again changes nothing,
 another one for the same pod is refused, counted and told. What a pod that runs on used up to some mark is recorded beside, and stands
-until its end is recorded. Sums are made in Python: products of bytes and milliseconds pass 64 bits.
+until its end is recorded. What an attempt sends over links counts as soon as a record says that a pod of it ran: the file itself sees to it,
+in the same transaction. Sums are made in Python: products of bytes and milliseconds pass 64 bits.
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, fields, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from suanli.api.link import Direction, Leg
 from suanli.base.units import MS_PER_HOUR
-from suanli.billing.agreement import Agreement
+from suanli.billing.agreement import Agreement, Carried
 from suanli.billing.usage import Gap, PodUsage
 from suanli.ledgerstore.sqlite import BUSY_MS, Access, SqliteFile
 
@@ -20,7 +25,8 @@ LOG = logging.getLogger(__name__)
 MOST_PARAMETERS = 500
 
 _COLUMNS = tuple(f.name for f in fields(PodUsage))
-_AGREED = tuple(f.name for f in fields(Agreement))
+_AGREED = tuple(f.name for f in fields(Agreement) if f.name != "legs")
+_AGREED_ROW = attrgetter(*_AGREED)
 _AGREE = f"INSERT INTO agreement ({', '.join(_AGREED)}) VALUES ({', '.join('?' * len(_AGREED))})"  # noqa: S608
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM pod_usage"  # noqa: S608 - the record's own field names
 _MARKS = ", ".join("?" * len(_COLUMNS))
@@ -28,6 +34,14 @@ _INSERT = f"INSERT INTO pod_usage ({', '.join(_COLUMNS)}) VALUES ({_MARKS})"  # 
 _NEXT = "(SELECT last + 1 FROM last_sequence)"
 _INSERT_SO_FAR = f"INSERT INTO pod_so_far (sequence, {', '.join(_COLUMNS)}) VALUES ({_NEXT}, {_MARKS})"  # noqa: S608
 _GAP = tuple(f.name for f in fields(Gap))
+_LEG = "job_uid, epoch, direction, link, operator, size"
+_CARRIED = ", ".join(f.name for f in fields(Carried))
+
+# A pod of an attempt ran, at the attempt's site: its inputs had come.
+_CARRY_IN = """INSERT INTO carried (sequence, job_uid, epoch, direction, at_ms)
+  SELECT (SELECT last + 1 FROM last_sequence), a.job_uid, a.epoch, 'in', a.made_ms FROM agreement a
+  WHERE a.job_uid = NEW.job_uid AND a.epoch = NEW.epoch
+  AND EXISTS (SELECT 1 FROM leg l WHERE l.job_uid = a.job_uid AND l.epoch = a.epoch AND l.direction = 'in')"""
 
 # The first record of a pod stays, whatever a program does: also INSERT OR REPLACE, which fires no DELETE trigger.
 _SCHEMAS = (
@@ -172,6 +186,60 @@ CREATE TRIGGER pod_usage_is_ordered AFTER INSERT ON pod_usage
     """
 ALTER TABLE agreement DROP COLUMN customer_class;
 """,
+    # What attempts send over links. Sizes are digits: sums of declared sizes may pass 64 bits.
+    f"""
+CREATE TABLE leg (
+  job_uid TEXT NOT NULL CHECK (length(job_uid) BETWEEN 1 AND 256),
+  epoch INTEGER NOT NULL CHECK (epoch >= 0),
+  direction TEXT NOT NULL CHECK (direction IN ('in', 'out')),
+  link TEXT NOT NULL CHECK (length(link) > 0),
+  operator TEXT NOT NULL,
+  size TEXT NOT NULL CHECK (size GLOB '[1-9]*' AND size NOT GLOB '*[^0-9]*'),
+  PRIMARY KEY (job_uid, epoch, direction, link)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER leg_keeps_first BEFORE INSERT ON leg
+  WHEN EXISTS (
+    SELECT 1 FROM leg
+    WHERE job_uid = NEW.job_uid AND epoch = NEW.epoch AND direction = NEW.direction AND link = NEW.link
+  )
+  BEGIN SELECT RAISE(IGNORE); END;
+CREATE TRIGGER leg_no_update BEFORE UPDATE ON leg BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER leg_no_delete BEFORE DELETE ON leg BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TABLE carried (
+  sequence INTEGER NOT NULL UNIQUE,
+  job_uid TEXT NOT NULL,
+  epoch INTEGER NOT NULL,
+  direction TEXT NOT NULL CHECK (direction IN ('in', 'out')),
+  at_ms INTEGER NOT NULL,
+  PRIMARY KEY (job_uid, epoch, direction)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX carried_by_time ON carried (at_ms);
+CREATE TRIGGER carried_keeps_first BEFORE INSERT ON carried
+  WHEN EXISTS (
+    SELECT 1 FROM carried
+    WHERE job_uid = NEW.job_uid AND epoch = NEW.epoch AND direction = NEW.direction OR sequence = NEW.sequence
+  )
+  BEGIN SELECT RAISE(IGNORE); END;
+CREATE TRIGGER carried_no_update BEFORE UPDATE ON carried BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER carried_no_delete BEFORE DELETE ON carried BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+DROP VIEW last_sequence;
+CREATE VIEW last_sequence AS
+  SELECT max(
+    (SELECT coalesce(max(sequence), 0) FROM pod_order),
+    (SELECT coalesce(max(sequence), 0) FROM pod_so_far),
+    (SELECT coalesce(max(sequence), 0) FROM given_up),
+    (SELECT coalesce(max(sequence), 0) FROM gap),
+    (SELECT coalesce(max(sequence), 0) FROM carried)
+  ) AS last;
+CREATE TRIGGER pod_usage_carries AFTER INSERT ON pod_usage BEGIN {_CARRY_IN} AND a.site = NEW.site; END;
+CREATE TRIGGER pod_so_far_carries AFTER INSERT ON pod_so_far BEGIN {_CARRY_IN} AND a.site = NEW.site; END;
+CREATE TRIGGER leg_is_carried AFTER INSERT ON leg WHEN NEW.direction = 'in' BEGIN
+  {_CARRY_IN} AND (
+    EXISTS (SELECT 1 FROM pod_usage p WHERE p.job_uid = a.job_uid AND p.epoch = a.epoch AND p.site = a.site) OR
+    EXISTS (SELECT 1 FROM pod_so_far p WHERE p.job_uid = a.job_uid AND p.epoch = a.epoch AND p.site = a.site)
+  );
+END;
+""",  # noqa: S608 - text of this file
 )
 
 
@@ -248,9 +316,46 @@ class UsageStore(SqliteFile):
             return [pod for pod in self._so_far(whose, given, upto) if pod.pod_uid not in never]
 
     def agree(self, agreements: Sequence[Agreement]) -> None:
-        """Append in one transaction what is not there yet; an attempt's first word stays. Raises: SuanliError, and nothing is kept."""
+        """Append in one transaction what is not there yet; an attempt's first word stays, also of what it sends over links.
+
+        Raises: SuanliError, and nothing is kept.
+        """
         with self._plainly(), self._transaction():
-            self._db.executemany(_AGREE, [astuple(agreement) for agreement in agreements])
+            for one in agreements:
+                if self._db.execute(_AGREE, _AGREED_ROW(one)).rowcount > 0 and one.legs:
+                    rows = [
+                        (one.job_uid, one.epoch, leg.direction, leg.link, leg.operator, str(leg.size))
+                        for leg in one.legs
+                    ]
+                    self._db.executemany(f"INSERT INTO leg ({_LEG}) VALUES (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608 - its own field names
+
+    def succeed(self, job_uid: str, epoch: int, now_ms: int) -> None:
+        """Append that an attempt succeeded, so that all that it sends over links counts; again changes nothing.
+
+        Its outputs went when its last pod ended, as far as that is known, and after its inputs. Raises: SuanliError.
+        """
+        insert = (
+            f"INSERT INTO carried (sequence, {_CARRIED}) SELECT {_NEXT}, ?1, ?2, ?3, ?4 "  # noqa: S608 - its own field names
+            "WHERE EXISTS (SELECT 1 FROM leg WHERE job_uid = ?1 AND epoch = ?2 AND direction = ?3)"
+        )
+        with self._plainly(), self._transaction():
+            known = self._db.execute(
+                "SELECT a.made_ms, (SELECT max(end_ms) FROM pod_usage p WHERE p.job_uid = a.job_uid AND p.epoch = a.epoch "
+                "AND p.site = a.site) FROM agreement a WHERE a.job_uid = ? AND a.epoch = ?",
+                [job_uid, epoch],
+            )
+            for made_ms, ended_ms in known.fetchall():
+                self._db.execute(insert, [job_uid, epoch, Direction.IN, made_ms])
+                gone_ms = max(made_ms + 1, now_ms if ended_ms is None else ended_ms)
+                self._db.execute(insert, [job_uid, epoch, Direction.OUT, gone_ms])
+
+    def carried(self, job_uid: str) -> list[Carried]:
+        """What a job's attempts sent over links, by epoch. Raises: SuanliError."""
+        return self._carried("job_uid = ?", [job_uid])
+
+    def carried_within(self, start_ms: int, end_ms: int, upto: int) -> list[Carried]:
+        """What went over links from one moment to another, exclusive, as far as the records up to a number tell; by job. Raises: SuanliError."""
+        return self._carried("at_ms >= ? AND at_ms < ? AND sequence <= ?", [start_ms, end_ms, upto])
 
     def agreements(self, job_uid: str) -> dict[int, Agreement]:
         """What was fixed of a job's attempts, by epoch. Raises: SuanliError."""
@@ -258,8 +363,16 @@ class UsageStore(SqliteFile):
 
     def agreements_of(self, job_uids: Iterable[str]) -> dict[tuple[str, int], Agreement]:
         """What was fixed of these jobs' attempts, by job and epoch, in the order of jobs. Raises: SuanliError."""
-        found = (Agreement(*row) for row in self._of_jobs(f"SELECT {', '.join(_AGREED)} FROM agreement", job_uids))  # noqa: S608 - its own field names
-        return {(agreement.job_uid, agreement.epoch): agreement for agreement in found}
+        wanted = sorted(job_uids)
+        legs: dict[tuple[str, int], list[Leg]] = defaultdict(list)
+        for uid, epoch, way, link, operator, size in self._of_jobs(f"SELECT {_LEG} FROM leg", wanted):  # noqa: S608 - its own field names
+            legs[uid, epoch].append(Leg(Direction(way), link, operator, int(size)))
+        made = {}
+        for row in self._of_jobs(f"SELECT {', '.join(_AGREED)} FROM agreement", wanted):  # noqa: S608 - the same
+            one = Agreement(*row)
+            key = one.job_uid, one.epoch
+            made[key] = replace(one, legs=tuple(legs[key])) if key in legs else one
+        return made
 
     def give_up(self, job_uid: str, epochs: Iterable[int]) -> None:
         """Append that these attempts do not count any more: their use is kept, and not billed. Raises: SuanliError."""
@@ -318,8 +431,13 @@ class UsageStore(SqliteFile):
             given_up = self._db.execute(
                 "SELECT EXISTS (SELECT 1 FROM given_up g WHERE g.sequence > ? AND g.sequence <= ? AND EXISTS "
                 "(SELECT 1 FROM pod_usage u WHERE (u.job_uid, u.epoch) = (g.job_uid, g.epoch) AND u.end_ms > ? AND u.start_ms < ? UNION ALL "
-                "SELECT 1 FROM pod_so_far s WHERE (s.job_uid, s.epoch) = (g.job_uid, g.epoch) AND s.end_ms > ? AND s.start_ms < ?))",
-                [*new, *time, *time],
+                "SELECT 1 FROM pod_so_far s WHERE (s.job_uid, s.epoch) = (g.job_uid, g.epoch) AND s.end_ms > ? AND s.start_ms < ? UNION ALL "
+                "SELECT 1 FROM carried c WHERE (c.job_uid, c.epoch) = (g.job_uid, g.epoch) AND c.at_ms >= ? AND c.at_ms < ?))",
+                [*new, *time, *time, *time],
+            )
+            carried = self._db.execute(
+                "SELECT EXISTS (SELECT 1 FROM carried WHERE sequence > ? AND sequence <= ? AND at_ms >= ? AND at_ms < ?)",
+                [*new, *time],
             )
             marked = self._db.execute(
                 "SELECT pod_uid FROM pod_so_far WHERE sequence > ? AND sequence <= ? UNION "
@@ -328,7 +446,7 @@ class UsageStore(SqliteFile):
                 [*new, *new],
             )
             pods = [pod_uid for (pod_uid,) in marked]
-            if ended.fetchone()[0] or given_up.fetchone()[0]:
+            if any(found.fetchone()[0] for found in (ended, given_up, carried)):
                 return True
             return self._told(pods, start_ms, end_ms, after) != self._told(pods, start_ms, end_ms, upto)
 
@@ -342,6 +460,14 @@ class UsageStore(SqliteFile):
         """What is recorded of these pods, in no order. Raises: SuanliError."""
         with self._plainly():
             return list(self._of_pods(list(pod_uids)))
+
+    def _carried(self, where: str, values: Sequence[Any]) -> list[Carried]:
+        with self._plainly():
+            rows = self._db.execute(
+                f"SELECT {_CARRIED} FROM carried WHERE {where} ORDER BY job_uid, epoch, direction",  # noqa: S608 - its own words
+                values,
+            )
+            return [Carried(uid, epoch, Direction(way), at_ms) for uid, epoch, way, at_ms in rows]
 
     def _so_far(self, where: str, values: Sequence[Any], upto: int) -> list[PodUsage]:
         """The last mark of each pod whose end is not recorded up to that number, of those marks where something holds."""

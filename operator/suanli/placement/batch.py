@@ -14,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from suanli.api.job import Checkpoint, ComputeJobSpec
+from suanli.api.link import Direction, Leg
 from suanli.api.policy import Side
 from suanli.api.site import SiteResource, SiteState
 from suanli.base.clock import parse_time_ms
 from suanli.base.units import cpu_milli, duration_ms, duration_us, whole
 from suanli.placement.charges import Billed, billed_of
 from suanli.placement.ground import Ground, Sort, Ways, ground_of
+from suanli.placement.legs import legs_of
 from suanli.placement.network import Path
 from suanli.placement.packing import Rows, Shape, slots_hp
 from suanli.placement.snapshot import ClassRoom, Country, SiteView, WaitingJob, specs_of
@@ -240,13 +242,24 @@ class Batch:
         """What runs begun now cost by tariffs; None where there are none."""
         return billed_of(self)
 
-    def bill(self, r: int, p: int, start_ms: int) -> int | None:
-        """What the run of one of a row's jobs in a pool will be billed, exact; None where no tariff says it. Units: micro-yuan."""
+    def legs(self, r: int, s: int) -> tuple[Leg, ...]:
+        """What one of a row's jobs sends over links, if it runs at a site."""
+        kept = self.kept_r[r]
+        at = self.sites[kept.site].site if kept is not None else None
+        return legs_of(self.country.network, self.sites[s].site, self.rows[r].spec, at)
+
+    def bill(self, r: int, p: int, start_ms: int, sent_ms: int | None = None) -> int | None:
+        """What the run of one of a row's jobs in a pool, and what it moves, will be billed, exact; None where no tariff says it.
+
+        `sent_ms`: when its inputs begin to move; absent: when it starts. Units: micro-yuan.
+        """
         charges, pool, row = self.country.charges, self.pools[p], self.rows[r]
         if charges is None:
             return None
         site, duration = self.sites[pool.site].site, int(self.duration_ms_rp[r, p])
-        return charges.cost(site, pool.resource.class_, row.spec, row.account, start_ms, duration)
+        moments = {Direction.IN: start_ms if sent_ms is None else sent_ms, Direction.OUT: start_ms + duration}
+        moves = [(leg, moments[leg.direction]) for leg in self.legs(r, pool.site)]
+        return charges.cost(site, pool.resource.class_, row.spec, row.account, start_ms, duration, moves)
 
     def tariff(self, r: int, p: int) -> str:
         """The Tariff that says what a row pays in a pool; "" for none."""

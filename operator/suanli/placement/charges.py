@@ -1,7 +1,7 @@
 """What runs will be billed, where a tariff says it: made by whoever knows the tariffs, asked here.
 
-A site of which a tariff covers the class asked for is paid by that tariff, with all that the tariff has prices for; any other at its list
-price, with electricity and transfer beside it.
+A site of which a tariff covers the class asked for is paid by that tariff, with all that the tariff has prices for, and what is moved to
+and from it by the tariffs of those who run the links; any other at its list price, with electricity and transfer beside it.
 """
 
 from collections import defaultdict
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from suanli.api.job import ComputeJobSpec
+from suanli.api.link import Leg
 from suanli.api.site import ComputeSite, SiteResource
 from suanli.base.units import MS_PER_HOUR, whole
 from suanli.placement.tariff import LOOKED_AHEAD_MS
@@ -60,9 +61,22 @@ class Charges(Protocol):
         """What running there costs from a moment on; None where no tariff says it then."""
 
     def cost(
-        self, site: ComputeSite, class_: str, spec: ComputeJobSpec, account: str, start_ms: int, duration_ms: int
+        self,
+        site: ComputeSite,
+        class_: str,
+        spec: ComputeJobSpec,
+        account: str,
+        start_ms: int,
+        duration_ms: int,
+        moves: Sequence[tuple[Leg, int]] = (),
     ) -> int | None:
-        """What the run of a job will be billed, to the micro-yuan; None where no tariff says it, or it runs too long to be reckoned."""
+        """What the run of a job will be billed, with what it sends over links and when, to the micro-yuan.
+
+        None where no tariff says it, or it runs too long to be reckoned.
+        """
+
+    def carriage(self, link: str, operator: str, terms: Terms, at_ms: int) -> float:
+        """What a byte over a link costs then by its operator's tariff; 0 where none says it. Units: micro-yuan."""
 
 
 @dataclass(frozen=True)

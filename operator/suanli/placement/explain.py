@@ -218,7 +218,7 @@ class Explainer:
         return f"; its checkpoint lies there{more}"
 
     def _estimate(self, run: _Run, moved: int | None) -> Estimate:
-        billed = self._batch.bill(run.row, run.pool, self._start_ms(moved or 0))
+        billed = self._batch.bill(run.row, run.pool, self._start_ms(moved or 0), self._batch.now_ms)
         return Estimate.trusted(
             cost=str(run.paid if billed is None else billed),
             transfer_time=duration_text(moved * 1_000) if moved else None,

@@ -37,13 +37,17 @@ NOWHERE = Path(1 << 60, measured=False)  # to a region that does not exist
 
 @dataclass(frozen=True)
 class Wire:
-    """A link in numbers. Units: `us` µs one way, `price` micro-yuan per GiB, `bps` bit/s; None where it names none."""
+    """A link in numbers. Units: `us` µs one way, `price` micro-yuan per GiB, `bps` bit/s; None where it names none.
+
+    `operator`: who is paid for it, "" for nobody.
+    """
 
     name: str
     ends: tuple[str, str]
     us: int
     price: int | None
     bps: int | None
+    operator: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,7 @@ class Network:
             duration_us(link.spec.one_way),
             None if price is None else micro(price),
             None if width is None else whole(width),
+            link.spec.operator or "",
         )
         self.links[wire.name] = wire
         known = self._between.get((one, other))

@@ -11,7 +11,7 @@ import numpy as np
 
 from suanli.base.units import MS_PER_HOUR
 from suanli.placement.batch import Batch, Bools, Floats
-from suanli.placement.charges import units_rp, watts_rp
+from suanli.placement.charges import Terms, units_rp, watts_rp
 from suanli.placement.transfer import Piece, inputs_of, lies_at_s, outputs_of
 
 GIB = 1 << 30
@@ -26,17 +26,23 @@ Score = Callable[[Batch], Floats]
 class Costs:
     """All scores of a batch, by the names of SCORES.
 
-    Shapes: each of `lines` (R, P), `billed_rp` (R, P) whether a tariff says what is paid. Units: micro-yuan.
+    Shapes: each of `lines` (R, P), `billed_rp` (R, P) whether a tariff says what is paid, `carried_rp` (R, P) what operators of links
+    bill beside the run there. Units: micro-yuan.
     """
 
     lines: Mapping[str, Floats]
     billed_rp: Bools | None = None
+    carried_rp: Floats | float = 0.0
 
     @cached_property
     def paid_rp(self) -> Floats:
         """What the expected run is to be paid: what its bill will be, or all but what is on paper. Shape (R, P). Units: micro-yuan."""
         paid_rp = np.asarray(sum(self.lines[name] for name in PAID))
-        return paid_rp if self.billed_rp is None else np.where(self.billed_rp, self.lines["run"], paid_rp)
+        return (
+            paid_rp
+            if self.billed_rp is None
+            else np.where(self.billed_rp, self.lines["run"] + self.carried_rp, paid_rp)
+        )
 
     @cached_property
     def total_rp(self) -> Floats:
@@ -84,6 +90,34 @@ def moving_s(b: Batch, piece: Piece) -> Floats:
     return np.where(lies_at_s(b, piece), 0.0, cost_s)
 
 
+def carriage_rp(b: Batch) -> Floats:
+    """What tariffs of those who run links bill for what is moved, at the prices of now; near to the micro-yuan while these hold.
+
+    Shape (R, P). Units: micro-yuan.
+    """
+    charges, cost_rs = b.country.charges, np.zeros((len(b.rows), len(b.sites)))
+    wires = [wire for wire in b.country.network.links.values() if wire.operator]
+    known: dict[Terms, dict[str, float]] = {}
+    price_s: dict[tuple[Terms, str], Floats] = {}
+    for r, row in enumerate(b.rows):
+        pieces = (*inputs_of(b, r), *outputs_of(b, r)) if charges is not None and wires else ()
+        for piece in pieces:
+            assert charges is not None, "without tariffs no piece is looked at"
+            terms = charges.terms(row.account, str(row.spec.qos))
+            if terms not in known:
+                known[terms] = {w.name: charges.carriage(w.name, w.operator, terms, b.now_ms) for w in wires}
+            if (terms, piece.region) not in price_s:
+                price_s[terms, piece.region] = _carriage_s(b, piece.region, known[terms])
+            cost_rs[r] += np.where(lies_at_s(b, piece), 0.0, price_s[terms, piece.region] * piece.size)
+    return np.asarray(cost_rs[:, b.site_p])
+
+
+def _carriage_s(b: Batch, region: str, price: Mapping[str, float]) -> Floats:
+    """What a byte costs between a region and every site, by link. Shape (S,). Units: micro-yuan."""
+    ways = (b.country.network.wires(region, v.site.metadata.name, v.site.spec.region) for v in b.sites)
+    return np.array([sum(price.get(wire.name, 0.0) for wire in way) for way in ways])
+
+
 def carbon_cost(b: Batch) -> Floats:
     """Carbon of what is not green, by the grid's factor, at the policy's price per tonne (location-based)."""
     return np.asarray(_kwh_rp(b) * b.ground.carbon_price_p)
@@ -111,7 +145,7 @@ def score(b: Batch) -> Costs:
     lines = {name: np.clip(s(b), -MOST_MICRO_YUAN, MOST_MICRO_YUAN) for name, s in SCORES.items()}
     for line_rp in lines.values():
         np.rint(line_rp, out=line_rp)
-    return Costs(lines, None if b.billed is None else b.billed.is_rp)
+    return Costs(lines) if b.billed is None else Costs(lines, b.billed.is_rp, np.rint(carriage_rp(b)))
 
 
 def _hours_rp(b: Batch) -> Floats:

@@ -43,11 +43,13 @@ LATEST = 3  # closed periods of which prepaid accounts may still have use that i
 class Preview:
     """A period as it stands: what was used, what it is rated to, what nobody is billed for, and what is not known.
 
+    `used_by`: by account, kind, class and precision, of a transfer its link in place of the class; in the kind's unit.
+
     `gaps`: what nobody will ever know. `running`: pods whose end is not known yet, up to their last mark, where that is before the period's end.
     """
 
     period: Period
-    used_by: Mapping[tuple[str, UsageKind, str, str], int]  # by account, kind, class and precision, in the kind's unit
+    used_by: Mapping[tuple[str, UsageKind, str, str], int]
     rating: Rating
     unbilled: tuple[Unbilled, ...]
     gaps: tuple[Gap, ...] = ()
@@ -76,7 +78,7 @@ class Books:
         def look(events: list[UsageEvent], not_billed: list[Unbilled]) -> None:
             unbilled.extend(not_billed)
             for event in events:
-                sums[event.account, event.kind, event.class_, event.precision] += event.amount
+                sums[event.account, event.kind, event.class_ or event.link, event.precision] += event.amount
 
         rating = used.rated(self._with_sites(facts, used), look)
         running = [pod for pod in self._usage.open_pods(counted) if pod.end_ms < period.end_ms]
@@ -247,6 +249,7 @@ class Books:
             scope=facts.scope,
             granted_by={each.claim.voucher: programs[_as_granted(each)][0] for each in decisions},
             gaps=gaps,
+            carriers=facts.carriers,
         )
 
     def pay(self, account: str, amount_micro_yuan: int, id_: str, time_ms: int) -> Outcome:
@@ -357,16 +360,21 @@ class Books:
         return [Unknown(gap, agreed.account, agreed.provider) for gap, agreed in found if agreed is not None]
 
     def _with_sites(self, facts: Facts, used: Used) -> Facts:
-        """Facts with whose the sites were, and when."""
+        """Facts with whose the sites and links were, and when."""
         providers, changes = used.whose(self._books.providers())
-        return replace(facts, providers=providers, changes=changes)
+        return replace(facts, providers=providers, changes=changes, carriers=used.carriers())
 
     def _terms(self, closed: Closing, used: Used) -> Facts:
-        """What a closed period is rated by again: what held then, and whose the sites were that were not heard of before."""
+        """What a closed period is rated by again: what held then, and whose sites and links were that were not heard of before."""
         facts = read_facts(closed.facts)
         now = self._with_sites(facts, used)
         changes = [*facts.changes, *(change for change in now.changes if change.site not in facts.providers)]
-        return replace(facts, providers={**now.providers, **facts.providers}, changes=tuple(changes))
+        return replace(
+            facts,
+            providers={**now.providers, **facts.providers},
+            changes=tuple(changes),
+            carriers={**now.carriers, **facts.carriers},
+        )
 
     def _used(self, period: Period, counted: int) -> Used:
         return Used(self._usage, period, counted, self._hub_id)
@@ -458,7 +466,7 @@ def _whole_groups(transfers: Iterable[Transfer]) -> Iterator[list[Transfer]]:
 
 def _closed(period: Period, facts: Facts) -> Closed:
     names = [tariff.metadata.name for tariff in facts.tariffs]
-    return Closed(period, names, facts.providers, facts.customers, facts.changes)
+    return Closed(period, names, facts.providers, facts.customers, facts.changes, facts.carriers)
 
 
 def _as_granted(decision: Decision) -> str:

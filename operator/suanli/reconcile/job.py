@@ -115,6 +115,9 @@ class Write:
     text: str = ""
     backs_off: bool = False  # the site is not tried again for a while
     leaves: str = ""  # the silent or draining site that it leaves; that is paced
+    succeeds: Assignment | None = (
+        None  # the attempt that succeeded; what it sends over links counts before that is told
+    )
 
 
 @dataclass(frozen=True)
@@ -514,7 +517,8 @@ def _succeeded(view: View, pods: list[OwnPod], tasks: int) -> Step:
     return Write(
         status.finished(
             entry, Reason.SUCCEEDED, text, view.usage(), view.now_ms, cost=view.cost_text(), startedAt=_started_at(pods)
-        )
+        ),
+        succeeds=_assigned(entry),
     )
 
 

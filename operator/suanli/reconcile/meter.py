@@ -8,8 +8,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar
 
 from suanli.api.job import Usage
+from suanli.api.link import Direction
 from suanli.base.errors import SuanliError
-from suanli.billing.agreement import Agreement
+from suanli.billing.agreement import Agreement, Carried
 from suanli.billing.quote import Quotes
 from suanli.billing.usage import Gap, PodUsage, pod_usage, total, used_so_far
 from suanli.federation.facts import OwnPod
@@ -35,6 +36,7 @@ class Meter:
         self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._of_job: dict[str, dict[str, PodUsage]] = {}
         self._terms: dict[str, dict[int, Agreement]] = {}  # by job and epoch, what was fixed of its attempts
+        self._carried: dict[str, list[Carried]] = {}  # by job, what its attempts sent over links
         self._nothing: dict[str, set[str]] = defaultdict(set)  # by job, pods that have nothing to record
         self._batch: dict[str, PodUsage] = {}
         self._agreeing: dict[tuple[str, int], Agreement] = {}  # by job and epoch, what the next commit takes
@@ -47,7 +49,10 @@ class Meter:
     async def load(self, job_uid: str) -> None:
         """Bring a job's records into memory; cheap when they are there. Raises: SuanliError."""
         if job_uid not in self._of_job:
-            got, terms = await self._in_thread(lambda: (self._store.of_job(job_uid), self._store.agreements(job_uid)))
+            got, terms, carried = await self._in_thread(
+                lambda: (self._store.of_job(job_uid), self._store.agreements(job_uid), self._store.carried(job_uid))
+            )
+            self._carried.setdefault(job_uid, carried)
             self._of_job.setdefault(job_uid, {u.pod_uid: u for u in got})
             self._terms[job_uid] = self._terms.get(job_uid, {}) | terms
 
@@ -61,8 +66,16 @@ class Meter:
 
     def cost(self, job_uid: str, quotes: Quotes | None, without: Container[int] = ()) -> int | None:
         """What that is billed; None where no tariff has a price for any of it. Units: micro-yuan."""
+        if quotes is None:
+            return None
         pods = [u for u in self._of_job.get(job_uid, {}).values() if u.epoch not in without]
-        return quotes.used(pods, self._terms.get(job_uid, {})) if quotes is not None and pods else None
+        terms, known = self._terms.get(job_uid, {}), self._carried.get(job_uid, ())
+        carried = {(one.epoch, one.direction): one for one in known if one.epoch not in without}
+        for pod in pods:  # the ledger keeps it with the pod
+            if (at := terms.get(pod.epoch)) is not None and at.site == pod.site and at.sends(Direction.IN):
+                one = Carried(job_uid, pod.epoch, Direction.IN, at.made_ms)
+                carried.setdefault((pod.epoch, Direction.IN), one)
+        return quotes.used(pods, terms, carried.values())
 
     def ran_ms(self, job_uid: str, epoch: int, since_ms: int) -> int:
         """How long pods of one attempt ran from a moment on, in sum."""
@@ -137,6 +150,21 @@ class Meter:
             self._terms.setdefault(agreement.job_uid, {}).setdefault(agreement.epoch, agreement)
             self._committing()
 
+    async def succeed(self, job_uid: str, epoch: int, now_ms: int) -> bool:
+        """Have it counted what an attempt that succeeded sends over links; whether that was not known. Raises: SuanliError."""
+        terms, known = self._terms.get(job_uid, {}).get(epoch), self._carried.get(job_uid, [])
+        counted = {one.direction for one in known if one.epoch == epoch}
+        if terms is None or all(leg.direction in counted for leg in terms.legs):
+            return False
+        await self.agree(terms)
+
+        def write() -> list[Carried]:
+            self._store.succeed(job_uid, epoch, now_ms)
+            return self._store.carried(job_uid)
+
+        self._carried[job_uid] = await self._in_thread(write)
+        return len(self._carried[job_uid]) > len(known)
+
     async def give_up(self, job_uid: str, epochs: frozenset[int]) -> None:
         """Have these attempts not billed; returns when that is on the disk. Raises: SuanliError."""
         if epochs - self._given_up.get(job_uid, frozenset()):
@@ -147,6 +175,7 @@ class Meter:
         """Drop from memory what is not on the hub or any member any more."""
         self._of_job.pop(job_uid, None)
         self._terms.pop(job_uid, None)
+        self._carried.pop(job_uid, None)
         self._nothing.pop(job_uid, None)
         self._agreed.pop(job_uid, None)
         self._given_up.pop(job_uid, None)

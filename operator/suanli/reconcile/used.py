@@ -6,9 +6,10 @@ A month has millions of events. Every account is rated by itself, so no more tha
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
+from suanli.billing.agreement import Carried
 from suanli.billing.event import UsageEvent
 from suanli.billing.facts import Facts
-from suanli.billing.owned import Unbilled, owned_events
+from suanli.billing.owned import Unbilled, carried_events, owned_events
 from suanli.billing.period import Period
 from suanli.billing.pricebook import Change, PriceBook
 from suanli.billing.rating import Rating, rate, together
@@ -26,7 +27,8 @@ class Used:
         self._period = period
         self._hub_id = hub_id
         self._pods = store.run_within(period.start_ms, period.end_ms, counted)
-        jobs = {pod.job_uid for pod in self._pods}
+        self._carried = store.carried_within(period.start_ms, period.end_ms, counted)
+        jobs = {pod.job_uid for pod in self._pods} | {one.job_uid for one in self._carried}
         self._agreements = store.agreements_of(jobs)
         given_up: dict[str, set[int]] = defaultdict(set)
         for job_uid, epoch in store.given_up_of(jobs, counted):
@@ -55,27 +57,27 @@ class Used:
             now[site] = provider
         return first, tuple(changes)
 
+    def carriers(self) -> dict[str, str]:
+        """Whose the links were when the last of the period's attempts that names them was sent."""
+        sent = sorted(self._agreements.values(), key=lambda one: one.made_ms)
+        return {leg.link: leg.operator for one in sent for leg in one.legs}
+
     def by_account(self, book: PriceBook, hub: str) -> Iterator[tuple[str, list[UsageEvent], list[Unbilled]]]:
         """Each account with its events, and with the pods that nobody is billed for; "" has those of no account.
 
         `hub`: whose events they were when the period was closed, "" while it is open.
         """
         pods: dict[str, list[PodUsage]] = defaultdict(list)
+        carried: dict[str, list[Carried]] = defaultdict(list)
         for pod in self._pods:
-            agreement = self._agreements.get((pod.job_uid, pod.epoch))
-            pods[agreement.account if agreement else ""].append(pod)
-        for account in sorted(pods):
-            yield (
-                account,
-                *owned_events(
-                    pods[account],
-                    self._agreements,
-                    lambda job_uid: self._given_up.get(job_uid, frozenset()),
-                    self._period,
-                    hub or self._hub_id,
-                    book.borders,
-                ),
-            )
+            pods[self._account(pod)].append(pod)
+        for one in self._carried:
+            carried[self._account(one)].append(one)
+        told = self._agreements, lambda job_uid: self._given_up.get(job_uid, frozenset()), self._period
+        for account in sorted({*pods, *carried}):
+            ran = owned_events(pods.get(account, ()), *told, hub or self._hub_id, book.borders)
+            moved = carried_events(carried.get(account, ()), *told, hub or self._hub_id)
+            yield account, [*ran[0], *moved], ran[1]
 
     def rated(self, facts: Facts, look: Look | None = None) -> Rating:
         """The lines of the period; each account's events and unbilled pods are shown to `look` on the way."""
@@ -88,3 +90,7 @@ class Used:
             made[account] = rate(events, book, customers, self._period)
         idle = {name: customer for name, customer in facts.customers.items() if name not in made}
         return together([*made.values(), rate([], book, idle, self._period)])
+
+    def _account(self, what: PodUsage | Carried) -> str:
+        agreement = self._agreements.get((what.job_uid, what.epoch))
+        return agreement.account if agreement else ""

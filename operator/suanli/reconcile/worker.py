@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from suanli.api.job import Assignment, ComputeJob
-from suanli.api.site import SiteResource
+from suanli.api.job import Assignment, ComputeJob, ComputeJobSpec
+from suanli.api.site import ComputeSite, SiteResource, SiteState
 from suanli.base.clock import Clock, time_or_zero
 from suanli.base.errors import SuanliError
 from suanli.base.names import GROUP, VERSION
@@ -19,6 +19,7 @@ from suanli.billing.event import class_facts
 from suanli.federation import render
 from suanli.federation.member import Member
 from suanli.kube.client import ApiClient, ApiError, Json, Unreachable
+from suanli.placement.legs import legs_of
 from suanli.placement.snapshot import Decision
 from suanli.reconcile import job as stages
 from suanli.reconcile import status
@@ -192,7 +193,7 @@ class JobWorker:
                 await self._meter.record(step.pods, self._clock.now_ms())
             elif isinstance(step, stages.Write) and (over := self._unaccounted(view, step)) is not None:
                 await self._meter.end(uid, over.epoch, over.site, _started_ms(view.entry), UNREAD, self._clock.now_ms())
-            elif not await self._write(view, step):
+            elif not await self._sent(view, step) and not await self._write(view, step):
                 return None
         self.queue.add(uid)
         return None
@@ -309,6 +310,13 @@ class JobWorker:
         same = entry.model is not None and placed.get("observedGeneration") == entry.generation
         tasks = entry.model.spec.tasks if entry.model is not None and same else 0  # of an older spec the ledger knows
         return before if ends and not given_up and not self._meter.is_over(entry.uid, before.epoch, tasks) else None
+
+    async def _sent(self, view: stages.View, step: stages.Write | stages.Commit) -> bool:
+        """Whether it had to be counted first what an attempt that succeeded sends over links: its cost is another one then."""
+        if view.entry is None or not isinstance(step, stages.Write) or step.succeeds is None:
+            return False
+        self._expect_agreement(view.entry)
+        return await self._meter.succeed(view.uid, step.succeeds.epoch, self._clock.now_ms())
 
     # --- the hub
 
@@ -491,19 +499,29 @@ class JobWorker:
         """Whose the attempt is, and by what its use will be rated; None while its spec or what the site offers cannot be read."""
         site = self._mirror.sites.get(assignment.site)
         facts = class_facts(site, assignment.class_) if site is not None else None
-        if entry.model is None or site is None or facts is None:
+        asked = entry.asked
+        if asked is None or site is None or facts is None:
             return None
         return agreed(
             job_uid=entry.uid,
             namespace=entry.namespace,
             job=entry.name,
-            spec=entry.model.spec,
+            spec=asked.spec,
             assignment=assignment,
             site=site,
             facts=facts,
             account=self._mirror.tenants.of(entry.namespace),
             now_ms=self._clock.now_ms(),
+            legs=legs_of(self._mirror.country.network, site, asked.spec, self._checkpoint_at(asked.spec)),
         )
+
+    def _checkpoint_at(self, spec: ComputeJobSpec) -> ComputeSite | None:
+        """The site where a job's checkpoint lies, if it can be had there, as placement has it."""
+        name = spec.checkpoint.site if spec.checkpoint is not None else None
+        site = self._mirror.sites.get(name) if name is not None else None
+        if name is None or site is None:
+            return None
+        return site if self._sites.readiness(name)[0] or site.spec.desired_state is not SiteState.ACTIVE else None
 
     # --- words
 
