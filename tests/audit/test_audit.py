@@ -26,7 +26,7 @@ FILES = (
 )  # fmt: skip
 OWN = Party(Role.CONSUMER, "startup")
 PARTIES = ("Consumer", "Provider", "Network")
-RICH = 6  # a seed with vouchers, redemptions, what was paid back and taken back, awards and packages
+RICH = 36  # a seed with vouchers, redemptions, what was paid back and taken back, awards and packages
 
 
 @pytest.fixture(scope="module")
@@ -196,10 +196,15 @@ def use_more(records: list[Record]) -> None:
         more(record, "amount", 10**12)
 
 
+def all_cheaper(records: list[Record]) -> None:
+    for item in (item for record in records for item in record["spec"]["items"]):
+        item["price"] = "0.01"
+
+
 OWN_FORGERIES: dict[str, tuple[str, Callable[[list[Record]], object], str]] = {
     "usage": ("usage.jsonl", use_more, "lines.jsonl"),
     "usage left out": ("usage.jsonl", lambda rs: rs.clear(), "follows from no usage"),
-    "a price": ("tariffs.json", lambda rs: rs[-1]["spec"]["items"][0].update(price="0.01"), "lines.jsonl"),
+    "a price": ("tariffs.json", all_cheaper, "lines.jsonl"),
     "a line": ("lines.jsonl", lambda rs: more(rs[0], "net_micro_yuan"), "net_micro_yuan is"),
     "an entry": ("ledger.jsonl", lambda rs: more(rs[-1], "amount_micro_yuan"), "its entries are not in the ledger"),
     "an entry left out": ("ledger.jsonl", lambda rs: left_out(rs, 9), "too few hashes"),

@@ -477,7 +477,7 @@ def test_the_file_says_what_it_is(store: UsageStore, path: Path) -> None:
     other = sqlite3.connect(path)
     assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert other.execute("PRAGMA application_id").fetchone() == (0x5355414E,)
-    assert other.execute("PRAGMA user_version").fetchone() == (4,)
+    assert other.execute("PRAGMA user_version").fetchone() == (5,)
     other.close()
 
 

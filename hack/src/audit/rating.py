@@ -166,6 +166,10 @@ class Book:
         later = [(since, name) for changed, since, name in self.changes if changed == site and since <= at_ms]
         return max(later)[1] if later else self.providers.get(site)
 
+    def seller(self, event: Record, at_ms: int) -> str | None:
+        """Whose the link of a transfer is, and of any other use the site."""
+        return self.carriers.get(event["link"]) if event["kind"] == "transfer" else self.whose(event["site"], at_ms)
+
     def at(self, provider: str, at_ms: int) -> Tariff | None:
         """The tariff that holds; None before the first, or where two begin at once."""
         begun = [t for t in self.tariffs[provider] if t.start <= at_ms]
@@ -224,8 +228,7 @@ class Account:
 
     def _use(self, event: Record, amount: int) -> tuple[Record, int, str, Tariff, Record] | None:
         """What prices an event; None for one that is not billed in this period."""
-        moved = event["kind"] == "transfer"
-        provider = self.book.carriers.get(event["link"]) if moved else self.book.whose(event["site"], event["start_ms"])
+        provider = self.book.seller(event, event["start_ms"])
         tariff = None if provider is None else self.book.at(provider, event["start_ms"])
         if provider is None or tariff is None or event["kind"] not in tariff.kinds:
             return None
@@ -234,7 +237,7 @@ class Account:
         item = tariff.item_for(event, self.customer["plan"])
         last = max(event["start_ms"], event["end_ms"] - 1)
         whole = (
-            self.book.whose(event["site"], last) == provider
+            self.book.seller(event, last) == provider
             and tariff.slot(event["start_ms"]) == tariff.slot(last)
             and self.book.at(provider, last) is tariff
         )

@@ -99,7 +99,7 @@ def _of_seller(whole: Dossier, seller: str) -> Dossier:
 
     def sold() -> Iterator[UsageEvent]:
         for event in whole.events:
-            if seller in (book.seller(event) for of, book in books if of.holds(event.start_ms)):
+            if seller in (book.seller(event, event.start_ms) for of, book in books if of.holds(event.start_ms)):
                 yield event
 
     events = Again(sold)

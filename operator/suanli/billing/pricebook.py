@@ -228,11 +228,11 @@ class PriceBook:
                 found = change.provider
         return found
 
-    def seller(self, event: UsageEvent) -> str:
-        """Whose site or link an event is about; empty of one that is not known."""
-        if event.kind is UsageKind.TRANSFER:
-            return self.carriers.get(event.link, "")
-        return self.provider(event.site, event.start_ms)
+    def seller(self, event: UsageEvent, at_ms: int) -> str:
+        """Whose the link of a transfer is, and of any other use whose the site was then; empty of one that is not known."""
+        return (
+            self.carriers.get(event.link, "") if event.kind is UsageKind.TRANSFER else self.provider(event.site, at_ms)
+        )
 
     def at(self, provider: str, at_ms: int) -> Version | None:
         """The provider's tariff that holds then; None before the first, and when two begin at once."""

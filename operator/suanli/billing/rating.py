@@ -261,7 +261,7 @@ class _Account:
 
     def _priced(self, event: UsageEvent) -> tuple[str, Version, PricedItem, Cell] | str | None:
         """Provider, tariff, item and band of an event; None when it is not billed; a sentence when it cannot be rated."""
-        provider = self._book.seller(event)
+        provider = self._book.seller(event, event.start_ms)
         if event.kind is UsageKind.TRANSFER and not (provider and self._book.at(provider, event.start_ms)):
             return None  # nobody asks money for it
         if not provider:
@@ -281,7 +281,7 @@ class _Account:
         cell = version.cell(event.start_ms)
         if event.end_ms > min(cell.until_ms, version.end_ms):
             return f"it spans a border of Tariff {version.name}; cut it where bands, days and tariffs change"
-        if self._book.provider(event.site, max(event.start_ms, event.end_ms - 1)) != provider:
+        if self._book.seller(event, max(event.start_ms, event.end_ms - 1)) != provider:
             return f"site {event.site} went from {provider} to another provider meanwhile; cut it there"
         return provider, version, item, cell
 
