@@ -31,7 +31,7 @@ def test_a_consumer_finds_nothing_of_another_one(seed: int) -> None:
         names = "|".join(each for each in (*ACCOUNTS, "nobody") if each != account)
         assert re.findall(rf"(?<![-\w])({names})(?!\w)", text) == []
         secrets = {line.job_uid for line in others if line.job_uid} | {line.id for line in others}
-        secrets |= {event.pod_uid for event in month.events if event.account != account}
+        secrets |= {event.pod_uid for event in month.events if event.pod_uid and event.account != account}
         secrets |= {h.claim.voucher for h, _ in month.holdings if h.claim.entity != account}
         secrets |= {h.claim.contract for h, _ in month.holdings if h.claim.entity != account}
         amounts = {str(abs(line.net_micro_yuan)) for line in others} - {str(abs(line.net_micro_yuan)) for line in own}

@@ -20,7 +20,6 @@ from commandline import whole
 from harness.operator import OperatorProcess
 from suanli.kube.client import ApiClient, Target
 
-MIB = 1 << 20
 MOST_MIB, MOST_CORE_PERCENT, MOST_REGISTRATION_S = 1_024, 100.0, 2.0  # promise F8
 LATER = 20  # sites that register one after the other, once the others are ready
 QUIET_S, MOST_S = 60.0, 1_800.0
