@@ -10,8 +10,8 @@ import pytest
 from harness.shell import Kubectl
 from localfed import ClusterSpec, Provider, provider_from_env
 
-SERVERS = ("localfed", "join", "api", "chart", "e2e")  # folders whose tests need control planes, in this order
-PARTS = {"quick": (0,), "servers": (1, 2, 3, 4), "e2e": (5,)}
+SERVERS = ("localfed", "join", "api", "chart", "scale", "e2e")  # folders whose tests need servers, in this order
+PARTS = {"quick": (0,), "servers": (1, 2, 3, 4, 5), "e2e": (6,)}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

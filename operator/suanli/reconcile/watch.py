@@ -10,8 +10,9 @@ import kopf
 
 from suanli.api import PLACEMENT_KINDS
 from suanli.base.names import GROUP, VERSION
-from suanli.kube.client import Json, Target
+from suanli.kube.client import PAGE, Json, Target
 
+IDLE_S = 1.0  # whoever handles an object's events holds its last one for so long
 Apply = Callable[[str | None, Json], None]
 
 
@@ -50,6 +51,8 @@ def registry(target: Target, apply: Apply) -> kopf.OperatorRegistry:
         settings.persistence.diffbase_storage = Unremembered()
         settings.peering.standalone = True
         settings.scanning.disabled = True
+        settings.watching.chunk_size = PAGE  # else a whole collection is read at once, however large it is
+        settings.queueing.idle_timeout = IDLE_S
         settings.process.ultimate_exiting_timeout = None
 
     for model in PLACEMENT_KINDS:

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from apiserver import FakeApiServer
 from bench.scale.country import NAMESPACE, Amounts, a_hub, job, serve_members, site_objects
-from commandline import whole
+from commandline import number, whole
 from harness.operator import OperatorProcess
 from suanli.kube.client import ApiClient, Target
 
 MOST_MIB, MOST_CORE_PERCENT, MOST_REGISTRATION_S = 1_024, 100.0, 2.0  # promise F8
 LATER = 20  # sites that register one after the other, once the others are ready
-QUIET_S, MOST_S = 60.0, 1_800.0
+MOST_S = 1_800.0
 SETTINGS = {"SUANLI_LEASE_S": "60"}  # the simulated hub answers nothing while it makes a large list
 
 
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     members.start()
     there.close()
     try:
-        result = asyncio.run(_measured(amounts, here, say))
+        result = asyncio.run(_measured(amounts, here, args.seconds, say))
     except NotMeasured as error:
         say(f"not measured: {error}")
         return 1
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def _measured(amounts: Amounts, pipe: Connection, say: Callable[[str], None]) -> Result:
+async def _measured(amounts: Amounts, pipe: Connection, quiet_s: float, say: Callable[[str], None]) -> Result:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="suanli-bench-")))
         hub = await a_hub(stack)
@@ -110,7 +110,7 @@ async def _measured(amounts: Amounts, pipe: Connection, say: Callable[[str], Non
             )
         )
         operator.start()
-        await _rests(hub, operator, amounts.first_sites, say)
+        await _rests(hub, operator, amounts.first_sites, quiet_s / 6, say)
         filled_cpu_s, took_s = _cpu_s(operator.pid), []
         floor_s = await _floor_s(targets[amounts.first_sites[0]])
         for name in amounts.later_sites:
@@ -122,9 +122,9 @@ async def _measured(amounts: Amounts, pipe: Connection, say: Callable[[str], Non
                 _check(operator, begun_s)
             took_s.append(time.monotonic() - begun_s)
         say(f"{len(took_s)} more sites have registered")
-        await _rests(hub, operator, amounts.sites, say)
+        await _rests(hub, operator, amounts.sites, quiet_s / 6, say)
         begun_s, cpu_s = time.monotonic(), _cpu_s(operator.pid)
-        await asyncio.sleep(QUIET_S)
+        await asyncio.sleep(quiet_s)
         share = (_cpu_s(operator.pid) - cpu_s) / (time.monotonic() - begun_s)
         resident, peak = _memory_mib(operator.pid)
         took_s.sort()
@@ -143,12 +143,12 @@ async def _measured(amounts: Amounts, pipe: Connection, say: Callable[[str], Non
 
 
 async def _rests(
-    hub: FakeApiServer, operator: OperatorProcess, sites: Sequence[str], say: Callable[[str], None]
+    hub: FakeApiServer, operator: OperatorProcess, sites: Sequence[str], every_s: float, say: Callable[[str], None]
 ) -> None:
     """Until all sites are ready, and hardly anything is written any more. Raises: NotMeasured."""
     begun_s, before = time.monotonic(), -1
     while True:
-        await asyncio.sleep(10)
+        await asyncio.sleep(every_s)
         _check(operator, begun_s)
         writes, ready = len(hub.writes), sum(_is_ready(hub, name) for name in sites)
         resident, peak = _memory_mib(operator.pid)
@@ -219,6 +219,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--nodes", type=whole(5, 5_000_000), default=500_000, help="nodes in sum (500000)")
     parser.add_argument(
         "--jobs", type=whole(10, 1_000_000), default=100_000, help="jobs: half run, a tenth wait (100000)"
+    )
+    parser.add_argument(
+        "--seconds", type=number(1, 3_600), default=60.0, help="for which the processor is looked at at rest (60)"
     )
     parser.add_argument("--output", choices=("table", "json"), default="table", help="table or json (table)")
     return parser.parse_args(argv)
