@@ -511,9 +511,10 @@ ORACLES: tuple[Callable[[Evidence], list[str]], ...] = (
 )
 
 
-def violations(evidence: Evidence) -> list[str]:
-    """Everything that is wrong, by all oracles."""
-    return [f"{oracle.__name__}: {said}" for oracle in ORACLES for said in oracle(evidence)]
+def violations(evidence: Evidence, *, keeps_links: bool = True) -> list[str]:
+    """Everything that is wrong, by all oracles; without `keeps_links` what goes over links may go another way than at first, or none."""
+    oracles = [oracle for oracle in ORACLES if keeps_links or oracle is not miscarried]
+    return [f"{oracle.__name__}: {said}" for oracle in oracles for said in oracle(evidence)]
 
 
 def timeline(evidence: Evidence, uid: str) -> list[str]:
