@@ -10,7 +10,7 @@ import standstill
 from apistore import Path as Place
 from faultrun import judged
 from fenced import put_lease
-from people import Routine
+from people import Routine, put_road
 from simulation import Simulation
 from standstill import Standstill
 from suanli.base.names import member_namespace
@@ -65,6 +65,7 @@ async def led(sim: Simulation, frozen: Standstill | None) -> "asyncio.Task[None]
     """The old one leads, and people begin to use it."""
     for cluster in sim.clusters.values():
         put_lease(cluster.server)
+    put_road(sim)
     sim.start(OLD, elect=True, standstill=frozen)
     await sim.until(lambda: all(sim.site_condition(name) == ("True", "Ready") for name in sim.clusters))
     return asyncio.create_task(use(sim))
