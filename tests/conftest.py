@@ -10,15 +10,21 @@ import pytest
 from harness.shell import Kubectl
 from localfed import ClusterSpec, Provider, provider_from_env
 
-SERVERS = ("localfed", "join", "api", "chart", "scale", "e2e")  # folders whose tests need servers, in this order
-PARTS = {"quick": (0,), "servers": (1, 2, 3, 4, 5), "e2e": (6,)}
+# Folders after all others, in this order, by part: those that reckon for long, those that need servers, the whole product.
+PARTS = {
+    "quick": (),
+    "long": ("placement", "simulate", "faults"),
+    "servers": ("localfed", "join", "api", "chart", "scale"),
+    "e2e": ("e2e",),
+}
+FOLDERS = [folder for folders in PARTS.values() for folder in folders]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--part",
         choices=PARTS,
-        help="only tests without control planes, those with some, or those of the whole product",
+        help="only quick tests, those that reckon for long, those with control planes, or those of the whole product",
     )
     parser.addoption(
         "--size",
@@ -51,8 +57,10 @@ def bare_hub(provider: Provider) -> Kubectl:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """What is of another part is not even imported."""
     part, tests = config.getoption("--part"), config.rootpath / "tests"
-    if part and tests in collection_path.parents and _rank(collection_path, config) not in PARTS[part]:
-        return True
+    if part and tests in collection_path.parents:
+        folder = _folder(collection_path, config)
+        is_wanted = folder in PARTS[part] if PARTS[part] else folder not in FOLDERS
+        return None if is_wanted else True
     return None
 
 
@@ -67,5 +75,9 @@ def pytest_collection_finish() -> None:
 
 
 def _rank(path: Path, config: pytest.Config) -> int:
-    folder = path.relative_to(config.rootpath / "tests").parts[0]
-    return SERVERS.index(folder) + 1 if folder in SERVERS else 0
+    folder = _folder(path, config)
+    return FOLDERS.index(folder) + 1 if folder in FOLDERS else 0
+
+
+def _folder(path: Path, config: pytest.Config) -> str:
+    return path.relative_to(config.rootpath / "tests").parts[0]

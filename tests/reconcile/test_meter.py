@@ -12,6 +12,7 @@ from suanli.base.errors import SuanliError
 from suanli.base.reasons import Reason
 from suanli.billing.agreement import Agreement
 from suanli.billing.usage import PodUsage
+from suanli.federation.facts import own_pod
 from suanli.ledgerstore.usage import UsageStore
 from suanli.reconcile.meter import Meter
 
@@ -155,7 +156,7 @@ def test_a_pod_that_a_member_gives_to_another_job_is_paid_once(
         forged = a_member_pod("u2", state=ended(), phase="Succeeded")
         raw = {**forged.raw, "metadata": {**forged.raw["metadata"], "uid": mine.uid}}
         await meter.record([("east", mine)], NOW_MS)
-        await meter.record([("east", type(forged)(**{**vars(forged), "uid": mine.uid, "raw": raw}))], NOW_MS)
+        await meter.record([("east", own_pod(raw))], NOW_MS)
         assert (meter.usage("u1").pods, meter.usage("u2").pods) == (1, 0)
         assert meter.recorded("u2") == {mine.uid}  # there is nothing left to do for it
         assert store.of_job("u2") == []
