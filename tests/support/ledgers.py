@@ -32,7 +32,7 @@ class Size:
     rounds: int
 
 
-SIZES = {"quick": Size(30, 20, 20, 3), "slow": Size(200, 50, 100, 100), "full": Size(10_000, 100, 1_000, 1_000)}
+SIZES = {"quick": Size(200, 50, 100, 3), "slow": Size(200, 50, 100, 100), "full": Size(10_000, 100, 1_000, 1_000)}
 
 
 @dataclass(frozen=True)
