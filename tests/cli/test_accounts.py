@@ -4,28 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import planned
-from planned import BAD_INPUT, DONE, HERE, SOME_WAIT, Put, a_job, a_site
+from planned import BAD_INPUT, DONE, HERE, SOME_WAIT, Explained, Planned, Put, Tried, a_job, a_site
 from worlds import Raw, raw
-
-
-class Planned(planned.Ran):
-    """A run of `suanli plan`."""
-
-    command = "plan"
-
-
-class Explained(planned.Ran):
-    """A run of `suanli explain`."""
-
-    command = "explain"
-
-
-class Tried(planned.Ran):
-    """A run of `suanli what-if`."""
-
-    command = "what-if"
-
 
 TEXT = "account bank holds 0 cards of gpu and jobs ahead take 8, nominal is 10, it may borrow 0; the job asks for 8"
 

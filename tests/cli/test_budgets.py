@@ -7,31 +7,12 @@ from typing import Any
 
 import pytest
 
-import planned
 from apiserver import FakeApiServer
 from builders import T0, a_condition
 from joinable import a_hub
-from planned import DONE, HERE, SOME_WAIT, Put, a_job, a_site
+from planned import DONE, HERE, SOME_WAIT, Explained, Planned, Put, Tried, a_job, a_site
 from serving import serving
 from worlds import Raw, raw
-
-
-class Planned(planned.Ran):
-    """A run of `suanli plan`."""
-
-    command = "plan"
-
-
-class Explained(planned.Ran):
-    """A run of `suanli explain`."""
-
-    command = "explain"
-
-
-class Tried(planned.Ran):
-    """A run of `suanli what-if`."""
-
-    command = "what-if"
 
 
 def an_account(name: str = "bank", amount: str | None = "20000000", status: Raw | None = None, **spec: Any) -> Raw:

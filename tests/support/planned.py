@@ -50,3 +50,21 @@ def a_job(name: str, cards: int = 8, namespace: str | None = None, **spec: Any) 
     wants = {"class": ["gpu"], "perTask": {"cpu": "1", "memory": "1Gi", "cards": cards}}
     whole = {"origin": "here", "resources": wants, "template": {"image": "image"}, **spec}
     return raw("ComputeJob", name, whole, **({"namespace": namespace} if namespace else {}))
+
+
+class Planned(Ran):
+    """A run of `suanli plan`."""
+
+    command = "plan"
+
+
+class Explained(Ran):
+    """A run of `suanli explain`."""
+
+    command = "explain"
+
+
+class Tried(Ran):
+    """A run of `suanli what-if`."""
+
+    command = "what-if"

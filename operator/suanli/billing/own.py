@@ -23,6 +23,7 @@ SELLERS = (Role.PROVIDER, Role.NETWORK)
 T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
+Terms = TypeVar("Terms", Dossier, Closed)
 
 
 class Again(Iterable[T]):
@@ -56,23 +57,11 @@ def _of_consumer(whole: Dossier, account: str) -> Dossier:
     links = {event.link for event in events}
     customers = _among(whole.customers, {account})
     own = replace(
-        whole,
+        _at(whole, sites, links),
         events=events,
-        providers=_among(whole.providers, sites),
-        changes=[change for change in whole.changes if change.site in sites],
-        carriers=_among(whole.carriers, links),
         customers=customers,
         lines=lines,
-        closed=[
-            replace(
-                each,
-                providers=_among(each.providers, sites),
-                changes=[change for change in each.changes if change.site in sites],
-                carriers=_among(each.carriers, links),
-                customers=_among(each.customers, {account}),
-            )
-            for each in whole.closed
-        ],
+        closed=[replace(_at(each, sites, links), customers=_among(each.customers, {account})) for each in whole.closed],
         billed=[line for line in whole.billed if line.account == account],
         awards=[award for award in whole.awards if award.line.account == account],
         scope=Scope(
@@ -108,21 +97,12 @@ def _of_seller(whole: Dossier, seller: str) -> Dossier:
     lines = [line for line in whole.lines if line.provider == seller]
     accounts = {event.account for event in events} | {line.account for line in lines}
     own = replace(
-        whole,
+        _at(whole, sites, links),
         events=events,
-        providers=_among(whole.providers, sites),
-        changes=[change for change in whole.changes if change.site in sites],
-        carriers=_among(whole.carriers, links),
         customers=_customers(whole.customers, accounts, seller),
         lines=lines,
         closed=[
-            replace(
-                each,
-                providers=_among(each.providers, sites),
-                changes=[change for change in each.changes if change.site in sites],
-                carriers=_among(each.carriers, links),
-                customers=_customers(each.customers, accounts, seller),
-            )
+            replace(_at(each, sites, links), customers=_customers(each.customers, accounts, seller))
             for each in whole.closed
         ],
         billed=[line for line in whole.billed if line.provider == seller],
@@ -145,6 +125,16 @@ def _of_seller(whole: Dossier, seller: str) -> Dossier:
         return (kind in ("provider", "network") and parts[0] == name) or (kind == "cash" and parts[1:2] == [name])
 
     return _ledgered(whole, _priced(own, {seller}), is_own)
+
+
+def _at(terms: Terms, sites: Container[str], links: Container[str]) -> Terms:
+    """With whose those sites and links were, and no others'."""
+    return replace(
+        terms,
+        providers=_among(terms.providers, sites),
+        changes=[change for change in terms.changes if change.site in sites],
+        carriers=_among(terms.carriers, links),
+    )
 
 
 def _subsidised(whole: Dossier, own: Dossier, account: str) -> Dossier:
