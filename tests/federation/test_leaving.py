@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from apiserver import FakeApiServer, ended, pod_of
-from apistore import Json
+from apistore import Change, Json
 from joinable import NAMESPACE, a_hub, a_member, everything, sides, take_out
 from suanli.api.job import Assignment, ComputeJobSpec
 from suanli.api.site import SiteResource
@@ -27,6 +27,7 @@ SITES = "/apis/suanli.io/v1alpha1/computesites"
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaving, "GONE_WAIT_S", 0.2)
+    monkeypatch.setattr(leaving, "SEEN_WAIT_S", 0.2)
     monkeypatch.setattr(leaving, "LOOK_EVERY_S", 0.02)
 
 
@@ -87,8 +88,12 @@ async def test_leaving_takes_back_all_that_joining_made() -> None:
         before = everything(hub), everything(member)
         await both.join()
         told = await both.leave()
-        assert told[:2] == ["hub: ComputeSite s removed", "hub: Secret site-s removed"]
-        assert told[2:] == [
+        assert told[:3] == [
+            "hub: ComputeSite s changed",  # to Inactive
+            "hub: ComputeSite s removed",
+            "hub: Secret site-s removed",
+        ]
+        assert told[3:] == [
             *(
                 f"member: {kind} {ACCOUNT} removed"
                 for kind in (
@@ -227,6 +232,32 @@ async def test_a_site_with_jobs_is_not_let_go() -> None:
         )
         async with sides(hub, member) as both:
             await both.leave(force=True)
+
+
+async def test_a_job_that_is_assigned_while_the_site_leaves_keeps_it() -> None:
+    async with a_hub() as hub, a_member() as member, sides(hub, member) as both:
+        await both.join()
+        site = hub.get(f"{SITES}/s")
+        ready = {"type": "Ready", "status": "True", "observedGeneration": site["metadata"]["generation"]}
+        hub.put({**site, "status": {"conditions": [ready]}})
+        looked = 0
+
+        def operator(change: Change) -> None:
+            """Its last assignment comes after the first look; then it sees that the site is to get no more."""
+            nonlocal looked
+            after = change.after or {}
+            if after.get("kind") == "ComputeSite" and after["spec"].get("desiredState") == "Inactive" and not looked:
+                looked += 1
+                a_compute_job(hub)
+                seen = {**ready, "status": "False", "observedGeneration": after["metadata"]["generation"]}
+                hub.put({**after, "status": {"conditions": [seen]}})
+
+        hub.store.listen(operator)
+        with pytest.raises(SuanliError, match="1 jobs are assigned to site") as caught:
+            await both.leave()
+        assert caught.value.reason is Reason.SITE_IN_USE
+        assert hub.get(f"{SITES}/s")["spec"]["desiredState"] == "Inactive"
+        assert member.get(SYSTEM), "nothing of it was taken away"
 
 
 async def test_jobs_of_other_sites_do_not_matter() -> None:

@@ -10,6 +10,7 @@ from memoryhub import Fate, Meeting
 from simulation import JOBS, Simulate, Simulation
 from suanli.kube.client import ApiError
 from suanli.reconcile import job as stages
+from suanli.reconcile.state import Assumption, JobEntry
 
 LONG = {"image": "x", "command": ["sleep", "600"]}
 ONLY_EAST = {"allowedSites": ["east"]}
@@ -88,6 +89,30 @@ def test_an_assignment_without_an_answer_is_committed_once(simulate: Simulate, l
         await sim.until(lambda: sim.state("train")[0] == "Succeeded")
         assert sim.job("train")["status"]["epoch"] == 1
         assert len(list(sim.runs())) == 1
+
+    simulate(play)
+
+
+def test_what_was_planned_for_a_site_that_then_was_told_to_take_nothing_more_is_planned_anew(
+    simulate: Simulate,
+) -> None:
+    async def play(sim: Simulation) -> None:
+        await sim.until(lambda: sim.site_condition("east") == ("True", "Ready"))
+        assert sim.process is not None
+        operator = sim.process.operator
+        assume = operator.mirror.assume
+
+        def told_meanwhile(entry: JobEntry, assumption: Assumption) -> None:
+            assume(entry, assumption)
+            sim.edit_site("east", desiredState="Inactive")
+            operator.mirror.apply("MODIFIED", sim.of_kind("ComputeSite")["east"])
+
+        operator.mirror.assume = told_meanwhile  # type: ignore[method-assign]  # between plan and commit
+        sim.put(a_job(template=LONG, data=ONLY_EAST))
+        await sim.until(lambda: sim.state("train")[0] == "Waiting")
+        await asyncio.sleep(20)
+        assert sim.job("train")["status"].get("assignment") is None
+        assert not list(sim.runs())
 
     simulate(play)
 

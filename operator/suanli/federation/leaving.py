@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from suanli.api.site import SiteState
+from suanli.base.conditions import find, readable
 from suanli.base.errors import SuanliError
 from suanli.base.names import (
     ANNOTATION_SITE,
@@ -26,6 +28,9 @@ from suanli.kube.client import Json, name_of
 from suanli.kube.watch import key_of
 
 GONE_WAIT_S = 120.0
+SEEN_WAIT_S = (
+    15.0  # an operator that leads writes of a site within a few seconds; one that does not run assigns nothing
+)
 LOOK_EVERY_S = 0.5
 # What a cluster puts into every namespace by itself, and what tells nothing of who uses it.
 _FURNITURE = {("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")}
@@ -41,6 +46,8 @@ async def leave(hub: Administered, member: Administered | None, *, site: str, na
     if member is not None:
         await _check_ours(hub, member, hub_id, site, namespace)
     if not force:
+        await _check_unused(hub, member, hub_id, site)
+        await _take_no_more(hub, site)
         await _check_unused(hub, member, hub_id, site)
     # The hub first: without its ComputeSite the operator begins nothing new there.
     await hub.remove("ComputeSite", site)
@@ -85,6 +92,24 @@ async def _check_ours(hub: Administered, member: Administered, hub_id: str, site
             Reason.JOINED_ELSEWHERE,
             f'this cluster is joined as site "{joined}", not "{site}"; give the kubeconfig of site "{site}"',
         )
+
+
+async def _take_no_more(hub: Administered, site: str) -> None:
+    """Have no job assigned there any more, and wait until the operator has seen that, if one looks after the site."""
+    found = await hub.find("ComputeSite", site)
+    if found is None or mapping(found.get("spec")).get("desiredState", SiteState.ACTIVE) != SiteState.ACTIVE:
+        return
+    await hub.merge("ComputeSite", site, {"spec": {"desiredState": SiteState.INACTIVE}})
+    for _ in range(int(SEEN_WAIT_S / LOOK_EVERY_S)):
+        if _is_seen(mapping(await hub.find("ComputeSite", site))):
+            return
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _is_seen(site: Raw) -> bool:
+    """Whether the operator has written of what the site says now, or never wrote of it."""
+    ready = find(readable(mapping(site.get("status")).get("conditions")), "Ready")
+    return ready is None or ready.get("observedGeneration") == mapping(site.get("metadata")).get("generation")
 
 
 async def _check_unused(hub: Administered, member: Administered | None, hub_id: str, site: str) -> None:

@@ -359,6 +359,12 @@ class JobWorker:
             self._mirror.roll_back(entry.uid)  # the status was tampered with: no number is used twice
             self._on_waiting()
             return False
+        if not self._sites.readiness(assignment.site)[0]:
+            self._mirror.roll_back(
+                entry.uid
+            )  # since the plan was made it fell silent, or was told to take nothing more
+            self._on_waiting()
+            return False
         refused = await self._purse.take(entry, assumed)
         if refused is not None:
             if self._mirror.roll_back(entry.uid):
