@@ -244,6 +244,19 @@ def test_a_job_is_looked_at_again_at_the_moment_that_it_waits_for(simulate: Simu
     simulate(play)
 
 
+def test_what_comes_due_before_a_cycle_is_over_is_looked_at_in_the_next(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        placer = Watched()
+        await begin(sim, placer)
+        await asyncio.sleep(10)
+        began_ms = sim.clock.now_ms()
+        sim.put(a_job(resources=FULL, timing={"notBefore": time_text(began_ms + 3_000)}))
+        await asyncio.sleep(25)
+        assert [ms - began_ms for ms in placer.asked_ms] == [pytest.approx(ms, abs=500) for ms in (0, 5_000)]
+
+    simulate(play, cycle_ms=5_000)
+
+
 def test_a_site_is_tried_again_as_soon_as_it_was_let_alone_long_enough(simulate: Simulate) -> None:
     async def play(sim: Simulation) -> None:
         fails = {"image": "x", "command": ["fail", "1"]}

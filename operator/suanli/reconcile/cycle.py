@@ -64,6 +64,7 @@ class Cycle:
         self._wake = asyncio.Event()
         self._prices: Prices | None = None
         self._starts_ms: list[int] = []  # planned by the last round
+        self._looked_ms = 0  # what was due by then has been seen by the last cycle
         self._round = 0
         self._asked: dict[str, int] = {}  # by UID, the round in which a job of such an account was asked last
         self._is_round_over = True
@@ -105,21 +106,24 @@ class Cycle:
                     await self._wake.wait()
 
     def _idle_s(self) -> float | None:
-        """How long nothing can change for the jobs that wait, unless something wakes the cycle; None when no job waits."""
+        """How long nothing can change for the jobs that wait, unless something wakes the cycle; None when no job waits.
+
+        What came due while the last cycle was at work is due at once.
+        """
         if not self._mirror.waiting:
             return None
-        now_ms = self._clock.now_ms()
         moments = [until for uid in self._mirror.waiting for until, _ in self._worker.backoff.get(uid, {}).values()]
         moments += self._starts_ms
         moments += [waits_until_ms(entry, self._settings) for entry in self._mirror.waiting.values()]
         moments += [
             time_or_zero(entry.model.spec.timing.not_before) for entry in self._mirror.waiting.values() if entry.model
         ]
-        return min([IDLE_S, *((moment - now_ms) / 1000 for moment in moments if moment > now_ms)])
+        now_ms = self._clock.now_ms()
+        return min([IDLE_S, *(max(0, moment - now_ms) / 1000 for moment in moments if moment > self._looked_ms)])
 
     async def _once(self) -> None:
         """One cycle."""
-        now_ms = self._clock.now_ms()
+        now_ms = self._looked_ms = self._clock.now_ms()
         if self._is_round_over:
             self._round += 1
             self._starts_ms = []
