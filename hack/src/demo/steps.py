@@ -21,7 +21,7 @@ from harness import Amount, Federation, OperatorProcess, Site, wait_for
 from harness.watch import Raw, Watch
 from localfed import Provider
 from suanli.api.policy import Kpi
-from suanli.base.names import LABEL_MANAGED, MANAGER
+from suanli.base.names import API_VERSION, LABEL_MANAGED, MANAGER
 from suanli.ledgerstore.usage import UsageStore
 
 NAMESPACE = "demo"
@@ -31,6 +31,7 @@ PATIENCE_S = 150.0  # after the last job came
 SETTINGS = {"SUANLI_KPI_S": "2"}  # nobody waits a minute for the figures of a demo
 FIGURES_S = 20.0  # the longest that they are waited for
 OURS = f"{LABEL_MANAGED}={MANAGER}"
+JOBS = f"/apis/{API_VERSION}/computejobs"
 Say = Callable[[str], None]
 
 
@@ -103,8 +104,8 @@ class Run:
         self._operator = operator
         self._plan = plan
         self._events: SimpleQueue[tuple[str, Raw]] = SimpleQueue()
-        self._jobs = Watch(federation.hub, "computejobs", on_event=lambda kind, job: self._events.put((kind, job)))
-        self._pods = {name: Watch(federation.member(name), "pods", "--selector", OURS) for name in federation.sites}
+        self._jobs = Watch(federation.hub, JOBS, on_event=lambda kind, job: self._events.put((kind, job)))
+        self._pods = {name: Watch(federation.member(name), "/api/v1/pods", OURS) for name in federation.sites}
         self._latest: dict[str, Raw] = {}
         self._gone: set[str] = set()
         self._asked = ThreadPoolExecutor(1)

@@ -8,7 +8,7 @@ from typing import Self
 from harness.federation import Federation
 from harness.shell import wait_for
 from harness.watch import Raw, Watch
-from suanli.base.names import LABEL_JOB_UID, LABEL_MANAGED, MANAGER
+from suanli.base.names import API_VERSION, LABEL_JOB_UID, LABEL_MANAGED, MANAGER
 
 OURS = f"{LABEL_MANAGED}={MANAGER}"
 
@@ -17,11 +17,11 @@ class Observer:
     """Watches of the hub's jobs and sites and of the members' Jobs and pods that are labelled as ours."""
 
     def __init__(self, federation: Federation) -> None:
-        self.jobs = Watch(federation.hub, "computejobs")
-        self.sites = Watch(federation.hub, "computesites")
+        self.jobs = Watch(federation.hub, f"/apis/{API_VERSION}/computejobs")
+        self.sites = Watch(federation.hub, f"/apis/{API_VERSION}/computesites")
         self._members = members = {name: federation.member(name) for name in federation.sites}
-        self._member_jobs = {name: Watch(member, "jobs", "--selector", OURS) for name, member in members.items()}
-        self._pods = {name: Watch(member, "pods", "--selector", OURS) for name, member in members.items()}
+        self._member_jobs = {name: Watch(member, "/apis/batch/v1/jobs", OURS) for name, member in members.items()}
+        self._pods = {name: Watch(member, "/api/v1/pods", OURS) for name, member in members.items()}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
