@@ -160,6 +160,9 @@ FORGERIES: dict[str, tuple[str, Callable[[list[Record]], object], str]] = {
     "a commission": ("tariffs.json", lambda rs: more(rs[2]["spec"], "commissionPermille"), "lines.jsonl"),
     "a customer's class": ("customers.json", lambda rs: rs[0].update(customer_class=""), "lines.jsonl"),
     "a line": ("lines.jsonl", lambda rs: more(rs[0], "net_micro_yuan"), "net_micro_yuan is"),
+    "a line's link": ("lines.jsonl", lambda rs: next(r for r in rs if r["link"]).update(link="another"), "link is another and not"),
+    "the link of use": ("usage.jsonl", lambda rs: [r.update(link="metro") for r in rs if r["link"] == "backbone"], "lines.jsonl"),
+    "whether lines have links": ("period.json", lambda rs: rs[0].update(by_link=False), "follows from no usage"),
     "a line left out": ("lines.jsonl", lambda rs: left_out(rs, 0), "follows from the usage and is missing"),
     "an award": ("period.json", lambda rs: more(rs[0]["awards"][0], "amount_micro_yuan"), "lines.jsonl"),
     "what was billed": ("billed.jsonl", lambda rs: more(rs[0], "net_micro_yuan", -1), "lines.jsonl"),
@@ -288,6 +291,19 @@ def test_brackets_that_do_not_ascend_are_told(copied: Path, capsys: pytest.Captu
         sealed_anew(copied, "tariffs.json", change)
     assert main([str(copied)]) == 2
     assert "its brackets do not ascend" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("version", [3, 5])
+def test_a_package_of_another_version_is_refused(
+    copied: Path, version: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = json.loads((copied / MANIFEST).read_text())
+    body = {**manifest, "version": version}
+    del body["seal"]
+    seal = hashlib.sha256(canonical(body).encode()).hexdigest()
+    (copied / MANIFEST).write_text(canonical({**body, "seal": seal}) + "\n")
+    assert main([str(copied)]) == 2
+    assert f"version {version} of the package is not 4; take the audit of that version" in capsys.readouterr().err
 
 
 def test_what_is_no_package_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST = "manifest.json"
-VERSION = 3
+VERSION = 4
 Record = dict[str, Any]
 
 

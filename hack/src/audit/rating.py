@@ -33,7 +33,7 @@ STEPS = {"Second": 1_000, "Minute": 60_000, "Hour": HOUR, "Day": DAY}
 SPANS = {"h": HOUR * 1_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000, "us": 1, "µs": 1}
 KEY = (
     "period", "account", "namespace", "job", "job_uid", "site", "tariff", "item", "band", "bracket", "qos", "class",
-    "precision", "adjusts",
+    "precision", "adjusts", "link",
 )  # fmt: skip
 AMOUNTS = ("quantity", "list_micro_yuan", "net_micro_yuan")
 
@@ -153,6 +153,7 @@ class Book:
         self.providers: Mapping[str, str] = terms["providers"]
         self.changes: list[tuple[str, int, str]] = [(site, since, name) for site, since, name in terms["changes"]]
         self.carriers: Mapping[str, str] = terms.get("carriers", {})
+        self.by_link: bool = terms["by_link"]
         self.customers = {c["account"]: c for c in customers}
         self.events = package.of("usage.jsonl")
         self.tariffs: dict[str, list[Tariff]] = defaultdict(list)
@@ -334,6 +335,7 @@ class Account:
     ) -> Sum:
         about = tuple(event[each] for each in ("namespace", "job", "job_uid", "site"))
         key = (*about, tariff.name, name, band, bracket, event["qos"], event["class"], event["precision"])
+        key = (*key, event["link"] if self.book.by_link else "")
         kind, unit = UNITS[item["unit"]]
         return self.sums.setdefault(key, Sum(tariff, provider, kind, unit, price, class_))
 
@@ -359,7 +361,7 @@ class Account:
             return
         kind, unit = UNITS[tariff.items[package["item"]]["unit"]]
         included = package["included"] * unit
-        key = ("", "", "", "", tariff.name, package["name"], "", 0, "", "", "")
+        key = ("", "", "", "", tariff.name, package["name"], "", 0, "", "", "", "")
         line = self.sums.setdefault(
             key, Sum(tariff, subscription["provider"], kind, included, micro(package["fee"]), "")
         )
@@ -371,7 +373,7 @@ class Account:
         percent = found.tariff.classes.get(found.customer_class, 100) if found.customer_class else 100
         listed = rounded(Fraction(found.quantity * found.price, found.unit), spec["rounding"])
         net = rounded(Fraction(found.paid * found.price * percent, found.unit * 100), spec["rounding"])
-        line = dict(zip(KEY[2:13], key, strict=True)) | {
+        line = dict(zip((*KEY[2:13], "link"), key, strict=True)) | {
             "period": self.period["name"],
             "account": self.customer["account"],
             "provider": found.provider,
@@ -458,4 +460,4 @@ def _money(quantity: int, listed: int, net: int) -> Record:
 
 
 def _id(line: Record) -> str:
-    return sha256("\x00".join(["line", *(f"{name}={line[name]}" for name in KEY)]))[:32]
+    return sha256("\x00".join(["line", *(f"{name}={line[name]}" for name in KEY if name != "link" or line[name])]))[:32]

@@ -200,10 +200,13 @@ class PriceBook:
         providers: Mapping[str, str],
         changes: Sequence[Change] = (),
         carriers: Mapping[str, str] | None = None,
+        *,
+        by_link: bool = True,
     ) -> None:
         """`providers`: the operator of each site at first; `changes`: who it was later, in order; `carriers`: the operator of
-        each link. A tariff of one that can have no account counts as none.
+        each link; `by_link`: whether each link has lines of its own. A tariff of one that can have no account counts as none.
         """
+        self.by_link = by_link
         self.providers = dict(providers)
         self.carriers = dict(carriers or {})
         self.changes: dict[str, list[Change]] = defaultdict(list)
