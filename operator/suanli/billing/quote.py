@@ -311,8 +311,8 @@ class Quotes:
 
     def moved(self, moves: Iterable[Move], terms: tuple[str, str, str]) -> int | None:
         """What the lines of one job's moves come to; None where no tariff has a price for any. Units: micro-yuan."""
-        amounts: dict[tuple[str, ...], int] = defaultdict(int)  # each makes a line
-        priced: dict[tuple[str, ...], tuple[Version, PricedItem]] = {}
+        amounts: dict[tuple[str, str, str, str, str], int] = defaultdict(int)  # each makes a line
+        priced: dict[tuple[str, str, str, str, str], tuple[Version, PricedItem]] = {}
         for site, leg, at_ms in moves:
             if (found := self._carriage(leg.link, leg.operator, terms, at_ms)) is not None:
                 version, item, band = found
