@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -251,6 +252,49 @@ def test_a_party_alone_finds_every_changed_byte(own_package: Path, tmp_path: Pat
 def test_a_party_is_told_of_another_ledger_by_the_tree_that_the_hub_shows(own_package: Path) -> None:
     findings, _ = audit(own_package, tree="f" * 64)
     assert ["tree_hash: is" in str(finding) for finding in findings] == [True]
+
+
+def test_the_order_of_events_is_of_no_account(copied: Path) -> None:
+    assert sealed_anew(copied, "usage.jsonl", lambda rs: Random(0).shuffle(rs)) == []
+
+
+def test_an_event_that_comes_twice_counts_once_and_one_that_says_otherwise_is_not_billed(copied: Path) -> None:
+    assert sealed_anew(copied, "usage.jsonl", lambda rs: rs.extend(rs[::7])) == []
+
+    def contradicted(records: list[Record]) -> None:
+        records.append(dict(billed_event(records)))
+        more(records[-1], "amount")
+
+    assert any("lines.jsonl" in finding for finding in sealed_anew(copied, "usage.jsonl", contradicted))
+
+
+def test_a_line_or_a_statement_that_is_there_twice_is_told(copied: Path) -> None:
+    assert any("is there twice" in each for each in sealed_anew(copied, "lines.jsonl", lambda rs: rs.append(rs[0])))
+    doubled = sealed_anew(copied, "statement.json", lambda rs: rs.append(rs[0]))
+    assert any("has two statements" in each for each in doubled)
+
+
+def test_memory_is_that_of_one_accounts_events(copied: Path) -> None:
+    """A month of a million events would take 3.7 GiB if all were there at a time, 4 KiB each."""
+    accounts, events = 50, 200
+
+    def busy(records: list[Record]) -> None:
+        event = {**records[0], "site": "nobody's", "link": "", "kind": "energy", "adjusts": ""}
+        records += [
+            {**event, "account": f"a{n // events}", "id": f"{n:032}", "pod_uid": f"p{n}", "job": f"j{n}"}
+            for n in range(accounts * events)
+        ]
+
+    def peak() -> int:
+        tracemalloc.start()
+        assert [str(finding) for finding in audit(copied)[0]] == []
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    before = peak()
+    assert sealed_anew(copied, "usage.jsonl", busy) == []
+    assert peak() - before < accounts * events * 150
 
 
 def test_sealing_again_alone_changes_nothing(copied: Path) -> None:
