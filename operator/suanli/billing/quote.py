@@ -301,11 +301,11 @@ class Quotes:
         found = self.prices.lineup(provider, resource.class_, str(resource.precision), terms)
         return found if found.covers(resource.unit, at_ms) else None
 
-    def carriage(self, link: str, operator: str, terms: tuple[str, str, str], at_ms: int) -> float:
-        """What a byte over a link costs then by its operator's tariff; 0 where none says it. Units: micro-yuan."""
+    def carriage(self, link: str, operator: str, terms: tuple[str, str, str], at_ms: int) -> float | None:
+        """What a byte over a link costs then by its operator's tariff; None where none says it. Units: micro-yuan."""
         found = self._carriage(link, operator, terms, at_ms)
         if found is None:
-            return 0.0
+            return None
         version, item, band = found
         return item.price(0, band) * _percent(version, terms[2]) / (HUNDRED * item.divisor)
 
