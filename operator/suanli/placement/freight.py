@@ -28,12 +28,18 @@ class Freight:
         self._wires = [wire for wire in b.country.network.links.values() if wire.operator and b.country.charges]
         self._told: dict[Terms, dict[str, float]] = {}  # of a GiB over a link, where a tariff says it
         self._prices: dict[tuple[Terms, str], Prices] = {}
+        self._nothing_s = np.zeros(len(b.sites))
+
+    @property
+    def may_be_billed(self) -> bool:
+        """Whether there are tariffs, and links of somebody."""
+        return bool(self._wires)
 
     def prices(self, r: int, region: str) -> Prices:
         """What a row pays."""
         charges, row = self._b.country.charges, self._b.rows[r]
         if charges is None or not self._wires:
-            return Prices(self._b.ground.ways(region).price_s, np.zeros(len(self._b.sites)))
+            return Prices(self._b.ground.ways(region).price_s, self._nothing_s)
         key = charges.terms(row.account, str(row.spec.qos)), region
         if key not in self._prices:
             self._prices[key] = self._reckoned(*key)

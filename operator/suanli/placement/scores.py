@@ -97,7 +97,7 @@ def carriage_rp(b: Batch) -> Floats:
     Shape (R, P). Units: micro-yuan.
     """
     cost_rs = np.zeros((len(b.rows), len(b.sites)))
-    for r in range(len(b.rows)):
+    for r in range(len(b.rows)) if b.freight.may_be_billed else ():
         for piece in (*inputs_of(b, r), *outputs_of(b, r)):
             billed_s = b.freight.prices(r, piece.region).billed_s
             cost_rs[r] += np.where(lies_at_s(b, piece), 0.0, billed_s * (piece.size / GIB))
