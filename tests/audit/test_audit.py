@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -160,6 +161,9 @@ FORGERIES: dict[str, tuple[str, Callable[[list[Record]], object], str]] = {
     "a commission": ("tariffs.json", lambda rs: more(rs[2]["spec"], "commissionPermille"), "lines.jsonl"),
     "a customer's class": ("customers.json", lambda rs: rs[0].update(customer_class=""), "lines.jsonl"),
     "a line": ("lines.jsonl", lambda rs: more(rs[0], "net_micro_yuan"), "net_micro_yuan is"),
+    "a line's link": ("lines.jsonl", lambda rs: next(r for r in rs if r["link"]).update(link="another"), "link is another and not"),
+    "the link of use": ("usage.jsonl", lambda rs: [r.update(link="metro") for r in rs if r["link"] == "backbone"], "lines.jsonl"),
+    "whether lines have links": ("period.json", lambda rs: rs[0].update(by_link=False), "follows from no usage"),
     "a line left out": ("lines.jsonl", lambda rs: left_out(rs, 0), "follows from the usage and is missing"),
     "an award": ("period.json", lambda rs: more(rs[0]["awards"][0], "amount_micro_yuan"), "lines.jsonl"),
     "what was billed": ("billed.jsonl", lambda rs: more(rs[0], "net_micro_yuan", -1), "lines.jsonl"),
@@ -250,6 +254,49 @@ def test_a_party_is_told_of_another_ledger_by_the_tree_that_the_hub_shows(own_pa
     assert ["tree_hash: is" in str(finding) for finding in findings] == [True]
 
 
+def test_the_order_of_events_is_of_no_account(copied: Path) -> None:
+    assert sealed_anew(copied, "usage.jsonl", lambda rs: Random(0).shuffle(rs)) == []
+
+
+def test_an_event_that_comes_twice_counts_once_and_one_that_says_otherwise_is_not_billed(copied: Path) -> None:
+    assert sealed_anew(copied, "usage.jsonl", lambda rs: rs.extend(rs[::7])) == []
+
+    def contradicted(records: list[Record]) -> None:
+        records.append(dict(billed_event(records)))
+        more(records[-1], "amount")
+
+    assert any("lines.jsonl" in finding for finding in sealed_anew(copied, "usage.jsonl", contradicted))
+
+
+def test_a_line_or_a_statement_that_is_there_twice_is_told(copied: Path) -> None:
+    assert any("is there twice" in each for each in sealed_anew(copied, "lines.jsonl", lambda rs: rs.append(rs[0])))
+    doubled = sealed_anew(copied, "statement.json", lambda rs: rs.append(rs[0]))
+    assert any("has two statements" in each for each in doubled)
+
+
+def test_memory_is_that_of_one_accounts_events(copied: Path) -> None:
+    """A month of a million events would take 3.7 GiB if all were there at a time, 4 KiB each."""
+    accounts, events = 50, 200
+
+    def busy(records: list[Record]) -> None:
+        event = {**records[0], "site": "nobody's", "link": "", "kind": "energy", "adjusts": ""}
+        records += [
+            {**event, "account": f"a{n // events}", "id": f"{n:032}", "pod_uid": f"p{n}", "job": f"j{n}"}
+            for n in range(accounts * events)
+        ]
+
+    def peak() -> int:
+        tracemalloc.start()
+        assert [str(finding) for finding in audit(copied)[0]] == []
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    before = peak()
+    assert sealed_anew(copied, "usage.jsonl", busy) == []
+    assert peak() - before < accounts * events * 150
+
+
 def test_sealing_again_alone_changes_nothing(copied: Path) -> None:
     assert sealed_anew(copied, "lines.jsonl", lambda records: None) == []
 
@@ -288,6 +335,19 @@ def test_brackets_that_do_not_ascend_are_told(copied: Path, capsys: pytest.Captu
         sealed_anew(copied, "tariffs.json", change)
     assert main([str(copied)]) == 2
     assert "its brackets do not ascend" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("version", [3, 5])
+def test_a_package_of_another_version_is_refused(
+    copied: Path, version: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = json.loads((copied / MANIFEST).read_text())
+    body = {**manifest, "version": version}
+    del body["seal"]
+    seal = hashlib.sha256(canonical(body).encode()).hexdigest()
+    (copied / MANIFEST).write_text(canonical({**body, "seal": seal}) + "\n")
+    assert main([str(copied)]) == 2
+    assert f"version {version} of the package is not 4; take the audit of that version" in capsys.readouterr().err
 
 
 def test_what_is_no_package_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

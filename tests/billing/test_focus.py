@@ -58,6 +58,9 @@ def test_what_goes_over_links_is_published_by_who_runs_them(sample: list[Row]) -
     moved = [row for row in sample if row["ServiceCategory"] == "Networking" and row["ChargeCategory"] == "Usage"]
     assert {row["PublisherName"] for row in moved} == {ROADS, WUHU}
     assert {row["PricingUnit"] for row in moved} == {"GiB"}
+    assert {row["x_Link"] for row in moved} == {"backbone", "metro", "own"}
+    assert all(f" over {row['x_Link']} at {row['x_Site']}" in row["ChargeDescription"] for row in moved)
+    assert {row["x_Link"] for row in sample if row["ServiceCategory"] == "Compute"} == {""}
     assert not any(row["PublisherName"] == ROADS for row in sample if row["ServiceCategory"] == "Compute")
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from manifests import Manifest, a_site, a_tariff, changed
+from manifests import Manifest, a_link, a_site, a_tariff, changed
 from rates import DAY, HOUR, PROVIDER, SITE, T0, a_book, bands, flat, tariff
-from suanli.api import ComputeSite
+from suanli.api import ComputeLink, ComputeSite
 from suanli.billing.event import full_hours
 from suanli.billing.period import Period, local, midnight_ms, month
 from suanli.billing.pricebook import PriceBook, problems
@@ -17,9 +17,17 @@ def site(**spec: Any) -> ComputeSite:
 
 
 def found(
-    *tariffs: Manifest, classes: dict[str, str] | None = None, sites: list[ComputeSite] | None = None
+    *tariffs: Manifest,
+    classes: dict[str, str] | None = None,
+    sites: list[ComputeSite] | None = None,
+    **carriers: str | None,
 ) -> list[str]:
-    return list(problems([tariff(t) for t in tariffs], [site()] if sites is None else sites, classes or {}))
+    """What is told of tariffs beside one site and one link, and more of them by name with who runs them."""
+    links = [
+        ComputeLink.model_validate(a_link(name, **({} if carrier is None else {"operator": carrier})))
+        for name, carrier in {"wuhan-wuhu": PROVIDER, **carriers}.items()
+    ]
+    return list(problems([tariff(t) for t in tariffs], [site()] if sites is None else sites, links, classes or {}))
 
 
 def test_a_tariff_that_fits_has_no_problem() -> None:
@@ -55,6 +63,35 @@ def test_a_problem_is_told_with_object_field_value_and_remedy(tariffs: list[Mani
 def test_a_class_of_customers_that_no_tariff_knows_is_told() -> None:
     (said,) = found(a_tariff(), classes={"lab": "universty"})
     assert said.startswith('ComputeAccount lab: spec.customerClass: "universty": no Tariff has it')
+
+
+def by_links(*links: str | None) -> Manifest:
+    items = [
+        {"name": f"n{i}", "unit": "TransferGiB", "price": "1", **({"link": x} if x else {})}
+        for i, x in enumerate(links)
+    ]
+    return a_tariff("roads", provider="Roads", schedules=[], packages=[], items=items)
+
+
+def test_a_link_that_is_not_there_or_is_anothers_is_told_with_those_that_are_meant() -> None:
+    missing, others, nobodys = found(by_links("west", "east", "spur", "own"), east="Rails", spur=None, own="Roads")
+    remedy = (
+        "so nothing is billed by this item; correct the name or spec.operator of the link, "
+        'links of provider "Roads" are own'
+    )
+    assert missing == f'Tariff roads: spec.items[0].link: "west": there is no such ComputeLink, {remedy}'
+    assert others == f'Tariff roads: spec.items[1].link: "east": ComputeLink east is of operator "Rails", {remedy}'
+    assert nobodys == f'Tariff roads: spec.items[2].link: "spur": ComputeLink spur is of no operator, {remedy}'
+    assert found(by_links("west"))[0].endswith('links of provider "Roads" are none')
+
+
+def test_a_link_without_a_price_is_told_where_its_operator_has_prices_for_others() -> None:
+    assert found(by_links("own"), own="Roads", new="Roads", east="Rails") == [
+        'Tariff roads: spec.items: ComputeLink new is of provider "Roads", and no item has a price for a TransferGiB over it; '
+        "add one, with price 0 if it is free"
+    ]
+    assert found(by_links(None), own="Roads", new="Roads") == []
+    assert found(a_tariff(), own="Roads") == []
 
 
 def test_a_provider_of_no_site_offers_nothing() -> None:

@@ -288,7 +288,8 @@ def test_what_a_run_sends_over_links_is_billed_as_it_was_quoted(seed: int) -> No
     assert told == alone + billed
     assert (quotes.used([], {1: terms}, carried) or 0) == billed
     near = sum(
-        leg.size * quotes.carriage(leg.link, leg.operator, quotes.terms("team", terms.qos), moments[leg.direction])
+        leg.size
+        * (quotes.carriage(leg.link, leg.operator, quotes.terms("team", terms.qos), moments[leg.direction]) or 0)
         for leg in legs
     )
     assert abs(near - billed) <= len(legs)

@@ -94,6 +94,7 @@ def test_a_line_tells_all_that_made_it() -> None:
         "tax_permille": 60,
         "events": 1,
         "adjusts": "",
+        "link": "",
     }
     assert rating.net_micro_yuan == 9_600_000
 
@@ -213,6 +214,23 @@ def test_a_transfer_is_billed_by_the_tariff_of_who_runs_the_link() -> None:
     assert (line.provider, line.tariff, line.item) == ("Anhui Roads", "roads", "hefei")
     assert (line.quantity, line.list_micro_yuan, line.net_micro_yuan) == (3 << 30, 1_500_000, 500_000)
     assert only(bill([a_transfer("wuhu-hefei")], site, roads, customer=Customer("lab", "", "spot"))).item == "spot"
+
+
+def test_two_links_of_one_item_have_a_line_each_and_share_its_volume() -> None:
+    roads = a_tariff(
+        "roads",
+        provider="Anhui Roads",
+        schedules=[],
+        packages=[],
+        items=[{"name": "moved", "unit": "TransferGiB", "price": "0.5", "freePerPeriod": 4}],
+    )
+    events = [a_transfer("wuhu-hefei", start_ms=T0), a_transfer("wuhu-xuancheng", start_ms=T0 + 1, end_ms=T0 + 1)]
+    found = bill(events, roads)
+    assert [(line.link, line.quantity >> 30, line.net_micro_yuan) for line in found.lines] == [
+        ("wuhu-hefei", 3, 0),
+        ("wuhu-xuancheng", 3, 1_000_000),
+    ]
+    assert len({line.id for line in found.lines}) == 2
 
 
 @pytest.mark.parametrize("link", ["campus", "unheard-of", "wuhu-hefei"])

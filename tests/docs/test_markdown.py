@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from gates.tree import ROOT, with_suffix
-from suanli.api import KINDS
+from suanli.api import KINDS, PLACEMENT_KINDS
 
 PAGES = [path for path in with_suffix(".md") if path.parts[0] != "examples" or len(path.parts) == 2]
 MODELS = {model.kind_info.kind: model for model in KINDS}
@@ -43,6 +43,18 @@ def test_what_happens_when_is_shown_by_tests_that_exist() -> None:
     assert len(named) >= 15
     missing = [(test, file) for test, file in named if f"def {test}(" not in (ROOT / file).read_text(encoding="utf-8")]
     assert missing == []
+
+
+def test_pages_count_the_kinds_that_there_are() -> None:
+    words = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+    counts = {words[len(KINDS) - 1], words[len(PLACEMENT_KINDS) - 1]}
+    told = [
+        (str(page), word)
+        for page in PAGES
+        for word in re.findall(rf"\b({'|'.join(words)}) kinds\b", (ROOT / page).read_text(encoding="utf-8"))
+    ]
+    assert told
+    assert [each for each in told if each[1] not in counts] == []
 
 
 def test_manifests_are_valid() -> None:

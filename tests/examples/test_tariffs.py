@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from suanli.api import ComputeAccount, ComputeSite, Tariff
-from suanli.billing.event import Owner, class_facts, pod_events
+from suanli.api import ComputeAccount, ComputeLink, ComputeSite, Tariff
+from suanli.billing.event import Owner, UsageKind, class_facts, pod_events
 from suanli.billing.period import month
 from suanli.billing.pricebook import PriceBook, problems
 from suanli.billing.rating import rate
@@ -24,13 +24,23 @@ def of(kind: str) -> list[dict[str, object]]:
 
 TARIFFS = [Tariff.model_validate(raw) for raw in of("Tariff")]
 SITES = [ComputeSite.model_validate(raw) for raw in of("ComputeSite")]
+LINKS = [ComputeLink.model_validate(raw) for raw in of("ComputeLink")]
 ACCOUNTS = [ComputeAccount.model_validate(raw) for raw in of("ComputeAccount")]
 
 
 def test_they_fit_the_sites_and_the_accounts() -> None:
     classes = {account.metadata.name: account.spec.customer_class or "" for account in ACCOUNTS}
-    assert len(TARIFFS) == 2
-    assert list(problems(TARIFFS, SITES, classes)) == []
+    assert len(TARIFFS) == 3
+    assert list(problems(TARIFFS, SITES, LINKS, classes)) == []
+
+
+def test_every_link_has_a_carrier_whose_tariff_has_a_price_for_it() -> None:
+    carriers = {link.metadata.name: link.spec.operator or "" for link in LINKS}
+    book = PriceBook(TARIFFS, {}, carriers=carriers)
+    for link, carrier in carriers.items():
+        version = book.at(carrier, month("2026-06", "Asia/Shanghai").start_ms)
+        assert version is not None
+        assert version.item(UsageKind.TRANSFER, "", "", "Normal", "", link) is not None
 
 
 @pytest.mark.parametrize("year", [2026, 2027])

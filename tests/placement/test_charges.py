@@ -126,14 +126,49 @@ def test_what_links_cost_by_their_operators_tariffs_is_estimated_and_limited() -
         assert decision.estimate.cost == str(expected), hour
     noon = MONDAY + 12 * HOUR
     costs = score(make_batch([a_job(**wanted)], [a_place("one"), a_place("listed", None)], country, noon))
-    assert costs.paid_rp.tolist() == [[20e6 + 2.4e6 + 14 * 9e6 + 90e6, 31e6]]
+    moved = 7e6 + 90e6  # compared by the tariff, and by the price of the link that has none
+    assert costs.lines["transfer"].tolist() == [[moved, moved]]
+    assert costs.paid_rp.tolist() == [[20e6 + 2.4e6 + moved, 31e6]]
     for most, reason in (("31000000", Reason.PLACED), ("30999999", Reason.NO_FEASIBLE_SITE)):
         job = a_job(**wanted, limits={"maxCost": most})
         assert decided(job, [a_place("one")], country, noon).reason is reason
+    nothing = a_tariff("roads", provider="Roads", items=[{**item, "price": "0", "bandPrices": []}], packages=[])
+    gift = score(
+        make_batch([a_job(**wanted)], [a_place("one")], sold(prices(), nothing, regions=regions, links=links), noon)
+    )
+    assert gift.lines["transfer"].tolist() == [[90e6]], "a price of 0 is a price"
     free = sold(prices(), regions=regions, links=links)
+    assert score(make_batch([a_job(**wanted)], [a_place("one")], free, noon)).lines["transfer"].tolist() == [[216e6]]
     told = decided(a_job(**wanted), [a_place("one")], free, noon)
     assert told.estimate is not None
     assert told.estimate.cost == str(24 * YUAN), "who runs the link asks nothing"
+
+
+def test_data_go_where_the_tariffs_of_the_links_make_it_cheap() -> None:
+    """By the links' own prices the other site would be cheaper; what is estimated is what was compared."""
+    regions = [a_region("here"), a_region("there", "31", "111"), a_region("far", "32", "112")]
+    links = [
+        a_link("there", "here", "3ms", operator="Roads", pricePerGib="9"),
+        a_link("there", "far", "3ms", operator="Rails", pricePerGib="1"),
+    ]
+    carriers = [
+        a_tariff(
+            name.lower(), provider=name, items=[{"name": "any", "unit": "TransferGiB", "price": price}], packages=[]
+        )
+        for name, price in (("Roads", "0.5"), ("Rails", "2"))
+    ]
+    country = sold(prices(), *carriers, regions=regions, links=links)
+    data = {"inputs": [{"name": "a", "region": "there", "size": "10Gi"}]}
+    job, noon = a_job(cards=4, timing={"expectedDuration": "1h"}, data=data), MONDAY + 12 * HOUR
+    places = [a_place("near"), a_place("away", region="far")]
+    decision = decided(job, places, country, noon)
+    assert decision.site == "near"
+    assert decision.estimate is not None
+    assert decision.estimate.cost == str(24 * YUAN + 5 * YUAN)
+    assert decision.placement.cost is not None
+    assert decision.placement.cost.transfer == str(5 * YUAN)
+    own = decided(job, places, sold(prices(), regions=regions, links=links), noon)
+    assert own.site == "away"
 
 
 def test_a_job_that_may_wait_waits_for_the_cheap_hours_of_its_tariff() -> None:

@@ -1,5 +1,6 @@
 """The books: a period is closed once, posted once, and what comes too late is in the next; whoever is killed is followed by one who goes on."""
 
+import json
 from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,14 @@ from audit.__main__ import audit
 from builders import a_tariff, an_agreement
 from shop import CARD_HOUR, FACTS, Shop
 from suanli.api import Tariff
+from suanli.api.link import Direction, Leg
 from suanli.base.errors import SuanliError
+from suanli.base.names import short_hash
 from suanli.base.units import MS_PER_HOUR
 from suanli.billing.event import Owner, pod_events
 from suanli.billing.evidence import Dossier, write
 from suanli.billing.facts import read_facts
+from suanli.billing.line import KEY, line_id
 from suanli.billing.own import of_party
 from suanli.billing.owned import facts_of
 from suanli.billing.pages import html
@@ -291,6 +295,61 @@ def test_a_period_that_cannot_be_closed_says_why(shop: Shop, period: Period, now
 def test_a_period_that_is_open_has_no_statements(shop: Shop) -> None:
     with pytest.raises(SuanliError, match="is not closed"):
         shop.books.dossier("2026-03")
+
+
+def roads() -> Tariff:
+    """One item for all links of a carrier, with an odd price, so that one line more is one rounding more."""
+    items = [{"name": "moved", "unit": "TransferGiB", "price": "0.000003"}]
+    return Tariff.model_validate(a_tariff("roads", provider="Roads", items=items, customerClasses=[]))
+
+
+def sends(shop: Shop, job: str, at_ms: int, **sizes: int) -> None:
+    """An attempt that has sent its inputs over links."""
+    legs = tuple(Leg(Direction.IN, link, "Roads", size) for link, size in sizes.items())
+    agreed = replace(an_agreement(f"u-{job}"), job=job, made_ms=at_ms, legs=legs)
+    shop.usage.agree([agreed])
+    shop.usage.record([PodUsage(job, f"u-{job}", 1, "east", "x", at_ms, at_ms + 1, 0, 0, 0)])
+
+
+def moved(shop: Shop, period: str) -> list[tuple[str, str, int, int]]:
+    lines = [line for line in shop.books.lines(period) if line.item == "moved"]
+    return [(line.link, line.adjusts, line.quantity, line.net_micro_yuan) for line in lines]
+
+
+def test_what_goes_over_two_links_is_a_line_for_each_from_bill_to_evidence(shop: Shop, tmp_path: Path) -> None:
+    facts = replace(FACTS, tariffs=(*FACTS.tariffs, roads()))
+    sends(shop, "p", MARCH.start_ms, north=1 << 30, south=2 << 30)
+    shop.books.close(MARCH, facts, MARCH.end_ms)
+    assert moved(shop, "2026-03") == [("north", "", 1 << 30, 3), ("south", "", 2 << 30, 6)]
+    dossier = shop.books.dossier("2026-03")
+    assert found_by_the_audit(dossier, tmp_path / "whole") == []
+    (carrier,) = (bill for bill in dossier.bills if bill.party.name == "Roads")
+    assert [line.line.link for line in carrier.lines if line.line] == ["north", "south"]
+    assert all(">south<" in html(carrier, language) for language in Language)
+    assert found_by_the_audit(of_party(dossier, carrier.party), tmp_path / "carrier") == []
+
+
+def test_a_month_that_was_closed_before_lines_had_links_is_corrected_without_them(shop: Shop, tmp_path: Path) -> None:
+    facts = replace(FACTS, tariffs=(*FACTS.tariffs, roads()))
+    half = (1 << 29) + 1
+    sends(shop, "p", MARCH.start_ms, north=half, south=half)
+    shop.books.close(MARCH, replace(facts, by_link=False), MARCH.end_ms)
+    assert moved(shop, "2026-03") == [("", "", 2 * half, 3)], "rounded once, not for each link"
+    assert found_by_the_audit(shop.books.dossier("2026-03"), tmp_path / "march") == []
+    sends(shop, "late", MARCH.start_ms, north=1 << 30)
+    sends(shop, "q", APRIL.start_ms, north=1 << 30)
+    shop.books.close(APRIL, facts, APRIL.end_ms)
+    assert sorted(moved(shop, "2026-04")) == [("", "2026-03", 1 << 30, 3), ("north", "", 1 << 30, 3)]
+    assert found_by_the_audit(shop.books.dossier("2026-04"), tmp_path / "april") == []
+
+
+def test_what_was_kept_before_lines_had_links_is_read_as_it_was() -> None:
+    facts = json.loads(FACTS.text())
+    del facts["by_link"]
+    assert read_facts(json.dumps(facts)) == replace(FACTS, by_link=False)
+    key = dict.fromkeys(KEY, "")
+    assert line_id(**key) == short_hash("line", *(f"{n.rstrip('_')}=" for n in KEY[:-1]), length=32)
+    assert line_id(**key) != line_id(**{**key, "link": "north"})
 
 
 def test_facts_are_read_as_they_were_written() -> None:

@@ -265,12 +265,14 @@ def random_month(seed: int, jobs: int = 12) -> Dossier:
     dice = Random(seed)
     priced = tariffs(dice)
     book = PriceBook(priced, PROVIDERS, carriers=CARRIERS)
+    by_link = seed % 2 == 0  # of the month before; it may be older than lines by link
+    earlier = PriceBook(priced, PROVIDERS, carriers=CARRIERS, by_link=by_link)
     people = customers(dice)
     before, events = use(dice, book, OCTOBER, jobs // 2 + 1), use(dice, book, NOVEMBER, jobs)
     in_time = [event for event in before if dice.random() < 0.8]
-    billed = rate(in_time, book, people, OCTOBER).lines
+    billed = rate(in_time, earlier, people, OCTOBER).lines
     lines = [*rate(events, book, people, NOVEMBER).lines]
-    lines += adjustments(NOVEMBER, OCTOBER, billed, rate(before, book, people, OCTOBER).lines)
+    lines += adjustments(NOVEMBER, OCTOBER, billed, rate(before, earlier, people, OCTOBER).lines)
     awards = [
         Award(line, f"d-{i}", dice.randint(1, line.net_micro_yuan))
         for i, line in enumerate(dice.sample(billed, min(2, len(billed))))
@@ -307,7 +309,16 @@ def random_month(seed: int, jobs: int = 12) -> Dossier:
         root=root,
         rated_by=[tariff.metadata.name for tariff in priced],
         carriers=CARRIERS,
-        closed=[Closed(OCTOBER, [tariff.metadata.name for tariff in priced], PROVIDERS, people, carriers=CARRIERS)],
+        closed=[
+            Closed(
+                OCTOBER,
+                [tariff.metadata.name for tariff in priced],
+                PROVIDERS,
+                people,
+                carriers=CARRIERS,
+                by_link=by_link,
+            )
+        ],
         billed=billed,
         awards=awards,
         programs=issued,

@@ -15,7 +15,7 @@ from suanli.billing.usage import PodUsage
 HUB = "hub-1"
 SITE = "wuhu-dc1"
 PROVIDER = "Anhui Computing"
-CARRIERS = {"wuhan-wuhu": PROVIDER, "wuhu-hefei": "Anhui Roads", "campus": ""}
+CARRIERS = {"wuhan-wuhu": PROVIDER, "wuhu-hefei": "Anhui Roads", "wuhu-xuancheng": "Anhui Roads", "campus": ""}
 HOUR = 3_600_000
 DAY = 24 * HOUR
 PERIOD = month("2026-11", "Asia/Shanghai")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from audit import chain, gaps, posting, rating, statements, vouchers
+from audit.events import Events
 from audit.package import Finding, damage, read
 
 WRONG, UNREADABLE = 1, 2
@@ -24,14 +25,17 @@ def audit(folder: Path, root: str = "", tree: str = "") -> tuple[list[Finding], 
             findings.append(Finding("manifest.json", name, f"is {package.manifest[name]}, the Statement says {told}"))
     findings += chain.check(package)
     findings += gaps.check(package)
-    findings += rating.check(package)
-    lines = rating.lines(package)
-    replay = chain.replay(package)
+    lines = rating.lines(package, Events(package))
+    findings += rating.check(package, lines)
+    replay, forbidden = chain.replay(package)
+    findings += forbidden
     findings += posting.check(package, lines, replay)
     if package.party is None or package.party[0] == "Consumer":  # a seller does not see what else its customers used
         findings += vouchers.check(package, lines, replay)
     findings += statements.check(package, lines, replay)
-    counts = {name.partition(".")[0]: len(records) for name, records in package.records.items()}
+    for name in set(package.manifest["files"]) - package.counts.keys():
+        package.of(name)
+    counts = {name.partition(".")[0]: package.counts[name] for name in package.manifest["files"]}
     return findings, counts
 
 

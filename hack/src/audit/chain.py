@@ -32,16 +32,15 @@ class Replay:
 
 
 def check(package: Package) -> Iterator[Finding]:
-    """The entries are those of the ledger whose root the manifest has, and every transfer was allowed."""
+    """The entries are those of the ledger whose root the manifest has."""
     yield from _whole(package) if package.party is None else _part(package)
-    yield from _limits(package)
 
 
 def _whole(package: Package) -> Iterator[Finding]:
     """Every entry follows from the one before, and the last one is the root."""
     seen = inclusion.Growing()
     previous, count = "0" * 64, 0
-    for number, entry in enumerate(package.of(FILE), 1):
+    for number, entry in enumerate(package.each(FILE), 1):
         if entry["sequence"] != number or entry["previous"] != previous:
             yield Finding(FILE, f"line {number}", f"sequence {entry['sequence']} does not follow the entry before it")
         previous, count = sha256(canonical(entry)), number
@@ -57,7 +56,7 @@ def _part(package: Package) -> Iterator[Finding]:
     """Every entry is in the tree, and so is the last one of the chain."""
     manifest, last = package.manifest, 0
     leaves = {}
-    for number, entry in enumerate(package.of(FILE), 1):
+    for number, entry in enumerate(package.each(FILE), 1):
         if not last < entry["sequence"] <= manifest["entries"]:
             yield Finding(FILE, f"line {number}", f"sequence {entry['sequence']} is not between {last} and the end")
         last = entry["sequence"]
@@ -78,34 +77,33 @@ def _part(package: Package) -> Iterator[Finding]:
         )
 
 
-def replay(package: Package) -> Replay:
-    """All entries read again."""
-    found = Replay()
-    for entry in package.of(FILE):
-        _take(found, entry)
-    return found
+def replay(package: Package) -> tuple[Replay, list[Finding]]:
+    """All entries read again, and those transfers that were not allowed."""
+    found, findings = Replay(), list[Finding]()
+    for number, entry in enumerate(package.each(FILE), 1):
+        findings += _taken(found, number, entry)
+    return found, findings
 
 
-def _limits(package: Package) -> Iterator[Finding]:
-    found = Replay()
-    for number, entry in enumerate(package.of(FILE), 1):
-        if entry.get("id", "") in found.transfers:
-            yield Finding(FILE, f"line {number}", f"transfer {entry['id']} is there twice")
-        held = found.holds.get(entry.get("hold", ""))
-        if entry["kind"] == "post-hold" and (
-            held is None or int(entry["amount_micro_yuan"]) > int(held["amount_micro_yuan"])
-        ):
-            yield Finding(FILE, f"line {number}", f"transfer {entry['id']} posts more than was held")
-        _take(found, entry)
-        if entry["kind"] not in ("post", "hold"):
-            continue
-        out, into = found.accounts[entry["debit"]], found.accounts[entry["credit"]]
-        if out.least is not None and out.balance - out.held_out < out.least:
-            over = out.least - (out.balance - out.held_out)
-            yield Finding(FILE, f"line {number}", f"{entry['debit']} falls {over} micro-yuan below its limit", over)
-        if into.most is not None and into.balance + into.held_in > into.most:
-            over = into.balance + into.held_in - into.most
-            yield Finding(FILE, f"line {number}", f"{entry['credit']} rises {over} micro-yuan above its limit", over)
+def _taken(found: Replay, number: int, entry: Record) -> Iterator[Finding]:
+    """Take an entry, and say what of it was not allowed."""
+    if entry.get("id", "") in found.transfers:
+        yield Finding(FILE, f"line {number}", f"transfer {entry['id']} is there twice")
+    held = found.holds.get(entry.get("hold", ""))
+    if entry["kind"] == "post-hold" and (
+        held is None or int(entry["amount_micro_yuan"]) > int(held["amount_micro_yuan"])
+    ):
+        yield Finding(FILE, f"line {number}", f"transfer {entry['id']} posts more than was held")
+    _take(found, entry)
+    if entry["kind"] not in ("post", "hold"):
+        return
+    out, into = found.accounts[entry["debit"]], found.accounts[entry["credit"]]
+    if out.least is not None and out.balance - out.held_out < out.least:
+        over = out.least - (out.balance - out.held_out)
+        yield Finding(FILE, f"line {number}", f"{entry['debit']} falls {over} micro-yuan below its limit", over)
+    if into.most is not None and into.balance + into.held_in > into.most:
+        over = into.balance + into.held_in - into.most
+        yield Finding(FILE, f"line {number}", f"{entry['credit']} rises {over} micro-yuan above its limit", over)
 
 
 def _take(found: Replay, entry: Record) -> None:

@@ -24,6 +24,7 @@ ALIKE = (
     "qos",
     "class",
     "precision",
+    "link",
 )
 NEVER = 1 << 62
 

@@ -20,13 +20,13 @@ def check(package: Package) -> Iterator[Finding]:
             told[party] += gap["pods"]
         if gap["pod_uid"]:
             begins[gap["pod_uid"]] = gap["start_ms"]
-    for event in package.of("usage.jsonl"):
+    for event in package.each("usage.jsonl") if begins else ():
         begin = begins.get(event["pod_uid"])
         if begin is not None and event["end_ms"] > begin:
             yield Finding(
                 "usage.jsonl", f"event {event['id']}", "is of a time of which nobody knows whether the pod ran"
             )
-    for statement in package.of("statement.json"):
+    for statement in package.each("statement.json"):
         due = told.get((statement["role"], statement["party"]), 0)
         if statement["unknown_pods"] != due:
             place = f"{statement['role']} {statement['party']}"

@@ -6,11 +6,13 @@ from datetime import date, datetime, timedelta, timezone
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
+from audit.events import Event, Events
 from audit.package import Finding, Package, Record, sha256
 from audit.posting import quoted
 
 FILE = "lines.jsonl"
-HOUR = 3_600_000
+MINUTE = 60_000
+HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 GIB = 2**30
 MOST_OF_AN_ACCOUNT = 200  # characters
@@ -29,42 +31,50 @@ UNITS: Mapping[str, tuple[str, int]] = {
     "EnergyKWh": ("energy", 10**6),
     "CarbonTonne": ("carbon", 10**9),
 }
-STEPS = {"Second": 1_000, "Minute": 60_000, "Hour": HOUR, "Day": DAY}
+STEPS = {"Second": 1_000, "Minute": MINUTE, "Hour": HOUR, "Day": DAY}
 SPANS = {"h": HOUR * 1_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000, "us": 1, "µs": 1}
 KEY = (
     "period", "account", "namespace", "job", "job_uid", "site", "tariff", "item", "band", "bracket", "qos", "class",
-    "precision", "adjusts",
+    "precision", "adjusts", "link",
 )  # fmt: skip
 AMOUNTS = ("quantity", "list_micro_yuan", "net_micro_yuan")
 
 
-def check(package: Package) -> Iterator[Finding]:
+def check(package: Package, expected: Mapping[str, Record]) -> Iterator[Finding]:
     """Every line is what rating makes of the events, and none is missing."""
-    expected = lines(package)
-    there = {line["id"]: line for line in package.of(FILE)}
-    if len(there) != len(package.of(FILE)):
-        yield Finding(FILE, "", "a line is there twice")
-    for id_ in sorted(expected.keys() | there.keys()):
-        want, have = expected.get(id_), there.get(id_)
-        if want is None or have is None:
-            line = want or have or {}
-            word = "follows from the usage and is missing" if have is None else "follows from no usage"
-            yield Finding(FILE, f"line {id_}", word, abs(int(line["net_micro_yuan"])))
+    seen: set[str] = set()
+    for have in package.each(FILE):
+        id_ = have["id"]
+        if id_ in seen:
+            yield Finding(FILE, f"line {id_}", "is there twice")
+        seen.add(id_)
+        want = expected.get(id_)
+        if want is None:
+            yield Finding(FILE, f"line {id_}", "follows from no usage", abs(int(have["net_micro_yuan"])))
             continue
         wrong = [name for name in sorted(want.keys() | have.keys()) if want.get(name) != have.get(name)]
         if wrong:
             told = ", ".join(f"{name} is {have.get(name)} and not {want.get(name)}" for name in wrong)
             over = int(have["net_micro_yuan"]) - int(want["net_micro_yuan"])
             yield Finding(FILE, f"line {id_}", told, abs(over))
+    for id_ in sorted(expected.keys() - seen):
+        lost = abs(int(expected[id_]["net_micro_yuan"]))
+        yield Finding(FILE, f"line {id_}", "follows from the usage and is missing", lost)
 
 
-def lines(package: Package) -> dict[str, Record]:
+def lines(package: Package, events: Events) -> dict[str, Record]:
     """All lines of the period by id: its use, corrections of closed periods, and awards."""
     period = package.period
-    made = Book(package, period, package.of("customers.json")).rated(period)
-    for closed in period["closed"]:
-        now = Book(package, closed, closed["customers"]).rated(closed).values()
-        made |= corrections(period, closed, package.of("billed.jsonl"), now)
+    books = [Book(package, period, package.of("customers.json"))]
+    books += [Book(package, closed, closed["customers"]) for closed in period["closed"]]
+    rated: list[dict[str, Record]] = [{} for _ in books]
+    for account in sorted({*events.accounts, *(name for book in books for name in book.subscribed)}):
+        used = events.of(account)
+        for book, found in zip(books, rated, strict=True):
+            found |= book.rated(account, used)
+    made = rated[0]
+    for book, now in zip(books[1:], rated[1:], strict=True):
+        made |= corrections(period, book.period, package.of("billed.jsonl"), now.values())
     for award in period["awards"]:
         line, amount = award["line"], -int(award["amount_micro_yuan"])
         id_ = sha256("\x00".join(("dispute", line["id"], award["dispute"])))[:32]
@@ -113,18 +123,33 @@ class Tariff:
         self.kinds = {UNITS[item["unit"]][0] for item in self.spec["items"]}
         self.classes = {c["name"]: c["percent"] for c in self.spec.get("customerClasses", [])}
         self.items = {item["name"]: item for item in self.spec["items"]}
+        self._found: dict[tuple[str, ...], Record | None] = {}
+        self._slots: dict[int, tuple[date, str, str]] = {}  # by minute
 
-    def item_for(self, event: Record, plan: str) -> Record | None:
+    def item_for(self, event: Event, plan: str) -> Record | None:
         """The item that prices an event: one of the plan before one without."""
+        asked = (event.kind, event.class_, event.precision, event.qos, event.link, plan)
+        if asked not in self._found:
+            self._found[asked] = self._item_for(event, plan)
+        return self._found[asked]
+
+    def _item_for(self, event: Event, plan: str) -> Record | None:
         found: dict[str, Record] = {}
+        about = {"class": event.class_, "precision": event.precision, "qos": event.qos, "link": event.link}
         for item in self.spec["items"]:
-            fits = all(item.get(name) in (None, event[name]) for name in ("class", "precision", "qos", "link"))
-            if UNITS[item["unit"]][0] == event["kind"] and fits:
+            fits = all(item.get(name) in (None, value) for name, value in about.items())
+            if UNITS[item["unit"]][0] == event.kind and fits:
                 found[item.get("plan") or ""] = item
         return found.get(plan) or found.get("")
 
     def slot(self, at_ms: int) -> tuple[date, str, str]:
         """Local day, which stretch of it, and its band."""
+        minute = at_ms // MINUTE
+        if minute not in self._slots:
+            self._slots[minute] = self._slot(minute * MINUTE)
+        return self._slots[minute]
+
+    def _slot(self, at_ms: int) -> tuple[date, str, str]:
         moment = local(at_ms, self.zone)
         day, minute = moment.date(), moment.strftime("%H:%M")
         for schedule in self.spec.get("schedules", []):
@@ -147,14 +172,15 @@ class Tariff:
 
 
 class Book:
-    """Events of a package, and what a period is rated by: `terms` has its providers, carriers and the names of its tariffs."""
+    """What a period is rated by: `terms` has its begin and end, providers, carriers and the names of its tariffs."""
 
     def __init__(self, package: Package, terms: Record, customers: Iterable[Record]) -> None:
+        self.period = terms
         self.providers: Mapping[str, str] = terms["providers"]
         self.changes: list[tuple[str, int, str]] = [(site, since, name) for site, since, name in terms["changes"]]
         self.carriers: Mapping[str, str] = terms.get("carriers", {})
+        self.by_link: bool = terms["by_link"]
         self.customers = {c["account"]: c for c in customers}
-        self.events = package.of("usage.jsonl")
         self.tariffs: dict[str, list[Tariff]] = defaultdict(list)
         known = (Tariff(record) for record in package.of("tariffs.json") if record["name"] in terms["tariffs"])
         for tariff in sorted(known, key=lambda t: (t.start, t.name)):
@@ -166,9 +192,14 @@ class Book:
         later = [(since, name) for changed, since, name in self.changes if changed == site and since <= at_ms]
         return max(later)[1] if later else self.providers.get(site)
 
-    def seller(self, event: Record, at_ms: int) -> str | None:
+    @property
+    def subscribed(self) -> Iterator[str]:
+        """The accounts that have packages."""
+        return (account for account, customer in self.customers.items() if customer["subscriptions"])
+
+    def seller(self, event: Event, at_ms: int) -> str | None:
         """Whose the link of a transfer is, and of any other use the site."""
-        return self.carriers.get(event["link"]) if event["kind"] == "transfer" else self.whose(event["site"], at_ms)
+        return self.carriers.get(event.link) if event.kind == "transfer" else self.whose(event.site, at_ms)
 
     def at(self, provider: str, at_ms: int) -> Tariff | None:
         """The tariff that holds; None before the first, or where two begin at once."""
@@ -177,19 +208,12 @@ class Book:
             return None
         return begun[-1]
 
-    def rated(self, period: Record) -> dict[str, Record]:
-        """The lines of a period's own use."""
-        by_account: dict[str, list[Record]] = defaultdict(list)
-        for event in self.events:
-            by_account[event["account"]].append(event)
-        accounts = set(by_account) | {a for a, c in self.customers.items() if c["subscriptions"]}
-        made: dict[str, Record] = {}
-        for account in accounts:
-            customer = self.customers.get(
-                account, {"account": account, "customer_class": "", "plan": "", "subscriptions": []}
-            )
-            made |= Account(self, customer, period).lines(by_account[account])
-        return made
+    def rated(self, account: str, events: Sequence[Event]) -> dict[str, Record]:
+        """The lines of an account's own use in the period."""
+        customer = self.customers.get(
+            account, {"account": account, "customer_class": "", "plan": "", "subscriptions": []}
+        )
+        return Account(self, customer).lines(events)
 
 
 class Sum:
@@ -207,16 +231,19 @@ class Sum:
         self.events += 1
 
 
+Use = tuple[Event, int, str, Tariff, Record]  # an event, its amount, provider, tariff and item
+
+
 class Account:
     """One account in one period."""
 
-    def __init__(self, book: Book, customer: Record, period: Record) -> None:
-        self.book, self.customer, self.period = book, customer, period
+    def __init__(self, book: Book, customer: Record) -> None:
+        self.book, self.customer, self.period = book, customer, book.period
         self.volume: dict[tuple[str, str], int] = defaultdict(int)
         self.covered: dict[tuple[object, ...], int] = defaultdict(int)
         self.sums: dict[tuple[object, ...], Sum] = {}
 
-    def lines(self, events: Sequence[Record]) -> dict[str, Record]:
+    def lines(self, events: Sequence[Event]) -> dict[str, Record]:
         """The account's lines by id."""
         uses = [use for event, amount in netted(events) if (use := self._use(event, amount)) is not None]
         extra = self._steps(uses)
@@ -226,35 +253,34 @@ class Account:
         made = [self._line(key, sum_) for key, sum_ in self.sums.items()]
         return {line["id"]: line for line in made}
 
-    def _use(self, event: Record, amount: int) -> tuple[Record, int, str, Tariff, Record] | None:
+    def _use(self, event: Event, amount: int) -> Use | None:
         """What prices an event; None for one that is not billed in this period."""
-        provider = self.book.seller(event, event["start_ms"])
-        tariff = None if provider is None else self.book.at(provider, event["start_ms"])
-        if provider is None or tariff is None or event["kind"] not in tariff.kinds:
+        provider = self.book.seller(event, event.start_ms)
+        tariff = None if provider is None else self.book.at(provider, event.start_ms)
+        if provider is None or tariff is None or event.kind not in tariff.kinds:
             return None
-        if not self.period["start_ms"] <= event["start_ms"] < self.period["end_ms"]:
+        if not self.period["start_ms"] <= event.start_ms < self.period["end_ms"]:
             return None
         item = tariff.item_for(event, self.customer["plan"])
-        last = max(event["start_ms"], event["end_ms"] - 1)
+        last = max(event.start_ms, event.end_ms - 1)
         whole = (
             self.book.seller(event, last) == provider
-            and tariff.slot(event["start_ms"]) == tariff.slot(last)
+            and tariff.slot(event.start_ms) == tariff.slot(last)
             and self.book.at(provider, last) is tariff
         )
         return (event, amount, provider, tariff, item) if item is not None and whole else None
 
-    def _steps(self, uses: Sequence[tuple[Record, int, str, Tariff, Record]]) -> dict[int, int]:
+    def _steps(self, uses: Sequence[Use]) -> dict[int, int]:
         """What whole steps and least times add to the last use of a pod's day."""
         days: dict[tuple[object, ...], list[int]] = defaultdict(list)
         for i, (event, _, provider, tariff, item) in enumerate(uses):
             if "step" in item or "atLeast" in item:
-                days[
-                    event["pod_uid"], event["epoch"], provider, item["name"], tariff.slot(event["start_ms"])[0]
-                ].append(i)
+                day = tariff.slot(event.start_ms)[0]
+                days[event.pod_uid, event.epoch, provider, item["name"], day].append(i)
         added = {}
         for some in days.values():
             item = uses[some[-1]][4]
-            spent = sum(uses[i][0]["end_ms"] - uses[i][0]["start_ms"] for i in some)
+            spent = sum(uses[i][0].end_ms - uses[i][0].start_ms for i in some)
             amount = sum(uses[i][1] for i in some)
             step = STEPS[item["step"]] if "step" in item else 1
             counted = max(ceil(Fraction(spent, step)) * step, span_ms(item["atLeast"]) if "atLeast" in item else 0)
@@ -262,8 +288,8 @@ class Account:
                 added[some[-1]] = ceil(Fraction(amount * (counted - spent), spent))
         return added
 
-    def _pour(self, event: Record, amount: int, provider: str, tariff: Tariff, item: Record) -> None:
-        day, _, band = tariff.slot(event["start_ms"])
+    def _pour(self, event: Event, amount: int, provider: str, tariff: Tariff, item: Record) -> None:
+        day, _, band = tariff.slot(event.start_ms)
         unit = UNITS[item["unit"]][1]
         prices = [item, *item.get("brackets", [])]
         free = item.get("freePerPeriod", 0) * unit
@@ -322,7 +348,7 @@ class Account:
 
     def _sum(
         self,
-        event: Record,
+        event: Event,
         tariff: Tariff,
         provider: str,
         item: Record,
@@ -332,10 +358,14 @@ class Account:
         price: int,
         class_: str,
     ) -> Sum:
-        about = tuple(event[each] for each in ("namespace", "job", "job_uid", "site"))
-        key = (*about, tariff.name, name, band, bracket, event["qos"], event["class"], event["precision"])
-        kind, unit = UNITS[item["unit"]]
-        return self.sums.setdefault(key, Sum(tariff, provider, kind, unit, price, class_))
+        key = (
+            event.namespace, event.job, event.job_uid, event.site, tariff.name, name, band, bracket, event.qos, event.class_,
+            event.precision, event.link if self.book.by_link else "",
+        )  # fmt: skip
+        if key not in self.sums:
+            kind, unit = UNITS[item["unit"]]
+            self.sums[key] = Sum(tariff, provider, kind, unit, price, class_)
+        return self.sums[key]
 
     def _fees(self) -> None:
         for subscription in self.customer["subscriptions"]:
@@ -359,7 +389,7 @@ class Account:
             return
         kind, unit = UNITS[tariff.items[package["item"]]["unit"]]
         included = package["included"] * unit
-        key = ("", "", "", "", tariff.name, package["name"], "", 0, "", "", "")
+        key = ("", "", "", "", tariff.name, package["name"], "", 0, "", "", "", "")
         line = self.sums.setdefault(
             key, Sum(tariff, subscription["provider"], kind, included, micro(package["fee"]), "")
         )
@@ -371,7 +401,7 @@ class Account:
         percent = found.tariff.classes.get(found.customer_class, 100) if found.customer_class else 100
         listed = rounded(Fraction(found.quantity * found.price, found.unit), spec["rounding"])
         net = rounded(Fraction(found.paid * found.price * percent, found.unit * 100), spec["rounding"])
-        line = dict(zip(KEY[2:13], key, strict=True)) | {
+        line = dict(zip((*KEY[2:13], "link"), key, strict=True)) | {
             "period": self.period["name"],
             "account": self.customer["account"],
             "provider": found.provider,
@@ -387,25 +417,27 @@ class Account:
         return line | {"id": _id(line)}
 
 
-def netted(events: Sequence[Record]) -> Iterator[tuple[Record, int]]:
+def netted(events: Sequence[Event]) -> Iterator[tuple[Event, int]]:
     """Each event once, in the order of begin and id, with its adjustments."""
-    known: dict[str, Record] = {}
+    known: dict[str, Event] = {}
     twins = set()  # what says two things is not billed
     for event in events:
-        if known.setdefault(event["id"], event) != event:
-            twins.add(event["id"])
-    known = {id_: event for id_, event in known.items() if id_ not in twins}
-    amounts = {id_: int(event["amount"]) for id_, event in known.items()}
+        if known.setdefault(event.id, event) != event:
+            twins.add(event.id)
+    for id_ in twins:
+        del known[id_]
+    extra: dict[str, int] = defaultdict(int)
     for event in known.values():
-        root: Record | None = event
+        root: Event | None = event
         steps = 0
-        while root is not None and root["adjusts"] and steps <= len(known):
-            root, steps = known.get(root["adjusts"]), steps + 1
-        if event["adjusts"] and root is not None and not root["adjusts"]:
-            amounts[root["id"]] += int(event["amount"])
-    for event in sorted(known.values(), key=lambda e: (e["start_ms"], e["id"])):
-        if not event["adjusts"] and amounts[event["id"]] > 0:
-            yield event, amounts[event["id"]]
+        while root is not None and root.adjusts and steps <= len(known):
+            root, steps = known.get(root.adjusts), steps + 1
+        if event.adjusts and root is not None and not root.adjusts:
+            extra[root.id] += event.amount
+    for event in sorted(known.values(), key=lambda e: (e.start_ms, e.id)):
+        amount = event.amount + extra.get(event.id, 0)
+        if not event.adjusts and amount > 0:
+            yield event, amount
 
 
 def midnight(day: date, zone: ZoneInfo) -> int:
@@ -458,4 +490,4 @@ def _money(quantity: int, listed: int, net: int) -> Record:
 
 
 def _id(line: Record) -> str:
-    return sha256("\x00".join(["line", *(f"{name}={line[name]}" for name in KEY)]))[:32]
+    return sha256("\x00".join(["line", *(f"{name}={line[name]}" for name in KEY if name != "link" or line[name])]))[:32]

@@ -37,20 +37,25 @@ def check(package: Package, lines: Mapping[str, Record], replay: Replay) -> Iter
     expected = sums(package.period, lines, replay)
     if package.party is not None:  # of others only a part is there
         expected = {party: due for party, due in expected.items() if party == package.party}
-    there: dict[Party, Record] = {(s["role"], s["party"]): s for s in package.of(FILE)}
-    for party in sorted(expected.keys() | there.keys()):
+    over_all, seen = dict.fromkeys(COLUMNS, 0), set[Party]()
+    for there in package.each(FILE):
+        party = there["role"], there["party"]
         place = f"{party[0]} {party[1]}"
-        if party not in there or party not in expected:
-            yield Finding(
-                FILE, place, "has no statement" if party not in there else "has a statement and nothing moved"
-            )
+        if party in seen:
+            yield Finding(FILE, place, "has two statements")
+        seen.add(party)
+        for column in COLUMNS:
+            over_all[column] += sum(int(line[f"{column}_micro_yuan"]) for line in there["lines"])
+        if party not in expected:
+            yield Finding(FILE, place, "has a statement and nothing moved")
             continue
-        yield from _compare(place, there[party], expected[party], lines)
+        yield from _compare(place, there, expected[party], lines)
         for name, value in (("entries", package.manifest["entries"]), ("root_hash", package.manifest["root_hash"])):
-            if there[party][name] != value:
-                yield Finding(FILE, place, f"{name} is {there[party][name]} and not {value}")
-    for column in COLUMNS if package.party is None else ():
-        over = sum(int(line[f"{column}_micro_yuan"]) for s in there.values() for line in s["lines"])
+            if there[name] != value:
+                yield Finding(FILE, place, f"{name} is {there[name]} and not {value}")
+    for role, name in sorted(expected.keys() - seen):
+        yield Finding(FILE, f"{role} {name}", "has no statement")
+    for column, over in over_all.items() if package.party is None else ():
         if over:
             yield Finding(
                 FILE, f"column {column}", f"the statements do not add up: {over} micro-yuan are over", abs(over)

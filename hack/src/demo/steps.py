@@ -28,7 +28,10 @@ NAMESPACE = "demo"
 DELETED_AFTER_S = 3.0
 POLL_S = 0.5
 PATIENCE_S = 150.0  # after the last job came
-SETTINGS = {"SUANLI_KPI_S": "2"}  # nobody waits a minute for the figures of a demo
+SETTINGS = {
+    "SUANLI_KPI_S": "2",
+    "SUANLI_BILL_S": "5",
+}  # nobody waits a minute for the figures of a demo, or its voucher
 FIGURES_S = 20.0  # the longest that they are waited for
 OURS = f"{LABEL_MANAGED}={MANAGER}"
 JOBS = f"/apis/{API_VERSION}/computejobs"
@@ -70,7 +73,8 @@ def install(federation: Federation, example: Path) -> None:
     files = [word for name in ("regions", "policy", "links", "tariffs") for word in ("-f", example / f"{name}.yaml")]
     federation.hub("apply", *files)
     federation.hub("create", "namespace", NAMESPACE)
-    federation.hub.apply(json.dumps(money.ACCOUNT))
+    for thing in (money.ACCOUNT, money.PROGRAM, money.VOUCHER):
+        federation.hub.apply(json.dumps(thing))
 
 
 def join(federation: Federation, operator: OperatorProcess, say: Say) -> None:

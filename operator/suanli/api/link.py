@@ -70,7 +70,10 @@ class ComputeLinkSpec(Model):
     ] = None
     price_per_gib: Annotated[
         DecimalText | None,
-        Field(description="CNY for each GiB carried, as a decimal string; absent: transferPricePerGib of the policy."),
+        Field(
+            description="CNY for each GiB carried, as a decimal string, by which places are compared where no Tariff of the operator "
+            "has a price for the link; absent: transferPricePerGib of the policy."
+        ),
     ] = None
     operator: Annotated[
         Text | None,

@@ -130,7 +130,6 @@ class Evidence(Model):
         Field(description="Root of the tree of hashes over those entries, the same in all statements of a period."),
     ] = None
     events: Annotated[int, Field(ge=0, description="Usage events that its lines sum.")]
-    manifest: Annotated[Hash | None, Field(description="SHA-256 of the evidence package's manifest.json.")] = None
 
 
 class StatementStatus(Model):

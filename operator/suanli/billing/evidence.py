@@ -26,7 +26,7 @@ from suanli.billing.statements import Bill, Party, StatementLine
 from suanli.billing.usage import Gap
 from suanli.billing.vouchers import Given, Holding, Redemption, Scope
 
-VERSION = 3
+VERSION = 4
 BLOCK_BYTES = 4_096
 MANIFEST = "manifest.json"
 NOWHERE = Scope({}, {})
@@ -110,6 +110,7 @@ class Closed:
     customers: Mapping[str, Customer]
     changes: Sequence[Change] = ()
     carriers: Mapping[str, str] = field(default_factory=dict)
+    by_link: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,7 @@ class Dossier:
     after: int | None = None
     changes: Sequence[Change] = ()  # of providers, within the period
     carriers: Mapping[str, str] = field(default_factory=dict)  # by link
+    by_link: bool = True  # whether each link has lines of its own
     party: Party | None = None
     proof: Iterable[str] = ()
 
@@ -243,6 +245,7 @@ def _period_record(d: Dossier) -> dict[str, Any]:
                 "providers": dict(c.providers),
                 "changes": [list(change) for change in c.changes],
                 "carriers": dict(c.carriers),
+                "by_link": c.by_link,
                 "customers": [_customer(c.customers[name]) for name in sorted(c.customers)],
             }
             for c in d.closed
@@ -250,6 +253,7 @@ def _period_record(d: Dossier) -> dict[str, Any]:
         "providers": dict(d.providers),
         "changes": [list(change) for change in d.changes],
         "carriers": dict(d.carriers),
+        "by_link": d.by_link,
         "sides": dict(d.scope.side_of_site),
         "chips": [[site, class_, chip] for (site, class_), chip in sorted(d.scope.chip_of_class.items())],
         "awards": [

@@ -31,10 +31,13 @@ class Facts:
     changes: tuple[Change, ...] = ()  # of providers, within what is rated
     carriers: Mapping[str, str] = field(default_factory=dict)  # by link
     hub: str = ""  # that ids of events name; "": of whoever asks
+    by_link: bool = (
+        True  # whether each link has lines of its own; periods that were closed before there were such have none
+    )
 
     def book(self) -> PriceBook:
         """The tariffs made ready."""
-        return PriceBook(self.tariffs, self.providers, self.changes, self.carriers)
+        return PriceBook(self.tariffs, self.providers, self.changes, self.carriers, by_link=self.by_link)
 
     def text(self) -> str:
         """As JSON."""
@@ -44,6 +47,7 @@ class Facts:
             "changes": [list(change) for change in self.changes],
             "carriers": dict(self.carriers),
             "hub": self.hub,
+            "by_link": self.by_link,
             "sides": dict(self.scope.side_of_site),
             "chips": [[site, class_, chip] for (site, class_), chip in sorted(self.scope.chip_of_class.items())],
             "customers": [
@@ -86,13 +90,24 @@ def read_facts(text: str) -> Facts:
     )
     tariffs = tuple(Tariff.model_validate(t) for t in body["tariffs"])
     changes = tuple(Change(*each) for each in body.get("changes", ()))
-    carriers, hub = body.get("carriers", {}), body.get("hub", "")
-    return Facts(tariffs, customers, body["providers"], scope, changes=changes, carriers=carriers, hub=hub)
+    return Facts(
+        tariffs,
+        customers,
+        body["providers"],
+        scope,
+        changes=changes,
+        carriers=body.get("carriers", {}),
+        hub=body.get("hub", ""),
+        by_link=body.get("by_link", False),
+    )
 
 
 def read_line(text: str) -> RatedLine:
     """The line of what `line_record` gave, as JSON."""
-    record = json.loads(text)
+    record = {
+        "link": "",
+        **json.loads(text),
+    }  # lines of periods that were closed before there were lines by link have none
     values = {name: record[name.rstrip("_")] for name in (each.name for each in fields(RatedLine))}
     values |= {name: int(value) for name, value in values.items() if name == "quantity" or name.endswith("_yuan")}
     return RatedLine(**{**values, "kind": UsageKind(values["kind"])})

@@ -56,6 +56,7 @@ COLUMNS = (
     "x_Item",
     "x_Job",
     "x_LineId",
+    "x_Link",
     "x_Precision",
     "x_Qos",
     "x_Site",
@@ -145,6 +146,7 @@ def _about(line: RatedLine, period: Period, corrected: Mapping[str, Period]) -> 
         "x_Item": line.item,
         "x_Job": line.job,
         "x_LineId": line.id,
+        "x_Link": line.link,
         "x_Precision": line.precision,
         "x_Qos": line.qos,
         "x_Site": line.site,
@@ -157,7 +159,7 @@ def _charges(about: Row, line: RatedLine) -> Iterator[Row]:
     *_, unit, one, counted = SERVICES[line.kind]
     tax = shares(line).tax
     listed_tax = _tax_in(line.list_micro_yuan, line.tax_permille)
-    where = f"{line.item} at {line.site}" if line.site else line.item
+    where = _where(line)
     yield about | {
         "ChargeCategory": "Usage",
         "ChargeDescription": f"{where}, tariff {line.tariff}, job {line.job}"
@@ -177,10 +179,15 @@ def _charges(about: Row, line: RatedLine) -> Iterator[Row]:
         }
 
 
+def _where(line: RatedLine) -> str:
+    over = f"{line.item} over {line.link}" if line.link else line.item
+    return f"{over} at {line.site}" if line.site else over
+
+
 def _credit(line: RatedLine, voucher: str, amount_micro_yuan: int) -> Row:
     return {
         "ChargeCategory": "Credit",
-        "ChargeDescription": f"Voucher {voucher} for {line.item} at {line.site}",
+        "ChargeDescription": f"Voucher {voucher} for {_where(line)}",
         "x_VoucherId": voucher,
         **_costs(amount_micro_yuan, amount_micro_yuan),
     }

@@ -43,6 +43,7 @@ class RatedLine:
     tax_permille: int
     events: int
     adjusts: str = ""  # the closed period that it corrects
+    link: str = ""  # over which a transfer went
 
 
 # What tells one line of a period from another; the rest of a line follows from these and from what was used.
@@ -61,12 +62,17 @@ KEY = (
     "class_",
     "precision",
     "adjusts",
+    "link",
 )
 
 
 def line_id(**key: str | int) -> str:
-    """The id of the line with this key: a hash of the names and values of KEY, in that order."""
-    return short_hash("line", *(f"{name.rstrip('_')}={key[name]}" for name in KEY), length=ID_LENGTH)
+    """The id of the line with this key: a hash of the names and values of KEY, in that order.
+
+    Where there is no link it is the id that lines had before they told one.
+    """
+    told = (name for name in KEY if name != "link" or key[name])
+    return short_hash("line", *(f"{name.rstrip('_')}={key[name]}" for name in told), length=ID_LENGTH)
 
 
 def same(line: RatedLine) -> tuple[object, ...]:

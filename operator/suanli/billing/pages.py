@@ -21,7 +21,7 @@ svg { width: 100%; height: auto; } figure { margin: 1rem 0; }
 @media print { body { max-width: none; margin: 0; font-size: 11px; } .wide { overflow: visible; } }
 """
 COLUMNS = (
-    "what", "account", "provider", "job", "site", "tariff", "item", "band", "bracket", "qos", "class", "precision", "quantity",
+    "what", "account", "provider", "job", "site", "link", "tariff", "item", "band", "bracket", "qos", "class", "precision", "quantity",
     "unit", "price", "list", "discount", "contracted", "voucher", "charge", "commission", "tax", "subsidies", "net", "adjusts",
     "line",
 )  # fmt: skip
@@ -100,7 +100,7 @@ def _sums(bill: Bill) -> list[tuple[str, int]]:
 def _cells(line: StatementLine, language: Language) -> list[str]:
     """The cells of a line, in the order of COLUMNS. Units: CNY."""
     rated = line.line
-    about = [""] * 17
+    about = [""] * 18
     if rated is not None:
         _, _, unit, one, _ = SERVICES[rated.kind]
         job = f"{rated.namespace}/{rated.job}" if rated.job else ""
@@ -109,8 +109,8 @@ def _cells(line: StatementLine, language: Language) -> list[str]:
             amounts = (rated.price_micro_yuan, rated.list_micro_yuan, rated.discount_micro_yuan, rated.net_micro_yuan)
             priced = [decimal_text(rated.quantity, one, PLACES), unit, *map(decimal_text, amounts)]
         about = [
-            rated.account, rated.provider, job, rated.site, rated.tariff, rated.item, rated.band, str(rated.bracket), rated.qos,
-            rated.class_, rated.precision, *priced,
+            rated.account, rated.provider, job, rated.site, rated.link, rated.tariff, rated.item, rated.band, str(rated.bracket),
+            rated.qos, rated.class_, rated.precision, *priced,
         ]  # fmt: skip
     moved = (
         line.charge_micro_yuan,

@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
+from suanli.api.link import ComputeLink
 from suanli.api.site import ComputeSite
 from suanli.api.tariff import DayKind, Item, Package, PackagePeriod, Rounding, Step, Tariff, Unit
 from suanli.base.units import MS_PER_HOUR, duration_ms, micro
@@ -200,10 +201,13 @@ class PriceBook:
         providers: Mapping[str, str],
         changes: Sequence[Change] = (),
         carriers: Mapping[str, str] | None = None,
+        *,
+        by_link: bool = True,
     ) -> None:
         """`providers`: the operator of each site at first; `changes`: who it was later, in order; `carriers`: the operator of
-        each link. A tariff of one that can have no account counts as none.
+        each link; `by_link`: whether each link has lines of its own. A tariff of one that can have no account counts as none.
         """
+        self.by_link = by_link
         self.providers = dict(providers)
         self.carriers = dict(carriers or {})
         self.changes: dict[str, list[Change]] = defaultdict(list)
@@ -275,13 +279,17 @@ class PriceBook:
 
 
 def problems(
-    tariffs: Sequence[Tariff], sites: Iterable[ComputeSite], customer_classes: Mapping[str, str]
+    tariffs: Sequence[Tariff],
+    sites: Iterable[ComputeSite],
+    links: Iterable[ComputeLink],
+    customer_classes: Mapping[str, str],
 ) -> Iterator[str]:
     """What is wrong with tariffs that only several objects can tell. `customer_classes`: by account.
 
-    Two tariffs of a provider from one day on, a provider whose name is too long for an account, a class that no site offers, an offered class without a price, an account's class
-    that no tariff knows.
+    Two tariffs of a provider from one day on, a provider whose name is too long for an account, a class that no site offers, an offered class without a price, a link that the
+    provider does not run, one that it runs without a price, an account's class that no tariff knows.
     """
+    carriers = {link.metadata.name: link.spec.operator or "" for link in links}
     offered: dict[str, dict[str, tuple[Unit, ...]]] = defaultdict(dict)
     for site in sites:
         for resource in site.spec.resources:
@@ -304,6 +312,7 @@ def problems(
                 "spec.operator of the provider's sites"
             )
         yield from _classes(tariff, offered.get(spec.provider, {}))
+        yield from _links(tariff, carriers)
     known = {c.name for tariff in tariffs for c in tariff.spec.customer_classes}
     for account, class_ in sorted(customer_classes.items()):
         if class_ and class_ not in known:
@@ -326,6 +335,27 @@ def _classes(tariff: Tariff, offered: Mapping[str, tuple[Unit, ...]]) -> Iterato
             yield (
                 f'{tariff.label()}: spec.items: sites of provider "{tariff.spec.provider}" offer class {class_}, and no item has '
                 f"a price for a {units[0]} of it; add one, with price 0 if it is free"
+            )
+
+
+def _links(tariff: Tariff, carriers: Mapping[str, str]) -> Iterator[str]:
+    """Links that items name and the provider does not run, and, where it has prices for links, those of its own that have none."""
+    provider, items = tariff.spec.provider, tariff.spec.items
+    own = sorted(link for link, carrier in carriers.items() if carrier == provider)
+    for i, item in enumerate(items):
+        if item.link is not None and item.link not in own:
+            whose = f'is of operator "{carriers[item.link]}"' if carriers.get(item.link) else "is of no operator"
+            why = f"ComputeLink {item.link} {whose}" if item.link in carriers else "there is no such ComputeLink"
+            yield (
+                f'{tariff.label()}: spec.items[{i}].link: "{item.link}": {why}, so nothing is billed by this item; correct the '
+                f'name or spec.operator of the link, links of provider "{provider}" are {", ".join(own) or "none"}'
+            )
+    prices = [item for item in items if UNITS[item.unit][0] is UsageKind.TRANSFER and item.plan is None]
+    for link in own if prices else ():
+        if not any(item.link in (None, link) for item in prices):
+            yield (
+                f'{tariff.label()}: spec.items: ComputeLink {link} is of provider "{provider}", and no item has a price for a '
+                f"{Unit.TRANSFER_GIB} over it; add one, with price 0 if it is free"
             )
 
 

@@ -301,22 +301,22 @@ class Quotes:
         found = self.prices.lineup(provider, resource.class_, str(resource.precision), terms)
         return found if found.covers(resource.unit, at_ms) else None
 
-    def carriage(self, link: str, operator: str, terms: tuple[str, str, str], at_ms: int) -> float:
-        """What a byte over a link costs then by its operator's tariff; 0 where none says it. Units: micro-yuan."""
+    def carriage(self, link: str, operator: str, terms: tuple[str, str, str], at_ms: int) -> float | None:
+        """What a byte over a link costs then by its operator's tariff; None where none says it. Units: micro-yuan."""
         found = self._carriage(link, operator, terms, at_ms)
         if found is None:
-            return 0.0
+            return None
         version, item, band = found
         return item.price(0, band) * _percent(version, terms[2]) / (HUNDRED * item.divisor)
 
     def moved(self, moves: Iterable[Move], terms: tuple[str, str, str]) -> int | None:
         """What the lines of one job's moves come to; None where no tariff has a price for any. Units: micro-yuan."""
-        amounts: dict[tuple[str, str, str, str], int] = defaultdict(int)  # each makes a line
-        priced: dict[tuple[str, str, str, str], tuple[Version, PricedItem]] = {}
+        amounts: dict[tuple[str, str, str, str, str], int] = defaultdict(int)  # each makes a line
+        priced: dict[tuple[str, str, str, str, str], tuple[Version, PricedItem]] = {}
         for site, leg, at_ms in moves:
             if (found := self._carriage(leg.link, leg.operator, terms, at_ms)) is not None:
                 version, item, band = found
-                line = site, version.name, item.name, band
+                line = site, leg.link, version.name, item.name, band
                 amounts[line] += leg.size
                 priced[line] = version, item
         total = 0

@@ -113,8 +113,8 @@ class _Sum:
 
 
 _Key = tuple[
-    str, str, str, str, str, str, str, int, str, str, str
-]  # job .. precision: KEY without period, account, adjusts
+    str, str, str, str, str, str, str, int, str, str, str, str
+]  # namespace .. precision, link: KEY without period, account, adjusts
 _Held = tuple[Subscription, int, int]  # with its first day and the day after its last
 
 
@@ -328,7 +328,7 @@ class _Account:
         event, version = use.event, use.version
         key = (
             event.namespace, event.job, event.job_uid, event.site, version.name, item, band, bracket, event.qos, event.class_,
-            event.precision,
+            event.precision, event.link if self._book.by_link else "",
         )  # fmt: skip
         found = self._sums.get(key)
         if found is None:
@@ -373,7 +373,7 @@ class _Account:
         if not package.by_day and day != first and date.fromordinal(day).day != 1:
             return
         item = version.items[package.item]
-        key = ("", "", "", "", version.name, name, "", 0, "", "", "")
+        key = ("", "", "", "", version.name, name, "", 0, "", "", "", "")
         found = self._sums.get(key)
         if found is None:
             found = self._sums[key] = self._new(version, provider, item, package.fee, reduced=False)
@@ -382,7 +382,7 @@ class _Account:
         found.charged += package.included
 
     def _line(self, key: _Key, made: _Sum) -> RatedLine:
-        namespace, job, job_uid, site, tariff, item, band, bracket, qos, class_, precision = key
+        namespace, job, job_uid, site, tariff, item, band, bracket, qos, class_, precision, link = key
         up = made.version.rounds_up
         listed = _divided(made.quantity * made.price, made.divisor, up=up)
         net = owed_micro_yuan(made.charged, made.price, made.percent, made.divisor, up=up)
@@ -413,6 +413,7 @@ class _Account:
             commission_permille=spec.commission_permille,
             tax_permille=spec.tax_permille,
             events=made.events,
+            link=link,
         )
         return replace(line, id=_id(line))
 

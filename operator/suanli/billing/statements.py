@@ -164,11 +164,9 @@ def items(bill: Bill) -> list[StatementItem]:
     return sorted(found, key=lambda item: (-abs(int(item.net)), item.name))[:MOST_ITEMS]
 
 
-def evidence(bill: Bill, tree_hash: str | None = None, manifest: str | None = None) -> Evidence:
+def evidence(bill: Bill, tree_hash: str | None = None) -> Evidence:
     """What the hub tells of the evidence."""
-    return Evidence(
-        root_hash=bill.root_hash, entries=bill.entries, tree_hash=tree_hash, events=bill.events, manifest=manifest
-    )
+    return Evidence(root_hash=bill.root_hash, entries=bill.entries, tree_hash=tree_hash, events=bill.events)
 
 
 def unbalanced(bills_: Sequence[Bill]) -> list[str]:

@@ -30,6 +30,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "provider": ("提供方", "Provider"),
     "job": ("作业", "Job"),
     "site": ("算力中心", "Site"),
+    "link": ("链路", "Link"),
     "tariff": ("价目", "Tariff"),
     "item": ("项目", "Item"),
     "band": ("时段", "Band"),

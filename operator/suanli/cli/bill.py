@@ -173,14 +173,35 @@ def _print_rest(seen: Preview) -> None:
 
 def _print(lines: Sequence[RatedLine]) -> None:
     rows: list[Sequence[str]] = [
-        ("ACCOUNT", "JOB", "SITE", "ITEM", "BAND", "QUANTITY", "UNIT", "LIST CNY", "DISCOUNT", "NET CNY", "ADJUSTS")
+        (
+            "ACCOUNT",
+            "JOB",
+            "SITE OR LINK",
+            "ITEM",
+            "BAND",
+            "QUANTITY",
+            "UNIT",
+            "LIST CNY",
+            "DISCOUNT",
+            "NET CNY",
+            "ADJUSTS",
+        )
     ]
     for line in lines:
         job = f"{line.namespace}/{line.job}" if line.job else ""
         money = map(yuan_text, (line.list_micro_yuan, line.discount_micro_yuan, line.net_micro_yuan))
         band = line.band + (f" ({line.bracket})" if line.bracket else "")
         rows.append(
-            (line.account, job, line.site, line.item, band, *_amount(line.kind, line.quantity), *money, line.adjusts)
+            (
+                line.account,
+                job,
+                line.link or line.site,
+                line.item,
+                band,
+                *_amount(line.kind, line.quantity),
+                *money,
+                line.adjusts,
+            )
         )
     if len(rows) > 1:
         table(rows, right=[5, 7, 8, 9], indent="  ")

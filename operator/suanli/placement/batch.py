@@ -20,6 +20,7 @@ from suanli.api.site import SiteResource, SiteState
 from suanli.base.clock import parse_time_ms
 from suanli.base.units import cpu_milli, duration_ms, duration_us, whole
 from suanli.placement.charges import Billed, billed_of
+from suanli.placement.freight import Freight
 from suanli.placement.ground import Ground, Sort, Ways, ground_of
 from suanli.placement.legs import legs_of
 from suanli.placement.network import Path
@@ -241,6 +242,11 @@ class Batch:
     def billed(self) -> Billed | None:
         """What runs begun now cost by tariffs; None where there are none."""
         return billed_of(self)
+
+    @cached_property
+    def freight(self) -> Freight:
+        """What moving data costs now."""
+        return Freight(self)
 
     def legs(self, r: int, s: int) -> tuple[Leg, ...]:
         """What one of a row's jobs sends over links, if it runs at a site."""

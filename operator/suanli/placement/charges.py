@@ -75,8 +75,8 @@ class Charges(Protocol):
         None where no tariff says it, or it runs too long to be reckoned.
         """
 
-    def carriage(self, link: str, operator: str, terms: Terms, at_ms: int) -> float:
-        """What a byte over a link costs then by its operator's tariff; 0 where none says it. Units: micro-yuan."""
+    def carriage(self, link: str, operator: str, terms: Terms, at_ms: int) -> float | None:
+        """What a byte over a link costs then by its operator's tariff; None where none says it. Units: micro-yuan."""
 
 
 @dataclass(frozen=True)

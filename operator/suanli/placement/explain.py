@@ -207,7 +207,7 @@ class Explainer:
             site = checkpoint.site if checkpoint else None
             return f"; its checkpoint at {site} cannot be had and counts for nothing" if site else ""
         (piece,) = (piece for piece in inputs_of(b, run.row) if piece.site is not None)
-        cost_s = moving_s(b, piece)
+        cost_s = moving_s(b, run.row, piece)
         if kept.site != run.site:
             return f"; its checkpoint comes from {self._names[kept.site]} for {yuan_text(int(cost_s[run.site]))} CNY"
         more = (

@@ -11,10 +11,10 @@ import numpy as np
 
 from suanli.base.units import MS_PER_HOUR
 from suanli.placement.batch import Batch, Bools, Floats
-from suanli.placement.charges import Terms, units_rp, watts_rp
+from suanli.placement.charges import units_rp, watts_rp
+from suanli.placement.freight import GIB
 from suanli.placement.transfer import Piece, inputs_of, lies_at_s, outputs_of
 
-GIB = 1 << 30
 MOST_MICRO_YUAN = float(1 << 50)  # sums of all lines, each cut here, are still exact
 LEAST_OF_CHECKPOINT = 1.0  # micro-yuan, also where moving it is free: among equal sites the one that has it is better
 WATT_MS_PER_KWH = 1_000 * MS_PER_HOUR
@@ -73,20 +73,21 @@ def energy_cost(b: Batch) -> Floats:
 def transfer_cost(b: Batch) -> Floats:
     """Moving inputs to the site and outputs from it, per GiB and link of the path.
 
-    A link that names no price, and a path that is estimated, costs the policy's transferPricePerGib. A dataset of which a
-    copy lies at the site is not moved, and no checkpoint that does. Shape (R, P). Units: micro-yuan.
+    What a tariff of the link's operator bills goes before the price that the link names. A link with neither, and a path that is
+    estimated, costs the policy's transferPricePerGib. A dataset of which a copy lies at the site is not moved, and no checkpoint
+    that does. Shape (R, P). Units: micro-yuan.
     """
     cost_rs = np.zeros((len(b.rows), len(b.sites)))
     for r in range(len(b.rows)):
         for piece in (*inputs_of(b, r), *outputs_of(b, r)):
-            cost_rs[r] += moving_s(b, piece)
+            cost_rs[r] += moving_s(b, r, piece)
     return np.asarray(cost_rs[:, b.site_p])
 
 
-def moving_s(b: Batch, piece: Piece) -> Floats:
-    """Moving one piece between its region and every site. Shape (S,). Units: micro-yuan."""
+def moving_s(b: Batch, r: int, piece: Piece) -> Floats:
+    """Moving one piece of a row between its region and every site. Shape (S,). Units: micro-yuan."""
     least = 0.0 if piece.site is None else LEAST_OF_CHECKPOINT
-    cost_s = np.maximum(b.ground.ways(piece.region).price_s * (piece.size / GIB), least)
+    cost_s = np.maximum(b.freight.prices(r, piece.region).compared_s * (piece.size / GIB), least)
     return np.where(lies_at_s(b, piece), 0.0, cost_s)
 
 
@@ -95,27 +96,12 @@ def carriage_rp(b: Batch) -> Floats:
 
     Shape (R, P). Units: micro-yuan.
     """
-    charges, cost_rs = b.country.charges, np.zeros((len(b.rows), len(b.sites)))
-    wires = [wire for wire in b.country.network.links.values() if wire.operator]
-    known: dict[Terms, dict[str, float]] = {}
-    price_s: dict[tuple[Terms, str], Floats] = {}
-    for r, row in enumerate(b.rows):
-        pieces = (*inputs_of(b, r), *outputs_of(b, r)) if charges is not None and wires else ()
-        for piece in pieces:
-            assert charges is not None, "without tariffs no piece is looked at"
-            terms = charges.terms(row.account, str(row.spec.qos))
-            if terms not in known:
-                known[terms] = {w.name: charges.carriage(w.name, w.operator, terms, b.now_ms) for w in wires}
-            if (terms, piece.region) not in price_s:
-                price_s[terms, piece.region] = _carriage_s(b, piece.region, known[terms])
-            cost_rs[r] += np.where(lies_at_s(b, piece), 0.0, price_s[terms, piece.region] * piece.size)
+    cost_rs = np.zeros((len(b.rows), len(b.sites)))
+    for r in range(len(b.rows)) if b.freight.may_be_billed else ():
+        for piece in (*inputs_of(b, r), *outputs_of(b, r)):
+            billed_s = b.freight.prices(r, piece.region).billed_s
+            cost_rs[r] += np.where(lies_at_s(b, piece), 0.0, billed_s * (piece.size / GIB))
     return np.asarray(cost_rs[:, b.site_p])
-
-
-def _carriage_s(b: Batch, region: str, price: Mapping[str, float]) -> Floats:
-    """What a byte costs between a region and every site, by link. Shape (S,). Units: micro-yuan."""
-    ways = (b.country.network.wires(region, v.site.metadata.name, v.site.spec.region) for v in b.sites)
-    return np.array([sum(price.get(wire.name, 0.0) for wire in way) for way in ways])
 
 
 def carbon_cost(b: Batch) -> Floats:

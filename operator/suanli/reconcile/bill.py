@@ -172,11 +172,11 @@ class Biller:
     async def _judge(self, tariffs: list[Tariff], raws: Mapping[str, Json]) -> None:
         """Say on every tariff what only all objects together can tell."""
         classes = {a.metadata.name: a.spec.customer_class or "" for a in self._mirror.accounts.values()}
-        told = list(problems(tariffs, self._mirror.sites.values(), classes))
+        told = list(problems(tariffs, self._mirror.sites.values(), self._mirror.links.values(), classes))
         for tariff in tariffs:
             label = f"{tariff.label()}: "
             own = [problem.removeprefix(label) for problem in told if problem.startswith(label)]
-            text = "; ".join(own[:MOST_TOLD]) or "it fits the provider's sites and other tariffs"
+            text = "; ".join(own[:MOST_TOLD]) or "it fits the provider's sites and links and other tariffs"
             said = Condition("Consistent", not own, Reason.DOES_NOT_FIT if own else Reason.CONSISTENT, text)
             await self._say("tariffs", raws[tariff.metadata.name], {}, [said])
 

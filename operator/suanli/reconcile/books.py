@@ -250,6 +250,7 @@ class Books:
             granted_by={each.claim.voucher: programs[_as_granted(each)][0] for each in decisions},
             gaps=gaps,
             carriers=facts.carriers,
+            by_link=facts.by_link,
         )
 
     def pay(self, account: str, amount_micro_yuan: int, id_: str, time_ms: int) -> Outcome:
@@ -466,7 +467,7 @@ def _whole_groups(transfers: Iterable[Transfer]) -> Iterator[list[Transfer]]:
 
 def _closed(period: Period, facts: Facts) -> Closed:
     names = [tariff.metadata.name for tariff in facts.tariffs]
-    return Closed(period, names, facts.providers, facts.customers, facts.changes, facts.carriers)
+    return Closed(period, names, facts.providers, facts.customers, facts.changes, facts.carriers, facts.by_link)
 
 
 def _as_granted(decision: Decision) -> str:
