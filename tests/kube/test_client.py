@@ -572,3 +572,13 @@ async def test_a_name_does_not_lead_a_members_client_to_the_hubs_own_machine() -
         async with ApiClient(Target(url, None, reach=Reach.OUTSIDE), name="m") as client:
             assert "leads nowhere: it leads to the hub's own machine" in await _unreachable(client.get("/version"))
         assert len(server.requests) == asked
+
+
+async def test_a_page_is_not_kept_while_the_next_one_comes() -> None:
+    async with FakeApiServer() as server, server.client() as client:
+        for name in "abc":
+            server.put(node(name))
+        seen = [(page, len(page.items)) async for page in client.pages(NODES, page=2)]
+        assert [count for _, count in seen] == [2, 1]
+        assert [page.items for page, _ in seen] == [[], []]
+        assert len((await client.list_all(NODES, page=2))["items"]) == 3

@@ -192,7 +192,7 @@ class ApiClient:
     async def pages(
         self, path: str, params: Mapping[str, str] | None = None, page: int = PAGE, most: int = MAX_LISTED
     ) -> AsyncGenerator[Page, None]:
-        """A list in pages, which shrink when objects are large; at most `most` objects.
+        """A list in pages, which shrink when objects are large; at most `most` objects. The next page empties the one before.
 
         Raises: ApiError (410 when the list has gone on for too long), Unreachable.
         """
@@ -212,11 +212,13 @@ class ApiClient:
             if not version or not isinstance(answer.get("items", ""), list | None):
                 raise Unreachable(f"{self.server}{path} answered with something that is not a list")
             objects = [dict(i) for i in items(answer.get("items")) if name_of(i)]
+            token = text(metadata.get("continue"), 8_192)
+            del answer, metadata
             listed += len(objects)
             if listed > most:
                 break
             yield Page(objects, version)
-            token = text(metadata.get("continue"), 8_192)
+            objects.clear()  # else as many pages as there are servers rest in memory while the next ones come
             if not token:
                 return
             query["continue"] = token
