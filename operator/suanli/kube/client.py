@@ -206,7 +206,7 @@ class ApiClient:
         listed = 0
         for _ in range(MAX_PAGES):
             try:
-                raw = await self._sent("GET", path, params=query, most=MAX_PAGE_BYTES)
+                read = await self._unread(path, query)
             except _TooLarge:
                 if page == 1:
                     raise
@@ -214,14 +214,14 @@ class ApiClient:
                 query["limit"] = str(page)
                 continue
             async with self._turn:
-                answer = _parsed(raw, self.server)
+                answer = read()
                 metadata = mapping(answer.get("metadata"))
                 version = text(metadata.get("resourceVersion"), 64)
                 if not version or not isinstance(answer.get("items", ""), list | None):
                     raise Unreachable(f"{self.server}{path} answered with something that is not a list")
                 objects = [dict(i) for i in items(answer.get("items")) if name_of(i)]
                 token = text(metadata.get("continue"), 8_192)
-                del raw, answer, metadata
+                del read, answer, metadata
                 listed += len(objects)
                 if listed > most:
                     break
@@ -231,6 +231,11 @@ class ApiClient:
                 return
             query["continue"] = token
         raise Unreachable(f"{self.server}{path} lists more than {most} objects or {MAX_PAGES} pages")
+
+    async def _unread(self, path: str, params: Mapping[str, str]) -> Callable[[], Json]:
+        """A page that is there, to be read in its turn. Raises: ApiError, Unreachable."""
+        raw = await self._sent("GET", path, params=params, most=MAX_PAGE_BYTES)
+        return lambda: _parsed(raw, self.server)
 
     async def post(self, path: str, body: Json, params: Mapping[str, str] | None = None) -> Json:
         """Create. Raises: ApiError (409 when it exists), Unreachable."""
