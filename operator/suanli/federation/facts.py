@@ -177,7 +177,7 @@ def node_facts(raw: Raw) -> NodeFacts:
     values = (OWN_NAME if value == name else intern(value) for value in labels.values())
     usable = ready and not tainted and not spec.get("unschedulable") and not metadata.get("deletionTimestamp")
     return NodeFacts(
-        name=intern(name),
+        name=name,
         usable=usable,
         label_names=_shared(tuple(labels)),
         label_values=_shared(tuple(values)),
