@@ -163,7 +163,7 @@ def test_jobs_are_sorted_by_what_they_wait_for(told: Told) -> None:
 
 def test_a_spec_reads_the_same_whether_its_job_waits_or_not(told: Told) -> None:
     checkpoint = {"size": "1Gi"}
-    spec = {
+    spec: Any = {
         "resources": {"class": ["cpu"], "perTask": {"cpu": "2", "memory": "1Gi"}},
         "template": {"image": "example/a:1"},
     }
@@ -196,7 +196,8 @@ def test_what_alike_specs_share_has_nobodys_template(told: Told) -> None:
     for name in "ab":
         told.mirror.apply("ADDED", a_job(name, template={"image": f"example/{name}:1"}))
     one, other = (told.entry(name) for name in "ab")
-    assert one.outline is other.outline is not None
+    assert one.outline is other.outline
+    assert one.outline is not None
     assert one.outline.template.image == "none"
     assert one.model is not None
     assert one.model.spec.template.image == "example/a:1"
