@@ -1,6 +1,7 @@
 """The operator's process: settings, hub, ledger, probes, election, and a graceful end."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -8,9 +9,12 @@ import signal
 import socket
 import sys
 import time
+from asyncio.sslproto import SSLProtocol
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from threading import Timer
 
 from suanli import __version__
 from suanli.base.errors import SuanliError
@@ -18,6 +22,7 @@ from suanli.base.reasons import Reason
 from suanli.base.settings import Settings, load
 from suanli.base.untrusted import mapping
 from suanli.kube.client import ApiClient, ApiError, Target, Unreachable
+from suanli.kube.election import Election, Lead
 from suanli.kube.lease import Lease
 from suanli.kube.local import load_in_cluster, load_target
 from suanli.ledgerstore.books import BookStore
@@ -35,7 +40,9 @@ LEASE = "suanli-operator"
 USAGE = "usage.sqlite3"
 LOOP_LAG_LIMIT_S = 30.0
 LEAD_END_S, WATCH_END_S = 6.0, 3.0  # a signal ends the process within ten seconds
+MOST_END_S = 15.0  # where the loop, or a thread, cannot end it: the machine is that busy, or something hangs
 YOUNG = 20_000  # objects that are made before circles among them are looked for
+TLS_BUFFER = 64 << 10  # of every connection; asyncio's own is 256 KiB, and a member has half a dozen connections
 
 
 class SystemClock:
@@ -64,6 +71,24 @@ class Pulse:
         return f"the event loop has stood for {lag:.0f} s" if lag > LOOP_LAG_LIMIT_S else ""
 
 
+class Deadline:
+    """Ends the process for certain, whatever still keeps it; what is on the disk then is whole, as after any crash."""
+
+    def __init__(self, seconds: float = MOST_END_S, end: Callable[[int], object] = os._exit) -> None:
+        self._timer = Timer(seconds, self._over, (seconds, end))
+        self._timer.daemon = True
+
+    def begin(self) -> None:
+        """The process is to end from now on. Any thread may say so, again and again."""
+        with contextlib.suppress(RuntimeError):  # it was said before
+            self._timer.start()
+
+    @staticmethod
+    def _over(seconds: float, end: Callable[[int], object]) -> None:
+        LOG.error("the process did not end in good order within %g s and is cut off", seconds)
+        end(1)
+
+
 def run() -> int:
     """Run the operator until a signal ends it; the process's exit code: 0 ended, 1 lost the lead, 2 bad configuration, 4 hub unreachable."""
     try:
@@ -81,6 +106,7 @@ def run() -> int:
         LOG.error("bad configuration: %s", error)
         return 2
     look_for_circles_rarely()
+    SSLProtocol.max_size = TLS_BUFFER
     with store:
         return asyncio.run(_serve(settings, target, store))
 
@@ -119,19 +145,31 @@ def _open_money(settings: Settings) -> SqlLedger:
 
 
 async def _serve(settings: Settings, target: Target, store: UsageStore) -> int:
-    metrics, pulse, stop = Metrics(), Pulse(), asyncio.Event()
+    metrics, pulse, stop, deadline = Metrics(), Pulse(), asyncio.Event(), Deadline()
     _take_signals(stop)
     connect = partial(
         ApiClient, target, name="hub", observer=metrics.request, user_agent=f"suanli-operator/{__version__}"
     )
     try:
         renewing = connect(concurrency=1)  # a renewal does not queue behind the jobs' writes
-        lease = Lease(renewing, settings.namespace, LEASE, settings.identity, duration_s=settings.lease_s)
+        lease = Lease(
+            renewing,
+            settings.namespace,
+            LEASE,
+            settings.identity,
+            duration_s=settings.lease_s,
+            works=lambda: not pulse.wrong(),
+        )
         hub = connect(concurrency=settings.hub_concurrency, may_write=lease.certain)
     except ValueError as error:
         LOG.error("bad configuration: %s", error)
         return 2
-    async with hub, renewing:
+
+    async def elect(lead: Lead) -> None:
+        async with renewing:
+            await lease.run(lead)
+
+    async with hub:
         hub_id = await _identity_of(hub, stop)
         if hub_id is None:
             return 0 if stop.is_set() else 4
@@ -159,7 +197,7 @@ async def _serve(settings: Settings, target: Target, store: UsageStore) -> int:
         told = {"version": __version__, "hub": target.server, "port": port, "identity": settings.identity}
         LOG.info("started", extra=told)
         try:
-            return await _run_until_stopped(operator, lease, pulse, stop)
+            return await _run_until_stopped(operator, Election(elect, deadline.begin), pulse, stop, deadline)
         finally:
             await probes.stop()
             LOG.info("stopped")
@@ -185,15 +223,18 @@ async def _identity_of(hub: ApiClient, stop: asyncio.Event) -> str | None:
     return uid
 
 
-async def _run_until_stopped(operator: Operator, lease: Lease, pulse: Pulse, stop: asyncio.Event) -> int:
+async def _run_until_stopped(
+    operator: Operator, election: Election, pulse: Pulse, stop: asyncio.Event, deadline: Deadline
+) -> int:
     unwatch = asyncio.Event()
     tasks = {
         "the watch of the hub": asyncio.create_task(operator.watch(unwatch, lambda: _take_signals(stop))),
-        "the lead": asyncio.create_task(lease.run(operator.lead)),
+        "the lead": asyncio.create_task(election.run(operator.lead)),
         "the pulse": asyncio.create_task(pulse.run()),
     }
     stopping = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait({stopping, *tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
+    deadline.begin()
     code = 0 if stopping in done else 1
     for name, task in tasks.items():
         if code and task in done:

@@ -8,6 +8,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -572,3 +573,54 @@ async def test_a_name_does_not_lead_a_members_client_to_the_hubs_own_machine() -
         async with ApiClient(Target(url, None, reach=Reach.OUTSIDE), name="m") as client:
             assert "leads nowhere: it leads to the hub's own machine" in await _unreachable(client.get("/version"))
         assert len(server.requests) == asked
+
+
+async def test_a_page_is_not_kept_while_the_next_one_comes() -> None:
+    async with FakeApiServer() as server, server.client() as client:
+        for name in "abc":
+            server.put(node(name))
+        seen = [(page, len(page.items)) async for page in client.pages(NODES, page=2)]
+        assert [count for _, count in seen] == [2, 1]
+        assert [page.items for page, _ in seen] == [[], []]
+        assert len((await client.list_all(NODES, page=2))["items"]) == 3
+
+
+async def test_pages_of_many_servers_are_used_one_after_the_other() -> None:
+    turn, at_once, most = asyncio.Lock(), 0, 0
+
+    async def read(server: FakeApiServer) -> int:
+        nonlocal at_once, most
+        found = 0
+        async with server.client(turn=turn) as client, aclosing(client.pages(NODES, page=2)) as pages:
+            async for page in pages:
+                at_once += 1
+                most = max(most, at_once)
+                await asyncio.sleep(0.01)
+                found += len(page.items)
+                at_once -= 1
+        return found
+
+    async with FakeApiServer() as one, FakeApiServer() as other:
+        for server in (one, other):
+            for name in "abcde":
+                server.put(node(name))
+        assert list(await asyncio.gather(read(one), read(other))) == [5, 5]
+    assert most == 1
+    assert not turn.locked()
+
+
+async def test_a_server_that_does_not_answer_holds_up_no_other_ones_pages() -> None:
+    turn = asyncio.Lock()
+    async with (
+        FakeApiServer() as silent,
+        FakeApiServer() as server,
+        silent.client(turn=turn) as waiting,
+        server.client(turn=turn) as client,
+    ):
+        held = silent.hold(f"GET {NODES}")
+        server.put(node("a"))
+        late = asyncio.create_task(waiting.list_all(NODES))
+        await silent.until(lambda: held.waiting == 1)
+        assert len((await client.list_all(NODES))["items"]) == 1
+        held.release()
+        await late

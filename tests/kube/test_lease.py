@@ -43,6 +43,7 @@ class Replica:
     name: str = "a"
     skew: timedelta = timedelta(0)
     duration_s: float = DURATION_S
+    works: bool = True
     spans: list[list[float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -55,6 +56,7 @@ class Replica:
             duration_s=self.duration_s,
             now=lambda: now + elapsed(),
             uptime_s=clock,
+            works=lambda: self.works,
         )
 
     @property
@@ -177,6 +179,22 @@ def test_a_leader_that_is_cut_off_stops_before_another_leads(client: NewClient, 
         assert task_a.done()
         assert task_a.exception() is None
         assert b.spans[0][0] - a.spans[0][1] >= 1.0
+        await stop(task_b)
+
+    in_virtual_time(story())
+
+
+def test_a_leader_whose_work_stands_still_is_replaced(client: NewClient, in_virtual_time: Run) -> None:
+    async def story() -> None:
+        a, b = Replica(client(), "a"), Replica(client(), "b")
+        task_a = a.start()
+        await until(lambda: a.leads)
+        task_b = b.start()
+        await asyncio.sleep(20)
+        a.works = False
+        await until(task_a.done)
+        assert not b.leads
+        assert await until(lambda: b.leads) <= DURATION_S
         await stop(task_b)
 
     in_virtual_time(story())

@@ -109,7 +109,7 @@ async def test_it_lists_once_and_then_follows() -> None:
             server.put(_node("c", "1"))
             server.delete(f"{NODES}/b")
             await seen.until(lambda: len(seen.changes) == 5)
-            assert reflector.items == {"/a": "a=2", "/c": "c=1"}
+            assert reflector.items == {"a": "a=2", "c": "c=1"}
             assert seen.changes == [
                 ("ADDED", "a=1", None),
                 ("ADDED", "b=1", None),
@@ -140,7 +140,7 @@ async def test_objects_come_into_a_selection_and_leave_it() -> None:
             server.put(_node("b", "1"))
             await seen.until(lambda: ("ADDED", "b=1") in seen.told)
             assert [kind for kind, _ in seen.told] == ["ADDED", "DELETED", "ADDED"]
-            assert reflector.items == {"/b": "b=1"}
+            assert reflector.items == {"b": "b=1"}
         for request in server.requests:
             assert request.query["labelSelector"] == "v=1"
 
@@ -158,7 +158,7 @@ async def test_a_dropped_watch_resumes_where_it_was() -> None:
             server.delete(f"{NODES}/b")
             reflector.hurry()
             await seen.until(lambda: len(seen.changes) == 4)
-            assert reflector.items == {"/a": "a=2"}
+            assert reflector.items == {"a": "a=2"}
         assert len(server.asked(f"GET {NODES}")) == 1
         assert [r.query["resourceVersion"] for r in server.asked("WATCH *")][1] == str(last)
         assert seen.told[2:] == [("MODIFIED", "a=2"), ("DELETED", "b=1")]
@@ -196,7 +196,7 @@ async def test_after_a_gap_it_lists_again_and_tells_the_difference() -> None:
             ]
             await server.until(lambda: server.watching)
             server.put(_node("new", "2"))
-            await seen.until(lambda: reflector.items["/new"] == "new=2")
+            await seen.until(lambda: reflector.items["new"] == "new=2")
         assert len(server.asked(f"GET {NODES}")) == 2
         assert not any(isinstance(t, ApiError) for t in seen.troubles), "that the past is forgotten is no trouble"
 
@@ -216,7 +216,7 @@ async def test_a_list_that_is_not_confirmed_changes_nothing() -> None:
             server.delete(f"{NODES}/a")
             server.store.compact()
             await seen.until(lambda: doubt[0] in seen.troubles)
-            assert reflector.items == {"/a": "a=1"}
+            assert reflector.items == {"a": "a=1"}
             assert reflector.trouble is doubt[0]
             doubt.clear()
             reflector.hurry()
@@ -235,7 +235,7 @@ async def test_trouble_is_told_and_known_until_it_is_over() -> None:
             reflector.hurry()
             await seen.until(reflector.synced.is_set)
             assert await _is_well_again(server, reflector, seen)
-            assert reflector.items == {"/a": "a=1"}
+            assert reflector.items == {"a": "a=1"}
 
 
 @pytest.mark.parametrize(
@@ -261,10 +261,10 @@ async def test_what_is_no_event_ends_the_watch_and_it_resumes(event: object) -> 
         async with following(server) as (reflector, seen):
             server.send(event)
             await seen.until(lambda: seen.troubles)
-            assert reflector.items == {"/a": "a=1"}
+            assert reflector.items == {"a": "a=1"}
             server.put(_node("b", "1"))
             reflector.hurry()
-            await seen.until(lambda: "/b" in reflector.items)
+            await seen.until(lambda: "b" in reflector.items)
         assert len(server.asked(f"GET {NODES}")) == 1
 
 
@@ -287,7 +287,7 @@ async def test_an_event_of_a_nameless_thing_is_passed_over(raw: Json) -> None:
             for kind in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK"):
                 server.send({"type": kind, "object": raw})
             server.put(_node("b", "1"))
-            await seen.until(lambda: "/b" in reflector.items)
+            await seen.until(lambda: "b" in reflector.items)
             assert seen.told == [("ADDED", "a=1"), ("ADDED", "b=1")]
             assert seen.troubles == []
 
@@ -302,7 +302,7 @@ async def test_a_version_that_no_server_gives_cannot_break_the_next_request() ->
         server.put(_node("a", "1"))
         server.refuse("WATCH *", 410, "Expired", times=1)
         reflector.hurry()
-        await seen.until(lambda: "/a" in reflector.items)
+        await seen.until(lambda: "a" in reflector.items)
 
 
 async def test_more_objects_than_any_cluster_has_are_not_kept() -> None:
@@ -314,7 +314,7 @@ async def test_more_objects_than_any_cluster_has_are_not_kept() -> None:
             server.put(_node("d"))
             await seen.until(lambda: seen.troubles)
             assert str(seen.troubles[0]).endswith("has more than 3 objects")
-            assert sorted(reflector.items) == ["/a", "/b", "/c"]
+            assert sorted(reflector.items) == ["a", "b", "c"]
         async with following(server, most=2) as (reflector, seen):
             assert "lists more than 2 objects" in str(seen.troubles[0])
             assert reflector.items == {}
@@ -330,7 +330,7 @@ async def test_what_a_write_was_answered_with_is_known_at_once() -> None:
         reflector.learn(made)
         assert seen.told == [("ADDED", "a=1")]
         reflector.learn(_with_version(_node("a", "0"), server.store.version + 5))
-        assert reflector.items == {"/a": "a=1"}, "what is known already is newer"
+        assert reflector.items == {"a": "a=1"}, "what is known already is newer"
         hold.release()
 
 
@@ -355,7 +355,7 @@ async def test_a_list_begun_before_the_write_does_not_undo_it() -> None:
         reflector.learn(_with_version(_node("a", "1"), server.store.version + 5))
         held.release()
         await server.until(lambda: server.watching)
-        assert reflector.items == {"/a": "a=1"}
+        assert reflector.items == {"a": "a=1"}
         # Removed while nobody watched: the next list, which is newer, says so.
         server.put(_node("b"))
         for _ in range(5):
@@ -370,8 +370,8 @@ def _with_version(raw: Json, version: int) -> Json:
 
 def test_a_key_is_namespace_and_name() -> None:
     assert key_of({"metadata": {"namespace": "n", "name": "a"}}) == "n/a"
-    assert key_of({"metadata": {"name": "a"}}) == "/a"
-    assert key_of({"metadata": {"name": "a", "namespace": 7}}) == "/a"
+    assert key_of({"metadata": {"name": "a"}}) == "a"
+    assert key_of({"metadata": {"name": "a", "namespace": 7}}) == "a"
     assert key_of({"metadata": []}) == ""
     assert key_of({}) == ""
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from suanli.kube.client import ApiError, Unreachable
-from suanli.main import Pulse, SystemClock, _run_until_stopped, _take_signals, _tell_end
+from suanli.main import Deadline, Pulse, SystemClock, _run_until_stopped, _take_signals, _tell_end
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -106,6 +106,7 @@ class Loops:
         self.order: list[str] = []
         self.leads = asyncio.Event()
         self.watch_fails: BaseException | None = None
+        self.cut_off: list[int] = []
 
     async def watch(self, stop: asyncio.Event, started: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
@@ -159,7 +160,8 @@ def ended(loops: Loops, *, loses: bool = False, send: signal.Signals | None = No
         _take_signals(stop)
         operator: Any = loops
         lease: Any = Held(loops, loses)
-        running = asyncio.ensure_future(_run_until_stopped(operator, lease, Pulse(), stop))
+        deadline = Deadline(0.0, loops.cut_off.append)
+        running = asyncio.ensure_future(_run_until_stopped(operator, lease, Pulse(), stop, deadline))
         if send is not None:
             await loops.leads.wait()
             os.kill(os.getpid(), send)
@@ -197,6 +199,42 @@ def test_a_watch_that_ends_is_told_with_a_trace_only_for_a_defect(
     assert "lease released" in loops.order
     assert ("Traceback" in caplog.text or "a defect" in caplog.text) == trace
     assert ("the hub is away" in caplog.text) == (not trace)
+
+
+STUCK = """
+import asyncio
+from suanli.kube.election import Election
+from suanli.main import Deadline, Pulse, _run_until_stopped
+
+deadline = Deadline(0.5)
+
+
+class Stuck:
+    async def watch(self, stop, started):
+        await stop.wait()
+
+    async def lead(self):
+        while True:
+            pass
+
+
+async def lost(lead):
+    work = asyncio.create_task(lead())
+    await asyncio.sleep(0.2)
+    work.cancel()
+    await asyncio.wait({work})
+
+
+asyncio.run(_run_until_stopped(Stuck(), Election(lost, deadline.begin), Pulse(), asyncio.Event(), deadline))
+"""
+
+
+def test_a_process_that_lost_the_lead_ends_though_its_loop_stands() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
+    argv = [sys.executable, "-c", STUCK]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 1
+    assert "did not end in good order within 0.5 s and is cut off" in done.stderr
 
 
 def test_a_refusal_is_a_sentence(caplog: pytest.LogCaptureFixture) -> None:

@@ -161,6 +161,58 @@ def test_jobs_are_sorted_by_what_they_wait_for(told: Told) -> None:
     assert (list(mirror.waiting), list(mirror.held_at("east"))) == ([], [])
 
 
+def test_a_spec_reads_the_same_whether_its_job_waits_or_not(told: Told) -> None:
+    checkpoint = {"size": "1Gi"}
+    spec: Any = {
+        "resources": {"class": ["cpu"], "perTask": {"cpu": "2", "memory": "1Gi"}},
+        "template": {"image": "example/a:1"},
+    }
+    raw = a_job(checkpoint=checkpoint, **spec)
+    told.mirror.apply("ADDED", raw)
+    entry = told.entry()
+    waiting, asked = entry.model, entry.asked
+    assert entry.model is waiting, (
+        "while it waits it is one object: so a cycle sees that the spec is still the one it decided upon"
+    )
+    assert asked is waiting
+    status = {"assignment": an_assignment("east", 1), "checkpointSite": "west"}
+    told.mirror.apply("MODIFIED", a_job(checkpoint=checkpoint, status=status, **spec))
+    assert waiting is not None
+    assert entry.model == waiting
+    assert entry.asked is not None
+    assert entry.asked.spec.checkpoint is not None
+    assert entry.asked.spec.checkpoint.site == "west"
+    assert entry.outline == waiting.spec.model_copy(
+        update={"template": entry.outline.template if entry.outline else None}
+    )
+    told.mirror.apply("MODIFIED", a_job(checkpoint=checkpoint, status={"checkpointSite": "west"}, **spec))
+    assert told.mirror.waiting == {entry.uid: entry}
+    assert entry.model == waiting
+    assert entry.model is entry.model
+    assert entry.asked is entry.asked
+
+
+def test_what_alike_specs_share_has_nobodys_template(told: Told) -> None:
+    for name in "ab":
+        told.mirror.apply("ADDED", a_job(name, template={"image": f"example/{name}:1"}))
+    one, other = (told.entry(name) for name in "ab")
+    assert one.outline is other.outline
+    assert one.outline is not None
+    assert one.outline.template.image == "none"
+    assert one.model is not None
+    assert one.model.spec.template.image == "example/a:1"
+
+
+def test_a_spec_too_large_to_be_shared_is_read_for_itself(told: Told) -> None:
+    many = [{"name": f"{n:060d}", "size": "1Gi", "region": "shanghai", "dataset": f"{n:060d}"} for n in range(32)]
+    told.mirror.apply("ADDED", a_job(data={"inputs": many}))
+    entry = told.entry()
+    assert entry.problem == ""
+    assert entry.outline is not None
+    assert entry.outline.data is not None
+    assert len(entry.outline.data.inputs) == 32
+
+
 def test_a_job_that_is_removed_holds_no_room(told: Told) -> None:
     job = a_job(status={"assignment": an_assignment()})
     told.mirror.apply("ADDED", job)

@@ -173,7 +173,7 @@ class Store:
             version, found = self._snapshots[token]
         else:
             version = self._version if at is None else at
-            found = [copied(o) for _, o in sorted(self._as_of(path, at).items()) if selected(o, path, query)]
+            found = [o for _, o in sorted(self._as_of(path, at).items()) if selected(o, path, query)]
         limit = int(query.get("limit") or 0) or len(found)
         metadata: Json = {"resourceVersion": str(version)}
         if found[limit:]:
@@ -183,7 +183,7 @@ class Store:
             "apiVersion": path.api,
             "kind": f"{path.kind}List",
             "metadata": metadata,
-            "items": found[:limit],
+            "items": [copied(o) for o in found[:limit]],  # what is stored is replaced, never changed
         }
 
     def compact(self) -> None:

@@ -323,7 +323,6 @@ class MemoryClient(ApiClient):
         *,
         params: Mapping[str, str] | None = None,
         content_type: str = "application/json",
-        most: int = 0,
     ) -> Json:
         life = self._life
         number = None if method == "GET" else next(life.numbers)
@@ -341,6 +340,10 @@ class MemoryClient(ApiClient):
             raise
         await life.pass_by(number, "after")
         return answer
+
+    async def _unread(self, path: str, params: Mapping[str, str]) -> Callable[[], Json]:
+        answer = await self._request("GET", path, params=params)
+        return lambda: answer
 
     async def watch(
         self,

@@ -20,7 +20,7 @@ from suanli.base.names import (
     MEMBER_NAMESPACE_PREFIX,
     member_job_name,
 )
-from suanli.base.packed import packed, unpacked
+from suanli.base.packed import packed, typical, unpacked
 from suanli.base.units import cpu_milli, whole
 from suanli.base.untrusted import Raw, count, items, mapping, text
 
@@ -32,6 +32,39 @@ OWN_NAME = "\0"  # no label's value: it cannot be printed
 MOST_SHARED = 4_096
 _NAMESPACE = re.compile(MEMBER_NAMESPACE_PREFIX + "[a-z0-9-]{1,54}")
 _NAME_PART = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+_TYPICAL_POD = typical(
+    {
+        "metadata": {
+            "uid": "",
+            "name": "j--1-0-",
+            "namespace": MEMBER_NAMESPACE_PREFIX,
+            "deletionTimestamp": "2026-",
+            "creationTimestamp": "2026-",
+            "labels": {LABEL_HUB: "", LABEL_JOB_UID: "", LABEL_EPOCH: "1"},
+            "annotations": {ANNOTATION_CLASS: "nvidia-"},
+            "finalizers": [FINALIZER_METERING],
+        },
+        "spec": {
+            "nodeName": "",
+            "containers": [
+                {"name": CONTAINER, "resources": {"requests": {"cpu": "1", "memory": "1Gi", "nvidia.com/gpu": "1"}}}
+            ],
+            "initContainers": [],
+            "overhead": {},
+            "resources": {"requests": {}},
+        },
+        "status": {
+            "phase": "Running",
+            "conditions": [
+                {"type": type_, "status": "True", "lastTransitionTime": "2026-"}
+                for type_ in ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+            ],
+            "containerStatuses": [{"name": CONTAINER, "state": {"running": {"startedAt": "2026-"}}}],
+        },
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +133,7 @@ class OwnPod:
     @property
     def raw(self) -> Raw:
         """As its member shows it, for reading only."""
-        raw: Raw = unpacked(self.resting)
+        raw: Raw = unpacked(self.resting, _TYPICAL_POD)
         return raw
 
 
@@ -144,7 +177,7 @@ def node_facts(raw: Raw) -> NodeFacts:
     values = (OWN_NAME if value == name else intern(value) for value in labels.values())
     usable = ready and not tainted and not spec.get("unschedulable") and not metadata.get("deletionTimestamp")
     return NodeFacts(
-        name=intern(name),
+        name=name,
         usable=usable,
         label_names=_shared(tuple(labels)),
         label_values=_shared(tuple(values)),
@@ -204,7 +237,7 @@ def own_pod(raw: Raw) -> OwnPod:
             c.get("type") == "DisruptionTarget" and c.get("status") == "True" for c in items(status.get("conditions"))
         ),
         deletion=text(metadata.get("deletionTimestamp")),
-        resting=packed(raw),
+        resting=packed(raw, _TYPICAL_POD),
         completed=phase == "Succeeded" and not metadata.get("deletionTimestamp"),
     )
 

@@ -207,7 +207,7 @@ async def _release(member: Administered, pod: Json) -> None:
     if not _holds(pod):
         return
     metadata = pod["metadata"]
-    namespace, _, name = key_of(pod).partition("/")
+    namespace, _, name = key_of(pod).rpartition("/")
     change = release_patch(text(metadata.get("uid")), metadata["finalizers"])
     await member.patch_if_unchanged(f"/api/v1/namespaces/{namespace}/pods/{name}", change)
 

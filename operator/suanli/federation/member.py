@@ -98,6 +98,7 @@ class Member:
         self._making: dict[str, asyncio.Event] = {}  # namespaces that are being made; set when that has ended
         self._figures: tuple[object, Mapping[str, capacity.ClassFigures]] | None = None
         self._revision = 0
+        self._usable = -1, 0  # as of which revision, and how many
         self._loads: dict[str, PodLoad] = {}  # of our pods that hold a node, by pod UID
         self._telling: asyncio.TimerHandle | None = None
         self._stalled = ""  # how somebody waited in vain, while nothing was heard since
@@ -184,6 +185,12 @@ class Member:
     def usable_nodes(self) -> list[NodeFacts]:
         """Ready, schedulable nodes."""
         return [n for n in self.nodes() if n.usable]
+
+    def count_usable(self) -> int:
+        """How many those are; counted anew only when something changed."""
+        if self._usable[0] != self._revision:
+            self._usable = self._revision, sum(node.usable for node in self.nodes())
+        return self._usable[1]
 
     def figures(
         self, classes: tuple[SiteResource, ...], unbound: tuple[capacity.Demand, ...]

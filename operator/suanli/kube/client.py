@@ -25,8 +25,8 @@ Json = dict[str, Any]
 MAX_ANSWER_BYTES = 8 << 20
 MAX_PAGE_BYTES = 32 << 20
 MAX_EVENT_BYTES = 8 << 20
-PAGE = 250  # a hundred servers may answer at once
-MAX_PAGES = 5_000
+PAGE = 100  # a hundred servers may answer at once, and nobody else has a turn while one is read
+MAX_PAGES = 12_500
 MAX_LISTED = 1_000_000
 MAX_RETRY_AFTER_S = 60.0
 FINISH_S = 1.0  # requests under way have so long to end before their credentials are taken away
@@ -107,8 +107,12 @@ class ApiClient:
         observer: Observer = _no_observer,
         user_agent: str = "suanli",
         may_write: Callable[[], bool] = lambda: True,
+        turn: asyncio.Lock | None = None,
     ) -> None:
-        """`may_write` is asked just before each request that may change something is sent."""
+        """`may_write` is asked just before each request that may change something is sent.
+
+        Clients of one `turn` have their pages read and used one after the other, and the loop turns in between.
+        """
         self.name = name
         self.server = target.server
         self._base = target.server.rstrip("/")
@@ -121,6 +125,7 @@ class ApiClient:
         self._concurrency = concurrency
         self._observe = observer
         self._may_write = may_write
+        self._turn = turn or asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
         self._resolver: Resolver | None = None
         self._slots = asyncio.Semaphore(concurrency)
@@ -192,7 +197,8 @@ class ApiClient:
     async def pages(
         self, path: str, params: Mapping[str, str] | None = None, page: int = PAGE, most: int = MAX_LISTED
     ) -> AsyncGenerator[Page, None]:
-        """A list in pages, which shrink when objects are large; at most `most` objects.
+        """A list in pages, which shrink when objects are large; at most `most` objects. The next page empties the one before.
+        While a page is used, no other client of the turn has one.
 
         Raises: ApiError (410 when the list has gone on for too long), Unreachable.
         """
@@ -200,27 +206,36 @@ class ApiClient:
         listed = 0
         for _ in range(MAX_PAGES):
             try:
-                answer = await self._request("GET", path, params=query, most=MAX_PAGE_BYTES)
+                read = await self._unread(path, query)
             except _TooLarge:
                 if page == 1:
                     raise
                 page = max(1, page // 8)
                 query["limit"] = str(page)
                 continue
-            metadata = mapping(answer.get("metadata"))
-            version = text(metadata.get("resourceVersion"), 64)
-            if not version or not isinstance(answer.get("items", ""), list | None):
-                raise Unreachable(f"{self.server}{path} answered with something that is not a list")
-            objects = [dict(i) for i in items(answer.get("items")) if name_of(i)]
-            listed += len(objects)
-            if listed > most:
-                break
-            yield Page(objects, version)
-            token = text(metadata.get("continue"), 8_192)
+            async with self._turn:
+                answer = read()
+                metadata = mapping(answer.get("metadata"))
+                version = text(metadata.get("resourceVersion"), 64)
+                if not version or not isinstance(answer.get("items", ""), list | None):
+                    raise Unreachable(f"{self.server}{path} answered with something that is not a list")
+                objects = [dict(i) for i in items(answer.get("items")) if name_of(i)]
+                token = text(metadata.get("continue"), 8_192)
+                del read, answer, metadata
+                listed += len(objects)
+                if listed > most:
+                    break
+                yield Page(objects, version)
+                objects.clear()  # else as many pages as there are servers rest in memory while the next ones come
             if not token:
                 return
             query["continue"] = token
         raise Unreachable(f"{self.server}{path} lists more than {most} objects or {MAX_PAGES} pages")
+
+    async def _unread(self, path: str, params: Mapping[str, str]) -> Callable[[], Json]:
+        """A page that is there, to be read in its turn. Raises: ApiError, Unreachable."""
+        raw = await self._sent("GET", path, params=params, most=MAX_PAGE_BYTES)
+        return lambda: _parsed(raw, self.server)
 
     async def post(self, path: str, body: Json, params: Mapping[str, str] | None = None) -> Json:
         """Create. Raises: ApiError (409 when it exists), Unreachable."""
@@ -283,8 +298,20 @@ class ApiClient:
         *,
         params: Mapping[str, str] | None = None,
         content_type: str = "application/json",
-        most: int = MAX_ANSWER_BYTES,
     ) -> Json:
+        return _parsed(await self._sent(method, path, body, params=params, content_type=content_type), self.server)
+
+    async def _sent(
+        self,
+        method: str,
+        path: str,
+        body: Json | list[Json] | None = None,
+        *,
+        params: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        most: int = MAX_ANSWER_BYTES,
+    ) -> bytes:
+        """What it is answered with. Raises: ApiError, Unreachable."""
         data = None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         result = "error"
         try:
@@ -294,7 +321,7 @@ class ApiClient:
                     result = str(answer.status)
                     if answer.status >= 300:
                         await self._refused(answer)
-                    return _parsed(await _bounded(answer, most), self.server)
+                    return await _bounded(answer, most)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(_why(error, self.server)) from error
         finally:

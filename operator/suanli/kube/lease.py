@@ -65,8 +65,9 @@ class Lease:
         duration_s: float = 15.0,
         now: Callable[[], datetime] = _wall_clock,
         uptime_s: Callable[[], float] = _uptime_s,
+        works: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Units: seconds. `now` only dates the record for people."""
+        """Units: seconds. `now` only dates the record for people. A leader of which `works` is not true is not renewed."""
         # Unique to this life: a replica that was restarted under its old name is another one.
         self.identity = f"{identity[:200]}_{uuid.uuid4().hex[:8]}"
         self.lease_s = max(1, int(duration_s * 2 / 3))
@@ -78,6 +79,7 @@ class Lease:
         self._path = LEASES.format(namespace=namespace)
         self._now = now
         self._uptime_s = uptime_s
+        self._works = works
         self._held: Json | None = None  # the record as we last wrote it
         self._renewed = 0.0  # when the last good renewal began
         self._certain_until_s = 0.0  # of the uptime
@@ -126,6 +128,9 @@ class Lease:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self.period_s)
+            if not self._works():
+                LOG.warning("gave the lease up, the work stands still", extra={"lease": self._name})
+                return
             try:
                 async with asyncio.timeout_at(self._renewed + self.give_up_s):
                     while not await self._attempt():

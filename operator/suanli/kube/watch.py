@@ -45,7 +45,7 @@ class Source(Protocol):
 
 
 class Reflector:
-    """Keeps `items` (by namespace/name) like the server's and tells of every change.
+    """Keeps `items` (by `key_of`) like the server's and tells of every change.
 
     A dropped watch resumes at the last resourceVersion; a 410 lists again and tells the difference, and so does an event
     out of order. Events that never come are made up for by a list every `relist_s`. A list that is older than what the
@@ -237,9 +237,9 @@ class Reflector:
 
 
 def key_of(raw: Json) -> str:
-    """namespace/name of an object; empty when it has none."""
-    name = name_of(raw)
-    return f"{text(mapping(raw.get('metadata')).get('namespace'))}/{name}" if name else ""
+    """namespace/name of an object, its name where it has no namespace; empty when it has none."""
+    name, namespace = name_of(raw), text(mapping(raw.get("metadata")).get("namespace"))
+    return f"{namespace}/{name}" if name and namespace else name
 
 
 def _number(version: object) -> int:

@@ -37,7 +37,7 @@ def spend(entry: JobEntry, reason: Reason, settings: Settings) -> Spent:
     kind = SETBACKS.get(reason)
     if kind is not None:
         setbacks[kind] = setbacks.get(kind, 0) + 1
-    retries = entry.model.spec.limits.retries if entry.model else 0
+    retries = entry.outline.limits.retries if entry.outline else 0
     if reason in FAILURES and failures > retries:
         return Spent(failures, setbacks, f"limits.retries {retries} are spent")
     most = {"image": settings.image_retries, "site": settings.site_retries, "preempted": settings.preempted_retries}

@@ -116,7 +116,7 @@ class Cycle:
         moments += self._starts_ms
         moments += [waits_until_ms(entry, self._settings) for entry in self._mirror.waiting.values()]
         moments += [
-            time_or_zero(entry.model.spec.timing.not_before) for entry in self._mirror.waiting.values() if entry.model
+            time_or_zero(entry.outline.timing.not_before) for entry in self._mirror.waiting.values() if entry.outline
         ]
         now_ms = self._clock.now_ms()
         return min([IDLE_S, *(max(0, moment - now_ms) / 1000 for moment in moments if moment > self._looked_ms)])
@@ -183,8 +183,8 @@ class Cycle:
         """What the jobs that run at a site are expected to give back; who is over its time may end at any moment."""
         found = []
         for entry in self._mirror.held_at(site):
-            if entry.holds is not None and entry.model is not None:
-                spec, began_ms = entry.model.spec, time_or_zero(entry.holds.time)
+            if entry.holds is not None and entry.outline is not None:
+                spec, began_ms = entry.outline, time_or_zero(entry.holds.time)
                 ends_ms = began_ms + duration_ms(spec.timing.expected_duration)
                 per_task = spec.resources.per_task
                 units = spec.tasks * (per_task.cards or cpu_milli(per_task.cpu) / 1_000)
@@ -301,9 +301,9 @@ def unbound(mirror: Mirror, site: str, member: Member) -> tuple[Demand, ...]:
     counts: Counter[tuple[str, int, int, int]] = Counter()
     for entry in mirror.held_at(site):
         assignment = entry.holds
-        if assignment is None or entry.model is None or entry.bound_epoch == assignment.epoch:
+        if assignment is None or entry.outline is None or entry.bound_epoch == assignment.epoch:
             continue
-        spec = entry.model.spec
+        spec = entry.outline
         left = spec.tasks - member.bound_tasks(entry.uid, assignment.epoch)
         if left <= 0:
             entry.bound_epoch = assignment.epoch  # a task that had its node does not come again in this attempt

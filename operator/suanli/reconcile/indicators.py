@@ -74,9 +74,9 @@ async def facts_of_hub(mirror: Mirror) -> Facts:
             await asyncio.sleep(0)
         assignment = entry.holds or entry.assignment
         resource = resources.get((assignment.site, assignment.class_)) if assignment else None
-        if assignment is None or resource is None or entry.model is None:
+        if assignment is None or resource is None or entry.outline is None:
             continue
-        spec, place = entry.model.spec, (assignment.site, assignment.class_)
+        spec, place = entry.outline, (assignment.site, assignment.class_)
         if entry.holds is not None:
             held[place] += held_milli(spec, resource)
         ran = entry.card_ms * 1_000 if resource.unit is ComputeUnit.CARD else entry.cpu_milli_ms

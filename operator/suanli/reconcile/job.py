@@ -231,7 +231,7 @@ def remove_stale(view: View) -> Step | None:
 def refuse_invalid(view: View) -> Step | None:
     """A spec that cannot be read is said so; an attempt that was begun before goes on."""
     entry = _entry(view)
-    if entry.model is not None or entry.finished or entry.assumed is not None:
+    if entry.outline is not None or entry.finished or entry.assumed is not None:
         return None
     wanted = status.invalid(entry, view.now_ms)
     if status.patch_of(entry.status, wanted):
@@ -286,7 +286,7 @@ def explain_waiting(view: View) -> Step | None:
 def give_up(view: View) -> Step | None:
     """An attempt at a silent site is given up once it certainly runs no more, or a second copy is allowed."""
     entry, here = _entry(view), view.here
-    if not here.silence or entry.suspended or entry.model is None:
+    if not here.silence or entry.suspended or entry.outline is None:
         return None
     left_s, _ = _elsewhere(view)
     if left_s is None or left_s > 0:
@@ -410,7 +410,7 @@ def create(view: View) -> Step | None:
         if not attempt.missing:
             return Find(assignment)  # events get lost, and lists may be old
         return _end_attempt(view, Reason.DELETED_ON_MEMBER, _removed(assignment))
-    if entry.model is None or _edited(entry, "Placed"):
+    if entry.outline is None or _edited(entry, "Placed"):
         return _end_attempt(
             view, Reason.SPEC_CHANGED, "the spec was changed before the attempt began; it is placed anew"
         )
@@ -436,7 +436,7 @@ def note_edit(view: View) -> Step | None:
     if placed.get("reason") == Reason.STATUS_UNREADABLE:
         text = f"assigned to {assignment.site} as attempt {assignment.epoch}"
         return Write(status.changed(entry, view.now_ms, [Condition("Placed", True, Reason.PLACED, text)]))
-    if entry.model is None or not _edited(entry, "Accepted"):
+    if entry.outline is None or not _edited(entry, "Accepted"):
         return None
     text = f"the spec can be read; attempt {assignment.epoch} goes on as it began, what was changed holds for the next"
     return Write(status.changed(entry, view.now_ms, [Condition("Accepted", True, Reason.ACCEPTED, text)]))
@@ -531,14 +531,14 @@ def _ended(view: View, job: OwnJob, pods: list[OwnPod], tasks: int) -> Step:
     first = failures[0].failure if failures else job.failed_message
     text = f"{len(failures)} of {tasks} tasks failed at {assignment.site}; first: {first}"
     if job.failed_reason == "DeadlineExceeded":
-        limit = entry.model.spec.limits.active_deadline if entry.model else ""
+        limit = entry.outline.limits.active_deadline if entry.outline else ""
         text = f"the attempt ran longer than limits.activeDeadline {limit} at {assignment.site}"
         wanted = status.finished(
             entry, Reason.DEADLINE, text, usage, view.now_ms, cost=view.cost_text(), startedAt=started_at
         )
         return Write(wanted, Reason.DEADLINE, text)
     disrupted = bool(failures) and all(p.disrupted for p in failures)
-    retries = entry.model.spec.limits.retries if entry.model else 0
+    retries = entry.outline.limits.retries if entry.outline else 0
     if disrupted or entry.failures < retries:
         return _end_attempt(view, Reason.DISRUPTED if disrupted else Reason.FAILED, text)
     wanted = status.finished(
@@ -567,8 +567,8 @@ def _done_meanwhile(view: View, reason: Reason) -> Step | None:
 
 def _all_completed(view: View) -> bool:
     """Whether every task of the current attempt was done before anybody stopped it, whatever its Job knew of that."""
-    model = _entry(view).model
-    return model is not None and sum(pod.completed for pod in view.pods()) >= model.spec.tasks
+    spec = _entry(view).outline
+    return spec is not None and sum(pod.completed for pod in view.pods()) >= spec.tasks
 
 
 def _mark_running(view: View, tasks: int) -> Step:
@@ -626,7 +626,7 @@ def _elsewhere(view: View) -> tuple[float | None, str]:
 
 
 def _at_most_once(entry: JobEntry) -> bool:
-    return entry.model is None or entry.model.spec.failover is Failover.AT_MOST_ONCE
+    return entry.outline is None or entry.outline.failover is Failover.AT_MOST_ONCE
 
 
 def _end_attempt(view: View, reason: Reason, text: str) -> Write:
@@ -745,7 +745,7 @@ def _write_or_wait(entry: JobEntry, wanted: Json, warning: Reason | None = None,
 
 def _checkpoint_site(entry: JobEntry) -> str | None:
     """Where the checkpoint lies after the current attempt: one that never ran has left none."""
-    if entry.model is None or entry.model.spec.checkpoint is None:
+    if entry.outline is None or entry.outline.checkpoint is None:
         return None
     return _assigned(entry).site if entry.status.get("startedAt") else text(entry.status.get("checkpointSite")) or None
 
@@ -762,9 +762,9 @@ def _edited(entry: JobEntry, condition: str) -> bool:
 
 def _tasks(entry: JobEntry, pods: list[OwnPod]) -> int:
     """Tasks of the current attempt; of an older spec only what is there is known."""
-    if entry.model is None or _edited(entry, "Placed"):
+    if entry.outline is None or _edited(entry, "Placed"):
         return max(1, len(pods))
-    return entry.model.spec.tasks
+    return entry.outline.tasks
 
 
 def _started_at(pods: Iterable[OwnPod]) -> str | None:

@@ -250,9 +250,9 @@ class MapKeeper:
         allocated: Counter[str] = Counter()
         held = self._mirror.held_at(name)
         for entry in held:
-            if entry.holds is None or entry.model is None:
+            if entry.holds is None or entry.outline is None:
                 continue
-            class_, spec = entry.holds.class_, entry.model.spec
+            class_, spec = entry.holds.class_, entry.outline
             is_card = units.get(class_) is ComputeUnit.CARD
             cores = -(-spec.tasks * cpu_milli(spec.resources.per_task.cpu) // 1000)
             allocated[class_] += spec.tasks * spec.resources.per_task.cards if is_card else cores

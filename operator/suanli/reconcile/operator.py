@@ -77,6 +77,7 @@ class Operator:
         self._settings = settings
         self._metrics = metrics
         self._certain = certain
+        self._turn = asyncio.Lock()  # with the members' pages
         self._filled = False
         self._leads = False
         self._states: dict[str, tuple[bool, bool, bool]] = {}  # of sites, as their jobs were last told
@@ -246,6 +247,7 @@ class Operator:
             observer=self._metrics.request,
             user_agent="suanli-operator",
             may_write=self._certain,
+            turn=self._turn,
         )
 
     def _job_changed(self, uid: str, changed: bool) -> None:

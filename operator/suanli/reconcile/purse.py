@@ -257,9 +257,9 @@ class Purse:
 
     def _terms(self, entry: JobEntry, assignment: Assignment, estimate: Estimate | None) -> Terms | None:
         """What the run is estimated to cost there, and how long to last; None where it costs nothing that is known."""
-        if entry.model is None or estimate is None or estimate.cost is None or int(estimate.cost) <= 0:
+        if entry.outline is None or estimate is None or estimate.cost is None or int(estimate.cost) <= 0:
             return None
-        spec = entry.model.spec
+        spec = entry.outline
         lasts_ms, wishes = duration_ms(spec.timing.expected_duration), spec.resources.class_
         if assignment.class_ != wishes[0]:
             offers = [(site, offer) for site, s in self._mirror.sites.items() for offer in s.spec.resources]
@@ -394,7 +394,7 @@ class Purse:
     def _is_current(self, attempt: Attempt) -> bool:
         """Whether it is the one that runs, or is to, as the hub has it."""
         entry = self._mirror.jobs.get(attempt[0])
-        if entry is None or entry.finished or entry.model is None or entry.assignment is None:
+        if entry is None or entry.finished or entry.outline is None or entry.assignment is None:
             return False
         return entry.assignment.epoch == attempt[1]
 
@@ -418,9 +418,9 @@ class Purse:
     def _run_of(self, entry: JobEntry, groups: Collection[Held]) -> _Run:
         """How a current attempt stands; its begin is by a member's clock, and believed if it can be true."""
         assert entry.assignment is not None, "it is the current one"
-        assert entry.model is not None, "it can be read"
+        assert entry.outline is not None, "it can be read"
         now_ms, sent_ms = self._clock.now_ms(), time_or_zero(entry.assignment.time)
-        first, tasks = next(iter(groups)), entry.model.spec.tasks
+        first, tasks = next(iter(groups)), entry.outline.tasks
         started_ms = time_or_zero(entry.status.get("startedAt"))
         began_ms = max(started_ms if sent_ms <= started_ms <= now_ms else sent_ms, first.since_ms)
         held = sum(group.amount_micro_yuan for group in groups)

@@ -83,6 +83,7 @@ class Sites:
         self._silent_s: dict[str, float] = {}  # since when it is certain that a site is silent
         self._refused: dict[str, tuple[Target, str]] = {}  # targets that no connection can be made of, and why
         self._trusted: dict[str, Member] | None = None
+        self._owners_now: Mapping[str, str] | None = None
         self.secrets = Reflector(
             hub,
             f"/api/v1/namespaces/{settings.namespace}/secrets",
@@ -201,13 +202,13 @@ class Sites:
         if site.spec.desired_state is not SiteState.ACTIVE:
             said = f"spec.desiredState is {site.spec.desired_state}; set it to Active to place new jobs"
             return Reason.SITE_INACTIVE, said
-        nodes = self.members[name].usable_nodes()
+        nodes = self.members[name].count_usable()
         if not nodes:
             return (
                 Reason.NO_CAPACITY,
                 f"none of its {len(list(self.members[name].nodes()))} nodes is ready and schedulable",
             )
-        return Reason.READY, f"{len(nodes)} nodes are ready"
+        return Reason.READY, f"{nodes} nodes are ready"
 
     def settling(self) -> bool:
         """Whether it is not known yet of some site whether it can be used."""
@@ -216,7 +217,7 @@ class Sites:
 
     def refresh(self) -> None:
         """Something changed that decides which site a cluster counts as."""
-        self._trusted = None
+        self._trusted = self._owners_now = None
 
     async def close(self) -> None:
         """Cut all connections."""
@@ -258,15 +259,17 @@ class Sites:
         return self._recorded(name) or (credentials.cluster_id if credentials else "")
 
     def _owners(self) -> Mapping[str, str]:
-        """By cluster, the site it counts as: one that it is on record for, else the oldest."""
-        owners: dict[str, tuple[tuple[bool, str, str], str]] = {}
-        for name, member in self.members.items():
-            site, cluster = self._mirror.sites.get(name), member.health.cluster_id
-            if site is None or not cluster:
-                continue
-            rank = (self._recorded(name) != cluster, site.metadata.creation_timestamp or "", name)
-            owners[cluster] = min(owners.get(cluster, (rank, name)), (rank, name))
-        return {cluster: name for cluster, (_, name) in owners.items()}
+        """By cluster, the site it counts as: one that it is on record for, else the oldest. The same until `refresh`."""
+        if self._owners_now is None:
+            owners: dict[str, tuple[tuple[bool, str, str], str]] = {}
+            for name, member in self.members.items():
+                site, cluster = self._mirror.sites.get(name), member.health.cluster_id
+                if site is None or not cluster:
+                    continue
+                rank = (self._recorded(name) != cluster, site.metadata.creation_timestamp or "", name)
+                owners[cluster] = min(owners.get(cluster, (rank, name)), (rank, name))
+            self._owners_now = {cluster: name for cluster, (_, name) in owners.items()}
+        return self._owners_now
 
     def _twin(self, name: str, member: Member) -> str:
         """Another site that the cluster counts as."""

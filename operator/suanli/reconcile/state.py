@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Set, ValuesView
 from dataclasses import InitVar, dataclass, field
 from functools import lru_cache
 from sys import intern
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -22,11 +22,12 @@ from suanli.api import (
     Tariff,
 )
 from suanli.api.common import Model
-from suanli.api.job import Assignment, Data, Failover, JobResources, JobState, Latency, Limits, Timing
+from suanli.api.job import Assignment, ComputeJobSpec, Data, Failover, JobResources, JobState, Latency, Limits, Timing
 from suanli.api.kind import Metadata
 from suanli.base.clock import time_or_zero
 from suanli.base.conditions import readable
-from suanli.base.packed import packed, unpacked
+from suanli.base.names import GROUP, VERSION
+from suanli.base.packed import packed, typical, unpacked
 from suanli.base.reasons import Reason
 from suanli.base.untrusted import items, mapping, text
 from suanli.billing.facts import customers_of
@@ -39,12 +40,84 @@ MODELS: dict[str, type[Resource]] = {model.kind_info.kind: model for model in PL
 JOB, SITE = ComputeJob.kind_info.kind, ComputeSite.kind_info.kind
 ACCOUNT, TARIFF = ComputeAccount.kind_info.kind, Tariff.kind_info.kind
 NATIONAL = "national"
+M = TypeVar("M", bound=Model)
 MAX_OBJECT_BYTES = 256 << 10
 MAX_COUNT = 1 << 31
-MOST_PARTS = 4_096  # of specs, that are kept for jobs to come
+MOST_AWAKE = 1_024  # jobs whose spec was read a moment ago
+NO_SETBACKS: Mapping[str, int] = {}
+MOST_PARTS, MOST_PART_BYTES = 4_096, 4_096  # of specs, that are kept for jobs to come
 _ALIKE: dict[str, type[Model]] = {
     "latency": Latency, "resources": JobResources, "data": Data, "timing": Timing, "limits": Limits,
 }  # fmt: skip
+_NO_TEMPLATE = {"image": "none"}
+_TYPICAL_STATUS = typical(
+    {
+        "conditions": [
+            {
+                "type": type_,
+                "status": status,
+                "reason": reason,
+                "message": message,
+                "observedGeneration": 1,
+                "lastTransitionTime": "2026-",
+            }
+            for type_, status, reason, message in (
+                ("Accepted", "True", Reason.ACCEPTED, "the spec can be read and all it names is known"),
+                ("QuotaReserved", "True", Reason.QUOTA_UNLIMITED, "no quota is set for the account"),
+                ("Placed", "True", Reason.PLACED, ": CNY with policy weights, the cheapest of sites; next "),
+                ("Dispatched", "True", Reason.DISPATCHED, "created at "),
+                ("Running", "False", Reason.SUCCEEDED, "1 of 1 tasks started at "),
+                ("Finished", "True", Reason.SUCCEEDED, "1 of 1 tasks succeeded at "),
+                ("Finished", "False", Reason.NOT_FINISHED, ""),
+            )
+        ],
+        "assignment": {"site": "", "epoch": 1, "class": "", "time": "2026-"},
+        "epoch": 1,
+        "placement": {
+            "cost": dict.fromkeys(("run", "energy", "transfer", "carbon", "policy", "total"), "0"),
+            "latency": "ms",
+            "latencySource": "Measured",
+            "runnersUp": [{"site": "", "class": "", "total": "0"}],
+            "rejections": [],
+            "boundGapPpm": 0,
+        },
+        "estimate": {"cost": "0", "start": "2026-"},
+        "failover": Failover.AT_MOST_ONCE,
+        "state": "Succeeded",
+        "reason": Reason.RUNNING,
+        "startedAt": "2026-",
+        "finishedAt": "2026-",
+        "usage": {
+            **dict.fromkeys(("pods", "attempts"), 1),
+            **dict.fromkeys(("runMs", "cardMs", "cpuMilliMs", "memoryByteMs"), "0"),
+            **dict.fromkeys(("coreHours", "cardHours"), "0.000000"),
+        },
+    }
+)
+_TYPICAL_JOB = typical(
+    {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": JOB,
+        "metadata": {
+            "name": "",
+            "namespace": "",
+            "uid": "",
+            "generation": 1,
+            "labels": {},
+            "creationTimestamp": "2026-",
+        },
+        "spec": {
+            "category": "ModelTraining",
+            "tasks": 1,
+            "origin": "",
+            "resources": {"class": [""], "perTask": {"cpu": "1", "memory": "1Gi", "cards": 1}},
+            "template": {"image": "", "command": [""], "args": [""], "env": [{"name": "", "value": ""}]},
+            "timing": {"expectedDuration": "1h"},
+            "limits": {},
+            "desiredState": "Running",
+        },
+    }
+)
 MOST_DIGITS = 40  # of what a job used
 MOST_DELETED = 50_000  # of the jobs that were last seen to be deleted
 
@@ -63,7 +136,8 @@ class Assumption:
 class JobEntry:
     """One ComputeJob: its parsed spec, its status as the hub has it, and a decision not yet written.
 
-    There are very many, so the status rests packed, and what is asked of all jobs at once lies beside it.
+    There are very many, so the status rests packed, and the spec too while the job does not wait; what is asked of all jobs at once
+    lies beside them.
     """
 
     uid: str
@@ -72,9 +146,13 @@ class JobEntry:
     generation: int
     version: int
     created_ms: int
-    model: ComputeJob | None  # without status; None when it cannot be read
+    outline: (
+        ComputeJobSpec | None
+    )  # its spec without its template, one for all that are alike; None when it cannot be read
     problem: str  # why it cannot be read
     raw_status: InitVar[object]
+    _resting: bytes  # all but its status; nothing when it cannot be read
+    _model: ComputeJob | None  # the same at hand, while it waits
     assumed: Assumption | None = None
     bound_epoch: int = 0  # the attempt whose tasks all hold, or held, a node
     told: tuple[str, str] = field(init=False)  # state and reason
@@ -88,7 +166,8 @@ class JobEntry:
     setbacks: Mapping[str, int] = field(init=False)  # attempts that ended for no fault of the job, by kind
     lost: frozenset[int] = field(init=False)  # epochs that were given up while their site was silent
     failover: Failover | None = field(init=False)  # what the current attempt began with
-    asked: ComputeJob | None = field(init=False)  # the model as placement is asked: its checkpoint lies somewhere
+    _asked: ComputeJob | None = field(init=False)  # of `_model`
+    _checkpoint_site: str = field(init=False)
     _status: bytes = field(init=False)
 
     def __post_init__(self, raw_status: object) -> None:
@@ -100,24 +179,45 @@ class JobEntry:
         conditions = readable(status.get("conditions"))
         if "conditions" in status:
             status["conditions"] = conditions
-        self.version, self._status = version, packed(status)
+        self.version, self._status = version, packed(status, _TYPICAL_STATUS)
         by_type, used = {c["type"]: c for c in conditions}, mapping(status.get("usage"))
-        self.told = (intern(text(status.get("state"))), intern(text(status.get("reason"))))
+        self.told = _told(text(status.get("state")), text(status.get("reason")))
         self.card_ms, self.cpu_milli_ms = _digits(used.get("cardMs")), _digits(used.get("cpuMilliMs"))
         self.assignment, self.damage = _assignment(status.get("assignment"), by_type.get("Placed", {}))
         self.finished = by_type.get("Finished", {}).get("status") == "True"
         self.epoch = max(_count(status.get("epoch")), self.assignment.epoch if self.assignment else 0)
         self.failures = _count(status.get("failures"))
         counted = {text(kind): _count(count) for kind, count in mapping(status.get("setbacks")).items()}
-        self.setbacks = {kind: count for kind, count in counted.items() if count}
+        self.setbacks = {kind: count for kind, count in counted.items() if count} or NO_SETBACKS
         self.lost = frozenset(_count(lost.get("epoch")) for lost in items(status.get("lost")))
         self.failover = next((f for f in Failover if f == status.get("failover")), None)
-        self.asked = _with_checkpoint(self.model, text(status.get("checkpointSite")))
+        self._checkpoint_site = intern(text(status.get("checkpointSite")))
+        self._asked = _with_checkpoint(self._model, self._checkpoint_site)
+
+    def rest(self) -> None:
+        """Keep the spec packed only."""
+        self._model = self._asked = None
+
+    def wake(self) -> None:
+        """Have the spec at hand from now on: every cycle asks for it."""
+        if self._model is None:
+            self._model = self.model
+            self._asked = _with_checkpoint(self._model, self._checkpoint_site)
+
+    @property
+    def model(self) -> ComputeJob | None:
+        """All of it but its status; None when it cannot be read."""
+        return self._model or (_woken(self._resting) if self._resting else None)
+
+    @property
+    def asked(self) -> ComputeJob | None:
+        """The model as placement is asked: its checkpoint lies somewhere."""
+        return self._asked or _with_checkpoint(self.model, self._checkpoint_site)
 
     @property
     def status(self) -> Json:
         """Its status, for reading only."""
-        status: Json = unpacked(self._status)
+        status: Json = unpacked(self._status, _TYPICAL_STATUS)
         return status
 
     @property
@@ -135,12 +235,12 @@ class JobEntry:
     @property
     def suspended(self) -> bool:
         """Whether its user wants it stopped."""
-        return self.model is not None and self.model.spec.desired_state is JobState.SUSPENDED
+        return self.outline is not None and self.outline.desired_state is JobState.SUSPENDED
 
     @property
     def waits(self) -> bool:
         """Whether it is to be placed."""
-        return not (self.model is None or self.finished or self.damage or self.suspended or self.holds)
+        return not (self.outline is None or self.finished or self.damage or self.suspended or self.holds)
 
     def condition(self, type_: str) -> Json | None:
         """A condition of its status."""
@@ -331,8 +431,9 @@ class Mirror:
             if changed:
                 old.assumed = None  # the hub has another word than the one it was decided upon
         else:
-            model, problem = _parsed(raw)
-            name = (str(metadata.get("namespace") or ""), str(metadata["name"]))
+            found, problem = _parsed(raw)
+            model = found if isinstance(found, ComputeJob) else None
+            name = (intern(str(metadata.get("namespace") or "")), str(metadata["name"]))
             self.jobs[uid] = JobEntry(
                 uid=uid,
                 namespace=name[0],
@@ -340,9 +441,11 @@ class Mirror:
                 generation=generation,
                 version=version,
                 created_ms=time_or_zero(metadata.get("creationTimestamp")),
-                model=model if isinstance(model, ComputeJob) else None,
+                outline=_outline(model.spec, raw["spec"]) if model is not None else None,
                 problem=problem,
                 raw_status=raw.get("status"),
+                _resting=packed(_kept(raw), _TYPICAL_JOB) if model is not None else b"",
+                _model=model,
                 bound_epoch=old.bound_epoch if old else 0,
             )
             self._by_name[name] = uid
@@ -360,12 +463,16 @@ class Mirror:
         if place is not None:
             self._place[entry.uid] = place
             (self._held[place] if place else self.waiting)[entry.uid] = entry
+        if place == "":
+            entry.wake()
+        elif entry.assumed is None:
+            entry.rest()
         self._count(entry)
 
     def _count(self, entry: JobEntry) -> None:
         """Keep what is held of each class in each namespace."""
-        holds, model, old = entry.holds, entry.model, self._taken.get(entry.uid)
-        new = (entry.namespace, holds.class_, asked_milli(model.spec)) if holds and model else None
+        holds, spec, old = entry.holds, entry.outline, self._taken.get(entry.uid)
+        new = (entry.namespace, holds.class_, asked_milli(spec)) if holds and spec else None
         if new == old:
             return
         self._uncount(entry.uid)
@@ -485,21 +592,15 @@ def _spec_mark(raw: Json) -> tuple[object, object, object]:
 
 def _parsed(raw: Json) -> tuple[Resource | None, str]:
     """The object without its status, or the first thing that is wrong with it."""
-    metadata = raw["metadata"]
-    kept = {
-        k: metadata.get(k)
-        for k in ("name", "namespace", "uid", "generation", "labels", "creationTimestamp")
-        if metadata.get(k) is not None
-    }
-    kind, spec = raw["kind"], raw.get("spec")
+    kept = _kept(raw)
+    kind, spec = kept["kind"], kept["spec"]
     try:
         if len(json.dumps(spec)) > MAX_OBJECT_BYTES:
             return None, f"spec is larger than {MAX_OBJECT_BYTES >> 10} KiB; make it smaller"
         model = MODELS[kind].model_validate(
             {
-                "apiVersion": raw.get("apiVersion", ""),
-                "kind": kind,
-                "metadata": Metadata.model_validate(kept),
+                **kept,
+                "metadata": Metadata.model_validate(kept["metadata"]),
                 "spec": _with_shared_parts(spec) if kind == JOB and isinstance(spec, dict) else spec,
             }
         )
@@ -511,19 +612,53 @@ def _parsed(raw: Json) -> tuple[Resource | None, str]:
     return model, ""
 
 
+def _kept(raw: Json) -> Json:
+    """What is read of an object beside its status."""
+    metadata = raw["metadata"]
+    names = ("name", "namespace", "uid", "generation", "labels", "creationTimestamp")
+    return {
+        "apiVersion": raw.get("apiVersion", ""),
+        "kind": raw["kind"],
+        "metadata": {k: metadata[k] for k in names if metadata.get(k) is not None},
+        "spec": raw.get("spec"),
+    }
+
+
+@lru_cache(MOST_AWAKE)
+def _woken(resting: bytes) -> ComputeJob:
+    """A job that rests; who asks again gets the same."""
+    model, _ = _parsed(unpacked(resting, _TYPICAL_JOB))
+    assert isinstance(model, ComputeJob), "it could be read before"
+    return model
+
+
+def _outline(spec: ComputeJobSpec, raw: Json) -> ComputeJobSpec:
+    """A spec without its template, one for all that are alike."""
+    return _shared_part(ComputeJobSpec, {**raw, "template": _NO_TEMPLATE}) or spec
+
+
 def _with_shared_parts(spec: Json) -> Json:
     """A job's spec whose parts that very many jobs have alike are read once for all."""
-    parts = {name: _part(model, json.dumps(spec[name])) for name, model in _ALIKE.items() if name in spec}
+    parts = {name: _shared_part(model, spec[name]) for name, model in _ALIKE.items() if name in spec}
     return {**spec, **{name: part for name, part in parts.items() if part is not None}}
+
+
+def _shared_part(model: type[M], raw: object) -> M | None:
+    """None where it cannot be read, or is too large to be kept for others: who reads the whole tells where."""
+    said = json.dumps(raw)
+    found = _part(model, said) if len(said) <= MOST_PART_BYTES else None
+    return found if isinstance(found, model) else None
 
 
 @lru_cache(MOST_PARTS)
 def _part(model: type[Model], said: str) -> Model | None:
-    """None where it cannot be read: who reads the whole tells where."""
     try:
-        return model.model_validate(json.loads(said))
+        raw = json.loads(said)
+        part = model.model_validate(_with_shared_parts(raw) if model is ComputeJobSpec else raw)
     except ValidationError:
         return None
+    _lighten(part)
+    return part
 
 
 def _lighten(model: BaseModel) -> None:
@@ -551,12 +686,19 @@ def _assignment(raw: object, placed: Json) -> tuple[Assignment | None, str]:
     if not raw:
         missing = placed.get("status") == "True" or placed.get("reason") == Reason.STATUS_UNREADABLE
         return None, 'status.assignment: "": it is missing, though condition Placed stands' if missing else ""
+    found = _shared_part(Assignment, raw)
+    if found is not None:
+        return found, ""
     try:
-        found = Assignment.model_validate(raw)
+        return Assignment.model_validate(raw), ""
     except ValidationError as error:
         return None, _first_problem(error, "status.assignment")
-    _lighten(found)
-    return found, ""
+
+
+@lru_cache(MOST_PARTS)
+def _told(state: str, reason: str) -> tuple[str, str]:
+    """State and reason, one for all jobs that are told the same."""
+    return state, reason
 
 
 def _first_problem(error: ValidationError, *above: str) -> str:

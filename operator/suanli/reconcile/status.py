@@ -95,7 +95,7 @@ def placed(entry: JobEntry, decision: Decision, assignment: Assignment, gap_ppm:
         estimate=wire(decision.estimate) if decision.estimate else None,
         queue=None,
         startedAt=None,
-        failover=str(entry.model.spec.failover) if entry.model else None,
+        failover=str(entry.outline.failover) if entry.outline else None,
     )
 
 

@@ -307,8 +307,8 @@ class JobWorker:
         ends = not step.status.get("assignment") or step.status.get("finishedAt")
         given_up = any(one.get("epoch") == before.epoch for one in items(step.status.get("lost")))
         placed = entry.condition("Placed") or {}
-        same = entry.model is not None and placed.get("observedGeneration") == entry.generation
-        tasks = entry.model.spec.tasks if entry.model is not None and same else 0  # of an older spec the ledger knows
+        same = entry.outline is not None and placed.get("observedGeneration") == entry.generation
+        tasks = entry.outline.tasks if entry.outline is not None and same else 0  # of an older spec the ledger knows
         return before if ends and not given_up and not self._meter.is_over(entry.uid, before.epoch, tasks) else None
 
     async def _sent(self, view: stages.View, step: stages.Write | stages.Commit) -> bool:
