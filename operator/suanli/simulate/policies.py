@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -12,8 +12,8 @@ from suanli.base.reasons import Reason
 from suanli.placement.accounts import Tenancy
 from suanli.placement.batch import Bools, Floats, Ints
 from suanli.placement.queue import Quotas
-from suanli.placement.snapshot import ClassRoom, FreeNodes, Prices, Release, SiteView, WaitingJob
-from suanli.placement.solve import place
+from suanli.placement.snapshot import FreeNodes, Prices, Release, SiteView, WaitingJob
+from suanli.placement.solve import settle
 from suanli.simulate.land import Land
 from suanli.simulate.rooms import Rooms
 from suanli.simulate.workload import MS_PER_MINUTE, JobType, Workload
@@ -53,6 +53,7 @@ class Suanli:
         self._releases: dict[int, tuple[int, Release]] = {}  # by job, with the site
         self._known: dict[int, WaitingJob] = {}
         self._views: dict[int, tuple[int, SiteView]] = {}
+        self._pools_s = [[p for p, pool in enumerate(land.pools) if pool.site == s] for s in range(len(land.sites))]
         self._prices: Prices | None = None
 
     def choose(self, waiting: Sequence[int], holding: Collection[int], rooms: Rooms, now_ms: int) -> Mapping[int, int]:
@@ -63,18 +64,16 @@ class Suanli:
         if not self._at_once and bool((work.arrival_ms[waiting] + work.patience_ms[waiting] > now_ms).any()):
             views = self._looking_ahead(views, holding)
         tenancy = Tenancy(self._land.accounts, rooms.held_milli)
-        plan = place(list(self._known.values()), views, self._land.country, now_ms, tenancy, warm=self._prices)
+        plan = settle(list(self._known.values()), views, self._land.country, now_ms, tenancy, warm=self._prices)
         self._prices = plan.prices
         self.gaps_ppm.append(plan.gap_ppm)
-        found, starts_ms = {}, []
-        for n, job in self._known.items():
-            decision = plan.decisions[job.uid]
-            if decision.site is not None and decision.class_ is not None:
-                found[n] = self._land.pool_index[decision.site, decision.class_]
-                if not self._at_once:
-                    self._releases[n] = self._release(n, found[n], now_ms)
-            elif decision.reason is Reason.DEFERRED and decision.estimate is not None and decision.estimate.start:
-                self.put_off.add(n)
+        found = {int(job.uid): p for job, p in plan.places()}
+        if not self._at_once:
+            self._releases.update({n: self._release(n, p, now_ms) for n, p in found.items()})
+        starts_ms = []
+        for uid, decision in plan.decisions.items():
+            if decision.reason is Reason.DEFERRED and decision.estimate is not None and decision.estimate.start:
+                self.put_off.add(int(uid))
                 starts_ms.append(parse_time_ms(decision.estimate.start))
         self.wake_ms = min(starts_ms, default=None)
         return found
@@ -100,9 +99,9 @@ class Suanli:
         version, view = self._views.get(s, (-1, self._land.sites[s]))
         if version != rooms.version_s[s]:
             empty = self._land.sites[s]
-            pools = [(p, pool) for p, pool in enumerate(self._land.pools) if pool.site == s]
             classes = {
-                pool.resource.class_: ClassRoom((FreeNodes(1, *rooms.free(p)),), pool.room.empty) for p, pool in pools
+                self._land.pools[p].resource.class_: self._land.pools[p].room.with_free((FreeNodes(1, *rooms.free(p)),))
+                for p in self._pools_s[s]
             }
             ready = s not in rooms.away
             view = SiteView(empty.site, ready, "" if ready else "it is out of reach", classes)
@@ -112,17 +111,12 @@ class Suanli:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a baseline sees of one job. Shapes: (P,) each; µs, micro-yuan with policy weights, share of its units that is held."""
+    """What a baseline may ask of one job. Shapes: (P,) each; µs, share of a pool's units that is held, micro-yuan with policy weights."""
 
     one_way_us_p: Ints
-    used_p: Floats
+    used: Callable[[], Floats]
     cost: Callable[[], Floats]
     chance: Callable[[], Floats]
-
-    @cached_property
-    def cost_p(self) -> Floats:
-        """What suanli makes small, for this job alone."""
-        return self.cost()
 
 
 Baseline = Callable[[Offer], Floats]
@@ -135,12 +129,12 @@ def nearest(offer: Offer) -> Floats:
 
 def cheapest(offer: Offer) -> Floats:
     """The cheapest place for this job, whatever the others need: greedy on the very cost that suanli makes small."""
-    return offer.cost_p
+    return offer.cost()
 
 
 def spread(offer: Offer) -> Floats:
     """The emptiest place."""
-    return offer.used_p
+    return offer.used()
 
 
 def random(offer: Offer) -> Floats:
