@@ -161,7 +161,7 @@ class Settled:
     def places(self) -> Iterator[tuple[WaitingJob, int]]:
         """Every job that has a place, and its pool in the batch."""
         if self.made is not None:
-            for r, p, jobs in _runs(self.made):
+            for _, p, jobs in _runs(self.made):
                 yield from ((job, p) for job in jobs)
 
 
