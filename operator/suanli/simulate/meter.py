@@ -85,6 +85,23 @@ class Meter:
         """Units that jobs of these types hold in one pool. Shape (N,)."""
         return np.asarray((self._cards_t if self.is_card_p[p] else self._cores_t)[type_n])
 
+    def paid(self, n: int, p: int, start_ms: int, end_ms: int) -> int:
+        """What the run of a job in a pool is to be paid. Units: micro-yuan."""
+        at, t, run_ms = np.array([p]), int(self._workload.type_n[n]), max(0, end_ms - start_ms)
+        probe, begin, lasts = self._workload.probe, np.array([start_ms]), np.array([run_ms])
+        bill, billed = self._billed(np.array([t]), at, begin, lasts)
+        if billed[0]:
+            return round(float(bill[0]))
+        power = float(self.units_tp(t)[p] * self._kw_p[p] * self._paid_per_kw(self._site_p[at], begin, lasts)[0])
+        wished_hours = run_ms / MS_PER_HOUR / probe.stretch_tp[t, p]
+        return round(float(probe.run_tp[t, p] * wished_hours + power + probe.transfer_tp[t, p]))
+
+    def expected_paid(self, n: int, p: int, start_ms: int) -> int:
+        """The same of one that starts then, for as long as its user expects. Units: micro-yuan."""
+        run_ms = int(self._workload.expected_min[n]) * MS_PER_MINUTE
+        stretch = self._workload.probe.stretch_tp[int(self._workload.type_n[n]), p]
+        return self.paid(n, p, start_ms, start_ms + round(run_ms * stretch))
+
     def expected_p(self, n: int, start_ms: int) -> Floats:
         """What a job that starts then is expected to count, in every pool; infinite where it may not run. Shape (P,). Units: micro-yuan."""
         t, minutes = int(self._workload.type_n[n]), int(self._workload.expected_min[n])
