@@ -21,7 +21,7 @@ from suanli.placement.market import Market, load_pk, merged
 from suanli.placement.prices import Ascent, ascend, priced, proven_bound
 from suanli.placement.queue import Quotas
 from suanli.placement.repair import fill_rest, improve
-from suanli.placement.scores import MOST_MICRO_YUAN, Costs, score
+from suanli.placement.scores import MOST_MICRO_YUAN, Costs, preference, score
 from suanli.placement.snapshot import Country, Decision, Plan, Prices, SiteView, WaitingJob
 from suanli.placement.transfer import Traffic
 
@@ -187,7 +187,7 @@ def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:
     return Market(
         cost_rp=costs.total_rp.astype(np.int64),
         allowed_rp=sieve.allowed_rp & enclaves.admits_rp(batch),
-        wish_rp=batch.wish_rp,
+        wish_rp=preference(batch),
         count_r=count_r,
         tasks_r=batch.tasks_r,
         priority_r=rank_r,
