@@ -66,6 +66,41 @@ def test_a_tariff_is_compared_with_a_list_price_and_its_electricity() -> None:
     assert by_night.message.endswith("; billed by Tariff banded")
 
 
+def test_of_sites_that_bill_the_same_the_one_with_the_least_electricity_is_taken() -> None:
+    """The name comes last; a cheaper bill, and the class that is wished first, go before."""
+
+    def of(name: str, power: str, *classes: str, **spec: Any) -> SiteView:
+        energy = {"pue": "1.5", "priceSchedule": [{"from": "00:00", "to": "24:00", "pricePerKwh": power}]}
+        made = [a_class(c, ratedPowerW=400) for c in classes]
+        nodes = {c: [a_node()] for c in classes}
+        return a_site(name, nodes, classes=made, energy=energy, **{"operator": "Anhui Computing", **spec})
+
+    def item(class_: str, price: str) -> Manifest:
+        return {"name": class_, "unit": "CardHour", "price": price, "class": class_}
+
+    flat = sold(a_tariff("flat", packages=[], items=[item("gpu", "6"), item("npu", "6"), item("old", "5")]))
+    dear, cheap = of("a-dear", "0.9", "gpu"), of("b-cheap", "0.3", "gpu")
+    assert decided(a_job(), [dear, cheap], flat, MONDAY).site == "b-cheap"
+    assert decided(a_job(), [dear, of("c-like-it", "0.9", "gpu")], flat, MONDAY).site == "a-dear"
+    either = a_job(classes=["gpu", "npu"])
+    assert decided(either, [dear, of("b-cheap", "0.3", "npu")], flat, MONDAY).site == "a-dear"
+    older = a_job(classes=["gpu", "old"])
+    assert decided(older, [cheap, of("z-old", "2", "old")], flat, MONDAY).site == "z-old"
+
+
+def test_of_hours_that_cost_the_same_nobody_waits_for_cheap_electricity() -> None:
+    energy = {
+        "pue": "1.5",
+        "priceSchedule": [
+            {"from": "08:00", "to": "22:00", "pricePerKwh": "1"},
+            {"from": "22:00", "to": "08:00", "pricePerKwh": "0.2"},
+        ],
+    }
+    site = a_site("one", {"gpu": [a_node()]}, classes=[a_class("gpu")], energy=energy, operator="Anhui Computing")
+    job = a_job(timing={"expectedDuration": "1h", "deferrable": "24h"})
+    assert decided(job, [site], sold(prices("6", "6")), MONDAY + 12 * HOUR).site == "one"
+
+
 def test_every_account_pays_by_its_own_terms() -> None:
     jobs = [a_job("a", account="students"), a_job("b", account="company"), a_job("c", account="students", qos="High")]
     urgent = {"name": "urgent", "unit": "CardHour", "qos": "High", "price": "8"}

@@ -15,8 +15,8 @@ from suanli.placement.effort import Effort
 from suanli.placement.market import Market
 from suanli.placement.prices import proven_bound
 from suanli.placement.snapshot import Plan, Prices
-from suanli.placement.solve import MOST_CARRIED_PPM, place, solve
-from worlds import Taste, World, a_job, a_random_world, a_site, a_world, seeded, shuffled, tastes
+from suanli.placement.solve import MOST_CARRIED_PPM, place, settle, solve
+from worlds import Taste, World, a_job, a_random_tenancy, a_random_world, a_site, a_world, seeded, shuffled, tastes
 
 ROUNDINGS = 5  # a job's cost has five lines, each rounded
 
@@ -34,6 +34,21 @@ def cost(plan: Plan) -> int:
 
 
 # --- nothing that a plan says is wrong
+
+
+@seeded(40)
+@given(tastes())
+def test_a_plan_without_words_puts_every_job_where_the_plan_does(taste: Taste) -> None:
+    world = replace(a_random_world(taste), tenancy=a_random_tenancy(taste))
+    plan, settled = world.plan(), settle(*world.question, world.tenancy)
+    found = dict[str, tuple[str, str]]()
+    assert settled.made is None or settled.gap_ppm == plan.gap_ppm
+    for job, p in settled.places():
+        assert settled.made is not None
+        pool = settled.made.batch.pools[p]
+        found[job.uid] = settled.made.batch.sites[pool.site].site.metadata.name, pool.resource.class_
+    assert found == {uid: (d.site, d.class_) for uid, d in plan.decisions.items() if d.site is not None}
+    assert all(plan.decisions[uid].reason is said.reason for uid, said in settled.decisions.items())
 
 
 @seeded(120)  # and 400 of test_checker_rules

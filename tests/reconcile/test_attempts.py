@@ -87,10 +87,12 @@ def test_time_counts_from_when_its_job_was_first_seen(attempts: Attempts) -> Non
     assert look(attempts, 90).created
 
 
-def test_only_pods_that_leave_without_having_run_are_timed(attempts: Attempts) -> None:
+def test_pods_that_leave_and_have_not_ended_are_timed(attempts: Attempts) -> None:
     leaving = a_member_pod(deletion="2026-03-01T08:00:00Z")
-    others = [a_member_pod(index=1), a_member_pod(index=2, state=running(), deletion="2026-03-01T08:00:00Z")]
+    runs = a_member_pod(index=2, state=running(), deletion="2026-03-01T08:00:00Z")
+    others = [a_member_pod(index=1), a_member_pod(index=3, phase="Failed", deletion="2026-03-01T08:00:00Z")]
     assert attempts.leaving("u", [leaving, *others], 10) == {leaving.uid: 0}
-    assert attempts.leaving("u", [leaving], 15) == {leaving.uid: 5}
+    assert attempts.leaving("u", [leaving, runs], 15) == {leaving.uid: 5, runs.uid: 0}
+    assert attempts.leaving("u", [leaving], 18) == {leaving.uid: 8}
     assert attempts.leaving("u", [], 20) == {}
     assert attempts.leaving("u", [leaving], 30) == {leaving.uid: 0}

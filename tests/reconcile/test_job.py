@@ -172,6 +172,40 @@ def test_a_running_pod_is_never_let_go() -> None:
     assert step(None, a_member_pod(state=running(), deletion=T0)) == Wait()
 
 
+def test_a_pod_that_does_not_end_is_told_of_and_waited_for() -> None:
+    """The node may be dead or only silent: nobody starts a second copy, and people read what would help."""
+    pod, job = a_member_pod(state=running(), node="n1", deletion=T0), a_member_job(deleting=True)
+    entry = assigned(*taken_back("Suspended"))
+    assert step(entry, job, pod, leaving_s={pod.uid: 0.0}) == Wait(300)
+    assert step(entry, job, pod, leaving_s={pod.uid: 290.0}) == Wait(10)
+    found = step(entry, job, pod, leaving_s={pod.uid: 300.0})
+    assert written(found)["Running"] == ("False", "PodStuck")
+    assert written(found)["Dispatched"] == ("False", "Suspended")
+    said = message(found, "Running")
+    assert f"pod {pod.name} on node n1" in said
+    assert "node.kubernetes.io/out-of-service" in said
+    assert isinstance(found, Write)
+    assert found.status["reason"] == "PodStuck"
+    assert found.status["assignment"] == entry.status["assignment"]
+    told = an_entry(status=found.status)
+    for later_s in (300.0, 1e6):
+        assert step(told, job, pod, leaving_s={pod.uid: later_s}) == Wait()
+    # Without its Job, as somebody may have removed that, it is the same.
+    assert step(told, pod, leaving_s={pod.uid: 1e6}) == Wait()
+
+
+def test_a_stuck_pod_that_its_member_gave_up_is_metered_and_the_job_goes_on() -> None:
+    """As Kubernetes leaves it when its Node is deleted or out of service: Failed, its container still said to run."""
+    pod = a_member_pod(state=running(), phase="Failed", node="n1", deletion=T0, conditions=GONE)
+    job = a_member_job(deleting=True)
+    entry = assigned(a_condition("Dispatched", "False", "Suspended"), a_condition("Running", "False", "PodStuck"))
+    assert step(entry, job, pod, leaving_s={}) == Record((("east", pod),))
+    assert step(entry, job, pod, recorded={pod.uid}) == Release("east", (pod,))
+    found = step(entry, attempt=Attempt(missing=True))
+    assert isinstance(found, Write)
+    assert found.status.get("assignment") is None
+
+
 def test_a_pod_without_our_finalizer_is_not_ours_to_let_go() -> None:
     pod = a_member_pod(state=ended(), phase="Failed", deletion=T0, metered=False)
     assert step(None, pod, recorded={pod.uid}) == Wait()
@@ -576,7 +610,7 @@ def test_an_attempt_is_given_up_only_when_nothing_of_it_is_left() -> None:
     over = step(entry, job, failed, recorded={failed.uid})
     assert over == Delete("east", job, "the attempt ended: Suspended", runs=False)
     assert step(entry, a_member_job(deleting=True), pod) == Wait()
-    assert step(entry, replace(pod, deleting=True)) == Wait()
+    assert step(entry, replace(pod, deleting=True)) == Wait(300)
     found = step(entry)
     assert isinstance(found, Write)
     assert "assignment" not in found.status

@@ -172,7 +172,7 @@ def test_a_chart_of_its_own_says_what_it_is(whole: Result) -> None:
 def test_each_baseline_goes_by_one_thing() -> None:
     offer = Offer(
         np.array([3, 1, 2]),
-        np.array([0.5, 0.7, 0.1]),
+        lambda: np.array([0.5, 0.7, 0.1]),
         lambda: np.array([1.0, 2.0, 3.0]),
         lambda: np.array([9.0, 8.0, 7.0]),
     )

@@ -50,6 +50,7 @@ class Reason(StrEnum):
     GANG_TIMEOUT = "GangTimeout"
     RUNNING = "Running"
     STOPPING = "Stopping"
+    POD_STUCK = "PodStuck"
     SITE_UNREACHABLE = "SiteUnreachable"
     DELETED_ON_MEMBER = "DeletedOnMember"
     DISRUPTED = "Disrupted"

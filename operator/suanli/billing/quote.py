@@ -140,6 +140,19 @@ class _Table:
     price_kc: Floats
     until_ke: Floats
 
+    @cached_property
+    def priced(self) -> Sequence[tuple[int, bool]]:
+        """The kinds that cost anything, and whether begun steps or least times add to them."""
+        return [
+            (k, any(item is not None and _rounds(item) for item in (items[k] for items in self.items_c)))
+            for k in np.flatnonzero(self.price_kc.any(axis=1)).tolist()
+        ]
+
+    @cached_property
+    def cell_e(self) -> Ints:
+        """The cell of each step. Shape (E,)."""
+        return np.array(self.days.cell_e, dtype=np.int64)
+
 
 class Run(NamedTuple):
     """So many pods that run alike, and from when on they are billed. Units: bytes of one pod."""
@@ -187,7 +200,7 @@ class Lineup:
     def edges_ms(self, since_ms: int, until_ms: int) -> Ints:
         """When prices change, strictly between two moments."""
         table = self._table(since_ms, until_ms)
-        cell_e = np.array(table.days.cell_e)
+        cell_e = table.cell_e
         inner = table.days.edges[1:-1][(table.price_kc[:, cell_e[1:]] != table.price_kc[:, cell_e[:-1]]).any(axis=0)]
         return np.asarray(inner[(inner > since_ms) & (inner < until_ms)])
 
@@ -201,10 +214,11 @@ class Lineup:
             return found
         table = self._table(int(begin_ms.min()), int(end_ms.max()))
         edges, first_ms = table.days.edges, table.days.edges_ms[0]
-        for k in np.flatnonzero(table.price_kc.any(axis=1)).tolist():
-            until = np.interp(np.append(begin_ms, end_ms) - first_ms, edges - first_ms, table.until_ke[k])
+        at_ms, edges = np.concatenate([begin_ms, end_ms]) - first_ms, edges - first_ms
+        for k, rounds in table.priced:
+            until = np.interp(at_ms, edges, table.until_ke[k])
             found[k] = until[len(begin_ms) :] - until[: len(begin_ms)]
-            if any(item and _rounds(item) for item in (items[k] for items in table.items_c)):
+            if rounds:
                 found[k] += _begun(table, k, begin_ms, end_ms)
         return found
 
@@ -474,14 +488,14 @@ def _counted_ms(item: PricedItem, spent_ms: int) -> int:
 def _begun(table: _Table, k: int, begin_ms: Ints, end_ms: Ints) -> Floats:
     """What steps and least times of local days add, at the price of the day's last piece. Shape (N,). Units: micro-yuan."""
     added = np.zeros(len(begin_ms))
-    edges, days, cell_e = table.days.edges, table.days.local_days[0], np.array(table.days.cell_e)
+    edges, days, cell_e = table.days.edges, table.days.local_days[0], table.cell_e
     since, until = int(begin_ms.min()), int(end_ms.max())
     first, behind = np.searchsorted(days, since, side="right") - 1, np.searchsorted(days, until, side="left")
     for d in range(max(0, int(first)), min(len(days) - 1, int(behind))):
         ends = np.minimum(end_ms, days[d + 1])
         spent = np.maximum(0, ends - np.maximum(begin_ms, days[d]))
         last = cell_e[np.clip(np.searchsorted(edges, ends, side="left") - 1, 0, len(cell_e) - 1)]
-        for cell in np.unique(last[spent > 0]).tolist():
+        for cell in set(last[spent > 0].tolist()):
             item = table.items_c[cell][k]
             if item is not None and _rounds(item):
                 here = (last == cell) & (spent > 0)

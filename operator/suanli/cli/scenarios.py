@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Stage:
     sites: tuple[ComputeSite, ...]
     warnings: tuple[str, ...]
     accounts: Accounts = field(default_factory=Accounts)
+    balances: Mapping[str, int] = field(default_factory=dict)  # of prepaid accounts, micro-yuan
 
 
 def read_stage(path: Path) -> Stage:
@@ -108,7 +109,8 @@ def _stage(name: str, spec: ScenarioSpec, found: Manifests) -> Stage:
     whole = completed(spec, country, sites)
     limited = any(kind.account in found.accounts for kind in whole.kinds)
     accounts = found.tenants if limited else Accounts()
-    return Stage(name, whole, country, tuple(sites.values()), tuple(found.warnings), accounts)
+    paid_in = {account: told.balance for account, told in found.spent.items() if told.balance is not None}
+    return Stage(name, whole, country, tuple(sites.values()), tuple(found.warnings), accounts, paid_in)
 
 
 def _stop(problems: list[str]) -> None:

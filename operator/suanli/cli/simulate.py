@@ -21,7 +21,7 @@ from suanli.base.units import MS_PER_HOUR, duration_ms
 from suanli.cli.scenarios import BadInput, Stage, read_stage, read_trace
 from suanli.simulate.land import Outage, land_of
 from suanli.simulate.plots import short_time
-from suanli.simulate.report import charts, html, saved_text
+from suanli.simulate.report import budgets_text, charts, html, saved_text
 from suanli.simulate.result import Asked, Result, as_json
 from suanli.simulate.runs import POLICIES, Runs, usual
 from suanli.simulate.trace import Trace
@@ -103,7 +103,7 @@ def _prepared(
     until_ms = _until_ms(until, start_ms)
     rows = [row for row in read.rows if until_ms is None or start_ms + row.arrival_h * MS_PER_HOUR <= until_ms]
     outages = [Outage(parse_time_ms(o.from_), parse_time_ms(o.to), o.site) for o in stage.spec.outages]
-    land = land_of(stage.country, stage.sites, stage.spec.capacity_share, outages, stage.accounts)
+    land = land_of(stage.country, stage.sites, stage.spec.capacity_share, outages, stage.accounts, stage.balances)
     workload = draw(rows, stage.spec, land, seed)
     if not len(workload):
         why = f": {workload.left_out_example}" if workload.left_out else "; none comes before --until"
@@ -210,6 +210,9 @@ def _table(result: Result) -> None:
     console.print(table)
     if result.savings is not None:
         typer.echo(saved_text(result.outcomes, result.savings))
+    for o in result.outcomes:
+        if o.budgets is not None:
+            typer.echo(budgets_text(o, o.budgets))
     asked = result.asked
     partial = ", partial" if result.partial else ""
     typer.echo(

@@ -5,10 +5,11 @@ s sites, p pools, u regions that some row names.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from operator import attrgetter
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +91,12 @@ class Batch:
     now_ms: int
     claims: frozenset[str] = frozenset()
     closed: frozenset[int] = frozenset()
+
+    def in_line(self, rows: tuple[Row, ...], line_j: Ints) -> Self:
+        """The same rows with their jobs in another order: what was reckoned of them holds."""
+        other = replace(self, rows=rows, line_j=line_j)
+        other.__dict__.update({name: known for name, known in self.__dict__.items() if name not in other.__dict__})
+        return other
 
     @cached_property
     def ground(self) -> Ground:
@@ -298,6 +305,11 @@ class Batch:
                 if name in column:
                     wish_rc[r, column[name]] = place
         return wish_rc[:, self.ground.class_p]
+
+    @property
+    def wished_rp(self) -> Bools:
+        """Whether the row asks for the pool's class. Shape (R, P)."""
+        return np.asarray(self.wish_rp < NO_WISH)
 
     def over_sites(self, any_rp: Bools) -> Bools:
         """Whether any pool of the site holds. Shapes: (R, P) -> (R, S)."""

@@ -92,7 +92,8 @@ class Share:
 class Billed:
     """What the runs of a batch, begun now, cost by tariffs.
 
-    Shapes: `share_rp` (R, P) numbers in `shares`, -1 where no tariff says it; `cost_rp` (R, P) micro-yuan, 0 there.
+    Shapes: `share_rp` (R, P) numbers in `shares`, -1 where no tariff says it, and where the class is one that no row on the same
+    terms asks for; `cost_rp` (R, P) micro-yuan, 0 there.
     """
 
     share_rp: Ints
@@ -119,8 +120,10 @@ def billed_of(b: "Batch") -> Billed | None:
     cost_rp = np.zeros(share_rp.shape)
     shares: list[Share] = []
     for terms, rows in _by_terms(b, charges).items():
+        asked_p = b.wished_rp[rows].any(axis=0)
         pools: dict[RunPrice, list[int]] = defaultdict(list)
-        for p, pool in enumerate(b.pools):
+        for p in np.flatnonzero(asked_p).tolist():
+            pool = b.pools[p]
             price = charges.price(b.sites[pool.site].site, pool.resource, terms, b.now_ms)
             if price is not None:
                 pools[price].append(p)

@@ -12,7 +12,7 @@ from suanli.api.site import ComputeUnit
 from suanli.base.money import yuan_text
 from suanli.base.reasons import Reason
 from suanli.base.units import bytes_text, decimal_text, duration_text, milli_text
-from suanli.placement.batch import MOST, NO_WISH, Batch, Bools, Floats, Ints
+from suanli.placement.batch import MOST, Batch, Bools, Floats, Ints
 from suanli.placement.network import NOWHERE
 from suanli.placement.packing import Node
 from suanli.placement.rules import green_sites
@@ -132,7 +132,7 @@ def _short_of_green(b: Batch, r: int, p: int) -> str:
 
 def offered_class(b: Batch, costs: Costs) -> Verdicts:
     """Pools of a class that the job accepts, counted in what it asks for: cards or cores. Shape (R, P)."""
-    wished_rp = b.wish_rp < NO_WISH
+    wished_rp = b.wished_rp
     asks_cards_r = b.need_rk[:, 2] > 0
 
     def why(r: int, p: int) -> str:

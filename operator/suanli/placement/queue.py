@@ -17,6 +17,7 @@ with that one counted. Source: Ghodsi et al., Dominant Resource Fairness, NSDI 2
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from heapq import heapify, heappop, heapreplace
 
 import numpy as np
@@ -57,18 +58,24 @@ class Quotas:
 
     def __init__(self, tenancy: Tenancy, sites: Iterable[ComputeSite]) -> None:
         self._accounts = tenancy.accounts
-        self._types: dict[str, set[ComputeType]] = defaultdict(set)
-        for site in sites:
-            for resource in site.spec.resources:
-                self._types[resource.class_].add(resource.type)
+        self._sites = sites
         self._most: list[int] = []
         self._bounds: dict[tuple[str, str], Bound] = {}  # by account, and class or type
         self._touched: dict[tuple[str, str], tuple[Bound, ...]] = {}
         self._make_bounds()
         self._held = [0] * len(self._most)
         self._ahead = [0] * len(self._most)
-        for (account, class_), milli in tenancy.held_milli.items():
+        for (account, class_), milli in tenancy.held_milli.items() if self._bounds else ():
             self._add(self._held, account, [class_], milli)
+
+    @cached_property
+    def _types(self) -> Mapping[str, set[ComputeType]]:
+        """The types that sites say a class is of."""
+        found: dict[str, set[ComputeType]] = defaultdict(set)
+        for site in self._sites:
+            for resource in site.spec.resources:
+                found[resource.class_].add(resource.type)
+        return found
 
     def _make_bounds(self) -> None:
         siblings: dict[tuple[str, str], int] = {}
@@ -93,6 +100,8 @@ class Quotas:
     def bounds(self, account: str, class_: str) -> tuple[Bound, ...]:
         """The quotas that a job of the account would take of in a class, the account's own first."""
         key = account, class_
+        if not self._bounds:
+            return ()
         if key not in self._touched:
             # What no site offers any more may have been of any type.
             whats = [class_, *(str(t) for t in sorted(self._types.get(class_, ComputeType)))]
@@ -194,7 +203,12 @@ def arranged(b: Batch, allowed_rp: Bools, quotas: Quotas, tenancy: Tenancy) -> B
             rows.append([])
         rows[row].append(replace(job, turn=turn[job.uid], denied=denied))
         line_j.append(row)
-    return replace(b, rows=tuple(Row(tuple(jobs)) for jobs in rows), line_j=np.array(line_j, dtype=np.int64))
+    numbers = np.array(line_j, dtype=np.int64)
+    if not any(denied for _, denied in alike):  # nobody is another than before: the same rows
+        row_r = [alike[r, ()] for r in range(len(b.rows))]
+        place = np.argsort(row_r)
+        return b.in_line(tuple(Row(tuple(rows[row])) for row in row_r), np.asarray(place[numbers]))
+    return replace(b, rows=tuple(Row(tuple(jobs)) for jobs in rows), line_j=numbers)
 
 
 def turns(

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from suanli.base.units import MS_PER_HOUR
-from suanli.placement.batch import Batch, Bools, Floats
+from suanli.placement.batch import Batch, Bools, Floats, Ints
 from suanli.placement.charges import units_rp, watts_rp
 from suanli.placement.freight import GIB
 from suanli.placement.transfer import Piece, inputs_of, lies_at_s, outputs_of
@@ -60,14 +60,28 @@ def run_cost(b: Batch) -> Floats:
 
 
 def energy_cost(b: Batch) -> Floats:
-    """Electricity of the units at rated power x PUE, at the prices of the hours in which a run from now on is expected.
+    """Electricity; where a tariff says what is paid, it is in its prices, or an item of it: nothing. Shape (R, P). Units: micro-yuan."""
+    cost_rp = electricity(b)
+    return cost_rp if b.billed is None else np.where(b.billed.is_rp, 0.0, cost_rp)
 
-    Where a tariff says what is paid, electricity is in its prices, or an item of it: nothing.
+
+def electricity(b: Batch) -> Floats:
+    """Electricity of the units at rated power x PUE, at the prices of the hours in which a run from now on is expected, whoever pays it.
+
     Shape (R, P). Units: micro-yuan. Source: PUE is total over IT energy (GB/T 32910.3).
     """
     mean_lp = b.ground.tariffs.mean(b.site_p, b.now_ms, b.duration_ms_lp)
-    cost_rp = _kwh_rp(b) * mean_lp[b.length_r]
-    return cost_rp if b.billed is None else np.where(b.billed.is_rp, 0.0, cost_rp)
+    return np.asarray(_kwh_rp(b) * mean_lp[b.length_r])
+
+
+def preference(b: Batch) -> Ints:
+    """Which of pools that cost a row the same is taken, the smallest number first: the class that it wishes first, and of one class,
+    where tariffs make it the same, the pool with the least electricity. Shape (R, P).
+    """
+    if b.billed is None:
+        return b.wish_rp
+    order_rp = np.argsort(electricity(b), axis=1, kind="stable")
+    return np.asarray(b.wish_rp * len(b.pools) + np.argsort(order_rp, axis=1))
 
 
 def transfer_cost(b: Batch) -> Floats:

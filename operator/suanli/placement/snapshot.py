@@ -1,10 +1,10 @@
 """What placement is given and what it gives back: frozen, and nothing but data."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from suanli.api.job import ComputeJob, ComputeJobSpec, Estimate, Placement, Queue
 from suanli.api.link import ComputeLink
@@ -47,6 +47,12 @@ class ClassRoom:
 
     free: tuple[FreeNodes, ...]
     empty: tuple[FreeNodes, ...]
+
+    def with_free(self, free: tuple[FreeNodes, ...]) -> Self:
+        """The same nodes with other jobs on them."""
+        other = replace(self, free=free)
+        other.__dict__.update(empty_nodes=self.empty_nodes, empty_rows=self.empty_rows)
+        return other
 
     @cached_property
     def free_nodes(self) -> Nodes:

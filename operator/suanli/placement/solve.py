@@ -1,7 +1,7 @@
 """The pipeline: refuse, queue, group, score, filter, solve, explain. Equal input gives an equal plan."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +21,7 @@ from suanli.placement.market import Market, load_pk, merged
 from suanli.placement.prices import Ascent, ascend, priced, proven_bound
 from suanli.placement.queue import Quotas
 from suanli.placement.repair import fill_rest, improve
-from suanli.placement.scores import MOST_MICRO_YUAN, Costs, score
+from suanli.placement.scores import MOST_MICRO_YUAN, Costs, preference, score
 from suanli.placement.snapshot import Country, Decision, Plan, Prices, SiteView, WaitingJob
 from suanli.placement.transfer import Traffic
 
@@ -57,6 +57,31 @@ def place(
     `tenancy` are the accounts of the jobs and what they hold already. `warm` are the prices of the cycle before; `effort`
     bounds the search for exchanges; equal questions, efforts that only count work and equal seeds give equal plans.
     """
+    settled = settle(waiting, sites, country, now_ms, tenancy, warm=warm, effort=effort, seed=seed)
+    made, prices, queued = settled.made, settled.prices, dict[str, WaitingJob]()
+    decisions = dict(settled.decisions)
+    if made is not None:
+        batch, draft = made.batch, made.solution.draft
+        traffic = Traffic(batch, draft.placed_rp)
+        explainer = explain.Explainer(batch, made.costs, made.sieve, traffic, warm.memory if warm else None)
+        decisions |= _explained(made, explainer)
+        prices = replace(prices, memory=explainer.memory)
+        queued = {job.uid: job for row in batch.rows for job in row.jobs}
+    return _told(Plan(decisions, settled.gap_ppm, prices), waiting, queued, tenancy, settled.quotas)
+
+
+def settle(
+    waiting: Sequence[WaitingJob],
+    sites: Sequence[SiteView],
+    country: Country,
+    now_ms: int,
+    tenancy: Tenancy = NOBODY,
+    *,
+    warm: Prices | None = None,
+    effort: Effort | None = None,
+    seed: int = 0,
+) -> "Settled":
+    """The plan of `place` without a word of why: for whoever asks a hundred thousand times and reads none."""
     refused = refusals(waiting, sites, country, now_ms)
     decisions: dict[str, Decision] = {uid: explain.refused(said) for uid, said in refused.items()}
     asked = [job for job in waiting if job.uid not in refused] if refused else waiting
@@ -66,23 +91,21 @@ def place(
         decisions |= defer([job for job in asked if queue.fits_alone(quotas, job)], sites, country, now_ms)
         asked = [job for job in asked if job.uid not in decisions]
     if not asked:
-        return _told(Plan(decisions, prices=warm or Prices()), waiting, {}, tenancy, quotas)
+        return Settled(decisions, quotas, warm or Prices(), None)
     batch = make_batch(asked, sites, country, now_ms)
+    judged = _judged(batch)
     if tenancy.accounts.by_name:
-        batch = queue.arranged(batch, sift(batch, score(batch)).allowed_rp, quotas, tenancy)
-    made = _made(batch, _start(batch, warm), effort, seed, _held(batch, warm))
+        batch = queue.arranged(batch, judged[1].allowed_rp, quotas, tenancy)
+        if any(row.jobs[0].denied for row in batch.rows):
+            judged = _judged(batch)
+    made = _made(batch, judged, _start(batch, warm), effort, seed, _held(batch, warm))
     for rounds in itertools.count():
         placed_rp = made.solution.draft.placed_rp
         repaired = enclaves.repaired(made.batch, made.sieve, made.solution.draft.market.cost_rp, placed_rp, rounds)
         if repaired is None:
             break
-        made = _made(repaired, made.solution.price_pk, effort, seed)
-    batch, solution = made.batch, made.solution
-    traffic = Traffic(batch, solution.draft.placed_rp)
-    explainer = explain.Explainer(batch, made.costs, made.sieve, traffic, warm.memory if warm else None)
-    told = decisions | _explained(batch, explainer, solution.draft)
-    plan = Plan(told, solution.gap_ppm, replace(_prices(batch, solution), memory=explainer.memory))
-    return _told(plan, waiting, {job.uid: job for row in batch.rows for job in row.jobs}, tenancy, quotas)
+        made = _made(repaired, _judged(repaired), made.solution.price_pk, effort, seed)
+    return Settled(decisions, quotas, _prices(made.batch, made.solution), made)
 
 
 def _told(
@@ -118,11 +141,43 @@ class Made:
     solution: Solution
 
 
-def _made(batch: Batch, start_pk: Floats, effort: Effort | None, seed: int, held_rp: Ints | None = None) -> Made:
+@dataclass(frozen=True)
+class Settled:
+    """What a cycle decides.
+
+    `decisions` are of the jobs that never came to the market, `made` is what became of the others; None if there are none.
+    """
+
+    decisions: Mapping[str, Decision]
+    quotas: Quotas
+    prices: Prices
+    made: Made | None
+
+    @property
+    def gap_ppm(self) -> int:
+        """As a plan proves it."""
+        return self.made.solution.gap_ppm if self.made is not None else 0
+
+    def places(self) -> Iterator[tuple[WaitingJob, int]]:
+        """Every job that has a place, and its pool in the batch."""
+        if self.made is not None:
+            for _, p, jobs in _runs(self.made):
+                yield from ((job, p) for job in jobs)
+
+
+Judged = tuple[Costs, Sieve]
+
+
+def _judged(batch: Batch) -> Judged:
     costs = score(batch)
-    sieve = sift(batch, costs)
-    solution = solve(market_of(batch, costs, sieve), start_pk, effort or Effort(EFFORT_MS), seed, held_rp)
-    return Made(batch, costs, sieve, solution)
+    return costs, sift(batch, costs)
+
+
+def _made(
+    batch: Batch, judged: Judged, start_pk: Floats, effort: Effort | None, seed: int, held_rp: Ints | None = None
+) -> Made:
+    solution = solve(market_of(batch, *judged), start_pk, effort or Effort(EFFORT_MS), seed, held_rp)
+    return Made(batch, *judged, solution)
 
 
 def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:
@@ -132,7 +187,7 @@ def market_of(batch: Batch, costs: Costs, sieve: Sieve) -> Market:
     return Market(
         cost_rp=costs.total_rp.astype(np.int64),
         allowed_rp=sieve.allowed_rp & enclaves.admits_rp(batch),
-        wish_rp=batch.wish_rp,
+        wish_rp=preference(batch),
         count_r=count_r,
         tasks_r=batch.tasks_r,
         priority_r=rank_r,
@@ -306,18 +361,26 @@ def _waiting_cost(market: Market) -> Floats:
     return np.asarray(dearest + (spread + 1.0) * (2.0 + rank))
 
 
-def _explained(batch: Batch, explainer: explain.Explainer, draft: Draft) -> dict[str, Decision]:
-    """Of equal jobs the older ones run, the cheaper places first; the others wait."""
+def _runs(made: Made) -> Iterator[tuple[int, int, Sequence[WaitingJob]]]:
+    """Row, pool, and the jobs of the row that run there: of equal jobs the older ones run, the cheaper places first."""
+    draft, taken = made.solution.draft, [0] * len(made.batch.rows)
     rows, pools = np.nonzero(draft.placed_rp)
     order = np.lexsort((pools, draft.market.cost_rp[rows, pools], rows))
     rows, pools = rows[order], pools[order]
-    decisions, taken = dict[str, Decision](), [0] * len(batch.rows)
     counts = draft.placed_rp[rows, pools].tolist()
-    for r, jobs, decision in zip(rows.tolist(), counts, explainer.placed(rows, pools), strict=True):
-        placed = batch.rows[r].jobs[taken[r] : taken[r] + jobs]
-        decisions.update(dict.fromkeys([job.uid for job in placed], decision))
+    for r, p, jobs in zip(rows.tolist(), pools.tolist(), counts, strict=True):
+        yield r, p, made.batch.rows[r].jobs[taken[r] : taken[r] + jobs]
         taken[r] += jobs
-    left = [(queue_order(job), r, job.uid) for r, row in enumerate(batch.rows) for job in row.jobs[taken[r] :]]
+
+
+def _explained(made: Made, explainer: explain.Explainer) -> dict[str, Decision]:
+    """A decision for every job of the batch."""
+    runs, decisions, taken = list(_runs(made)), dict[str, Decision](), [0] * len(made.batch.rows)
+    rows, pools = (np.array([run[i] for run in runs], dtype=np.int64) for i in range(2))
+    for (r, _, jobs), decision in zip(runs, explainer.placed(rows, pools), strict=True):
+        decisions.update(dict.fromkeys([job.uid for job in jobs], decision))
+        taken[r] += len(jobs)
+    left = [(queue_order(job), r, job.uid) for r, row in enumerate(made.batch.rows) for job in row.jobs[taken[r] :]]
     ahead = 0
     for _, r, uid in sorted(left):
         decisions[uid] = explainer.waiting(r, ahead)

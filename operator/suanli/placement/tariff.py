@@ -71,7 +71,7 @@ class Tariffs:
     def __init__(self, energies: Sequence[Energy]) -> None:
         self._energies = tuple(energies)
         self._first = 0
-        self._by_days: dict[int, _Together] = {}
+        self._by_days: dict[int, Together] = {}
 
     def mean(self, place_p: Ints, start_ms: int, duration_ms_lp: Ints) -> Floats:
         """Mean price over runs from one moment. Shapes: (P,), (L, P) -> (L, P). Units: micro-yuan per kWh."""
@@ -80,18 +80,18 @@ class Tariffs:
         paid_p = together.paid(place_p, np.full(place_p.shape, start_ms))
         return np.asarray((together.paid(place_p, start_ms + known_ms) - paid_p) / (known_ms / MS_PER_HOUR))
 
-    def _of_days(self, first: int, days: int) -> "_Together":
+    def _of_days(self, first: int, days: int) -> "Together":
         days = 1 << (days - 1).bit_length()
         if first != self._first:
             self._first, self._by_days = first, {}
         if days not in self._by_days:
-            self._by_days[days] = _together([_days(_Same(energy), first, days) for energy in self._energies])
+            self._by_days[days] = together([_days(_Same(energy), first, days) for energy in self._energies])
         return self._by_days[days]
 
 
 @dataclass(frozen=True)
-class _Together:
-    """Curves with the same edges. Shapes: `edges_ms` (E + 1,), `price_qe` (Q, E), `paid_qe` (Q, E + 1) up to each edge."""
+class Together:
+    """Curves of several places, with the same edges. Shapes: `edges_ms` (E + 1,), `price_qe` (Q, E), `paid_qe` (Q, E + 1) up to each edge."""
 
     edges_ms: Ints
     price_qe: Floats
@@ -104,7 +104,8 @@ class _Together:
         return np.asarray(self.paid_qe[place_p, edge] + self.price_qe[place_p, edge] * hours)
 
 
-def _together(curves: Sequence[Curve]) -> _Together:
+def together(curves: Sequence[Curve]) -> Together:
+    """The curves of places 0, 1, ... of one span of time."""
     edges_ms = (
         np.unique(np.concatenate([curve.edges_ms for curve in curves])) if curves else np.zeros(2, dtype=np.int64)
     )
@@ -113,7 +114,7 @@ def _together(curves: Sequence[Curve]) -> _Together:
     price_qe = price_qe.reshape(len(curves), len(edges_ms) - 1)
     hours_e = np.diff(edges_ms) / MS_PER_HOUR
     paid_qe = np.column_stack([np.zeros(len(curves)), np.cumsum(price_qe * hours_e, axis=1)])
-    return _Together(edges_ms, price_qe, paid_qe)
+    return Together(edges_ms, price_qe, paid_qe)
 
 
 @lru_cache(maxsize=1_024)

@@ -58,9 +58,9 @@ class Attempts:
         )
 
     def leaving(self, uid: str, pods: Iterable[OwnPod], now_s: float) -> Mapping[str, float]:
-        """By pod that is being deleted and never ran, for how long that is known."""
+        """By pod that is being deleted and has not ended, for how long that is known."""
         before = self._leaving.pop(uid, {})
-        since = {p.uid: before.get(p.uid, now_s) for p in pods if p.deleting and not (p.started or p.ended)}
+        since = {p.uid: before.get(p.uid, now_s) for p in pods if p.deleting and not p.ended}
         if since:
             self._leaving[uid] = since
         return {pod: now_s - moment for pod, moment in since.items()}

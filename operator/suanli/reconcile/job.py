@@ -22,6 +22,9 @@ from suanli.reconcile.state import JobEntry
 
 SUSPENDED = "spec.desiredState is Suspended; set it to Running to go on"
 LEAVING_S = 60.0  # twice the grace that our pods have
+STUCK_S = 300.0  # a pod that was told to stop so long ago has a node that does not answer, or worse
+MOST_STUCK = 3  # pods in a message
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
 MOST_LOST = 64  # attempts of one job that are given up at silent sites
 POD_NEWS_S = 30.0  # a Job may be known to be complete before the last of its pods is known
 
@@ -68,7 +71,7 @@ class View:
     explained_ms: int  # when the reason for waiting was last written
     explain_every_ms: int
     attempt: Attempt
-    leaving_s: Mapping[str, float]  # by pod that is being deleted and never ran, since when that is known
+    leaving_s: Mapping[str, float]  # by pod that is being deleted and has not ended, since when that is known
     now_ms: int
     settings: Settings
     leaves_in_s: float | None = None  # of an attempt at a site that drains: until it may leave; None: it stays
@@ -354,7 +357,7 @@ def take_back(view: View) -> Step | None:
         return done
     gone = _stopped(view, f"the attempt ended: {reason}")
     if gone is not None:
-        return gone
+        return _stuck(view) if gone == Wait() else gone
     spent = budget.spend(entry, reason, view.settings)
     counts = {"failures": spent.failures or None, "setbacks": spent.setbacks or None}
     if spent.over:
@@ -658,6 +661,30 @@ def _stopped(view: View, why: str) -> Step | None:
         # A create without an answer may have come true; of a Job that somebody removed pods may go on: their events may be lost.
         return Find(_assigned(_entry(view)))
     return None
+
+
+def _stuck(view: View) -> Step:
+    """Say of pods that do not end what to do: as long as nobody has said that their node is gone, they may run.
+
+    Kubernetes itself ends them once their Node is deleted, or out of service by its taint.
+    """
+    entry, left_s, stuck = _entry(view), list[float](), list[OwnPod]()
+    for pod in view.pods():
+        if pod.deleting and pod.started and not pod.ended:
+            wait_s = STUCK_S - view.leaving_s.get(pod.uid, 0.0)
+            left_s += [wait_s] if wait_s > 0 else []
+            stuck += [pod] if wait_s <= 0 else []
+    if not stuck:
+        return Wait(min(left_s, default=None))
+    stuck.sort(key=lambda pod: pod.name)
+    told = ", ".join(f"pod {p.name} on node {p.node}, told to by {p.deletion}," for p in stuck[:MOST_STUCK])
+    more = f" and {len(stuck) - MOST_STUCK} more" if len(stuck) > MOST_STUCK else ""
+    text = (
+        f"{told}{more} {'does' if len(stuck) == 1 else 'do'} not end at {_assigned(entry).site}, so no other copy is started; if the "
+        f"node is gone for good, delete its Node there, or give it the taint {OUT_OF_SERVICE}"
+    )
+    wanted = status.changed(entry, view.now_ms, [Condition("Running", False, Reason.POD_STUCK, text)])
+    return Write(wanted) if status.patch_of(entry.status, wanted) else Wait(min(left_s, default=None))
 
 
 def _release_in_ms(view: View, site: str, pod: OwnPod) -> int | None:

@@ -10,6 +10,7 @@ from suanli.api.job import Failover
 from suanli.placement.batch import Ints
 from suanli.simulate.land import Land
 from suanli.simulate.policies import Policy
+from suanli.simulate.purse import Purse
 from suanli.simulate.rooms import Rooms
 from suanli.simulate.workload import Workload
 
@@ -76,13 +77,21 @@ class Simulation:
     """
 
     def __init__(
-        self, land: Land, workload: Workload, policy: Policy, *, cycle_ms: int, until_ms: int | None = None
+        self,
+        land: Land,
+        workload: Workload,
+        policy: Policy,
+        *,
+        cycle_ms: int,
+        until_ms: int | None = None,
+        purse: Purse | None = None,
     ) -> None:
         self._workload = workload
         self._policy = policy
         self._cycle_ms = cycle_ms
         self._until_ms = until_ms
         self._land = land
+        self._purse = purse
         self._rooms = Rooms(land)
         self._site = {view.site.metadata.name: s for s, view in enumerate(land.sites)}
         self._edges_ms = sorted({ms for outage in land.outages for ms in (outage.from_ms, outage.to_ms)}, reverse=True)
@@ -170,7 +179,7 @@ class Simulation:
         while self._running and self._running[0][0] <= tick:
             end_ms, n = heapq.heappop(self._running)
             if n in self._holding and self._end_ms[n] == end_ms:  # else it was lost
-                self._leave(n)
+                self._leave(n, end_ms)
                 ended += 1
         return ended
 
@@ -178,15 +187,17 @@ class Simulation:
         """The site of a job is out of reach: it waits again if it may run twice, and otherwise goes on there unseen."""
         if self._workload.types[self._workload.type_n[n]].kind.failover is Failover.AT_MOST_ONCE:
             return
-        self._leave(n)
+        self._leave(n, now_ms)
         begun_ms = min(int(self._start_ms[n]), now_ms)
         self._lost.append((n, int(self._pool_n[n]), int(self._placed_ms[n]), begun_ms, now_ms))
         for times in (self._pool_n, self._placed_ms, self._start_ms, self._end_ms):
             times[n] = NEVER
         self._waiting[n] = None
 
-    def _leave(self, n: int) -> None:
-        """Give back what a job holds."""
+    def _leave(self, n: int, now_ms: int) -> None:
+        """Give back what a job holds, which ends then."""
+        if self._purse is not None:
+            self._purse.settle(n, int(self._pool_n[n]), int(self._start_ms[n]), now_ms)
         self._rooms.give_back(int(self._pool_n[n]), self._workload.types[self._workload.type_n[n]])
         del self._holding[n]
 

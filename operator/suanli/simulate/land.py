@@ -27,13 +27,16 @@ class Outage:
 class Land:
     """A country with its sites, empty. Pools are in the order of placement: by site, then as the site lists its classes.
 
-    `accounts` are there if jobs are of them: then quotas and turns count.
+    `accounts` are there if jobs are of them: then quotas, turns and budgets count. `balances` is what prepaid ones paid in, in
+    micro-yuan, where that is known; `timezone` says when periods of budgets begin.
     """
 
     country: Country
     views: tuple[SiteView, ...]
     outages: tuple[Outage, ...] = ()
     accounts: Accounts = field(default_factory=Accounts)
+    balances: Mapping[str, int] = field(default_factory=dict)
+    timezone: str = "Asia/Shanghai"
 
     @cached_property
     def _nothing(self) -> Batch:
@@ -74,11 +77,12 @@ def land_of(
     share: str,
     outages: Iterable[Outage] = (),
     accounts: Accounts | None = None,
+    balances: Mapping[str, int] | None = None,
 ) -> Land:
     """The sites with a share of what they declare, rounded down."""
     ppm = micro(share)
     views = tuple(declared_view(_shared(site, ppm)) for site in sites)
-    return Land(country, views, tuple(sorted(outages)), accounts or Accounts())
+    return Land(country, views, tuple(sorted(outages)), accounts or Accounts(), balances or {})
 
 
 def _shared(site: ComputeSite, ppm: int) -> ComputeSite:

@@ -9,7 +9,7 @@ from suanli.api.site import ComputeUnit
 from suanli.base.units import MS_PER_HOUR, micro
 from suanli.placement.batch import Bools, Floats, Ints
 from suanli.placement.charges import Charges, RunPrice, Terms
-from suanli.placement.tariff import Curve, price_curve
+from suanli.placement.tariff import Together, price_curve, together
 from suanli.simulate.engine import Ran
 from suanli.simulate.land import Land
 from suanli.simulate.workload import MS_PER_MINUTE, Workload
@@ -68,7 +68,7 @@ class Meter:
         self._grams_p = np.array([e.grid_factor_g_per_kwh * (1.0 - float(e.green_share)) for e in sites])
         self._site_p = np.array([pool.site for pool in land.pools], dtype=np.int64)
         self._begin_ms = workload.begin_ms
-        self._curves: list[Curve] = []
+        self._prices: Together | None = None
         self._terms_of: dict[int, Terms] = {}
         self._known_until_ms = self._begin_ms
         policy = land.country.policy
@@ -85,19 +85,38 @@ class Meter:
         """Units that jobs of these types hold in one pool. Shape (N,)."""
         return np.asarray((self._cards_t if self.is_card_p[p] else self._cores_t)[type_n])
 
+    def paid(self, n: int, p: int, start_ms: int, end_ms: int) -> int:
+        """What the run of a job in a pool is to be paid. Units: micro-yuan."""
+        at, t, run_ms = np.array([p]), int(self._workload.type_n[n]), max(0, end_ms - start_ms)
+        probe, begin, lasts = self._workload.probe, np.array([start_ms]), np.array([run_ms])
+        bill, billed = self._billed(np.array([t]), at, begin, lasts)
+        if billed[0]:
+            return round(float(bill[0]))
+        power = float(self.units_tp(t)[p] * self._kw_p[p] * self._paid_per_kw(self._site_p[at], begin, lasts)[0])
+        wished_hours = run_ms / MS_PER_HOUR / probe.stretch_tp[t, p]
+        return round(float(probe.run_tp[t, p] * wished_hours + power + probe.transfer_tp[t, p]))
+
+    def expected_paid(self, n: int, p: int, start_ms: int) -> int:
+        """The same of one that starts then, for as long as its user expects. Units: micro-yuan."""
+        run_ms = int(self._workload.expected_min[n]) * MS_PER_MINUTE
+        stretch = self._workload.probe.stretch_tp[int(self._workload.type_n[n]), p]
+        return self.paid(n, p, start_ms, start_ms + round(run_ms * stretch))
+
     def expected_p(self, n: int, start_ms: int) -> Floats:
-        """What a job that starts then is expected to count, in every pool. Shape (P,). Units: micro-yuan."""
+        """What a job that starts then is expected to count, in every pool; infinite where it may not run. Shape (P,). Units: micro-yuan."""
         t, minutes = int(self._workload.type_n[n]), int(self._workload.expected_min[n])
         probe, hours = self._workload.probe, minutes / 60
-        run_ms_p = np.rint(minutes * MS_PER_MINUTE * probe.stretch_tp[t]).astype(np.int64)
-        kw_p = self.units_tp(t) * self._kw_p
-        every = np.arange(len(run_ms_p))
-        start_p = np.full(len(every), start_ms)
-        bill_p, billed_p = self._billed(np.full(len(every), t), every, start_p, run_ms_p)
-        at_list_p = probe.run_tp[t] * hours + kw_p * self._paid_per_kw(self._site_p, start_p, run_ms_p)
-        carbon_p = kw_p * (run_ms_p / MS_PER_HOUR * self._grams_p * self._per_gram)
-        run_p = np.where(billed_p, bill_p, at_list_p)
-        return np.asarray(run_p + probe.policy_tp[t] * hours + probe.transfer_tp[t] + carbon_p)
+        at = np.flatnonzero(probe.allowed_tp[t])
+        run_ms = np.rint(minutes * MS_PER_MINUTE * probe.stretch_tp[t, at]).astype(np.int64)
+        kw, start = (self.units_tp(t) * self._kw_p)[at], np.full(len(at), start_ms)
+        bill, billed = self._billed(np.full(len(at), t), at, start, run_ms)
+        at_list = probe.run_tp[t, at] * hours + kw * self._paid_per_kw(self._site_p[at], start, run_ms)
+        carbon = kw * (run_ms / MS_PER_HOUR * self._grams_p[at] * self._per_gram)
+        found_p = np.full(len(self._land.pools), np.inf)
+        found_p[at] = (
+            np.where(billed, bill, at_list) + probe.policy_tp[t, at] * hours + probe.transfer_tp[t, at] + carbon
+        )
+        return found_p
 
     def bill(self, ran: Ran) -> Bill:
         """Of all attempts, as far as they ran until now."""
@@ -155,16 +174,13 @@ class Meter:
 
     def _paid_per_kw(self, site_n: Ints, start_ms: Ints, run_ms: Ints) -> Floats:
         """What one kW costs over each run at its site. Shape (N,). Units: micro-yuan."""
-        paid = np.zeros(len(site_n))
-        for s, curve in enumerate(self._curves_until(int((start_ms + run_ms).max(initial=0)))):
-            here = site_n == s
-            paid[here] = curve.paid(start_ms[here] + run_ms[here]) - curve.paid(start_ms[here])
-        return paid
+        prices = self._prices_until(int((start_ms + run_ms).max(initial=0)))
+        return prices.paid(site_n, start_ms + run_ms) - prices.paid(site_n, start_ms)
 
-    def _curves_until(self, end_ms: int) -> list[Curve]:
+    def _prices_until(self, end_ms: int) -> Together:
         """Every site's prices from the first arrival at least until then."""
-        if end_ms > self._known_until_ms or not self._curves:
+        if end_ms > self._known_until_ms or self._prices is None:
             self._known_until_ms = max(end_ms, self._begin_ms) + MARGIN_MS
             energies = [view.site.spec.energy for view in self._land.sites]
-            self._curves = [price_curve(energy, self._begin_ms, self._known_until_ms) for energy in energies]
-        return self._curves
+            self._prices = together([price_curve(energy, self._begin_ms, self._known_until_ms) for energy in energies])
+        return self._prices

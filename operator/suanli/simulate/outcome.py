@@ -15,6 +15,7 @@ from suanli.simulate.facts import facts_of
 from suanli.simulate.land import Land
 from suanli.simulate.meter import GIB, Bill, Meter
 from suanli.simulate.policies import Policy
+from suanli.simulate.purse import Purse, Spending
 from suanli.simulate.workload import Workload
 
 PERCENTS = (50, 95, 99)
@@ -61,6 +62,15 @@ class PuttingOff:
     were: int
     waited_mean_s: float
     late: int
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """How many jobs had to wait for money at some time, and how many do at the end; and what became of every limit."""
+
+    waited: int
+    waiting: int
+    limits: tuple[Spending, ...]
 
 
 @dataclass(frozen=True)
@@ -148,6 +158,7 @@ class Outcome:
     metered: tuple[Metered, ...]
     flows: tuple[Flow, ...]
     use: tuple[Use, ...] = ()
+    budgets: Budgets | None = None
 
     @property
     def east_to_west(self) -> str:
@@ -164,6 +175,7 @@ def outcome(
     meter: Meter,
     ran: Ran,
     edges_ms: Ints,
+    purse: Purse | None = None,
 ) -> Outcome:
     """Sum up a run. `edges_ms` divides the time for the use of sites."""
     bill, hub_policy, gaps_ppm = meter.bill(ran), land.country.policy, policy.gaps_ppm
@@ -202,6 +214,7 @@ def outcome(
         metered=tuple(_metered(land, workload, meter, ran, bill)),
         flows=tuple(_flows(land, workload, cards, ran, bill)),
         use=tuple(_use(land, workload, meter, ran, edges_ms)),
+        budgets=Budgets(len(purse.waited), len(purse.waiting), purse.spending()) if purse is not None else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -11,10 +11,13 @@ from suanli.base.clock import parse_time_ms
 from suanli.base.reasons import Reason
 from suanli.placement.accounts import Tenancy
 from suanli.placement.batch import Bools, Floats, Ints
+from suanli.placement.funds import cost_of
+from suanli.placement.question import ROUNDS, Question
 from suanli.placement.queue import Quotas
-from suanli.placement.snapshot import ClassRoom, FreeNodes, Prices, Release, SiteView, WaitingJob
-from suanli.placement.solve import place
+from suanli.placement.snapshot import Decision, FreeNodes, Prices, Release, SiteView, WaitingJob
+from suanli.placement.solve import settle
 from suanli.simulate.land import Land
+from suanli.simulate.purse import Purse
 from suanli.simulate.rooms import Rooms
 from suanli.simulate.workload import MS_PER_MINUTE, JobType, Workload
 
@@ -37,22 +40,28 @@ class Policy(Protocol):
         ...
 
 
+# The pool of each job that starts, what was said of those that do not, and moments at which some of these may have money again.
+Chosen = tuple[Mapping[int, int], Mapping[str, Decision], Collection[int]]
+
+
 class Suanli:
     """The operator's cycle: the same snapshot, the same `place`, prices kept from one cycle to the next.
 
-    With `at_once` no job says that it may be put off.
+    With `at_once` no job says that it may be put off. Where a purse is given, jobs wait for money as `suanli plan` says it.
     """
 
-    def __init__(self, land: Land, workload: Workload, *, at_once: bool = False) -> None:
+    def __init__(self, land: Land, workload: Workload, *, at_once: bool = False, purse: Purse | None = None) -> None:
         self.gaps_ppm: list[int] = []
         self.put_off: set[int] = set()
         self.wake_ms: int | None = None
         self._land = land
         self._workload = workload
         self._at_once = at_once
+        self._purse = purse
         self._releases: dict[int, tuple[int, Release]] = {}  # by job, with the site
         self._known: dict[int, WaitingJob] = {}
         self._views: dict[int, tuple[int, SiteView]] = {}
+        self._pools_s = [[p for p, pool in enumerate(land.pools) if pool.site == s] for s in range(len(land.sites))]
         self._prices: Prices | None = None
 
     def choose(self, waiting: Sequence[int], holding: Collection[int], rooms: Rooms, now_ms: int) -> Mapping[int, int]:
@@ -63,21 +72,42 @@ class Suanli:
         if not self._at_once and bool((work.arrival_ms[waiting] + work.patience_ms[waiting] > now_ms).any()):
             views = self._looking_ahead(views, holding)
         tenancy = Tenancy(self._land.accounts, rooms.held_milli)
-        plan = place(list(self._known.values()), views, self._land.country, now_ms, tenancy, warm=self._prices)
+        asked = Question(list(self._known.values()), views, self._land.country, now_ms, tenancy)
+        found, decisions, broke_until = (
+            self._without_limits(asked) if self._purse is None else self._paid(asked, self._purse)
+        )
+        if not self._at_once:
+            self._releases.update({n: self._release(n, p, now_ms) for n, p in found.items()})
+        starts_ms = []
+        for uid, decision in decisions.items():
+            if decision.reason is Reason.DEFERRED and decision.estimate is not None and decision.estimate.start:
+                self.put_off.add(int(uid))
+                starts_ms.append(parse_time_ms(decision.estimate.start))
+        self.wake_ms = min([*starts_ms, *broke_until], default=None)
+        return found
+
+    def _without_limits(self, asked: Question) -> Chosen:
+        """Where nobody's money is limited, no estimate is needed, nor a word of why."""
+        waiting, sites, country, now_ms, tenancy, _ = asked
+        plan = settle(waiting, sites, country, now_ms, tenancy, warm=self._prices)
         self._prices = plan.prices
         self.gaps_ppm.append(plan.gap_ppm)
-        found, starts_ms = {}, []
-        for n, job in self._known.items():
-            decision = plan.decisions[job.uid]
+        return {int(job.uid): p for job, p in plan.places()}, plan.decisions, ()
+
+    def _paid(self, asked: Question, purse: Purse) -> Chosen:
+        """With the money of accounts, as `suanli plan` asks."""
+        funds = purse.funds(asked.now_ms)
+        plan = asked._replace(funds=funds).plan(self._prices)
+        self._prices = plan.prices
+        self.gaps_ppm.append(plan.gap_ppm)
+        found, lacking = {}, {}
+        for uid, decision in plan.decisions.items():
             if decision.site is not None and decision.class_ is not None:
-                found[n] = self._land.pool_index[decision.site, decision.class_]
-                if not self._at_once:
-                    self._releases[n] = self._release(n, found[n], now_ms)
-            elif decision.reason is Reason.DEFERRED and decision.estimate is not None and decision.estimate.start:
-                self.put_off.add(n)
-                starts_ms.append(parse_time_ms(decision.estimate.start))
-        self.wake_ms = min(starts_ms, default=None)
-        return found
+                found[int(uid)] = self._land.pool_index[decision.site, decision.class_]
+            elif decision.reason is Reason.BUDGET_EXCEEDED:
+                lacking[int(uid)] = cost_of(decision)
+        purse.hold(funds, {n: cost_of(plan.decisions[f"{n:09d}"]) for n in found})
+        return found, plan.decisions, purse.lacking(funds, lacking)
 
     def _looking_ahead(self, views: Sequence[SiteView], holding: Collection[int]) -> list[SiteView]:
         """The sites with what the jobs that run are expected to give back."""
@@ -100,9 +130,9 @@ class Suanli:
         version, view = self._views.get(s, (-1, self._land.sites[s]))
         if version != rooms.version_s[s]:
             empty = self._land.sites[s]
-            pools = [(p, pool) for p, pool in enumerate(self._land.pools) if pool.site == s]
             classes = {
-                pool.resource.class_: ClassRoom((FreeNodes(1, *rooms.free(p)),), pool.room.empty) for p, pool in pools
+                self._land.pools[p].resource.class_: self._land.pools[p].room.with_free((FreeNodes(1, *rooms.free(p)),))
+                for p in self._pools_s[s]
             }
             ready = s not in rooms.away
             view = SiteView(empty.site, ready, "" if ready else "it is out of reach", classes)
@@ -112,17 +142,12 @@ class Suanli:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a baseline sees of one job. Shapes: (P,) each; µs, micro-yuan with policy weights, share of its units that is held."""
+    """What a baseline may ask of one job. Shapes: (P,) each; µs, share of a pool's units that is held, micro-yuan with policy weights."""
 
     one_way_us_p: Ints
-    used_p: Floats
+    used: Callable[[], Floats]
     cost: Callable[[], Floats]
     chance: Callable[[], Floats]
-
-    @cached_property
-    def cost_p(self) -> Floats:
-        """What suanli makes small, for this job alone."""
-        return self.cost()
 
 
 Baseline = Callable[[Offer], Floats]
@@ -135,12 +160,12 @@ def nearest(offer: Offer) -> Floats:
 
 def cheapest(offer: Offer) -> Floats:
     """The cheapest place for this job, whatever the others need: greedy on the very cost that suanli makes small."""
-    return offer.cost_p
+    return offer.cost()
 
 
 def spread(offer: Offer) -> Floats:
     """The emptiest place."""
-    return offer.used_p
+    return offer.used()
 
 
 def random(offer: Offer) -> Floats:
@@ -161,6 +186,10 @@ class Greedy:
     workload: Workload
     costs: Callable[[int, int], Floats]  # of a job that starts then, (P,)
     seed: int
+    purse: Purse | None = None
+    paid: Callable[[int, int, int], int] | None = (
+        None  # of a job in a pool that starts then, by its estimate, with a purse
+    )
     gaps_ppm: list[int] = field(default_factory=list)
     put_off: set[int] = field(default_factory=set)
     wake_ms: int | None = None
@@ -170,7 +199,23 @@ class Greedy:
         self._chance = np.random.Generator(np.random.PCG64([99, self.seed]))
 
     def choose(self, waiting: Sequence[int], holding: Collection[int], rooms: Rooms, now_ms: int) -> Mapping[int, int]:
-        """One job after the other."""
+        """One job after the other; those that lack money leave their room to others."""
+        if self.purse is None or self.paid is None:
+            return self._chosen(waiting, rooms, now_ms)
+        funds, lacking = self.purse.funds(now_ms), dict[int, int]()
+        for _ in range(ROUNDS + 1):
+            found = self._chosen([n for n in waiting if n not in lacking], rooms, now_ms)
+            costs = {n: self.paid(n, p, now_ms) for n, p in found.items()}
+            said = funds.refused((str(n), self.workload.account(n), cost) for n, cost in costs.items())
+            if not said:
+                break
+            lacking |= {int(uid): costs[int(uid)] for uid in said}
+        costs = {n: cost for n, cost in costs.items() if n not in lacking}
+        self.purse.hold(funds, costs)
+        self.wake_ms = min(self.purse.lacking(funds, lacking), default=None)
+        return {n: found[n] for n in costs}
+
+    def _chosen(self, waiting: Sequence[int], rooms: Rooms, now_ms: int) -> Mapping[int, int]:
         work, found = self.workload, {}
         left = rooms.copy()
         sites = (view.site for view in self.land.sites)

@@ -6,7 +6,7 @@ from html import escape
 from suanli.base.clock import time_text
 from suanli.base.money import yuan_text
 from suanli.placement.kpis import evidence
-from suanli.simulate.outcome import Outcome
+from suanli.simulate.outcome import Budgets, Outcome
 from suanli.simulate.plots import Chart, bars, network, queue_times, short_time, use_by_site
 from suanli.simulate.policies import SUANLI
 from suanli.simulate.result import Result, Savings
@@ -76,6 +76,9 @@ def _body(result: Result, pictures: dict[str, Chart]) -> Iterator[str]:
     yield "<h2>Cost and carbon</h2>"
     yield from (_figure(pictures[name]) for name in ("counted", "paid", "carbon"))
     yield _costs(result.outcomes)
+    if any(o.budgets for o in result.outcomes):
+        yield "<h2>Budgets</h2>"
+        yield _budgets(result.outcomes)
     if result.savings is not None:
         yield "<h2>Putting off</h2>"
         yield f"<p>{escape(saved_text(result.outcomes, result.savings))}.</p>"
@@ -243,6 +246,28 @@ def _putting_off(outcomes: Sequence[Outcome]) -> str:
     ]
     head = ("Policy", "May wait", "Put off", "Waited in the mean", "Placed too late, for want of room")
     return _table("Jobs that may be put off", head, rows)
+
+
+def budgets_text(outcome: Outcome, budgets: Budgets) -> str:
+    """How many of a policy's jobs waited for money, as a sentence without its stop."""
+    return f"{outcome.policy}: {budgets.waited:,} jobs had to wait for their accounts' money, {budgets.waiting:,} wait for it at the end"
+
+
+def _budgets(outcomes: Sequence[Outcome]) -> str:
+    told = [(o, o.budgets) for o in outcomes if o.budgets]
+    rows = [
+        (
+            o.policy,
+            one.account,
+            one.period or "paid in",
+            *map(_yuan, (one.amount_micro_yuan, one.spent_micro_yuan, one.held_micro_yuan)),
+        )
+        for o, budgets in told
+        for one in budgets.limits
+    ]
+    head = ("Policy", "Account", "Period", "May be spent", "Spent", "Held for running jobs")
+    title = "; ".join(budgets_text(o, budgets) for o, budgets in told)
+    return _table(f"Budgets and prepayments, CNY. {title}", head, rows)
 
 
 def _kpis(outcome: Outcome) -> str:

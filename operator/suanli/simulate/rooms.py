@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from suanli.api.site import ComputeUnit
 from suanli.placement.accounts import asked_milli
 from suanli.placement.batch import MOST, Bools, Floats, Ints
 from suanli.placement.snapshot import FreeNodes
@@ -26,6 +27,8 @@ class Rooms:
         self.version_s = [0] * len(land.sites)
         self.away: frozenset[int] = frozenset()
         self._site_p = np.array([pool.site for pool in land.pools], dtype=np.int64)
+        column = [2 if pool.resource.unit is ComputeUnit.CARD else 0 for pool in land.pools]
+        self._units = np.arange(len(column)), np.array(column, dtype=np.int64)
         self._needs: dict[JobType, Ints] = {}
         self._asks: dict[JobType, int] = {}
         self.held_milli: Counter[tuple[str, str]] = Counter()
@@ -61,13 +64,10 @@ class Rooms:
         """The job has ended."""
         self._change(p, type_, 1)
 
-    @property
     def used_p(self) -> Floats:
         """Share of a pool's cards, or of its cores, that is held. Shape (P,)."""
-        column = [2 if pool.resource.unit == "Card" else 0 for pool in self._land.pools]
-        at = (np.arange(len(column)), column)
-        size = np.maximum(self._size_pk[at], 1)
-        return np.asarray(1.0 - self.free_pk[at] / size)
+        size = np.maximum(self._size_pk[self._units], 1)
+        return np.asarray(1.0 - self.free_pk[self._units] / size)
 
     def need_k(self, type_: JobType) -> Ints:
         """What a whole job of the type needs. Shape (4,)."""

@@ -7,6 +7,7 @@ from suanli.simulate.land import Land
 from suanli.simulate.meter import Meter
 from suanli.simulate.outcome import edges, outcome
 from suanli.simulate.policies import AT_ONCE, BASELINES, SUANLI, Greedy, Policy, Suanli
+from suanli.simulate.purse import purse_of
 from suanli.simulate.result import Asked, Result, savings
 from suanli.simulate.workload import Workload
 
@@ -34,18 +35,23 @@ class Runs:
     ) -> None:
         self._land = land
         self._workload = workload
-        self._meter = Meter(land, workload)
+        self.meter = Meter(land, workload)
+        self._purses = {name: purse_of(land, workload, self.meter.paid) for name in policies}
         self._policies: dict[str, Policy] = {
-            name: Suanli(land, workload, at_once=name == AT_ONCE)
+            name: Suanli(land, workload, at_once=name == AT_ONCE, purse=purse)
             if name in (SUANLI, AT_ONCE)
-            else Greedy(BASELINES[name], land, workload, self._meter.expected_p, seed)
-            for name in policies
+            else Greedy(BASELINES[name], land, workload, self.meter.expected_p, seed, purse, self.meter.expected_paid)
+            for name, purse in self._purses.items()
         }
         self._open = {
-            name: Simulation(land, workload, policy, cycle_ms=cycle_ms, until_ms=until_ms)
+            name: Simulation(land, workload, policy, cycle_ms=cycle_ms, until_ms=until_ms, purse=self._purses[name])
             for name, policy in self._policies.items()
         }
         self._all = dict(self._open)
+
+    def ran(self, policy: str) -> Ran:
+        """What a policy's jobs did so far."""
+        return self._all[policy].ran()
 
     @property
     def placed(self) -> int:
@@ -72,11 +78,11 @@ class Runs:
 
     def result(self, asked: Asked, *, interrupted: bool) -> Result:
         """What there is so far."""
-        ran: dict[str, Ran] = {name: run.ran() for name, run in self._all.items()}
+        ran = {name: self.ran(name) for name in self._all}
         end_ms = max([asked.begin_ms, *(r.now_ms for r in ran.values())])
         bins = edges(asked.begin_ms, end_ms, BINS)
         outcomes = tuple(
-            outcome(name, self._policies[name], self._land, self._workload, self._meter, r, bins)
+            outcome(name, self._policies[name], self._land, self._workload, self.meter, r, bins, self._purses[name])
             for name, r in ran.items()
         )
         return Result(asked, interrupted or any(o.partial for o in outcomes), end_ms, outcomes, savings(outcomes))

@@ -60,8 +60,8 @@ class JobKind(Model):
     account: Annotated[
         Name,
         Field(
-            description="ComputeAccount of the country that they are of: its quotas, weight, customer class and plan count; absent: one "
-            "that nothing limits."
+            description="ComputeAccount of the country that they are of: its quotas, weight, customer class, plan, budget and "
+            "prepayment count; absent: one that nothing limits."
         ),
     ] = SIMULATED
     priority: Annotated[Int, Field(ge=0, le=1_000_000, description="Higher goes first.")] = 0

@@ -138,11 +138,15 @@ class Workload:
         """When the first job comes; 0 without jobs."""
         return int(self.arrival_ms[0]) if len(self) else 0
 
+    def account(self, n: int) -> str:
+        """Whose job it is."""
+        return self.types[int(self.type_n[n])].kind.account
+
     def waiting(self, n: int, *, at_once: bool = False) -> WaitingJob:
         """A job as placement is told of it; `at_once` without a word of that it may be put off."""
         patience_ms = 0 if at_once else int(self.patience_ms[n])
         job = _timed(self.types[int(self.type_n[n])], int(self.expected_min[n]), patience_ms)
-        return WaitingJob(f"{n:09d}", job, self.types[int(self.type_n[n])].kind.account, int(self.arrival_ms[n]))
+        return WaitingJob(f"{n:09d}", job, self.account(n), int(self.arrival_ms[n]))
 
 
 @lru_cache(maxsize=8_192)
