@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.gap import main, read
@@ -62,3 +63,41 @@ def test_a_folder_without_instances_is_said(tmp_path: Path, capsys: pytest.Captu
     assert main([str(tmp_path)]) == 2
     assert main([str(tmp_path / "nowhere")]) == 2
     assert "is not a folder" in capsys.readouterr().err
+
+
+def test_kinds_are_drawn_from_a_seed_and_what_is_there_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path, "c0312", "of somebody else")
+    for folder in (tmp_path, tmp_path / "again"):
+        folder.mkdir(exist_ok=True)
+        assert main([str(folder), "--seed", "7", "--draw", *(f"{t}3x12" for t in "abcde"), "c03x12"]) == 0
+    assert "c0312 is there and stays" in capsys.readouterr().out
+    assert (tmp_path / "c0312").read_text(encoding="ascii") == "of somebody else"
+    for type_ in "abcde":
+        market = read(tmp_path / "again" / f"{type_}0312")
+        assert market.cost_rp.shape == (12, 3)
+        assert (
+            type_ == "c"
+            or (tmp_path / f"{type_}0312").read_bytes() == (tmp_path / "again" / f"{type_}0312").read_bytes()
+        )
+
+
+def test_room_is_what_the_types_say(tmp_path: Path) -> None:
+    main([str(tmp_path), "--draw", "a4x40", "b4x40", "c4x40", "d4x40", "e4x40"])
+    share = {}
+    for type_ in "abcde":
+        market = read(tmp_path / f"{type_}0440")
+        share[type_] = market.capacity_pk[:, 0].sum() / (market.demand_rpk[:, :, 0].sum() / 4)
+        against = np.corrcoef(market.cost_rp.ravel(), market.demand_rpk[:, :, 0].ravel())[0, 1]
+        assert (against < -0.3) == (type_ in "de")
+    assert share["a"] > share["b"]
+    assert all(0.75 < share[type_] <= 0.8 for type_ in "cde")
+
+
+def test_all_kinds_that_are_compared_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path), "--draw"]) == 0
+    assert len(list(tmp_path.iterdir())) == 12
+    with pytest.raises(SystemExit):
+        main([str(tmp_path), "--draw", "f10x20"])
+    assert '"f10x20" is no kind; write a type from a to e' in capsys.readouterr().err

@@ -138,7 +138,7 @@ def test_plans_keep_capacities_and_equal_searches_are_equal(seed: int) -> None:
 
 
 @pytest.mark.parametrize(("seed", "mends"), [(0, True), (1, True), (1, False)])
-def test_drawn_plans_better_the_plan_and_none_is_taken_that_is_too_full(seed: int, mends: bool) -> None:
+def test_dives_better_the_plan_and_none_is_taken_that_is_too_full(seed: int, mends: bool) -> None:
     market = a_tight_market(seed, jobs=40, pools=5)
     waiting_r = np.full(40, 1e3)
     key_rp = priced(market, ascend(market, market.count_r, waiting_r).price_pk)

@@ -5,7 +5,8 @@ An agent is a pool of one node, an item a job of one task whose need differs fro
 
 The budget is processor time, so that a busy machine changes no value; both times are shown.
 
-With `--peers` HiGHS (whole numbers, 1 thread) and CP-SAT (2 workers) get the same instances, with their own time.
+With `--peers` HiGHS (whole numbers, 1 thread) and CP-SAT (2 workers) get the same instances, with their own time: of the processor too.
+With `--draw` instances are put into the folder that has them not yet; that of the literature or of somebody else stays (`instances.py`).
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.instances import KINDS, Kind, drawn, kind
 from bench.peers.answer import Answer
 from bench.peers.ask import Asked, NoPeers, add_arguments, installed, model_of
 from commandline import number
@@ -78,11 +80,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.folder.is_dir():
         print(f"gap: {args.folder} is not a folder; name one with instances", file=sys.stderr)
         return 2
+    if args.draw is not None:
+        return _drawn(args.folder, args.draw or [kind(text) for text in KINDS.split()], args.seed)
     try:
         return _measured(args, installed(args.peer_seconds) if args.peers else None)
     except NoPeers as error:
         print(f"gap: {error}", file=sys.stderr)
         return 2
+
+
+def _drawn(folder: Path, kinds: Sequence[Kind], seed: int) -> int:
+    for kind_ in kinds:
+        path = folder / kind_.name
+        if path.exists():
+            print(f"{path.name} is there and stays")
+        else:
+            path.write_text(drawn(kind_, seed), encoding="ascii")
+            print(f"{path.name} drawn from {seed}")
+    return 0
 
 
 def _measured(args: argparse.Namespace, peers: Asked | None) -> int:
@@ -236,6 +251,13 @@ def _told(peer: Beside) -> str:
     return f"{peer.peer}: {value}{bound}, {peer.status} in {peer.seconds:.2f} s, {peer.cpu_seconds:.2f} s of processor"
 
 
+def _kind(text: str) -> Kind:
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="hack/bench/gap",
@@ -244,7 +266,14 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("folder", type=Path, help="folder of instances in the format of the OR-Library")
     parser.add_argument("--seconds", type=number(0.1, 3_600), default=6.0, help="processor time for one instance (6)")
-    parser.add_argument("--seed", type=int, default=0, help="decides which costs are shaken (0)")
+    parser.add_argument("--seed", type=int, default=0, help="decides which costs are shaken, and what is drawn (0)")
+    parser.add_argument(
+        "--draw",
+        type=_kind,
+        nargs="*",
+        metavar="KIND",
+        help="put an instance of each kind (c20x400) into the folder, if it is not there, and end; without a kind, of the twelve that are compared",
+    )
     parser.add_argument("--output", choices=("table", "json"), default="table", help="table or json (table)")
     add_arguments(parser)
     return parser.parse_args(argv)

@@ -50,11 +50,13 @@ NODES = 160  # of a tree, before another one is looked at
 FAR, CLOSE = 6.0, 2.0  # usual differences above the bound: a bold target; what a plan costs when proofs begin
 AHEAD = (0.25, 1.0, 0.12, 0.5)  # bold targets in turn, times `FAR`
 TRIAL = 0.6  # of the effort may be spent before anything is found
-DRAWN, DRAWS_IN_VAIN = (
-    0.6,
-    4,
-)  # of the effort for plans that are drawn, several at a time; so many times in vain end that
-SHARPNESS = 3  # power of the shares by which pools are drawn
+DIVES, DIVES_IN_VAIN = 0.7, 4  # of the effort; so many in vain end them
+DIVING = _Manner(8, 0.15, 0.5)
+DEPTHS = (1.0, 0.5)  # of the way from the bound to the plan, in turn: what a dive aims at
+FIRST_SETTLED, SETTLED = 0.85, 0.1  # of the jobs that are sure at first, of those still open at every level: settled
+SURE, DOUBT = 0.99, 0.05  # of the steps in one place; by how much shares are shaken
+LEVEL_STEPS = 16
+FEW_JOBS = 12  # so few are left to a tree
 TRIES = 4  # in vain before a proof is tried, and trees get more nodes
 
 
@@ -106,6 +108,11 @@ class Columns:
         self._size_pd = np.append(self.size, 0)[self._at_pd]
         self.by_job = np.argsort(self.job, kind="stable")
         self.first_j = np.flatnonzero(np.diff(self.job[self.by_job], prepend=-1))
+
+    def top_of_job(self, worth_c: Floats) -> Ints:
+        """The column of each job that is worth most. Shapes: (C,) -> (J,)."""
+        order = np.lexsort((worth_c, self.job))
+        return np.asarray(order[np.append(self.first_j[1:], len(order)) - 1])
 
     def of_job(self, some_bc: Bools) -> Ints:
         """How many columns of each job are among these. Shapes: (B, C) -> (B, J)."""
@@ -279,7 +286,7 @@ class _Tree:
         """Look at so many nodes more. Whether it came to an end: found (`taken` (C,) says what), or all looked through."""
         if self._nodes is None:
             every = np.ones((1, len(self.columns.job)), dtype=bool)
-            self._nodes = self._climbed(self._multiplier_j[None, :], every, FIRST_STEPS, effort)
+            self._nodes = self.climbed(self._multiplier_j[None, :], every, FIRST_STEPS, effort)
         while len(self._nodes.bound_b) and self.taken is None:
             if most_nodes <= 0 or effort.is_spent:
                 return False
@@ -288,8 +295,14 @@ class _Tree:
             now, later = self._nodes[order[: self.manner.nodes]], self._nodes[order[self.manner.nodes :]]
             most_nodes -= len(now.bound_b)
             multiplier_bj, open_bc = self._branched(now)
-            self._nodes = later + self._climbed(multiplier_bj, open_bc, STEPS, effort)
+            self._nodes = later + self.climbed(multiplier_bj, open_bc, STEPS, effort)
         return True
+
+    def pools(self, taken_c: Ints | Bools) -> Ints:
+        """The pools of columns that are one of each job. Shape (J,)."""
+        pool_j = np.empty(len(self.columns.first_j), dtype=np.int64)
+        pool_j[self.columns.job[taken_c]] = self.columns.pool[taken_c]
+        return pool_j
 
     def leaning(self) -> Ints | None:
         """The column that each job was most often in, at the node where most are settled: pools may be too full. Shape (J,)."""
@@ -298,9 +311,7 @@ class _Tree:
             return None
         settled = (columns.of_job(nodes.open_bc) == 1).sum(axis=1)
         best = np.lexsort((nodes.bound_b, -settled))[0]
-        share_c = np.where(nodes.open_bc[best], nodes.share_bc[best], -1.0)
-        order = np.lexsort((share_c, columns.job))
-        return np.asarray(order[np.append(columns.first_j[1:], len(order)) - 1])
+        return columns.top_of_job(np.where(nodes.open_bc[best], nodes.share_bc[best], -1.0))
 
     def _branched(self, nodes: _Nodes) -> tuple[Floats, Bools]:
         """The job that was least sure where it was most often, and anywhere else."""
@@ -331,7 +342,7 @@ class _Tree:
         only = self.columns.of_job(open_bc) == 1
         return np.where(only & (multiplier_bj < self.heavy / 2), multiplier_bj + self.heavy, multiplier_bj)
 
-    def _climbed(self, multiplier_bj: Floats, open_bc: Bools, steps: int, effort: Effort) -> _Nodes:
+    def climbed(self, multiplier_bj: Floats, open_bc: Bools, steps: int, effort: Effort) -> _Nodes:
         """Better multipliers, fewer columns, and of the nodes those that may still hold a plan."""
         columns, share_bc = self.columns, np.zeros(open_bc.shape)
         best_bj, best_b, along_bj = multiplier_bj, np.full(len(multiplier_bj), -np.inf), np.zeros(multiplier_bj.shape)
@@ -369,6 +380,12 @@ class _Attempt:
     jobs: Ints
     tree: _Tree | None
 
+    def with_open(self, pool_j: Ints) -> Ints:
+        """The plan with the open jobs there. Shapes: as many as are open -> (J,)."""
+        whole_j = np.zeros(len(self.jobs), dtype=np.int64) if self.pool_j is None else self.pool_j.copy()
+        whole_j[self.jobs] = pool_j
+        return whole_j
+
 
 class KnapsackSearch:
     """Narrows the space between a plan and what is proven of all that place every job, from both sides.
@@ -389,11 +406,7 @@ class KnapsackSearch:
         second = np.partition(key_jp, 1, axis=1)[:, 1] - self._least_j
         self._unit = max(1.0, float(np.median(second[np.isfinite(second)]))) if np.isfinite(second).any() else 1.0
         regret_jp = key_jp - self._least_j[:, None]
-        some = np.sort(regret_jp, axis=None)[: MOST_COLUMNS * len(plan.row_j)]
-        self._reach = min(float(some[np.isfinite(some)].max()), self.cost - bound + 1.0)
-        self._open_jp = regret_jp <= self._reach
-        whole = (self._open_jp == np.isfinite(regret_jp)).all()
-        self._highest = int(self.cost) if whole else math.floor(bound - 1 + self._reach)  # columns left out cost more
+        self._open_jp = regret_jp <= self.cost - bound + 1.0  # plans with any other column cost more
         self._heavy = 1e3 * (1.0 + float(np.ptp(market.open_cost_rp[market.allowed_rp])))
         self._rounding = 1e-6 + 1e-12 * self._heavy * len(plan.row_j)
 
@@ -403,21 +416,16 @@ class KnapsackSearch:
         """Try targets above the bound until the plan and the bound meet, for long nothing is found, or the effort is spent.
 
         Boldly, until something is found; when the plan is close to the bound or little is found, thoroughly at the bound, which
-        raises it. As long as nothing is found at all, so much of the effort as is `TRIAL`. `polish` makes of a plan that was found
-        one that is at least as good; with it and `rng` plans are drawn first, `copies` at a time.
+        raises it. As long as nothing is found at all, so much of the effort as is `TRIAL`. `polish` makes of plans that were found,
+        `copies` at a time, one that is at least as good; with it and `rng` dives come first.
         """
         self._polish = polish
-        left = effort.part(TRIAL)
+        left, started = effort.part(TRIAL), self.cost
         multiplier_j, proof, vain = self._root(left), None, 0
         if polish is not None and rng is not None:
-            self._draw(left.part(DRAWN), rng, copies)
-        started = self.cost
-        while (
-            self.bound < self.cost
-            and self.bound <= self._highest
-            and vain < TRIES * effort.patience
-            and not left.is_spent
-        ):
+            self._dive(multiplier_j, effort.part(DIVES), rng, copies)
+        left = effort if self.cost < started else left
+        while self.bound < self.cost and vain < TRIES * effort.patience and not left.is_spent:
             before, gap = self.cost, int(self.cost - self.bound)
             ahead = min(FAR * self._unit, gap) * AHEAD[vain % len(AHEAD)]
             target = self.bound + min(max(1, int(ahead)), gap - 1)
@@ -430,7 +438,7 @@ class KnapsackSearch:
 
     def _proven(self, proof: "_Attempt | None", multiplier_j: Floats, nodes: int, effort: Effort) -> "_Attempt | None":
         """Look thoroughly for plans at the bound: without any it rises. The attempt that is not at its end."""
-        while self.bound < self.cost and self.bound <= self._highest and not effort.is_spent:
+        while self.bound < self.cost and not effort.is_spent:
             proof = proof or self._attempt(multiplier_j, min(self.bound, int(self.cost) - 1), THOROUGH, effort)
             if not self._ends(proof, nodes, effort):
                 return proof
@@ -456,17 +464,28 @@ class KnapsackSearch:
                 multiplier_bj, idle = best_bj, 0
             multiplier_bj = multiplier_bj + self._unit * COOLING ** (step / ROOT_STEPS) * _directions(along_bj)
         self._share_jp[columns.job, columns.pool] = many_c
-        self.bound = max(self.bound, min(math.ceil(best - self._rounding), self._highest + 1, int(self.cost)))
+        self.bound = max(self.bound, min(math.ceil(best - self._rounding), int(self.cost)))
         return np.asarray(best_bj[0])
 
     def _attempt(self, multiplier_j: Floats, target: int, manner: _Manner, effort: Effort) -> "_Attempt":
         """A search for a plan of at most `target`, over the columns that such a plan may use."""
-        columns, nobody = self._columns(self._open_jp), np.empty(0, dtype=np.int64)
-        every, limit = np.ones((1, len(columns.job)), dtype=bool), target + self._rounding
+        open_jp = self._narrowed(multiplier_j, target, effort)
+        if open_jp is None:
+            return _Attempt(target, None, np.empty(0, dtype=np.int64), None)
+        return self._rest(open_jp, multiplier_j, target, manner)
+
+    def _narrowed(self, multiplier_j: Floats, target: int, effort: Effort) -> Bools | None:
+        """The columns that a plan of at most `target` may use; None if there is no such plan. Shape (J, P)."""
+        columns, limit = self._columns(self._open_jp), target + self._rounding
+        every = np.ones((1, len(columns.job)), dtype=bool)
         (bound,), open_bc = columns.narrowed(multiplier_j[None, :], every, limit, effort)
         open_jp = np.zeros(self._open_jp.shape, dtype=bool)
         open_jp[columns.job[open_bc[0]], columns.pool[open_bc[0]]] = True
-        rest = self._settled(open_jp) if bound <= limit else None
+        return open_jp if bound <= limit else None
+
+    def _rest(self, open_jp: Bools, multiplier_j: Floats, target: int, manner: _Manner) -> "_Attempt":
+        """A search for a plan of at most `target` among the jobs that have several columns left, in the room that the others leave."""
+        rest, nobody = self._settled(open_jp), np.empty(0, dtype=np.int64)
         if rest is None:
             return _Attempt(target, None, nobody, None)
         open_jp, room_p = rest
@@ -476,8 +495,8 @@ class KnapsackSearch:
             return _Attempt(target, pool_j, nobody, None)
         some = _columns_of(open_jp[jobs], self._cost_rp[self._row_j[jobs]], self._size_jp[jobs], room_p)
         settled = float(self._cost_rp[self._row_j[only], pool_j[only]].sum())
-        tree = _Tree(some, multiplier_j[jobs], limit - settled, self._unit, self._heavy, manner)
-        return _Attempt(target, pool_j, jobs, tree)
+        limit = target + self._rounding - settled
+        return _Attempt(target, pool_j, jobs, _Tree(some, multiplier_j[jobs], limit, self._unit, self._heavy, manner))
 
     def _ends(self, attempt: "_Attempt", nodes: int, effort: Effort) -> bool:
         """Go on with it for so many nodes; whether it came to an end. A plan that it finds is taken over."""
@@ -490,20 +509,74 @@ class KnapsackSearch:
             taken = tree.leaning() if not ended and tree.manner.settled else tree.taken
             if taken is None:
                 return ended
-            pool_j = pool_j.copy()
-            pool_j[attempt.jobs[tree.columns.job[taken]]] = tree.columns.pool[taken]
+            pool_j = attempt.with_open(tree.pools(taken))
         self._take(pool_j[None], effort)
         return ended
 
-    def _draw(self, effort: Effort, rng: np.random.Generator, copies: int) -> None:
-        """Polish plans in which each job is where it was taken in the steps up to the multipliers, by chance where in several pools."""
-        many_jp = np.cumsum(self._share_jp**SHARPNESS, axis=1)
-        taken_j, vain = many_jp[:, -1] > 0, 0
-        while vain < DRAWS_IN_VAIN and self.bound < self.cost and not effort.is_spent:
+    def _dive(self, multiplier_j: Floats, effort: Effort, rng: np.random.Generator, copies: int) -> None:
+        """Dive again and again, and polish what comes of it."""
+        vain = 0
+        while vain < DIVES_IN_VAIN and self.bound < self.cost and not effort.is_spent:
             before = self.cost
-            drawn_bj = (rng.random((copies, len(many_jp), 1)) * many_jp[:, -1:] >= many_jp).sum(axis=2)
-            self._take(np.where(taken_j, drawn_bj, self._least_pool_j), effort)
+            target = max(self.bound, math.ceil(self.bound + (self.cost - self.bound) * DEPTHS[vain % len(DEPTHS)]) - 1)
+            pool_j = self._dived(multiplier_j, target, effort, rng)
+            if pool_j is not None:
+                self._take(np.repeat(pool_j[None], copies, axis=0), effort)
             vain = 0 if self.cost < before else vain + 1
+
+    def _dived(self, multiplier_j: Floats, target: int, effort: Effort, rng: np.random.Generator) -> Ints | None:
+        """A plan of about `target`, some pools of which may be too full; None where nothing came of it. Shape (J,).
+
+        The surest jobs are settled, multipliers climb with what is left, and again, until few jobs are open. By chance where jobs
+        are as sure as others, so that no two dives are alike.
+        """
+        open_jp = self._narrowed(multiplier_j, target, effort)
+        if open_jp is None:
+            return None
+        open_jp, multiplier_j, leaning_j = self._sure(open_jp, rng), multiplier_j.copy(), None
+        while True:
+            attempt = self._rest(open_jp, multiplier_j, target, DIVING)
+            jobs, tree = attempt.jobs, attempt.tree
+            if tree is None or effort.is_spent:
+                return leaning_j if attempt.pool_j is None else attempt.pool_j
+            columns = tree.columns
+            if len(jobs) <= FEW_JOBS:
+                tree.search(NODES, effort)
+                taken = tree.leaning() if tree.taken is None else tree.taken
+                return leaning_j if taken is None else attempt.with_open(tree.pools(taken))
+            every = np.ones((1, len(columns.job)), dtype=bool)
+            nodes = tree.climbed(multiplier_j[None, jobs], every, LEVEL_STEPS, effort)
+            if tree.taken is not None:
+                return attempt.with_open(tree.pools(tree.taken))
+            if not len(nodes.bound_b):
+                return leaning_j
+            multiplier_j[jobs] = nodes.multiplier_bj[0]
+            share_c = np.where(nodes.open_bc[0], nodes.share_bc[0] + DOUBT * rng.random(len(columns.job)), -1.0)
+            top_j = columns.top_of_job(share_c)
+            leaning_j = attempt.with_open(columns.pool[top_j])
+            open_jp[jobs] = False
+            open_jp[jobs[columns.job[nodes.open_bc[0]]], columns.pool[nodes.open_bc[0]]] = True
+            many = math.ceil(SETTLED * len(jobs))
+            surest = np.argsort(-share_c[top_j], kind="stable")[:many]
+            self._settle(open_jp, jobs[surest], columns.pool[top_j[surest]], columns.room_p)
+
+    def _sure(self, open_jp: Bools, rng: np.random.Generator) -> Bools:
+        """With most of those jobs settled that were in one place only on the way to the multipliers."""
+        many_j, every = self._share_jp.sum(axis=1), np.arange(len(open_jp))
+        top_j = self._share_jp.argmax(axis=1)
+        sure = (self._share_jp[every, top_j] >= SURE * np.maximum(many_j, 1.0)) & open_jp[every, top_j]
+        some = np.flatnonzero(sure & (rng.random(len(sure)) < FIRST_SETTLED))
+        self._settle(open_jp, some, top_j[some], self._room_p)
+        return open_jp
+
+    def _settle(self, open_jp: Bools, jobs: Ints, pools: Ints, room_p: Ints) -> None:
+        """Leave jobs no other pool, one after the other, as long as it has room for them."""
+        left_p = room_p.copy()
+        for job, pool in zip(jobs.tolist(), pools.tolist(), strict=True):
+            if self._size_jp[job, pool] <= left_p[pool]:
+                left_p[pool] -= self._size_jp[job, pool]
+                open_jp[job] = False
+                open_jp[job, pool] = True
 
     def _take(self, pool_bj: Ints, effort: Effort) -> None:
         """Take over what becomes of plans, if no pool is too full then and it is better."""

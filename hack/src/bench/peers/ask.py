@@ -17,7 +17,8 @@ from suanli.placement.batch import Ints
 from suanli.placement.market import Market
 
 ROOT = Path(__file__).resolve().parents[4]
-GRACE_S = 120.0  # beside the time to solve: to read, to write the question down, and to look at a clock seldom
+GRACE_S = 120.0  # to read, to write the question down, and to look at a clock seldom
+SLOWEST = 40  # times: so much longer than on an idle machine may a peer take, whose time is the processor's
 
 
 class NoPeers(Exception):
@@ -54,7 +55,7 @@ class Peers:
             question, answer = Path(folder) / "model.npz", Path(folder) / "answer.json"
             model.save(question)
             if not self._ended(f"bench.peers.{program}", question, answer):
-                return Answer("stopped: over its time", self._seconds + GRACE_S)
+                return Answer("stopped: over its time", SLOWEST * self._seconds + GRACE_S)
             said = Answer(**json.loads(answer.read_text(encoding="ascii")))
         if said.taken is None:
             return said
@@ -71,7 +72,7 @@ class Peers:
                 env=os.environ | {"PYTHONPATH": str(ROOT / "hack/src"), "PYTHONDONTWRITEBYTECODE": "1"},
                 capture_output=True,
                 text=True,
-                timeout=self._seconds + GRACE_S,
+                timeout=SLOWEST * self._seconds + GRACE_S,
                 check=False,
             )
         except subprocess.TimeoutExpired:
@@ -90,7 +91,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="solve the same with solvers of others, which are installed once when asked for",
     )
     parser.add_argument(
-        "--peer-seconds", type=number(0.1, 3_600), default=60.0, help="time for one peer and one question (60)"
+        "--peer-seconds",
+        type=number(0.1, 3_600),
+        default=60.0,
+        help="processor time of each thread of a peer for one question (60)",
     )
 
 

@@ -1,5 +1,7 @@
 """HiGHS on one thread: `bench.peers.lp` asks for fractions of jobs, `bench.peers.mip` for whole ones."""
 
+import time
+
 import highspy
 import numpy as np
 
@@ -10,17 +12,26 @@ BIGGEST_COST = 1_000.0  # HiGHS's tolerances are absolute: costs in micro-yuan a
 
 
 def solve(model: Model, seconds: float, *, whole: bool) -> Answer:
-    """The cheapest plan, of fractions or whole jobs."""
+    """The cheapest plan, of fractions or whole jobs; `seconds` of processor time."""
+    late = time.process_time() + seconds
+
+    def stop(event: highspy.highs.HighsCallbackEvent) -> None:
+        if time.process_time() > late:
+            event.interrupt()
+
     scale = 1.0 if whole else max(1.0, float(np.abs(model.cost_n).max(initial=0)) / BIGGEST_COST)
     highs = highspy.Highs()
     highs.setOptionValue("output_flag", False)
-    for option, value in (("threads", 1), ("parallel", "off"), ("time_limit", seconds), ("mip_rel_gap", 0.0)):
+    for option, value in (("threads", 1), ("parallel", "off"), ("mip_rel_gap", 0.0)):
         highs.setOptionValue(option, value)
+    for callback in (highs.cbSimplexInterrupt, highs.cbMipInterrupt):
+        callback.subscribe(stop)
     highs.passModel(_program(model, scale, whole=whole))
     highs.run()
     info, status = highs.getInfo(), highs.getModelStatus()
     bound = info.mip_dual_bound if whole and np.isfinite(info.mip_dual_bound) else None
-    said = highs.modelStatusToString(status).lower()
+    interrupted = status == highspy.HighsModelStatus.kInterrupt
+    said = "time limit reached" if interrupted else highs.modelStatusToString(status).lower()
     if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
         return Answer(said, bound=bound)
     value = info.objective_function_value * scale
