@@ -45,7 +45,7 @@ Chosen = tuple[Mapping[int, int], Mapping[str, Decision], Collection[int]]
 
 
 class Suanli:
-    """The operator's cycle: the same snapshot, the same `place`, prices kept from one cycle to the next.
+    """The operator's cycle: the same snapshot, the same `settle`, prices kept from one cycle to the next.
 
     With `at_once` no job says that it may be put off. Where a purse is given, jobs wait for money as `suanli plan` says it.
     """
