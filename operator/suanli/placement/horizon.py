@@ -31,7 +31,7 @@ CELLS = 1 << 20  # rows x pools x moments that are looked at together
 FEWEST_MOMENTS = 12  # of very many rows and pools
 MOST_STEPS = 4 * SLOTS  # of all price curves together; of more, only whole hours are tried
 ASCENTS = 12
-MOST_ROUNDS = 16  # of placing rows again, so that who lost most goes first
+MOST_ROUNDS, ROUNDS_IN_VAIN = 16, 3  # of placing rows again, so that who lost most goes first; so many in vain end them
 ROWS_PLACED_AGAIN = 1_000  # in all rounds together
 # A start is no worse than the best if it costs more by so small a share of what depends on the hour: an earlier one is taken instead.
 # Without it a job that is called at its hour, and comes a moment late, would be put off again.
@@ -252,10 +252,12 @@ def _placed(work: Work, choices: _Choices, left_pt: Floats) -> list[Start]:
         for order in (urgent, _by_gain(work, choices, value_wpk))
     ]
     best = min(tries, key=lambda tried: tried.value)
-    last = best
+    last, vain = best, 0
     for _ in range(min(MOST_ROUNDS, ROWS_PLACED_AGAIN // len(urgent))):
         last = _tried(work, choices, left_pt, last.value_wpk, _losers_first(work, choices, last))
-        best = min(best, last, key=lambda tried: tried.value)
+        best, vain = (last, 0) if last.value < best.value else (best, vain + 1)
+        if vain == ROUNDS_IN_VAIN:
+            break
     left_pt[:] = best.left_pt
     return best.starts
 
@@ -328,15 +330,15 @@ def _without_conflict(work: Work, choices: _Choices, left_pt: Floats, cost_wpk: 
     ]
 
 
-def _best(choices: _Choices, cost_wpk: Floats) -> tuple[Ints, Ints]:
-    """Pool and moment of every row: of the starts that are as good as the cheapest, the earliest. Shapes: (W,), (W,)."""
-    moments = cost_wpk.shape[2]
-    least_w = cost_wpk.min(axis=(1, 2), initial=np.inf)
-    good_wpk = cost_wpk <= (least_w + choices.slack_w)[:, None, None]
+def _best(choices: _Choices, value_wpk: Floats) -> tuple[Ints, Ints]:
+    """Pool and moment of every row: of the starts worth as much as the best, the earliest, there the cheapest. Shapes: (W,), (W,)."""
+    moments = value_wpk.shape[2]
+    least_w = value_wpk.min(axis=(1, 2), initial=np.inf)
+    good_wpk = value_wpk <= (least_w + choices.slack_w)[:, None, None]
     start_wpk = np.where(good_wpk, choices.start_wpk[:, :, :moments], np.iinfo(np.int64).max)
     first_w = start_wpk.min(axis=(1, 2))
-    among_wpk = np.where(start_wpk == first_w[:, None, None], cost_wpk, np.inf)
-    best_w = among_wpk.reshape(len(cost_wpk), -1).argmin(axis=1)
+    among_wpk = np.where(start_wpk == first_w[:, None, None], choices.cost_wpk[:, :, :moments], np.inf)
+    best_w = among_wpk.reshape(len(value_wpk), -1).argmin(axis=1)
     p_w, k_w = np.divmod(best_w, moments)
     return p_w, k_w
 
@@ -397,15 +399,20 @@ def _greedy(
     """Rows one after the other, each where it is worth most among the starts that have room for the whole run."""
     starts: list[Start] = []
     at_once_w = choices.at_once_w
+    best_p_w, best_k_w = (best_w.tolist() for best_w in _best(choices, value_wpk))
     for w in order:
         row, left = int(choices.row_w[w]), int(work.count_w[choices.row_w[w]])
-        while left:
-            found = _with_room(work, choices, left_pt, value_wpk, w)
-            if found is None:
-                break
-            p, k = found
+        p, k = best_p_w[w], best_k_w[w]
+        while left and np.isfinite(value_wpk[w, p, k]):
             units, slots = float(work.units_wp[row, p]), slice(choices.first_wpk[w, p, k], choices.behind_wpk[w, p, k])
-            jobs = max(1, min(left, int((left_pt[p, slots].min() + DUST) // units))) if units > 0 else left
+            free = float(left_pt[p, slots].min()) + DUST
+            if free < units:
+                found = _with_room(work, choices, left_pt, value_wpk, w)
+                if found is None:
+                    break
+                p, k = found
+                continue
+            jobs = max(1, min(left, int(free // units))) if units > 0 else left
             left_pt[p, slots] -= jobs * units
             left -= jobs
             starts.append(
