@@ -1,5 +1,6 @@
 """Jobs that wait for cheaper hours: by hand, and checked by a checker that shares no code with placement."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from worlds import (
     a_job,
     a_link,
     a_node,
+    a_policy,
     a_random_world,
     a_region,
     a_site,
@@ -202,6 +204,82 @@ def test_room_that_running_jobs_give_back_is_planned_with() -> None:
     assert start(decided([patient(cards=8)], [freed])["job"]) == "2026-01-31T16:00:00Z"
 
 
+# --- from cycle to cycle
+
+MINUTE = 60_000
+
+
+def a_night(*more: str) -> World:
+    """Two jobs that fill the night one after the other, and others."""
+    jobs = [patient(name, cards=8, lasts="4h", deferrable="10h") for name in ("one", "other", *more)]
+    return a_world(jobs, [powered()])
+
+
+def test_within_half_an_hour_a_job_keeps_its_hour_and_others_are_planned_beside_it() -> None:
+    world = a_night()
+    first = replace(world, jobs=world.jobs[1:]).plan()
+    assert start(first.decisions["other"]) == "2026-01-31T14:00:00Z"
+    then = replace(world, now_ms=NOW_MS + 29 * MINUTE).plan(first.prices)
+    assert then.decisions["other"] is first.decisions["other"]
+    assert start(then.decisions["one"]) == "2026-01-31T18:00:00Z"
+
+
+@pytest.mark.parametrize(("minutes", "begins"), [(29, "2026-01-31T18:00:00Z"), (30, "2026-01-31T14:00:00Z")])
+def test_every_half_hour_all_are_planned_anew(minutes: int, begins: str) -> None:
+    world = a_night()
+    first = world.plan()
+    (later,) = (job for job in world.jobs if start(first.decisions[job.uid]) == "2026-01-31T18:00:00Z")
+    then = replace(world, jobs=(later,), now_ms=NOW_MS + minutes * MINUTE).plan(first.prices)
+    assert start(then.decisions[later.uid]) == begins
+
+
+def without_night(world: World) -> World:
+    return replace(world, sites=(powered(energy={"priceSchedule": [DAY]}),))
+
+
+def under_a_policy(world: World) -> World:
+    return replace(world, country=a_country(policy=a_policy()))
+
+
+def asked_anew(world: World) -> World:
+    (job,) = world.jobs
+    spec = job.job.spec.model_copy(update={"timing": job.job.spec.timing.model_copy(update={"deferrable": None})})
+    return replace(world, jobs=(replace(job, job=job.job.model_copy(update={"spec": spec})),))
+
+
+def backed_off(world: World) -> World:
+    return replace(world, jobs=tuple(replace(job, backoff={"one": "failed there"}) for job in world.jobs))
+
+
+def not_ready(world: World) -> World:
+    return replace(world, sites=tuple(replace(view, ready=False, not_ready="away") for view in world.sites))
+
+
+def at_its_hour(world: World) -> World:
+    return replace(world, now_ms=parse_time_ms("2026-01-31T08:20:00Z"))
+
+
+@pytest.mark.parametrize("changed", [without_night, under_a_policy, asked_anew, backed_off, not_ready, at_its_hour])
+def test_what_changed_is_planned_anew_at_once(changed: Callable[[World], World]) -> None:
+    soon = {"from": "16:20", "to": "06:00", "pricePerKwh": "0.30"}
+    world = a_world([patient()], [powered(energy={"priceSchedule": [soon, DAY]})])
+    first = world.plan()
+    assert start(first.decisions["job"]) == "2026-01-31T08:20:00Z"
+    other = changed(replace(world, now_ms=NOW_MS + MINUTE))
+    then = other.plan(first.prices)
+    assert then.decisions["job"] is not first.decisions["job"]
+    assert then == other.plan()
+
+
+def test_who_waits_for_room_alone_goes_as_soon_as_there_is_some() -> None:
+    waiting, urgent = patient("old", cards=8), a_job("now", cards=8, timing={"expectedDuration": "1h"})
+    world = a_world([waiting, urgent], [powered(energy={"priceSchedule": []})])
+    first = world.plan()
+    assert first.decisions["old"].reason is Reason.DEFERRED
+    then = replace(world, jobs=(waiting,), now_ms=NOW_MS + MINUTE).plan(first.prices)
+    assert then.decisions["old"].site == "one"
+
+
 # --- random worlds
 
 
@@ -231,6 +309,15 @@ def test_random_worlds_put_off_many() -> None:
 def test_nobody_is_put_off_too_long_or_for_nothing(taste: Taste) -> None:
     world = with_patience(taste)
     assert violations(*world.question, world.plan()) == []
+
+
+@seeded(60)
+@given(tastes(jobs=12, sites=4, fewest=2), st.integers(0, 40 * MINUTE))
+def test_nobody_is_in_the_next_cycle_either(taste: Taste, later_ms: int) -> None:
+    world = with_patience(taste)
+    first = replace(world, jobs=world.jobs[::2]).plan()
+    later = replace(world, now_ms=world.now_ms + later_ms)
+    assert violations(*later.question, later.plan(first.prices)) == []
 
 
 @seeded(50)

@@ -12,7 +12,7 @@ from hypothesis.strategies import SearchStrategy
 from suanli.api import ComputeAccount, ComputeJob, ComputeLink, ComputeRegion, ComputeSite, HubPolicy
 from suanli.base.names import API_VERSION
 from suanli.placement.accounts import NOBODY, Accounts, Tenancy
-from suanli.placement.snapshot import ClassRoom, Country, FreeNodes, Plan, SiteView, WaitingJob
+from suanli.placement.snapshot import ClassRoom, Country, FreeNodes, Plan, Prices, SiteView, WaitingJob
 from suanli.placement.solve import place
 
 NOW_MS = 1_769_846_400_000  # 2026-01-31T08:00:00Z
@@ -30,9 +30,9 @@ class World:
     now_ms: int = NOW_MS
     tenancy: Tenancy = NOBODY
 
-    def plan(self) -> Plan:
-        """The answer."""
-        return place(self.jobs, self.sites, self.country, self.now_ms, self.tenancy)
+    def plan(self, warm: Prices | None = None) -> Plan:
+        """The answer; `warm`: after another one."""
+        return place(self.jobs, self.sites, self.country, self.now_ms, self.tenancy, warm=warm)
 
     @property
     def question(self) -> tuple[tuple[WaitingJob, ...], tuple[SiteView, ...], Country, int]:

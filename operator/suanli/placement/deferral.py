@@ -2,10 +2,13 @@
 
 A job may wait as long as `timing.deferrable` says, and never so long that it would miss its deadline. One that has waited that
 long goes, before all that could wait; among those that go, priority and age decide, and it has become old.
+
+All hours are planned anew every half hour, and when a site, a link, a price or the policy is another one. In between a job that
+waits because that saves money keeps its hour and its room, and only the others are asked again.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +21,7 @@ from suanli.base.units import decimal_text, duration_ms
 from suanli.placement.batch import MOST, Batch, Bools, Floats, Ints, Pool, make_batch
 from suanli.placement.charges import Billed, Share, rates, units_rp, watts_rp
 from suanli.placement.filters import CHANGES_WITH_TIME, FILTERS
+from suanli.placement.ground import Ground
 from suanli.placement.horizon import HORIZON_MS, SLOT_MS, SLOTS, Start, Work, first_slot_ms, schedule
 from suanli.placement.scores import PAID, Costs, score
 from suanli.placement.snapshot import Country, Decision, FreeNodes, SiteView, WaitingJob, specs_of
@@ -40,32 +44,98 @@ class Asked:
     row_w: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Held:
+    """The hour of a job that is put off, and the room that it takes then. Units: ms since the epoch; `units` cards or cores."""
+
+    job: WaitingJob
+    decision: Decision
+    place: tuple[str, str]  # site and class
+    at_ms: int
+    ends_ms: int
+    units: float
+    saves: bool
+
+    def stands(self, job: WaitingJob, ready: Collection[str], now_ms: int) -> bool:
+        """Whether its hour is still right for the job."""
+        same = job.job is self.job.job and job.backoff == self.job.backoff and job.account == self.job.account
+        return same and self.saves and self.at_ms > now_ms and self.place[0] in ready
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """The hours that a cycle gave, by UID: the next ones of the same half hour go on with them."""
+
+    ground: Ground
+    slot_ms: int
+    held: Mapping[str, Held]
+
+    @property
+    def decisions(self) -> dict[str, Decision]:
+        """Who is put off."""
+        return {uid: held.decision for uid, held in self.held.items()}
+
+    def standing(
+        self, asked: Sequence[WaitingJob], sites: Sequence[SiteView], country: Country, now_ms: int
+    ) -> "Agenda":
+        """What of it holds for these jobs."""
+        known = {site.metadata.name: site for site in self.ground.sites}
+        same = len(known) == len(sites) and all(known.get(view.site.metadata.name) is view.site for view in sites)
+        if not same or country is not self.ground.country or first_slot_ms(now_ms) != self.slot_ms:
+            return replace(self, held={})
+        ready = {view.site.metadata.name for view in sites if view.ready}
+        before = ((job, self.held.get(job.uid)) for job in asked)
+        held = {job.uid: held for job, held in before if held is not None and held.stands(job, ready, now_ms)}
+        return replace(self, held=held)
+
+
 def defer(
-    asked: Sequence[WaitingJob], sites: Sequence[SiteView], country: Country, now_ms: int
-) -> Mapping[str, Decision]:
-    """The jobs that are put off, by UID, each with its planned start; all others go to the market now."""
+    asked: Sequence[WaitingJob],
+    sites: Sequence[SiteView],
+    country: Country,
+    now_ms: int,
+    before: Agenda | None = None,
+) -> Agenda | None:
+    """The jobs that are put off, each with its planned start; all others go to the market now. `before`: of the last cycle."""
+    kept = before.standing(asked, sites, country, now_ms) if before is not None else None
+    if kept is not None and kept.held:
+        asked = [job for job in asked if job.uid not in kept.held]
     if not may_wait(asked, now_ms):
-        return {}
-    return put_off(work_of(make_batch(asked, sites, country, now_ms)))
+        return kept
+    work = work_of(make_batch(asked, sites, country, now_ms))
+    others = kept.held if kept is not None else {}
+    return Agenda(work.batch.ground, first_slot_ms(now_ms), {**others, **put_off(work, others.values())})
 
 
-def put_off(asked: Asked) -> dict[str, Decision]:
-    """A decision for every job whose planned start lies ahead: later is cheaper, or others need what is free now."""
-    b = asked.batch
-    decisions: dict[str, Decision] = {}
+def put_off(asked: Asked, others: Iterable[Held] = ()) -> dict[str, Held]:
+    """Every job whose planned start lies ahead: later is cheaper, or others need what is free now. The room of `others` is taken."""
+    b, work = asked.batch, asked.work
+    found: dict[str, Held] = {}
     taken = [0] * len(asked.jobs)
-    for start in sorted(starts_of(asked), key=lambda start: (start.row, start.at_ms, start.pool)):
+    starts = schedule(work, curves_of(b), _without(b, room_pt(b), others), b.now_ms)
+    for start in sorted(starts, key=lambda start: (start.row, start.at_ms, start.pool)):
         jobs = asked.jobs[start.row][taken[start.row] : taken[start.row] + start.jobs]
         taken[start.row] += start.jobs
         saves_dust = 0 < start.saving < LEAST_SAVING
-        if not asked.work.must_w[start.row] and start.at_ms > b.now_ms and not saves_dust:
-            decisions.update(dict.fromkeys((job.uid for job in jobs), _told(asked, start)))
-    return decisions
+        if work.must_w[start.row] or start.at_ms <= b.now_ms or saves_dust:
+            continue
+        pool, decision = b.pools[start.pool], _told(asked, start)
+        place = b.sites[pool.site].site.metadata.name, pool.resource.class_
+        ends_ms = start.at_ms + int(work.duration_ms_wp[start.row, start.pool])
+        units = float(work.units_wp[start.row, start.pool])
+        for job in jobs:
+            found[job.uid] = Held(job, decision, place, start.at_ms, ends_ms, units, start.saving >= LEAST_SAVING)
+    return found
 
 
-def starts_of(asked: Asked) -> list[Start]:
-    """The plan of the next 48 hours."""
-    return schedule(asked.work, curves_of(asked.batch), room_pt(asked.batch), asked.batch.now_ms)
+def _without(b: Batch, room_pt: Floats, others: Iterable[Held]) -> Floats:
+    """The room that is left beside others. Shape (P, SLOTS)."""
+    pool_of = {(b.sites[pool.site].site.metadata.name, pool.resource.class_): p for p, pool in enumerate(b.pools)}
+    origin_ms = first_slot_ms(b.now_ms)
+    for held in others:
+        first, behind = (held.at_ms - origin_ms) // SLOT_MS, -(-(held.ends_ms - origin_ms) // SLOT_MS)
+        room_pt[pool_of[held.place], first:behind] -= held.units
+    return np.maximum(room_pt, 0.0)
 
 
 def may_wait(jobs: Sequence[WaitingJob], now_ms: int) -> bool:

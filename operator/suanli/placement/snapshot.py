@@ -18,6 +18,7 @@ from suanli.placement.network import Network
 from suanli.placement.packing import Nodes, Rows, nodes_of, rows_of, units_of
 
 if TYPE_CHECKING:
+    from suanli.placement.deferral import Agenda
     from suanli.placement.explain import Memory
     from suanli.placement.ground import Ground
 
@@ -189,12 +190,13 @@ class Prices:
     """A start for the next cycle: shadow prices, and the plan that was made with them.
 
     `by_pool` are micro-yuan per millicore, per byte, per card and per pod by (site, class); `places` say by account and question
-    how many such jobs were to run at which site and class; `memory` is what was said of them.
+    how many such jobs were to run at which site and class; `memory` is what was said of them; `agenda` has the hours of those put off.
     """
 
     by_pool: Mapping[tuple[str, str], tuple[float, float, float, float]] = field(default_factory=dict)
     places: Mapping[tuple[str, str], Mapping[tuple[str, str], int]] = field(default_factory=dict)
     memory: "Memory | None" = field(default=None, compare=False, repr=False)
+    agenda: "Agenda | None" = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -86,12 +86,16 @@ def settle(
     decisions: dict[str, Decision] = {uid: explain.refused(said) for uid, said in refused.items()}
     asked = [job for job in waiting if job.uid not in refused] if refused else waiting
     quotas = Quotas(tenancy, (view.site for view in sites))
+    agenda = None
     if may_wait(asked, now_ms):
         # Who may not run whatever the hour takes no room from those who may wait.
-        decisions |= defer([job for job in asked if queue.fits_alone(quotas, job)], sites, country, now_ms)
+        able = [job for job in asked if queue.fits_alone(quotas, job)]
+        agenda = defer(able, sites, country, now_ms, warm.agenda if warm else None)
+    if agenda is not None:
+        decisions |= agenda.decisions
         asked = [job for job in asked if job.uid not in decisions]
     if not asked:
-        return Settled(decisions, quotas, warm or Prices(), None)
+        return Settled(decisions, quotas, replace(warm or Prices(), agenda=agenda), None)
     batch = make_batch(asked, sites, country, now_ms)
     judged = _judged(batch)
     if tenancy.accounts.by_name:
@@ -105,7 +109,7 @@ def settle(
         if repaired is None:
             break
         made = _made(repaired, _judged(repaired), made.solution.price_pk, effort, seed)
-    return Settled(decisions, quotas, _prices(made.batch, made.solution), made)
+    return Settled(decisions, quotas, replace(_prices(made.batch, made.solution), agenda=agenda), made)
 
 
 def _told(
