@@ -20,5 +20,6 @@ export PYTHON PATH
 export PYTHONPATH="$ROOT/operator:$ROOT/hack/src"
 PYTHONPYCACHEPREFIX="$(dirname "$(dirname "$PYTHON")")/pycache" # what is compiled stays outside the tree, for all processes
 export PYTHONPYCACHEPREFIX
+unset PYTHONDONTWRITEBYTECODE # with it, every process would compile all it imports again
 export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}" # as suanli/__init__.py has it, also where numpy comes first
 cd "$ROOT"
