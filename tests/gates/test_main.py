@@ -8,6 +8,7 @@ import pytest
 from gates import __main__ as check
 from gates.failure import Failed, run
 from gates.steps import STEPS, Step
+from gates.tree import ROOT
 
 
 def fail() -> None:
@@ -39,7 +40,7 @@ def test_steps_run_beside_each_other_and_are_told_in_order_after_a_failure_too(
     steps = (Step("waits", wait), Step("fails", fail), Step("begins", begun.set))
     monkeypatch.setattr(check, "STEPS", steps)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
-    monkeypatch.chdir(check.ROOT)  # where it goes by itself
+    monkeypatch.chdir(ROOT)  # where it goes by itself
     assert check.main([]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines if line.startswith("check: ")] == ["waits", "fails", "begins", "1"]
