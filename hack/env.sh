@@ -20,5 +20,8 @@ export PYTHON PATH
 export PYTHONPATH="$ROOT/operator:$ROOT/hack/src"
 PYTHONPYCACHEPREFIX="$(dirname "$(dirname "$PYTHON")")/pycache" # what is compiled stays outside the tree, for all processes
 export PYTHONPYCACHEPREFIX
+unset PYTHONDONTWRITEBYTECODE # with it, every process would compile all it imports again
+MYPY_CACHE_DIR="$(dirname "$(dirname "$PYTHON")")/mypy" # a fresh checkout is not checked from nothing
+export MYPY_CACHE_DIR
 export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}" # as suanli/__init__.py has it, also where numpy comes first
 cd "$ROOT"

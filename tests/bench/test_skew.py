@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -82,7 +83,7 @@ def test_it_runs_as_a_command() -> None:
         [sys.executable, "-m", "bench.skew", "--jobs", "100", "--regions", "5", "--output", "json"],
         capture_output=True,
         check=True,
-        env={"PYTHONPATH": f"{ROOT}/operator:{ROOT}/hack/src"},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}/operator:{ROOT}/hack/src"},
     )
     assert json.loads(done.stdout)["jobs"] == 100
 

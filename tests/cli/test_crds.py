@@ -1,5 +1,6 @@
 """`suanli crds`: prints, writes, compares."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,8 @@ def test_each_kind_has_its_file_that_says_where_it_comes_from(written: Path) -> 
 
 def test_every_process_writes_the_same(tmp_path: Path, written: Path) -> None:
     script = "import sys; from suanli.cli.crds import manifests; sys.stdout.write(''.join(manifests().values()))"
-    environment = {"PYTHONPATH": str(ROOT / "operator"), "PYTHONHASHSEED": "7", "LC_ALL": "C"}
+    compiled = {name: value for name, value in os.environ.items() if name == "PYTHONPYCACHEPREFIX"}
+    environment = {"PYTHONPATH": str(ROOT / "operator"), "PYTHONHASHSEED": "7", "LC_ALL": "C", **compiled}
     done = subprocess.run(
         [sys.executable, "-X", "utf8", "-c", script], cwd=tmp_path, env=environment, capture_output=True, check=True
     )

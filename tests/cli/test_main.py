@@ -12,6 +12,7 @@ from suanli import __version__
 from suanli.cli import app
 
 OPERATOR = Path(__file__).resolve().parents[2] / "operator"
+KEPT = {name: os.environ[name] for name in ("PATH", "PYTHONPYCACHEPREFIX") if name in os.environ}
 COMMANDS = (
     "plan", "explain", "what-if", "price", "simulate", "usage", "bill", "settle", "statement", "award", "asset-report", "account", "crds", "fence", "site", "ledger",
     "voucher", "version", "operator",
@@ -20,7 +21,7 @@ COMMANDS = (
 
 def suanli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command as a process of its own."""
-    kept = {"PATH": os.environ["PATH"], "PYTHONPATH": str(OPERATOR), **environment}
+    kept = {**KEPT, "PYTHONPATH": str(OPERATOR), **environment}
     command = [sys.executable, "-m", "suanli", *arguments]
     return subprocess.run(command, env=kept, capture_output=True, text=True, check=False, timeout=240)
 
@@ -90,7 +91,7 @@ def test_the_process_ends_with_2_too() -> None:
 
 def test_a_pipe_that_is_closed_early_is_no_trouble() -> None:
     command = [sys.executable, "-m", "suanli", "crds"]
-    kept = {"PATH": os.environ["PATH"], "PYTHONPATH": str(OPERATOR)}
+    kept = {**KEPT, "PYTHONPATH": str(OPERATOR)}
     with subprocess.Popen(command, env=kept, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.close()

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from builders import a_job
-from flood import MOST_TIMES, Kind, told, waits
+from flood import MOST_TIMES, Kind, Waits, told, waits
 from memoryhub import Meeting
 from simulation import Simulate, Simulation
 from suanli.base.names import member_namespace
@@ -78,9 +78,17 @@ def test_an_account_that_may_not_look_is_told_of_once(simulate: Simulate, caplog
 FLOOD = 1_000  # ./hack/faults --flood 10000 for more
 
 
+@pytest.fixture(scope="module")
+def alone() -> Waits:
+    """Without a flood, of whatever kind it would be."""
+    return waits(0, Kind.FITS)
+
+
 @pytest.mark.parametrize("kind", Kind)
-def test_a_flood_of_one_tenant_does_not_hold_others_up(kind: Kind, capsys: pytest.CaptureFixture[str]) -> None:
-    alone, flooded = waits(0, kind), waits(FLOOD, kind)
+def test_a_flood_of_one_tenant_does_not_hold_others_up(
+    kind: Kind, alone: Waits, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flooded = waits(FLOOD, kind)
     with capsys.disabled():
         print(f"\n{told(kind, FLOOD, alone, flooded)}")
     assert flooded.p99_s < MOST_TIMES * alone.p99_s

@@ -7,6 +7,7 @@ import marshal
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 Json = dict[str, Any]
@@ -138,6 +139,8 @@ class Store:
         self.history: list[Change] = []  # all that ever happened
         self.compacted = 0
         self._objects: dict[tuple[str, str], dict[tuple[str, str], Json]] = {}
+        self._places: dict[str, Path] = {}  # by UID; also of what is gone
+        self._owned: dict[str, dict[Path, None]] = {}  # by the UID of an owner, in order; also what is gone
         self._version = 100
         self._listeners: list[Callable[[Change], None]] = []
         self._snapshots: dict[str, tuple[int, list[Json]]] = {}  # of lists that are read in pages: as of when, the rest
@@ -163,7 +166,21 @@ class Store:
 
     def each(self, path: Path) -> Iterator[Json]:
         """The objects of a collection themselves: nobody changes them."""
-        return (o for _, o in sorted(self._of(path).items()) if selected(o, path, {}))
+        objects = sorted(self._of(path).items())
+        return (o for (namespace, _), o in objects if not path.namespace or namespace == path.namespace)
+
+    def of_uid(self, uid: str) -> Json | None:
+        """The object with that UID itself, if it is there: nobody changes it."""
+        place = self._places.get(uid)
+        found = None if place is None else self._of(place).get((place.namespace, place.name))
+        return found if found is not None and found["metadata"]["uid"] == uid else None
+
+    def owned(self, uid: str) -> Iterator[tuple[Path, Json]]:
+        """Where the objects are that name that owner, and they themselves: nobody changes them."""
+        for place in list(self._owned.get(uid, ())):
+            held = self._of(place).get((place.namespace, place.name))
+            if held is not None and uid in _owners(held):
+                yield place, held
 
     def list(self, path: Path, query: dict[str, str], at: int | None = None) -> Json:
         """A list, or the rest of one that was begun before; `at`: as it was at that version. Raises: Refusal."""
@@ -304,6 +321,10 @@ class Store:
         if before is not None and before.get("spec") != after.get("spec"):
             stored["metadata"]["generation"] = int(before["metadata"].get("generation") or 0) + 1
         self._of(path)[path.namespace, path.name] = stored
+        place = Path(path.api, path.resource, path.namespace, path.name)
+        self._places[stored["metadata"]["uid"]] = place
+        for uid in _owners(stored):
+            self._owned.setdefault(uid, {})[place] = None
         self._tell(path, before, stored)
         return copied(stored)
 
@@ -322,13 +343,17 @@ class Store:
 
     def _remove_dependents(self, path: Path, gone: Json) -> None:
         """What the garbage collector and the namespace controller do, at once."""
-        uid = gone["metadata"]["uid"]
-        for (api, resource), objects in list(self._objects.items()):
-            for (namespace, name), held in list(objects.items()):
-                owners = held["metadata"].get("ownerReferences") or []
-                inside = path.resource == "namespaces" and namespace == path.name
-                if inside or any(owner.get("uid") == uid for owner in owners):
-                    self.delete(Path(api, resource, namespace, name), {})
+        for place, _ in self.owned(gone["metadata"]["uid"]):
+            self.delete(place, {})
+        if path.resource == "namespaces":
+            for (api, resource), objects in list(self._objects.items()):
+                for namespace, name in list(objects):
+                    if namespace == path.name and (namespace, name) in objects:
+                        self.delete(Path(api, resource, namespace, name), {})
+
+
+def _owners(raw: Json) -> list[str]:
+    return [str(owner.get("uid")) for owner in raw["metadata"].get("ownerReferences") or []]
 
 
 def selected(raw: Json, path: Path, query: dict[str, str]) -> bool:
@@ -348,14 +373,11 @@ def selected(raw: Json, path: Path, query: dict[str, str]) -> bool:
     return True
 
 
-def _terms(selector: str) -> Iterator[tuple[str, bool, str]]:
-    for term in filter(None, selector.split(",")):
-        if "!=" in term:
-            key, _, value = term.partition("!=")
-            yield key, False, value
-        else:
-            key, _, value = term.partition("=")
-            yield key, True, value
+@cache
+def _terms(selector: str) -> tuple[tuple[str, bool, str], ...]:
+    """Keys, whether they are to have the value or not to, and the value."""
+    halves = ((term.partition("!="), term.partition("=")) for term in filter(None, selector.split(",")))
+    return tuple((no[0], False, no[2]) if no[1] else (yes[0], True, yes[2]) for no, yes in halves)
 
 
 def merged(old: Any, patch: Any) -> Any:

@@ -282,13 +282,13 @@ class Cluster:
         self.server.put({**job, "metadata": {**job["metadata"], "finalizers": finalizers}})
 
     def _pods_of(self, owner: str) -> list[Json]:
-        def is_its(pod: Json) -> bool:
-            return any(o["uid"] == owner for o in pod["metadata"].get("ownerReferences") or [])
-
-        return self.server.items(PODS, is_its)
+        """Its pods by namespace and name."""
+        found = [(p.namespace, p.name, pod) for p, pod in self.server.store.owned(owner) if p.resource == "pods"]
+        return [pod for *_, pod in sorted(found, key=lambda one: one[:2])]
 
     def _job(self, uid: str) -> Json | None:
-        return next(iter(self.server.items(JOBS, lambda job: job["metadata"]["uid"] == uid)), None)
+        found = self.server.store.of_uid(uid)
+        return found if found is not None and found["kind"] == "Job" else None
 
     def _now(self, raw: Json) -> Json:
         """The object as it is now. Raises: Refusal when it is gone."""

@@ -1,10 +1,11 @@
-"""`hack/check [step ...]`: runs every gate, or those named, and goes on after a failure."""
+"""`hack/check [step ...]`: runs every gate, or those named, as many at a time as there are cores, and goes on after a failure."""
 
 import os
 import sys
 import textwrap
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from gates.failure import Failed
 from gates.steps import STEPS, Step
@@ -20,11 +21,16 @@ def main(names: Sequence[str]) -> int:
         return 2
     os.chdir(ROOT)
     chosen = [step for step in STEPS if not names or step.name in names]
-    try:
-        failed = [step.name for step in chosen if not passes(step)]
-    except KeyboardInterrupt:
-        print("\ncheck: interrupted")
-        return 130
+    failed = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            for step, (passed, said) in zip(chosen, pool.map(outcome, chosen), strict=True):
+                print(said, flush=True)
+                failed += [] if passed else [step.name]
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            print("check: interrupted")
+            return 130
     if failed:
         print(f"check: {len(failed)} of {len(chosen)} steps failed: {', '.join(failed)}")
         return 1
@@ -32,18 +38,18 @@ def main(names: Sequence[str]) -> int:
     return 0
 
 
-def passes(step: Step) -> bool:
-    """Run one step with its line of progress; what it found comes below."""
-    print(f"check: {step.name:<10}", end="", flush=True)
+def outcome(step: Step) -> tuple[bool, str]:
+    """Whether a step passes, and what is told of it: a line, with what it found below."""
     began = time.monotonic()
     try:
         step.check()
     except (Failed, OSError) as error:
-        print(f"{time.monotonic() - began:6.1f} s  FAILED")
-        print(textwrap.indent(str(error), "  "), flush=True)
-        return False
-    print(f"{time.monotonic() - began:6.1f} s  ok", flush=True)
-    return True
+        return False, f"{_line(step, began)}  FAILED\n{textwrap.indent(str(error), '  ')}"
+    return True, f"{_line(step, began)}  ok"
+
+
+def _line(step: Step, began: float) -> str:
+    return f"check: {step.name:<11}{time.monotonic() - began:6.1f} s"
 
 
 if __name__ == "__main__":

@@ -21,13 +21,17 @@ def config() -> Mapping[str, Any]:
     return table
 
 
-def unused(folders: Iterable[str], told_of: Iterable[str], root: Path = ROOT) -> list[str]:
-    """What nothing in `folders` uses, of those files whose path begins as told."""
+def reader() -> Vulture:
+    """One that has read nothing yet."""
     table = config()
-    vulture = Vulture(ignore_names=table["ignore_names"], ignore_decorators=table["ignore_decorators"])
+    return Vulture(ignore_names=table["ignore_names"], ignore_decorators=table["ignore_decorators"])
+
+
+def unused(vulture: Vulture, folders: Iterable[str], told_of: Iterable[str], root: Path = ROOT) -> list[str]:
+    """What nothing uses in `folders` and whatever was read before, of those files whose path begins as told."""
     vulture.scavenge([root / folder for folder in folders])
     found = []
-    for item in vulture.get_unused_code(min_confidence=table["min_confidence"]):
+    for item in vulture.get_unused_code(min_confidence=config()["min_confidence"]):
         path = item.filename.relative_to(root).as_posix()
         is_field = item.typ == "variable" and path.startswith(MODELS)
         if path.startswith(tuple(told_of)) and item.typ != ATTRIBUTE and not is_field:
@@ -37,6 +41,7 @@ def unused(folders: Iterable[str], told_of: Iterable[str], root: Path = ROOT) ->
 
 def check() -> None:
     """The product without its tests; tools and tests with everything."""
-    found = unused((PRODUCT, "hack/src"), (f"{PRODUCT}/",))
-    found += unused((PRODUCT, "hack/src", "tests"), ("hack/src/", "tests/"))
+    vulture = reader()
+    found = unused(vulture, (PRODUCT, "hack/src"), (f"{PRODUCT}/",))
+    found += unused(vulture, ("tests",), ("hack/src/", "tests/"))
     refuse(found, "Delete it, or use it.")
