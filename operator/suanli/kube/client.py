@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Self
 
 import aiohttp
+import orjson
 
 from suanli.base.untrusted import items, mapping, text
 from suanli.kube.addresses import Reach, Resolver
@@ -29,6 +30,7 @@ PAGE = 100  # a hundred servers may answer at once, and nobody else has a turn w
 MAX_PAGES = 12_500
 MAX_LISTED = 1_000_000
 MAX_RETRY_AFTER_S = 60.0
+MUCH = 32 << 10  # bytes of a watch that came at once: whoever sends so much is not kept waiting
 FINISH_S = 1.0  # requests under way have so long to end before their credentials are taken away
 PATCH_TYPES = {
     "merge": "application/merge-patch+json",
@@ -262,9 +264,12 @@ class ApiClient:
         *,
         silence_s: float,
         longest_s: float,
+        rest_s: float = 0.0,
         opened: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[Json, None]:
         """Events of a watch until the server ends it; `opened` is told when the server has agreed to it.
+
+        After what came nothing is read for `rest_s`, unless that was much: then what came meanwhile is read at once.
 
         Raises: ApiError, Unreachable (also when nothing, not even a bookmark, came for `silence_s`, and after `longest_s`).
         """
@@ -277,7 +282,7 @@ class ApiClient:
                 opened()
                 self._watched.add(answer.content)
                 try:
-                    async for line in _lines(answer):
+                    async for line in _lines(answer, rest_s):
                         event = _parsed(line, self.server)
                         if event.get("type") == "ERROR":
                             status = mapping(event.get("object"))
@@ -417,7 +422,7 @@ async def _bounded(answer: aiohttp.ClientResponse, most: int) -> bytes:
     return bytes(parts)
 
 
-async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _lines(answer: aiohttp.ClientResponse, rest_s: float) -> AsyncIterator[bytes]:
     rest = bytearray()
     async for chunk in answer.content.iter_any():
         rest += chunk
@@ -425,11 +430,26 @@ async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             if len(rest) > MAX_EVENT_BYTES:
                 raise Unreachable(f"{answer.url.host} sent a watch event of more than {MAX_EVENT_BYTES >> 20} MiB")
             continue
+        came = len(rest)
         *whole, tail = rest.split(b"\n")
         rest = bytearray(tail)
         for line in whole:
             if line.strip():
                 yield bytes(line)
+        if rest_s and came < MUCH:
+            await _rest(answer, rest_s)
+
+
+async def _rest(answer: aiohttp.ClientResponse, seconds: float) -> None:
+    """Leave what comes to the kernel for a while."""
+    transport = answer.connection.transport if answer.connection is not None else None
+    if transport is None:
+        return  # it has ended
+    transport.pause_reading()
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        transport.resume_reading()
 
 
 def _parsed(raw: bytes, server: str) -> Json:
@@ -441,8 +461,8 @@ def _parsed(raw: bytes, server: str) -> Json:
 
 def _object(raw: bytes) -> Json | None:
     try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
         return None
     return value if isinstance(value, dict) else None
 
