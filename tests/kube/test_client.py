@@ -378,6 +378,56 @@ async def test_a_compressed_answer_is_not_inflated() -> None:
         assert "not a JSON object" in await _unreachable(client.get("/version"))
 
 
+def _listed(*names: str, filler: int = 0) -> bytes:
+    items = [{"metadata": {"name": name}, "filler": "x" * filler} for name in names]
+    return json.dumps({"metadata": {"resourceVersion": "5"}, "items": items}).encode()
+
+
+async def test_pages_of_a_list_may_be_compressed_and_nothing_else() -> None:
+    async with FakeApiServer() as server, server.client() as client:
+        server.answer(f"GET {NODES}", gzip.compress(_listed("a", "b")), headers={"Content-Encoding": "gzip"})
+        assert await _all(client) == ["a", "b"]
+        server.answer("POST *", gzip.compress(_listed("a")), headers={"Content-Encoding": "gzip"})
+        assert "not a JSON object" in await _unreachable(client.post("/api/v1/namespaces", TENANT))
+    assert [r.headers["Accept-Encoding"] for r in server.requests] == ["gzip", "identity"]
+
+
+async def test_what_is_compressed_is_inflated_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "MAX_PAGE_BYTES", 1 << 20)
+    sizes: list[str] = []
+
+    def large(request: web.Request) -> web.Response:
+        sizes.append(request.query["limit"])
+        filler = (2 << 20) if request.query["limit"] != "1" else 10
+        return web.Response(body=gzip.compress(_listed("a", filler=filler)), headers={"Content-Encoding": "gzip"})
+
+    async with FakeApiServer() as server, server.client() as client:
+        server.fault(f"GET {NODES}", large)
+        assert (await client.list_all(NODES, page=16))["items"][0]["metadata"]["name"] == "a"
+        assert sizes == ["16", "2", "1"]
+        server.heal()
+        server.answer(f"GET {NODES}", gzip.compress(b" " * (64 << 20)), headers={"Content-Encoding": "gzip"})
+        assert "sent more than 1 MiB in one answer" in await _unreachable(client.list_all(NODES, page=16))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x1f\x8b",
+        b"\x1f\x8bgarbage",
+        gzip.compress(_listed("a"))[:-9],
+        gzip.compress(_listed("a"))[:-8] + b"\0" * 8,
+        gzip.compress(b"no JSON"),
+        gzip.compress(gzip.compress(_listed("a"))),
+    ],
+)
+async def test_what_cannot_be_inflated_is_no_list(body: bytes) -> None:
+    async with FakeApiServer() as server, server.client() as client:
+        server.answer(f"GET {NODES}", body, headers={"Content-Encoding": "gzip"})
+        said = await _unreachable(client.list_all(NODES))
+        assert "not a JSON object" in said or "sent something compressed that" in said
+
+
 async def test_a_server_that_does_not_answer_is_given_up() -> None:
     async with FakeApiServer() as server, server.client(timeout_s=0.05) as client:
         server.pause()

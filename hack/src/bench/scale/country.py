@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import json
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -25,6 +26,7 @@ from suanli.kube.client import Target
 NAMESPACE, HUB_ID = "suanli-system", "hub-cluster"
 NAMESPACES = 200
 HEARTBEAT_S = 300.0  # a kubelet renews a node's status so often when nothing changed
+COMPRESSED_FROM = 128 << 10  # bytes; API servers compress longer answers, at the same level, for whoever takes that
 IMAGES = 40  # that a node has pulled
 CARDS = 8  # of every node
 CLASS = "nvidia-a100-80g"
@@ -163,8 +165,11 @@ class Nodes:
         more = str(end) if end < self._count else ""
         items = ",".join(self._one(n, version) for n in range(begin, end))
         meta = json.dumps({"resourceVersion": str(version), "continue": more})
-        body = f'{{"kind":"NodeList","apiVersion":"v1","metadata":{meta},"items":[{items}]}}'
-        return web.Response(text=body, content_type="application/json")
+        body = f'{{"kind":"NodeList","apiVersion":"v1","metadata":{meta},"items":[{items}]}}'.encode()
+        given = {"Content-Type": "application/json"}
+        if len(body) < COMPRESSED_FROM or request.headers.get("Accept-Encoding") != "gzip":
+            return web.Response(body=body, headers=given)
+        return web.Response(body=gzip.compress(body, 1), headers={**given, "Content-Encoding": "gzip"})
 
     async def watched(self, request: web.Request) -> web.StreamResponse:
         """Every node's heartbeat, in turn."""
