@@ -42,7 +42,7 @@ GUARDS = {
 }
 MOST_NODES, MOST_PODS = 20_000, 200_000  # Kubernetes itself promises 5,000 and 150,000
 MOST_PODS_OF_JOB = 20_000  # a job has at most 10,000 tasks, and each runs once
-HEARTBEATS_S = 0.5  # nodes say again and again that they are there: several are heard at a time, which costs a third
+HEARTBEATS_S = 1.0  # nodes say again and again that they are there: many are heard at a time, which costs a third
 PATIENCE_S = 10.0  # with a request for a job: whoever sends one holds up nobody but this member's other jobs
 RENEWAL_S = 3.0  # with the renewal of a fence: those of all members are awaited together
 MENDING_S = 30.0

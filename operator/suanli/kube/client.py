@@ -465,6 +465,9 @@ async def _rest(answer: aiohttp.ClientResponse, seconds: float) -> None:
     transport = answer.connection.transport if answer.connection is not None else None
     if transport is None:
         return  # it has ended
+    limit = getattr(transport, "set_read_buffer_limits", None)
+    if limit is not None:
+        limit(high=1)  # else TLS reads on, a little each time
     transport.pause_reading()
     try:
         await asyncio.sleep(seconds)
