@@ -8,7 +8,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import pytest
@@ -515,8 +515,10 @@ async def test_a_watch_that_rests_takes_the_first_event_at_once_and_then_several
             await asyncio.wait({coming})
 
 
-async def test_what_comes_while_a_watch_rests_is_told_afterwards() -> None:
-    async with FakeApiServer() as server, server.client() as client:
+@pytest.mark.parametrize("tls", [False, True])
+async def test_what_comes_while_a_watch_rests_is_told_afterwards(authority: Authority, tls: bool) -> None:
+    large = {"filler": "x" * 5_000}
+    async with FakeApiServer(authority=authority if tls else None) as server, server.client() as client:
         watch = client.watch(NODES, {"resourceVersion": "0"}, silence_s=60, longest_s=60, rest_s=0.01)
         async with aclosing(watch), asyncio.timeout(60):
             coming = asyncio.ensure_future(anext(watch))
@@ -526,9 +528,25 @@ async def test_what_comes_while_a_watch_rests_is_told_afterwards() -> None:
                 server.put(node(f"n{n}"))
                 told.append((await coming)["object"]["metadata"]["name"])
                 coming = asyncio.ensure_future(anext(watch))
-            coming.cancel()
-            await asyncio.wait({coming})
-        assert told == [f"n{n}" for n in range(20)]
+            for n in range(20, 200):  # more than TLS buffers
+                server.put(node(f"n{n}", labels=large))
+            told.append((await coming)["object"]["metadata"]["name"])
+            told += [(await anext(watch))["object"]["metadata"]["name"] for _ in range(179)]
+        assert told == [f"n{n}" for n in range(200)]
+
+
+async def test_a_watch_that_rests_hears_when_the_server_ends_it() -> None:
+    async with FakeApiServer() as server, server.client() as client:
+        watch = client.watch(NODES, {"resourceVersion": "0"}, silence_s=60, longest_s=60, rest_s=0.05)
+        async with aclosing(watch), asyncio.timeout(60):
+            coming = asyncio.ensure_future(anext(watch))
+            await server.until(lambda: server.watching)
+            server.put(node("a"))
+            await coming
+            coming = asyncio.ensure_future(anext(watch, None))
+            server.drop_watches()
+            with suppress(Unreachable):
+                assert await coming is None
 
 
 @pytest.mark.parametrize(
