@@ -150,10 +150,15 @@ class Reflector:
     async def _list(self) -> None:
         began_s, told = asyncio.get_running_loop().time(), self._newest
         self._learned.clear()
-        fresh, version = {}, ""
+        fresh, version = dict[str, Any](), ""
         async with contextlib.aclosing(self._client.pages(self._path, self._params, most=self._most)) as pages:
             async for page in pages:
-                fresh.update({key_of(raw): self._keep(raw) for raw in page.items})
+                for raw in page.items:
+                    key, kept = key_of(raw), self._keep(raw)
+                    old = self.items.get(key)
+                    fresh[key] = (
+                        old if old == kept else kept
+                    )  # lists of many servers may be under way: what is the same is there once
                 version = page.version
         if self._confirm is not None:
             await self._confirm()
