@@ -22,6 +22,7 @@ from suanli.federation.credentials import write_kubeconfig
 from suanli.federation.render import job_manifest, own_namespace
 from suanli.federation.tenancy import Bounds, guards
 from suanli.kube.client import Target
+from suanli.main import look_for_circles_rarely
 
 NAMESPACE, HUB_ID = "suanli-system", "hub-cluster"
 NAMESPACES = 200
@@ -122,6 +123,7 @@ async def _serve(amounts: Amounts, pipe: Connection) -> None:
             members[name] = member
         for n in range(amounts.running):
             _start(job(amounts, n), n, members, amounts)
+        look_for_circles_rarely()
         pipe.send({name: (member.target.server, member.target.ca_pem) for name, member in members.items()})
         await asyncio.to_thread(pipe.poll, None)
 
