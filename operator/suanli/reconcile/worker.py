@@ -41,6 +41,7 @@ LOG = logging.getLogger(__name__)
 MOST_STEPS = 8
 SURPRISE_S = 5.0
 EXPLANATIONS_PER_S = 20  # of all waiting jobs together
+REASONS_PER_S = 100  # the same for other reasons: a site that comes may give all that wait another one
 NEVER_SO = (400, 403, 413, 422)  # the hub will not take this write, however often it is sent
 HELD_UP_S = 30.0
 TURN_S = 0.005  # of looks, then others have theirs
@@ -248,6 +249,7 @@ class JobWorker:
             decision=self.decisions.get(uid),
             explained_ms=self._explained.get(uid, 0),
             explain_every_ms=self._explain_every_ms(),
+            explain_other_ms=len(self._mirror.waiting) * 1000 // REASONS_PER_S,
             attempt=self._attempt(uid, entry, sites),
             leaving_s=self._attempts.leaving(
                 uid, (p for at in sites.values() for p in at.pods), asyncio.get_running_loop().time()
