@@ -42,6 +42,7 @@ LOOP_LAG_LIMIT_S = 30.0
 LEAD_END_S, WATCH_END_S = 6.0, 3.0  # a signal ends the process within ten seconds
 MOST_END_S = 15.0  # where the loop, or a thread, cannot end it: the machine is that busy, or something hangs
 YOUNG = 20_000  # objects that are made before circles among them are looked for
+SWITCH_S = 0.0005  # while a plan is made in a thread: the loop waits so long for each read and write, by default ten times as long
 TLS_BUFFER = 64 << 10  # of every connection; asyncio's own is 256 KiB, and a member has half a dozen connections
 
 
@@ -107,6 +108,7 @@ def run() -> int:
         return 2
     look_for_circles_rarely()
     SSLProtocol.max_size = TLS_BUFFER
+    sys.setswitchinterval(SWITCH_S)
     with store:
         return asyncio.run(_serve(settings, target, store))
 

@@ -16,11 +16,13 @@ from suanli.base.names import (
     member_job_name,
     member_namespace,
 )
+from suanli.base.untrusted import text
 from suanli.billing.usage import pod_usage
 from suanli.federation import facts
 from suanli.federation.facts import Amounts
 
 Json = dict[str, Any]
+QUANTITIES: list[Any] = ["1", "500m", "16Gi", "1e3", "-1", "x", "", 3, 2.5, None, ["1"], True]
 UID = "0f9f6c1e-0b0c-4c3a-9c7e-3b8f1f2a4d55"
 SPACE = member_namespace("hub", "team-a")
 START, END = "2026-01-31T08:00:00Z", "2026-01-31T08:00:10Z"
@@ -151,6 +153,21 @@ def test_alike_nodes_share_all_but_their_name() -> None:
     assert one.label_names is other.label_names
     assert one.label_values is other.label_values
     assert one.allocatable is other.allocatable
+
+
+@given(st.dictionaries(st.text(max_size=300), st.text(max_size=80) | st.integers(), max_size=5), st.text(max_size=4))
+def test_labels_are_read_alike_one_by_one_and_all_at_once(labels: Json, name: str) -> None:
+    found = facts.node_facts({"metadata": {"name": name, "labels": labels}})
+    assert list(found.label_names) == [text(label) for label in labels]
+    values = [found.name if value == facts.OWN_NAME else value for value in found.label_values]
+    assert values == [text(value, 63) for value in labels.values()]
+
+
+@given(st.dictionaries(st.sampled_from(["cpu", "memory", "pods", "a/b", "x"]), st.sampled_from(QUANTITIES), max_size=5))
+def test_amounts_are_the_same_when_they_are_read_again(raw: Json) -> None:
+    odd = {"never": "read", **raw, "z/" + "z" * 300: "1"}
+    assert facts.amounts(raw) == facts.amounts(dict(reversed(raw.items()))) == facts.amounts(raw)
+    assert replace(facts.amounts(odd), extended=()) == replace(facts.amounts(raw), extended=())
 
 
 def test_no_label_can_pretend_to_be_the_name_of_its_node() -> None:

@@ -8,7 +8,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import pytest
@@ -302,7 +302,8 @@ async def test_retry_after_is_kept_within_reason(said: str, seconds: float | Non
         (b"\xff\xfe\x00 \x1b[31mred", "\ufffd\ufffd   [31mred"),
         (b'["no"]', '["no"]'),
         (b'{"message": 5, "reason": {"a": 1}}', '{"message": 5, "reason": {"a": 1}}'),
-        (rb'{"message": "bell \u0007 and half \ud800 a pair"}', "bell   and half   a pair"),
+        (rb'{"message": "bell \u0007 and line \u2028 break"}', "bell   and line   break"),
+        (rb'{"message": "half \ud800 a pair"}', r'{"message": "half \ud800 a pair"}'),
         (b'{"message": "%s"}' % (b"x" * 9_000), "x" * 2_000),
         (b"[" * 100_000, "[" * 300),
     ],
@@ -325,13 +326,44 @@ async def test_a_redirect_is_not_followed(status: int) -> None:
         assert other.requests == []
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"ok", b"[]", b'"x"', b"null", b"1", b'{"a":', b"\xff\xff", b'{"a":' * 5_000, b"1" * 9_000]
-)
+NO_OBJECTS = [
+    b"",
+    b"ok",
+    b"[]",
+    b'"x"',
+    b"null",
+    b"1",
+    b'{"a":',
+    b'{"a":1}{}',
+    b"\xff\xff",
+    b'{"a":"\xff"}',
+    b'{"\xc3(":1}',
+    b'{"a":"\xed\xa0\x80"}',
+    rb'{"a":"\ud800"}',
+    b'{"a":NaN}',
+    b'{"a":-Infinity}',
+    b'{"a":1e999}',
+    b'{"a":' * 5_000,
+    b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
+    b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    b"1" * 9_000,
+    b'{"a":' + b"1" * 9_000 + b"}",
+]
+
+
+@pytest.mark.parametrize("body", NO_OBJECTS)
 async def test_an_answer_that_is_no_json_object_is_none(body: bytes) -> None:
     async with FakeApiServer() as server, server.client() as client:
         server.answer("GET /version", body)
         assert "not a JSON object" in await _unreachable(client.get("/version"))
+
+
+async def test_of_a_field_that_comes_twice_the_last_holds_and_no_number_of_a_server_is_cut() -> None:
+    """API servers have integers of 64 bits; a larger one is none, and is read as a float."""
+    async with FakeApiServer() as server, server.client() as client:
+        server.answer("GET /version", b'{"a":1,"a":9223372036854775807,"b":-9223372036854775808,"c":1%s}' % (b"0" * 30))
+        answer = await client.get("/version")
+        assert (answer["a"], answer["b"], type(answer["c"])) == ((1 << 63) - 1, -(1 << 63), float)
 
 
 async def test_an_answer_is_read_up_to_a_bound() -> None:
@@ -344,6 +376,56 @@ async def test_a_compressed_answer_is_not_inflated() -> None:
     async with FakeApiServer() as server, server.client() as client:
         server.answer("GET /version", gzip.compress(b'{"a": "b"}'), headers={"Content-Encoding": "gzip"})
         assert "not a JSON object" in await _unreachable(client.get("/version"))
+
+
+def _listed(*names: str, filler: int = 0) -> bytes:
+    items = [{"metadata": {"name": name}, "filler": "x" * filler} for name in names]
+    return json.dumps({"metadata": {"resourceVersion": "5"}, "items": items}).encode()
+
+
+async def test_pages_of_a_list_may_be_compressed_and_nothing_else() -> None:
+    async with FakeApiServer() as server, server.client() as client:
+        server.answer(f"GET {NODES}", gzip.compress(_listed("a", "b")), headers={"Content-Encoding": "gzip"})
+        assert await _all(client) == ["a", "b"]
+        server.answer("POST *", gzip.compress(_listed("a")), headers={"Content-Encoding": "gzip"})
+        assert "not a JSON object" in await _unreachable(client.post("/api/v1/namespaces", TENANT))
+    assert [r.headers["Accept-Encoding"] for r in server.requests] == ["gzip", "identity"]
+
+
+async def test_what_is_compressed_is_inflated_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "MAX_PAGE_BYTES", 1 << 20)
+    sizes: list[str] = []
+
+    def large(request: web.Request) -> web.Response:
+        sizes.append(request.query["limit"])
+        filler = (2 << 20) if request.query["limit"] != "1" else 10
+        return web.Response(body=gzip.compress(_listed("a", filler=filler)), headers={"Content-Encoding": "gzip"})
+
+    async with FakeApiServer() as server, server.client() as client:
+        server.fault(f"GET {NODES}", large)
+        assert (await client.list_all(NODES, page=16))["items"][0]["metadata"]["name"] == "a"
+        assert sizes == ["16", "2", "1"]
+        server.heal()
+        server.answer(f"GET {NODES}", gzip.compress(b" " * (64 << 20)), headers={"Content-Encoding": "gzip"})
+        assert "sent more than 1 MiB in one answer" in await _unreachable(client.list_all(NODES, page=16))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x1f\x8b",
+        b"\x1f\x8bgarbage",
+        gzip.compress(_listed("a"))[:-9],
+        gzip.compress(_listed("a"))[:-8] + b"\0" * 8,
+        gzip.compress(b"no JSON"),
+        gzip.compress(gzip.compress(_listed("a"))),
+    ],
+)
+async def test_what_cannot_be_inflated_is_no_list(body: bytes) -> None:
+    async with FakeApiServer() as server, server.client() as client:
+        server.answer(f"GET {NODES}", body, headers={"Content-Encoding": "gzip"})
+        said = await _unreachable(client.list_all(NODES))
+        assert "not a JSON object" in said or "sent something compressed that" in said
 
 
 async def test_a_server_that_does_not_answer_is_given_up() -> None:
@@ -415,6 +497,57 @@ async def test_events_arrive_one_by_one() -> None:
     assert told == [("ADDED", "a"), ("ADDED", "b"), ("DELETED", "a")]
 
 
+@pytest.mark.parametrize("much", [False, True])
+async def test_a_watch_that_rests_takes_the_first_event_at_once_and_then_several(much: bool) -> None:
+    async with FakeApiServer() as server, server.client() as client:
+        watch = client.watch(NODES, {"resourceVersion": "0"}, silence_s=60, longest_s=60, rest_s=3_600)
+        async with aclosing(watch), asyncio.timeout(60):
+            coming = asyncio.ensure_future(anext(watch))
+            await server.until(lambda: server.watching)
+            server.put(node("a", labels={"filler": "x" * (client_module.MUCH if much else 1)}))
+            assert (await coming)["object"]["metadata"]["name"] == "a"
+            coming = asyncio.ensure_future(anext(watch))
+            server.put(node("b"))
+            await client.get("/version")
+            await asyncio.wait({coming}, timeout=None if much else 0.1)
+            assert coming.done() is much
+            coming.cancel()
+            await asyncio.wait({coming})
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_what_comes_while_a_watch_rests_is_told_afterwards(authority: Authority, tls: bool) -> None:
+    large = {"filler": "x" * 5_000}
+    async with FakeApiServer(authority=authority if tls else None) as server, server.client() as client:
+        watch = client.watch(NODES, {"resourceVersion": "0"}, silence_s=60, longest_s=60, rest_s=0.01)
+        async with aclosing(watch), asyncio.timeout(60):
+            coming = asyncio.ensure_future(anext(watch))
+            await server.until(lambda: server.watching)
+            told = []
+            for n in range(20):
+                server.put(node(f"n{n}"))
+                told.append((await coming)["object"]["metadata"]["name"])
+                coming = asyncio.ensure_future(anext(watch))
+            for n in range(20, 200):  # more than TLS buffers
+                server.put(node(f"n{n}", labels=large))
+            told.append((await coming)["object"]["metadata"]["name"])
+            told += [(await anext(watch))["object"]["metadata"]["name"] for _ in range(179)]
+        assert told == [f"n{n}" for n in range(200)]
+
+
+async def test_a_watch_that_rests_hears_when_the_server_ends_it() -> None:
+    async with FakeApiServer() as server, server.client() as client:
+        watch = client.watch(NODES, {"resourceVersion": "0"}, silence_s=60, longest_s=60, rest_s=0.05)
+        async with aclosing(watch), asyncio.timeout(60):
+            coming = asyncio.ensure_future(anext(watch))
+            await server.until(lambda: server.watching)
+            server.put(node("a"))
+            await coming
+            server.drop_watches()
+            with suppress(Unreachable):
+                assert [event async for event in watch] == []
+
+
 @pytest.mark.parametrize(
     ("event", "status"),
     [
@@ -443,12 +576,12 @@ async def test_a_watch_is_refused_like_any_request() -> None:
         assert (await _refused(_events(client))).status == 204
 
 
-@pytest.mark.parametrize("line", [b"garbage\n", b"[1]\n", b'"x"\n', b"\xff\xfe\n", b'{"a":' * 9_000 + b"\n"])
+@pytest.mark.parametrize("line", [b"garbage", *(body for body in NO_OBJECTS if body.strip())])
 async def test_a_line_that_is_no_event_ends_the_watch(line: bytes) -> None:
     async with FakeApiServer() as server, server.client() as client:
         watching = asyncio.create_task(_events(client))
         await server.until(lambda: server.watching)
-        server.send(line)
+        server.send(line + b"\n")
         assert "not a JSON object" in await _unreachable(watching)
 
 

@@ -294,7 +294,7 @@ async def test_an_event_of_a_nameless_thing_is_passed_over(raw: Json) -> None:
 
 async def test_a_version_that_no_server_gives_cannot_break_the_next_request() -> None:
     async with FakeApiServer() as server, following(server) as (reflector, seen):
-        server.send(b'{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "\\ud800\\u0000 x"}}}\n')
+        server.send(b'{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "\\u2028\\u0000 x"}}}\n')
         await seen.until(lambda: seen.heard == 2)
         server.refuse("WATCH *", 400, "BadRequest", "invalid resource version", times=1)
         server.drop_watches()
@@ -405,6 +405,7 @@ class Script:
         *,
         silence_s: float,
         longest_s: float,
+        rest_s: float = 0.0,
         opened: Callable[[], None],
     ) -> AsyncGenerator[Json, None]:
         self.watches.append(asyncio.get_running_loop().time())
@@ -566,6 +567,7 @@ class Telling:
         *,
         silence_s: float,
         longest_s: float,
+        rest_s: float = 0.0,
         opened: Callable[[], None],
     ) -> AsyncGenerator[Json, None]:
         opened()

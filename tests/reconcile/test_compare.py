@@ -8,7 +8,7 @@ import virtualtime
 from builders import a_job, a_region
 from memoryhub import Meeting, MemoryClient, MemoryServer
 from suanli.kube.client import ApiError
-from suanli.reconcile.compare import LEAST_S, Comparison, fill, fill_patiently
+from suanli.reconcile.compare import LEAST_S, LOOKS, LOOKS_S, Comparison, fill, fill_patiently
 from suanli.reconcile.state import Mirror
 
 JOBS = "/apis/suanli.io/v1alpha1/computejobs"
@@ -25,9 +25,14 @@ class Hub:
         self.mirror = Mirror(on_job=lambda uid, changed: None, on_map=lambda kind, name, changed: None)
         self.client = MemoryClient(self.server, "hub")
         self.looked: list[str] = []
+        self.begun = asyncio.Event()  # the first is looked at
         self.comparison = Comparison(
-            self.client, self.mirror, on_members=lambda: ["uid-orphan"], look_at=self.looked.append, every_s=300
+            self.client, self.mirror, on_members=lambda: ["uid-orphan"], look_at=self._look, every_s=300
         )
+
+    def _look(self, uid: str) -> None:
+        self.looked.append(uid)
+        self.begun.set()
 
 
 def test_a_list_brings_what_no_event_told() -> None:
@@ -68,11 +73,27 @@ def test_it_comes_every_so_often_and_sooner_when_asked_but_not_all_the_time() ->
         task = asyncio.ensure_future(hub.comparison.run())
         await asyncio.sleep(310)
         assert lists == [300]
-        assert hub.looked == ["uid-train", "uid-orphan"]
+        assert hub.looked == ["uid-orphan", "uid-train"]
         for _ in range(100):
             hub.comparison.soon()
             await asyncio.sleep(0.1)
         assert len(lists) <= 2 + 10 / LEAST_S
+        task.cancel()
+
+    virtualtime.run(whole())
+
+
+def test_the_jobs_of_a_large_hub_are_looked_at_little_by_little() -> None:
+    async def whole() -> None:
+        hub = Hub()
+        for n in range(2_000):
+            hub.server.put(a_job(f"j{n}"))
+        task = asyncio.ensure_future(hub.comparison.run())
+        await hub.begun.wait()
+        await asyncio.sleep(LOOKS_S / 2)
+        assert (hub.looked[0], len(hub.looked)) == ("uid-orphan", LOOKS)
+        await asyncio.sleep(3)
+        assert len(hub.looked) == len(set(hub.looked)) == 2_002
         task.cancel()
 
     virtualtime.run(whole())

@@ -66,6 +66,7 @@ def a_view(entry: JobEntry | None, sites: Mapping[str, AtSite] | None = None, **
         "decision": None,
         "explained_ms": 0,
         "explain_every_ms": 20_000,
+        "explain_other_ms": 10,
         "attempt": Attempt(),
         "leaving_s": {},
         "now_ms": NOW_MS,
@@ -351,7 +352,8 @@ def test_a_waiting_job_says_why_but_not_too_often() -> None:
     assert isinstance(step(entry, decision=more, explained_ms=NOW_MS - 20_000), Write)
     assert isinstance(step(entry, decision=more, explained_ms=NOW_MS + 3_600_000), Write)  # the clock was set back
     other = replace(full, reason=Reason.NO_FEASIBLE_SITE)
-    assert isinstance(step(entry, decision=other, explained_ms=NOW_MS), Write)
+    assert isinstance(step(entry, decision=other, explained_ms=NOW_MS - 10), Write)
+    assert step(entry, decision=other, explained_ms=NOW_MS - 4, explain_other_ms=5_000) == Wait(4.996)
     assert step(an_entry()) == Wait()
 
 

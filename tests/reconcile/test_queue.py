@@ -86,6 +86,18 @@ def test_an_urgent_key_passes_also_when_it_was_added_while_it_was_worked_on() ->
     play(whole())
 
 
+def test_the_same_wish_again_and_again_is_one() -> None:
+    async def whole() -> None:
+        queue = WorkQueue()
+        for n in range(100):
+            queue.add_later("a", 30 - n / 100_000)
+        assert len(queue._later) == 1
+        queue.add_later("a", 29)
+        assert len(queue._later) == 2
+
+    play(whole())
+
+
 def test_the_earliest_wish_holds() -> None:
     async def whole() -> None:
         queue, loop = WorkQueue(), asyncio.get_running_loop()

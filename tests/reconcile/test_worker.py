@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,9 @@ from builders import a_job
 from memoryhub import Fate, Meeting
 from simulation import JOBS, Simulate, Simulation
 from suanli.kube.client import ApiError
+from suanli.placement.snapshot import Plan
 from suanli.reconcile import job as stages
+from suanli.reconcile import worker as worker_module
 from suanli.reconcile.state import Assumption, JobEntry
 
 LONG = {"image": "x", "command": ["sleep", "600"]}
@@ -225,6 +228,58 @@ def test_explanations_of_many_waiting_jobs_are_spread(simulate: Simulate) -> Non
         mirror.waiting |= {f"u{n}": entry for n in range(2_000)}
         assert worker._explain_every_ms() == 100_000
         mirror.waiting.clear()
+
+    simulate(play)
+
+
+def test_a_job_whose_reason_stands_is_not_looked_at_before_other_numbers_of_it_are_due(
+    simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+
+    async def play(sim: Simulation) -> None:
+        assert sim.process is not None
+        operator, loop = sim.process.operator, asyncio.get_running_loop()
+        worker, next_step = operator._worker, stages.next_step
+
+        def counted(view: stages.View) -> stages.Step:
+            looks.append(loop.time())
+            return next_step(view)
+
+        sim.put(a_job("huge", resources={"class": ["cpu"], "perTask": {"cpu": "9000", "memory": "1Gi"}}))
+        await sim.until(lambda: sim.state("huge")[0] == "Waiting")
+        await asyncio.sleep(1)
+        uid, said_s = sim.job("huge")["metadata"]["uid"], loop.time() - 1
+        monkeypatch.setattr(stages, "next_step", counted)
+        monkeypatch.setattr(operator._cycle, "_place", lambda *args, **more: Plan({}))
+        for n in range(9):
+            operator._cycle._explain(uid, replace(worker.decisions[uid], message=f"{n} sites are full"))
+            await asyncio.sleep(10)
+        assert looks == []
+        await sim.until(lambda: looks)
+        await sim.until(lambda: "8 sites are full" in str(sim.job("huge")["status"]))
+        assert looks[0] - said_s > 98
+
+    monkeypatch.setattr(worker_module, "EXPLANATIONS_PER_S", 0.01)
+    simulate(play, full_compare_s=3_600)
+
+
+def test_others_have_their_turn_while_very_many_jobs_are_looked_at(simulate: Simulate) -> None:
+    async def play(sim: Simulation) -> None:
+        assert sim.process is not None
+        worker, turns = sim.process.operator._worker, 0
+        await sim.until(lambda: sim.site_condition("east") == ("True", "Ready"))
+
+        async def slow(uid: str) -> None:
+            worker._turn_ends_s = 0.0  # as if that had taken long, and waited for nothing
+
+        worker._advance = slow  # type: ignore[method-assign]
+        for n in range(1_000):
+            worker.queue.add(f"u{n}")
+        while len(worker.queue):
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns >= 1_000 / sim.settings.workers
 
     simulate(play)
 

@@ -352,6 +352,7 @@ class MemoryClient(ApiClient):
         *,
         silence_s: float,
         longest_s: float,
+        rest_s: float = 0.0,
         opened: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[Json, None]:
         """Events until the server ends it. Raises: ApiError, Unreachable."""

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -22,7 +22,7 @@ from suanli.base.names import (
 )
 from suanli.base.packed import packed, typical, unpacked
 from suanli.base.units import cpu_milli, whole
-from suanli.base.untrusted import Raw, count, items, mapping, text
+from suanli.base.untrusted import MAX_TEXT, Raw, count, items, mapping, text
 
 MAX_AMOUNT = 1 << 60
 # What is kept of one object's lists and maps; real ones are far smaller.
@@ -161,9 +161,25 @@ def _shared(value: T) -> T:
     return value
 
 
+@lru_cache(MOST_SHARED)
+def _interned(values: tuple[str, ...]) -> tuple[str, ...]:
+    """The first that was equal, of strings that unlike ones have in common."""
+    return tuple(map(intern, values))
+
+
 def amounts(raw: Raw) -> Amounts:
     """A resource list; what cannot be read counts as nothing."""
+    said = tuple(_first(raw, MAX_RESOURCES))
+    if all(isinstance(value, str) and len(name) + len(value) <= MAX_TEXT for name, value in said):
+        return _amounts_said(said)
     return _amounts(_numbers(raw))
+
+
+@lru_cache(MOST_SHARED)
+def _amounts_said(said: tuple[tuple[str, str], ...]) -> Amounts:
+    """The same, read once for all nodes that say the same."""
+    read: Amounts = _shared(_amounts(_numbers(dict(said))))
+    return read
 
 
 def node_facts(raw: Raw) -> NodeFacts:
@@ -173,14 +189,14 @@ def node_facts(raw: Raw) -> NodeFacts:
     tainted = any(t.get("effect") in ("NoSchedule", "NoExecute") for t in items(spec.get("taints")))
     metadata = mapping(raw.get("metadata"))
     name = text(metadata.get("name"))
-    labels = {intern(text(k)): text(v, 63) for k, v in _first(mapping(metadata.get("labels")), MAX_LABELS)}
-    values = (OWN_NAME if value == name else intern(value) for value in labels.values())
+    labels = dict(_first(mapping(metadata.get("labels")), MAX_LABELS))
+    values = tuple([OWN_NAME if value == name else value for value in _bounded(labels.values(), 63)])
     usable = ready and not tainted and not spec.get("unschedulable") and not metadata.get("deletionTimestamp")
     return NodeFacts(
         name=name,
         usable=usable,
-        label_names=_shared(tuple(labels)),
-        label_values=_shared(tuple(values)),
+        label_names=_interned(tuple(_bounded(labels, MAX_TEXT))),
+        label_values=_interned(values),
         allocatable=_shared(amounts(mapping(status.get("allocatable")))),
     )
 
@@ -372,6 +388,16 @@ def _requests(section: Raw) -> Counter[str]:
 def _amounts(numbers: Mapping[str, int]) -> Amounts:
     extended = sorted((n, v) for n, v in numbers.items() if "/" in n and v > 0)
     return Amounts(numbers.get("cpu", 0), numbers.get("memory", 0), numbers.get("pods", 0), tuple(extended))
+
+
+def _bounded(values: Collection[Any], limit: int) -> Collection[str]:
+    """Each as a printable, bounded text. Nearly always all are such, which is seen of all at once."""
+    try:
+        if "".join(values).isprintable() and max(map(len, values), default=0) <= limit:
+            return values
+    except TypeError:  # one is no text
+        pass
+    return [text(value, limit) for value in values]
 
 
 def _first(raw: Raw, most: int) -> Iterable[tuple[str, Any]]:

@@ -42,6 +42,7 @@ GUARDS = {
 }
 MOST_NODES, MOST_PODS = 20_000, 200_000  # Kubernetes itself promises 5,000 and 150,000
 MOST_PODS_OF_JOB = 20_000  # a job has at most 10,000 tasks, and each runs once
+HEARTBEATS_S = 1.0  # nodes say again and again that they are there: many are heard at a time, which costs a third
 PATIENCE_S = 10.0  # with a request for a job: whoever sends one holds up nobody but this member's other jobs
 RENEWAL_S = 3.0  # with the renewal of a fence: those of all members are awaited together
 MENDING_S = 30.0
@@ -114,7 +115,9 @@ class Member:
         ours, others = f"{LABEL_HUB}={hub_id}", f"{LABEL_HUB}!={hub_id}"
         live = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
         others_live = {"labelSelector": others, "fieldSelector": live}
-        self._nodes = self._reflector("/api/v1/nodes", {}, facts.node_facts, self._capacity_changed, MOST_NODES)
+        self._nodes = self._reflector(
+            "/api/v1/nodes", {}, facts.node_facts, self._capacity_changed, MOST_NODES, rest_s=HEARTBEATS_S
+        )
         self._foreign = self._reflector("/api/v1/pods", others_live, facts.pod_load, self._capacity_changed)
         mine = {"labelSelector": ours}
         self._own_jobs = self._reflector(
@@ -131,6 +134,7 @@ class Member:
         on_change: Callable[[str, Any, Any], None],
         most: int = MOST_PODS,
         relist_s: float = math.inf,
+        rest_s: float = 0.0,
     ) -> Reflector:
         return Reflector(
             self._client,
@@ -143,6 +147,7 @@ class Member:
             confirm=self._confirm_cluster,
             most=most,
             relist_s=relist_s,
+            rest_s=rest_s,
         )
 
     async def run(self) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import json
 import ssl
 import tempfile
+import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Self
 
 import aiohttp
+import orjson
 
 from suanli.base.untrusted import items, mapping, text
 from suanli.kube.addresses import Reach, Resolver
@@ -24,11 +26,13 @@ from suanli.kube.sockets import Sockets
 Json = dict[str, Any]
 MAX_ANSWER_BYTES = 8 << 20
 MAX_PAGE_BYTES = 32 << 20
+GZIP = b"\x1f\x8b"  # how all that is compressed so begins
 MAX_EVENT_BYTES = 8 << 20
 PAGE = 100  # a hundred servers may answer at once, and nobody else has a turn while one is read
 MAX_PAGES = 12_500
 MAX_LISTED = 1_000_000
 MAX_RETRY_AFTER_S = 60.0
+MUCH = 32 << 10  # bytes of a watch that came at once: whoever sends so much is not kept waiting
 FINISH_S = 1.0  # requests under way have so long to end before their credentials are taken away
 PATCH_TYPES = {
     "merge": "application/merge-patch+json",
@@ -207,35 +211,35 @@ class ApiClient:
         for _ in range(MAX_PAGES):
             try:
                 read = await self._unread(path, query)
+                async with self._turn:
+                    answer = read()
+                    metadata = mapping(answer.get("metadata"))
+                    version = text(metadata.get("resourceVersion"), 64)
+                    if not version or not isinstance(answer.get("items", ""), list | None):
+                        raise Unreachable(f"{self.server}{path} answered with something that is not a list")
+                    objects = [dict(i) for i in items(answer.get("items")) if name_of(i)]
+                    token = text(metadata.get("continue"), 8_192)
+                    del read, answer, metadata
+                    listed += len(objects)
+                    if listed > most:
+                        break
+                    yield Page(objects, version)
+                    objects.clear()  # else as many pages as there are servers rest in memory while the next ones come
             except _TooLarge:
                 if page == 1:
                     raise
                 page = max(1, page // 8)
                 query["limit"] = str(page)
                 continue
-            async with self._turn:
-                answer = read()
-                metadata = mapping(answer.get("metadata"))
-                version = text(metadata.get("resourceVersion"), 64)
-                if not version or not isinstance(answer.get("items", ""), list | None):
-                    raise Unreachable(f"{self.server}{path} answered with something that is not a list")
-                objects = [dict(i) for i in items(answer.get("items")) if name_of(i)]
-                token = text(metadata.get("continue"), 8_192)
-                del read, answer, metadata
-                listed += len(objects)
-                if listed > most:
-                    break
-                yield Page(objects, version)
-                objects.clear()  # else as many pages as there are servers rest in memory while the next ones come
             if not token:
                 return
             query["continue"] = token
         raise Unreachable(f"{self.server}{path} lists more than {most} objects or {MAX_PAGES} pages")
 
     async def _unread(self, path: str, params: Mapping[str, str]) -> Callable[[], Json]:
-        """A page that is there, to be read in its turn. Raises: ApiError, Unreachable."""
-        raw = await self._sent("GET", path, params=params, most=MAX_PAGE_BYTES)
-        return lambda: _parsed(raw, self.server)
+        """A page that is there, compressed if the server can, to be read in its turn. Raises: ApiError, Unreachable."""
+        raw = await self._sent("GET", path, params=params, most=MAX_PAGE_BYTES, encoding="gzip")
+        return lambda: _parsed(_inflated(raw, self.server), self.server)
 
     async def post(self, path: str, body: Json, params: Mapping[str, str] | None = None) -> Json:
         """Create. Raises: ApiError (409 when it exists), Unreachable."""
@@ -262,9 +266,12 @@ class ApiClient:
         *,
         silence_s: float,
         longest_s: float,
+        rest_s: float = 0.0,
         opened: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[Json, None]:
         """Events of a watch until the server ends it; `opened` is told when the server has agreed to it.
+
+        After what came nothing is read for `rest_s`, unless that was much: then what came meanwhile is read at once.
 
         Raises: ApiError, Unreachable (also when nothing, not even a bookmark, came for `silence_s`, and after `longest_s`).
         """
@@ -277,7 +284,7 @@ class ApiClient:
                 opened()
                 self._watched.add(answer.content)
                 try:
-                    async for line in _lines(answer):
+                    async for line in _lines(answer, rest_s):
                         event = _parsed(line, self.server)
                         if event.get("type") == "ERROR":
                             status = mapping(event.get("object"))
@@ -310,6 +317,7 @@ class ApiClient:
         params: Mapping[str, str] | None = None,
         content_type: str = "application/json",
         most: int = MAX_ANSWER_BYTES,
+        encoding: str = "identity",
     ) -> bytes:
         """What it is answered with. Raises: ApiError, Unreachable."""
         data = None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
@@ -317,7 +325,7 @@ class ApiClient:
         try:
             async with self._slots:
                 self._check_may_send(method)
-                async with self._open(method, path, params, data, content_type, self._timeout) as answer:
+                async with self._open(method, path, params, data, content_type, self._timeout, encoding) as answer:
                     result = str(answer.status)
                     if answer.status >= 300:
                         await self._refused(answer)
@@ -348,6 +356,7 @@ class ApiClient:
         data: bytes | None,
         content_type: str | None,
         timeout: aiohttp.ClientTimeout,
+        encoding: str = "identity",
     ) -> Any:
         if self._session is None:
             # Watches hold a connection each; the semaphore, not the pool, bounds the requests.
@@ -377,7 +386,7 @@ class ApiClient:
             self._base + path,
             params=dict(params or {}),
             data=data,
-            headers={**headers, "Accept-Encoding": "identity"},
+            headers={**headers, "Accept-Encoding": encoding},
             timeout=timeout,
             allow_redirects=False,
             server_hostname=self._tls_server_name,
@@ -417,7 +426,23 @@ async def _bounded(answer: aiohttp.ClientResponse, most: int) -> bytes:
     return bytes(parts)
 
 
-async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+def _inflated(raw: bytes, server: str) -> bytes:
+    """What was compressed, else the same; JSON never begins as a compressed answer does. Raises: Unreachable."""
+    if not raw.startswith(GZIP):
+        return raw
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        whole = inflate.decompress(raw, MAX_PAGE_BYTES + 1)
+    except zlib.error as error:
+        raise Unreachable(f"{server} sent something compressed that cannot be read") from error
+    if len(whole) > MAX_PAGE_BYTES:
+        raise _TooLarge(f"{server} sent more than {MAX_PAGE_BYTES >> 20} MiB in one answer")
+    if not inflate.eof:
+        raise Unreachable(f"{server} sent something compressed that is not whole")
+    return whole
+
+
+async def _lines(answer: aiohttp.ClientResponse, rest_s: float) -> AsyncIterator[bytes]:
     rest = bytearray()
     async for chunk in answer.content.iter_any():
         rest += chunk
@@ -425,11 +450,29 @@ async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             if len(rest) > MAX_EVENT_BYTES:
                 raise Unreachable(f"{answer.url.host} sent a watch event of more than {MAX_EVENT_BYTES >> 20} MiB")
             continue
+        came = len(rest)
         *whole, tail = rest.split(b"\n")
         rest = bytearray(tail)
         for line in whole:
             if line.strip():
                 yield bytes(line)
+        if rest_s and came < MUCH:
+            await _rest(answer, rest_s)
+
+
+async def _rest(answer: aiohttp.ClientResponse, seconds: float) -> None:
+    """Leave what comes to the kernel for a while."""
+    transport = answer.connection.transport if answer.connection is not None else None
+    if transport is None:
+        return  # it has ended
+    limit = getattr(transport, "set_read_buffer_limits", None)
+    if limit is not None:
+        limit(high=1)  # else TLS reads on, a little each time
+    transport.pause_reading()
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        transport.resume_reading()
 
 
 def _parsed(raw: bytes, server: str) -> Json:
@@ -441,8 +484,8 @@ def _parsed(raw: bytes, server: str) -> Json:
 
 def _object(raw: bytes) -> Json | None:
     try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
         return None
     return value if isinstance(value, dict) else None
 

@@ -38,6 +38,7 @@ class Source(Protocol):
         *,
         silence_s: float,
         longest_s: float,
+        rest_s: float,
         opened: Callable[[], None],
     ) -> AsyncGenerator[Json, None]:
         """Events until the server ends it. Raises: ApiError, Unreachable."""
@@ -49,7 +50,8 @@ class Reflector:
 
     A dropped watch resumes at the last resourceVersion; a 410 lists again and tells the difference, and so does an event
     out of order. Events that never come are made up for by a list every `relist_s`. A list that is older than what the
-    server told before is not believed. An object is passed through `keep` first, which may trim it to what is needed;
+    server told before is not believed. With `rest_s` events that follow one another are taken in so often only, the first at
+    once. An object is passed through `keep` first, which may trim it to what is needed;
     `confirm` may refuse a list by raising.
     Source: KEP-5504, resourceVersions of one resource can be compared as numbers.
     """
@@ -67,11 +69,13 @@ class Reflector:
         confirm: Callable[[], Awaitable[None]] | None = None,
         most: int = MAX_LISTED,
         relist_s: float = math.inf,
+        rest_s: float = 0.0,
     ) -> None:
         self._client = client
         self._path = path
         self._params = params or {}
         self._relist_s = relist_s
+        self._rest_s = rest_s
         self._keep = keep
         self._on_change = on_change
         self._on_trouble = on_trouble
@@ -146,10 +150,15 @@ class Reflector:
     async def _list(self) -> None:
         began_s, told = asyncio.get_running_loop().time(), self._newest
         self._learned.clear()
-        fresh, version = {}, ""
+        fresh, version = dict[str, Any](), ""
         async with contextlib.aclosing(self._client.pages(self._path, self._params, most=self._most)) as pages:
             async for page in pages:
-                fresh.update({key_of(raw): self._keep(raw) for raw in page.items})
+                for raw in page.items:
+                    key, kept = key_of(raw), self._keep(raw)
+                    old = self.items.get(key)
+                    fresh[key] = (
+                        old if old == kept else kept
+                    )  # lists of many servers may be under way: what is the same is there once
                 version = page.version
         if self._confirm is not None:
             await self._confirm()
@@ -175,7 +184,14 @@ class Reflector:
     async def _watch(self) -> None:
         lasts_s = max(1, round(min(WATCH_S, self._until_list_s())))
         params = {**self._params, "resourceVersion": self._version, "timeoutSeconds": str(lasts_s)}
-        watch = self._client.watch(self._path, params, silence_s=SILENCE_S, longest_s=LONGEST_S, opened=self._opened)
+        watch = self._client.watch(
+            self._path,
+            params,
+            silence_s=SILENCE_S,
+            longest_s=LONGEST_S,
+            rest_s=self._rest_s,
+            opened=self._opened,
+        )
         loop = asyncio.get_running_loop()
         count, burst_began = 0, loop.time()
         async with contextlib.aclosing(watch) as events:
@@ -214,8 +230,10 @@ class Reflector:
     def _put(self, key: str, kept: Any) -> None:
         """Store an object and tell of it, if anything of it is new."""
         old = self.items.get(key)
-        self.items[key] = kept
         if old is None or old != kept:
+            self.items[key] = (
+                kept  # of equal ones the old stays: a new one in its place scatters what is alive over the heap
+            )
             self._on_change("ADDED" if old is None else "MODIFIED", kept, old)
 
     def _drop(self, key: str, last: Any = None) -> None:

@@ -18,6 +18,7 @@ LEAST_S = 2.0  # between two comparisons, however much they are asked for
 REST = (
     4  # times as long as one took: a member that tells of ever new jobs of ours does not keep the hub busy with lists
 )
+LOOKS, LOOKS_S = 100, 0.1  # so many jobs are looked at in so much time
 
 
 async def fill(hub: ApiClient, mirror: Mirror) -> None:
@@ -91,14 +92,24 @@ class Comparison:
             except TimeoutError:
                 pass
             self._wish.clear()
-            rest_s, began_s = LEAST_S, asyncio.get_running_loop().time()
+            loop = asyncio.get_running_loop()
+            began_s = loop.time()
             try:
                 await fill(self._hub, self._mirror)
             except (ApiError, Unreachable) as error:
                 LOG.warning("full comparison put off", extra={"error": str(error)[:300]})
                 self._wish.set()
+                await asyncio.sleep(LEAST_S)
             else:
-                rest_s = max(LEAST_S, REST * (asyncio.get_running_loop().time() - began_s))
-                for uid in [*self._mirror.jobs, *self._on_members()]:
-                    self._look_at(uid)
-            await asyncio.sleep(rest_s)
+                ended_s = loop.time()
+                await self._look_at_all()
+                await asyncio.sleep(max(LEAST_S, REST * (ended_s - began_s)) - (loop.time() - ended_s))
+
+    async def _look_at_all(self) -> None:
+        """What nobody owns first, then every job, little by little: else nothing but looks would be done for long."""
+        jobs = self._mirror.jobs
+        unknown = [uid for uid in self._on_members() if uid not in jobs]
+        for n, uid in enumerate([*unknown, *jobs], start=1):
+            self._look_at(uid)
+            if n % LOOKS == 0:
+                await asyncio.sleep(LOOKS_S)

@@ -168,7 +168,7 @@ class Cycle:
         if before is None or before.reason is not decision.reason:
             self._worker.queue.add(uid)
         elif before != decision:
-            self._worker.queue.add_later(uid, self._settings.explain_s)
+            self._worker.queue.add_later(uid, self._worker.explains_in_s(uid))
 
     def _assume(self, entry: JobEntry, decision: Decision, gap_ppm: int, now_ms: int) -> None:
         """Hold the room at once; the worker commits it on the hub or rolls it back."""

@@ -69,7 +69,8 @@ class View:
     offered: bool  # the assigned site offers the assigned class
     decision: Decision | None  # what the last cycle said, if it did not place the job
     explained_ms: int  # when the reason for waiting was last written
-    explain_every_ms: int
+    explain_every_ms: int  # in other numbers
+    explain_other_ms: int  # another reason
     attempt: Attempt
     leaving_s: Mapping[str, float]  # by pod that is being deleted and has not ended, since when that is known
     now_ms: int
@@ -279,11 +280,11 @@ def explain_waiting(view: View) -> Step | None:
     wanted = status.waiting(entry, view.decision, view.now_ms)
     if not status.patch_of(entry.status, wanted):
         return Wait()
-    left_s = _left_s(view.explained_ms, view.explain_every_ms, view.now_ms)
     old = entry.condition("Placed")
-    if left_s > 0 and old is not None and old.get("reason") == view.decision.reason:
-        return Wait(left_s)
-    return Write(wanted)
+    is_same = old is not None and old.get("reason") == view.decision.reason
+    every_ms = view.explain_every_ms if is_same else view.explain_other_ms
+    left_s = _left_s(view.explained_ms, every_ms, view.now_ms)
+    return Wait(left_s) if left_s > 0 else Write(wanted)
 
 
 def give_up(view: View) -> Step | None:

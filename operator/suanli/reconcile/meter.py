@@ -104,10 +104,14 @@ class Meter:
 
     async def record_so_far(self, site: str, pods: Iterable[OwnPod], mark_ms: int, now_ms: int) -> None:
         """Put into the ledger what those of these pods that run on used up to a mark. Raises: SuanliError, and nothing is kept."""
-        found = (used_so_far(pod.raw, site=site, mark_ms=mark_ms, now_ms=now_ms) for pod in pods if not pod.ended)
-        usages = [usage for usage in found if usage is not None]
-        if usages:
-            await self._in_thread(lambda: self._store.record_so_far(usages))
+
+        def write() -> None:
+            found = (used_so_far(pod.raw, site=site, mark_ms=mark_ms, now_ms=now_ms) for pod in pods if not pod.ended)
+            usages = [usage for usage in found if usage is not None]
+            if usages:
+                self._store.record_so_far(usages)
+
+        await self._in_thread(write)
 
     async def open_pods(self) -> list[PodUsage]:
         """What pods used up to their last mark whose end is not recorded. Raises: SuanliError."""

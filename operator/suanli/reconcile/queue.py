@@ -10,6 +10,7 @@ from suanli.reconcile.line import Line
 FIRST_BACKOFF_S = 0.2
 MOST_BACKOFF_S = 30.0
 MOST_DOUBLINGS = 10
+HARDLY_S = 0.01  # who reckons anew until the same moment comes to one a little earlier or later
 
 
 class WorkQueue:
@@ -34,9 +35,9 @@ class WorkQueue:
             self._wake_one()
 
     def add_later(self, key: str, seconds: float) -> None:
-        """Have the key looked at after a while; the earliest such wish holds."""
+        """Have the key looked at after a while; the earliest such wish holds, but one that is hardly earlier is none."""
         due = asyncio.get_running_loop().time() + seconds
-        if due < self._due.get(key, float("inf")):
+        if due < self._due.get(key, float("inf")) - HARDLY_S:
             self._due[key] = due
             heapq.heappush(self._later, (due, key))
             if len(self._later) > 2 * len(self._due) + 64:

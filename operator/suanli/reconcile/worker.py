@@ -41,8 +41,10 @@ LOG = logging.getLogger(__name__)
 MOST_STEPS = 8
 SURPRISE_S = 5.0
 EXPLANATIONS_PER_S = 20  # of all waiting jobs together
+REASONS_PER_S = 100  # the same for other reasons: a site that comes may give all that wait another one
 NEVER_SO = (400, 403, 413, 422)  # the hub will not take this write, however often it is sent
 HELD_UP_S = 30.0
+TURN_S = 0.005  # of looks, then others have theirs
 LEAST_WAIT_S = 0.001  # the rest of a sum of fractions is no time that a clock can tell
 UNREAD = "it is gone from the site, and nobody read how long it ran"
 PLURAL = ComputeJob.kind_info.plural
@@ -93,6 +95,7 @@ class JobWorker:
         self._unknown: dict[str, int] = {}  # by UID, comparisons begun when it was first seen on a member
         self._held_up: dict[str, float] = {}  # by UID, until when a refused assignment is not decided anew
         self._lanes: Lanes | None = None
+        self._turn_ends_s = 0.0  # of the loop, which all workers share
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -125,6 +128,11 @@ class JobWorker:
         """Whether the hub refused its last assignment a moment ago."""
         return self._held_up.get(uid, 0.0) > asyncio.get_running_loop().time()
 
+    def explains_in_s(self, uid: str) -> float:
+        """When other numbers of why a job waits are to be written: nobody looks at it for them before."""
+        left_ms = self._explained.get(uid, 0) + self._explain_every_ms() - self._clock.now_ms()
+        return max(self._settings.explain_s, min(left_ms, self._explain_every_ms()) / 1000)
+
     def spec_changed(self, uid: str) -> None:
         """What was said of an older spec does not hold any more."""
         self.decisions.pop(uid, None)
@@ -132,7 +140,11 @@ class JobWorker:
     # --- one look
 
     async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            if loop.time() >= self._turn_ends_s:  # most looks lead to nothing, and wait for nothing
+                await asyncio.sleep(0)
+                self._turn_ends_s = loop.time() + TURN_S
             uid = await self.queue.get()
             step = await self._guarded(uid, partial(self._advance, uid))
             if step is None:
@@ -237,6 +249,7 @@ class JobWorker:
             decision=self.decisions.get(uid),
             explained_ms=self._explained.get(uid, 0),
             explain_every_ms=self._explain_every_ms(),
+            explain_other_ms=len(self._mirror.waiting) * 1000 // REASONS_PER_S,
             attempt=self._attempt(uid, entry, sites),
             leaving_s=self._attempts.leaving(
                 uid, (p for at in sites.values() for p in at.pods), asyncio.get_running_loop().time()

@@ -19,6 +19,7 @@ from bench.scale.country import NAMESPACE, Amounts, a_hub, job, serve_members, s
 from commandline import number, whole
 from harness.operator import OperatorProcess
 from suanli.kube.client import ApiClient, Target
+from suanli.main import look_for_circles_rarely
 
 MOST_MIB, MOST_CORE_PERCENT, MOST_REGISTRATION_S = 1_024, 100.0, 2.0  # promise F8
 LATER = 20  # sites that register one after the other, once the others are ready
@@ -102,6 +103,7 @@ async def _measured(amounts: Amounts, pipe: Connection, quiet_s: float, say: Cal
         hub = await a_hub(stack)
         for n in range(amounts.jobs):
             hub.put(job(amounts, n))
+        look_for_circles_rarely()  # looking through all those jobs takes many seconds, in which the hub answers nobody
         say(f"the hub has {amounts.jobs} jobs")
         ways: dict[str, tuple[str, str]] = await asyncio.to_thread(pipe.recv)
         targets = {name: Target(server, ca_pem, token="t") for name, (server, ca_pem) in ways.items()}  # noqa: S106

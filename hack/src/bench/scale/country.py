@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import json
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -21,10 +22,12 @@ from suanli.federation.credentials import write_kubeconfig
 from suanli.federation.render import job_manifest, own_namespace
 from suanli.federation.tenancy import Bounds, guards
 from suanli.kube.client import Target
+from suanli.main import look_for_circles_rarely
 
 NAMESPACE, HUB_ID = "suanli-system", "hub-cluster"
 NAMESPACES = 200
 HEARTBEAT_S = 300.0  # a kubelet renews a node's status so often when nothing changed
+COMPRESSED_FROM = 128 << 10  # bytes; API servers compress longer answers, at the same level, for whoever takes that
 IMAGES = 40  # that a node has pulled
 CARDS = 8  # of every node
 CLASS = "nvidia-a100-80g"
@@ -120,6 +123,7 @@ async def _serve(amounts: Amounts, pipe: Connection) -> None:
             members[name] = member
         for n in range(amounts.running):
             _start(job(amounts, n), n, members, amounts)
+        look_for_circles_rarely()
         pipe.send({name: (member.target.server, member.target.ca_pem) for name, member in members.items()})
         await asyncio.to_thread(pipe.poll, None)
 
@@ -163,8 +167,11 @@ class Nodes:
         more = str(end) if end < self._count else ""
         items = ",".join(self._one(n, version) for n in range(begin, end))
         meta = json.dumps({"resourceVersion": str(version), "continue": more})
-        body = f'{{"kind":"NodeList","apiVersion":"v1","metadata":{meta},"items":[{items}]}}'
-        return web.Response(text=body, content_type="application/json")
+        body = f'{{"kind":"NodeList","apiVersion":"v1","metadata":{meta},"items":[{items}]}}'.encode()
+        given = {"Content-Type": "application/json"}
+        if len(body) < COMPRESSED_FROM or request.headers.get("Accept-Encoding") != "gzip":
+            return web.Response(body=body, headers=given)
+        return web.Response(body=gzip.compress(body, 1), headers={**given, "Content-Encoding": "gzip"})
 
     async def watched(self, request: web.Request) -> web.StreamResponse:
         """Every node's heartbeat, in turn."""
