@@ -156,9 +156,8 @@ class Reflector:
                 for raw in page.items:
                     key, kept = key_of(raw), self._keep(raw)
                     old = self.items.get(key)
-                    fresh[key] = (
-                        old if old == kept else kept
-                    )  # lists of many servers may be under way: what is the same is there once
+                    # Lists of many servers may be under way: what is the same is there once.
+                    fresh[key] = old if old == kept else kept
                 version = page.version
         if self._confirm is not None:
             await self._confirm()
@@ -231,9 +230,8 @@ class Reflector:
         """Store an object and tell of it, if anything of it is new."""
         old = self.items.get(key)
         if old is None or old != kept:
-            self.items[key] = (
-                kept  # of equal ones the old stays: a new one in its place scatters what is alive over the heap
-            )
+            # Of equal ones the old stays: a new one in its place scatters what is alive over the heap.
+            self.items[key] = kept
             self._on_change("ADDED" if old is None else "MODIFIED", kept, old)
 
     def _drop(self, key: str, last: Any = None) -> None:
