@@ -43,7 +43,7 @@ def found(
         members = {name: cluster.server for name, cluster in sim.clusters.items()}
         times = 0.0, settled_s, settled_s + 20
         evidence = Evidence(
-            sim.hub, members, *times, sim.ledger(), most_settling_s, carried=spoil_carried(sim.carried())
+            sim.hub, members, *times, sim.ledger(), 10.0, most_settling_s, carried=spoil_carried(sim.carried())
         )
         return {text.partition(":")[0] for text in violations(evidence)}
 
@@ -169,4 +169,4 @@ def test_settling_late_is_told(tmp_path: Path) -> None:
 
 
 def test_all_oracles_are_asked() -> None:
-    assert len({oracle.__name__ for oracle in ORACLES}) == len(ORACLES) == 14
+    assert len({oracle.__name__ for oracle in ORACLES}) == len(ORACLES) == 16
