@@ -132,7 +132,7 @@ def write(sim: Simulation, who: str, sent_s: float) -> None:
         (lambda sim: sim.edit_status("train", {"lost": [{"epoch": 1, "site": "east"}]}), {"miscounted"}),
         (run_again_though_not_given_up, {"copies_at_once", "miscounted", "miscarried"}),
         (lambda sim: forget(sim.clusters["east"].server, is_ended), {"let_go_early", "lost", "miscounted"}),
-        (lambda sim: forget(sim.hub, is_finished), {"lost", "miscounted", "stopped_without_cause"}),
+        (lambda sim: forget(sim.hub, is_finished), {"lost", "miscounted", "stood_still", "stopped_without_cause"}),
         (lambda sim: bound(sim, "bank", nominal=0), {"quota_exceeded"}),
         (lambda sim: bound(sim, "bank", nominal=1), set()),
         (lambda sim: bound(sim, "bank", parent="trust", nominal=0, borrowingLimit=1), {"quota_exceeded"}),

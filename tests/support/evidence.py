@@ -82,7 +82,7 @@ class Evidence:
         Money
     ] = ()  # what the ledger said of the jobs' account from the last fault on, where it has a limit
     task_micro_yuan: int = 0
-    hindrances: Sequence[Hindrance] = ()  # what of the faults lasts beyond their end
+    hindrances: list[Hindrance] = field(default_factory=list)  # what of the faults lasts beyond their end
 
     def changes(self, server: MemoryServer, resource: str) -> list[Seen]:
         """All changes of one resource."""
@@ -189,6 +189,11 @@ class Evidence:
     def standing(self) -> list[Stretch]:
         """Which jobs stood still after the last fault, and when. Sites and quotas have room for all by then."""
         needs = {uid: [_need(seen) for seen in history] for uid, history in self.jobs.items()}
+        for uid, of in needs.items():
+            if self.jobs[uid][-1].after is None and of[-1].site:
+                left_s = max(of[-1].since_s, self._left_s.get(uid, 0.0))
+                believed_s = [h.to_s for h in self.hindrances if h.site == of[-1].site and h.from_s <= left_s]
+                of.append(Need(max([left_s, *believed_s]), 0, ""))
         runs = defaultdict(list)
         for c in self.containers:
             runs[c.job_uid].append((c.begin_s, math.inf if c.end_s is None else c.end_s))
@@ -197,6 +202,17 @@ class Evidence:
                 self.calm_s, self.settled_s
             )
         )
+
+    @cached_property
+    def _left_s(self) -> dict[str, float]:
+        """By job, when its last Job on a member went."""
+        found = dict[str, float]()
+        for server in self.members.values():
+            for seen in self.changes(server, JOBS):
+                if seen.after is None and seen.before is not None:
+                    uid = seen.before["metadata"]["labels"][LABEL_JOB_UID]
+                    found[uid] = max(found.get(uid, 0.0), seen.moment_s)
+        return found
 
     @cached_property
     def leads_s(self) -> list[float]:
@@ -625,8 +641,10 @@ def _dispatched(job: Json | None) -> tuple[str, str] | None:
 
 
 def _need(seen: Seen) -> Need:
-    tasks = _tasks_to_do(seen.after)
-    return Need(seen.moment_s, tasks, str((_assignment(seen.after) or {}).get("site", "")) if tasks else "")
+    """What a job needs from then on; one that was deleted is at its site until its Job there has gone."""
+    tasks, job = _tasks_to_do(seen.after), seen.after or seen.before
+    word = None if job is None or _finished(job) else _assignment(job)
+    return Need(seen.moment_s, tasks, str(word["site"]) if word else "")
 
 
 def _holder(lease: Json | None) -> str:

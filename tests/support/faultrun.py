@@ -38,6 +38,8 @@ CALM_S = 70.0  # till tenants' namespaces have been looked at once more
 QUIET_S = 45.0  # two full comparisons
 # What was not told, also long after the fault where a watch has stuck, is known from the next comparison on.
 UNTOLD = frozenset({Fault.EVENTS_LOST, Fault.WATCH_STUCK})
+# So is what went from the hub while there was no watch: the next one begins with what is there.
+ENDING = frozenset({Fault.CUT, Fault.CUT_REPLICA, Fault.FLAP, Fault.WATCHES_END, Fault.COMPACTED, Fault.EVENTS_EXPIRED})
 BUDGET = "budget:payer:2026"
 TASK_MICRO_YUAN, MOST_TASKS = 10_000_000, 8  # what is held for a task, and how many the budget is for at a time
 SETTINGS = {
@@ -72,15 +74,18 @@ async def judged(sim: Simulation, standing_s: float = CALM_S) -> tuple[Evidence,
 def evidence_of(
     sim: Simulation, calm_s: float, settled_s: float, quiet_s: float, known_s: float = KNOWN_S, *, untold: bool = True
 ) -> Evidence:
-    """The histories of a run that was told to be quiet then; `untold`: a watch may have left something out.
+    """The histories of a run that was told to be quiet then; `untold`: something may be known by the next comparison only.
 
-    A create without an answer is waited for `LATE_S`; what no watch told is known by the next comparison.
+    Longer than it takes to answer, a job stands still for a create that got no answer, which may come true.
     """
     members, settings = {name: cluster.server for name, cluster in sim.clusters.items()}, sim.settings
-    standing_s = LATE_S + STEPS_S + (settings.full_compare_s if untold else 0)
+    standing_s = LATE_S + STEPS_S
     times = calm_s, settled_s, quiet_s
     limits = standing_s, settings.retain_finished_s + standing_s, known_s
-    return Evidence(sim.hub, members, *times, sim.ledger(), *limits, sim.carried())
+    evidence = Evidence(sim.hub, members, *times, sim.ledger(), *limits, sim.carried())
+    if untold:
+        evidence.hindrances.append(Hindrance(calm_s, calm_s + settings.full_compare_s + STEPS_S))
+    return evidence
 
 
 class Actors(Protocol):
@@ -244,10 +249,12 @@ class _Run:
 
     def _judged(self, calm_s: float, settled_s: float, quiet_s: float) -> Outcome:
         sim = self.sim
-        untold = {window.server for window in self.plan.windows if window.fault in UNTOLD}
-        known_s = KNOWN_S + (sim.settings.full_compare_s if HUB in untold else 0)
-        evidence = evidence_of(sim, calm_s, settled_s, quiet_s, known_s, untold=bool(untold))
-        evidence.hindrances, evidence.money, evidence.task_micro_yuan = self._hindrances(), self.money, TASK_MICRO_YUAN
+        faults = {(window.server, window.fault) for window in self.plan.windows}
+        known_s = KNOWN_S + (sim.settings.full_compare_s if any((HUB, fault) in faults for fault in UNTOLD) else 0)
+        untold = any(fault in UNTOLD or (server == HUB and fault in ENDING) for server, fault in faults)
+        evidence = evidence_of(sim, calm_s, settled_s, quiet_s, known_s, untold=untold)
+        evidence.hindrances += self._hindrances()
+        evidence.money, evidence.task_micro_yuan = self.money, TASK_MICRO_YUAN
         found = [*violations(evidence), *self._money_left()]
         found += [
             f"job {gap.job_uid}: all of it was there to be read, but it is told as a gap: {gap}" for gap in sim.gaps()
