@@ -115,6 +115,13 @@ def bound_the_parent(sim: Simulation) -> None:
     bound(sim, "bank", parent="trust", nominal=1)
 
 
+def try_again(sim: Simulation, times: int) -> None:
+    """As if the hub had put the job on record anew so often."""
+    for number in range(times):
+        sim.edit_status("train", {"assignment": {"site": "west", "epoch": 2 + number}})
+    sim.edit_status("train", {"assignment": {"site": "east", "epoch": 1}})
+
+
 def write(sim: Simulation, who: str, sent_s: float) -> None:
     sim.hub.requests.append(Request("PATCH", JOB, {}, range(0), who, sent_s, sent_s))
 
@@ -123,6 +130,8 @@ def write(sim: Simulation, who: str, sent_s: float) -> None:
     ("spoil", "told"),
     [
         (lambda sim: None, set()),
+        (lambda sim: try_again(sim, 1), set()),
+        (lambda sim: try_again(sim, 2), {"turned_in_circles"}),
         (run_again, {"copies_at_once", "doubled", "miscounted", "miscarried"}),
         (lambda sim: run_again(sim, 100.0), {"doubled", "miscounted", "miscarried"}),
         (put_a_stranger, {"made_without_a_word", "orphans"}),
