@@ -41,7 +41,7 @@ def found(
         spoil(sim)
         await sim.end()
         members = {name: cluster.server for name, cluster in sim.clusters.items()}
-        times = 0.0, settled_s, settled_s + 20
+        times = 0.0, 0.0, settled_s, settled_s + 20
         evidence = Evidence(
             sim.hub, members, *times, sim.ledger(), 10.0, most_settling_s, carried=spoil_carried(sim.carried())
         )

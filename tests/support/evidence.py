@@ -68,6 +68,7 @@ class Evidence:
     hub: MemoryServer
     members: Mapping[str, MemoryServer]
     calm_s: float  # when the last fault ended
+    compared_s: float  # when at the latest hub and members were compared since
     settled_s: float  # when everything had ended and nothing was left
     quiet_s: float  # from when on nothing had to be written
     ledger: Mapping[str, tuple[int, int]]  # by job, pods and their millicores times milliseconds
@@ -191,7 +192,7 @@ class Evidence:
         needs = {uid: [_need(seen) for seen in history] for uid, history in self.jobs.items()}
         for uid, of in needs.items():
             if self.jobs[uid][-1].after is None and of[-1].site:
-                left_s = max(of[-1].since_s, self._left_s.get(uid, 0.0))
+                left_s = max(self.compared_s, self._left_s.get(uid, 0.0))  # who lists anew is not told what went before
                 believed_s = [h.to_s for h in self.hindrances if h.site == of[-1].site and h.from_s <= left_s]
                 of.append(Need(max([left_s, *believed_s]), 0, ""))
         runs = defaultdict(list)

@@ -179,6 +179,7 @@ class Trouble:
         await asyncio.sleep(self._begun_s + window.start_s - self._now_s())
         self.met[window.fault] += 1
         await act(self, window)
+        self.last_s[window.fault] = self._now_s()
 
     # --- faults of a whole server
 

@@ -25,7 +25,7 @@ from suanli.api.job import Estimate
 from suanli.base.errors import SuanliError
 from suanli.billing.ledger import Outcome as LedgerOutcome
 from suanli.billing.ledger import Transfer
-from suanli.kube.watch import SILENCE_S
+from suanli.kube.watch import LONGEST_PAUSE_S, SILENCE_S
 from suanli.ledgerstore.ledger import SqliteLedger
 from suanli.placement.snapshot import Plan, SiteView, WaitingJob
 from suanli.placement.solve import place
@@ -38,8 +38,22 @@ CALM_S = 70.0  # till tenants' namespaces have been looked at once more
 QUIET_S = 45.0  # two full comparisons
 # What was not told, also long after the fault where a watch has stuck, is known from the next comparison on.
 UNTOLD = frozenset({Fault.EVENTS_LOST, Fault.WATCH_STUCK})
-# So is what went from the hub while there was no watch: the next one begins with what is there.
-ENDING = frozenset({Fault.CUT, Fault.CUT_REPLICA, Fault.FLAP, Fault.WATCHES_END, Fault.COMPACTED, Fault.EVENTS_EXPIRED})
+# Who met them again and again lists and watches anew after a pause.
+PAUSING = frozenset(
+    {
+        Fault.CUT,
+        Fault.FLAP,
+        Fault.LOST_REQUEST,
+        Fault.LOST_ANSWER,
+        Fault.GONE,
+        Fault.TOO_MANY,
+        Fault.ERROR,
+        Fault.STALE,
+        Fault.EVENTS_EXPIRED,
+        Fault.WATCHES_END,
+        Fault.COMPACTED,
+    }
+)
 BUDGET = "budget:payer:2026"
 TASK_MICRO_YUAN, MOST_TASKS = 10_000_000, 8  # what is held for a task, and how many the budget is for at a time
 SETTINGS = {
@@ -74,17 +88,17 @@ async def judged(sim: Simulation, standing_s: float = CALM_S) -> tuple[Evidence,
 def evidence_of(
     sim: Simulation, calm_s: float, settled_s: float, quiet_s: float, known_s: float = KNOWN_S, *, untold: bool = True
 ) -> Evidence:
-    """The histories of a run that was told to be quiet then; `untold`: something may be known by the next comparison only.
+    """The histories of a run that was told to be quiet then; `untold`: something of the hub is known by the next comparison only.
 
-    Longer than it takes to answer, a job stands still for a create that got no answer, which may come true.
+    Longer than all answers take, a job stands still for a create that got none and may come true, and until another process leads.
     """
     members, settings = {name: cluster.server for name, cluster in sim.clusters.items()}, sim.settings
-    standing_s = LATE_S + STEPS_S
-    times = calm_s, settled_s, quiet_s
+    compared_s, standing_s = calm_s + settings.full_compare_s + STEPS_S, max(LATE_S, settings.lease_s) + STEPS_S
+    times = calm_s, compared_s, settled_s, quiet_s
     limits = standing_s, settings.retain_finished_s + standing_s, known_s
     evidence = Evidence(sim.hub, members, *times, sim.ledger(), *limits, sim.carried())
     if untold:
-        evidence.hindrances.append(Hindrance(calm_s, calm_s + settings.full_compare_s + STEPS_S))
+        evidence.hindrances.append(Hindrance(calm_s, compared_s))
     return evidence
 
 
@@ -249,9 +263,8 @@ class _Run:
 
     def _judged(self, calm_s: float, settled_s: float, quiet_s: float) -> Outcome:
         sim = self.sim
-        faults = {(window.server, window.fault) for window in self.plan.windows}
-        known_s = KNOWN_S + (sim.settings.full_compare_s if any((HUB, fault) in faults for fault in UNTOLD) else 0)
-        untold = any(fault in UNTOLD or (server == HUB and fault in ENDING) for server, fault in faults)
+        untold = any(window.server == HUB and window.fault in UNTOLD for window in self.plan.windows)
+        known_s = KNOWN_S + (sim.settings.full_compare_s if untold else 0)
         evidence = evidence_of(sim, calm_s, settled_s, quiet_s, known_s, untold=untold)
         evidence.hindrances += self._hindrances()
         evidence.money, evidence.task_micro_yuan = self.money, TASK_MICRO_YUAN
@@ -287,13 +300,19 @@ class _Run:
         )
 
     def _hindrances(self) -> list[Hindrance]:
-        """While no process runs, and while a site's watch that has stuck is believed."""
-        stuck = [
-            Hindrance(hit_s, hit_s + SILENCE_S, site)
-            for site, trouble in zip(self.servers, self.troubles, strict=True)
-            if site != HUB and (hit_s := trouble.last_s.get(Fault.WATCH_STUCK)) is not None
+        """While no process runs, and for as long as a process may not know what is at a site."""
+        lasts_s: dict[Fault, float] = {
+            **dict.fromkeys(PAUSING, LONGEST_PAUSE_S),
+            Fault.EVENTS_LOST: self.sim.settings.full_compare_s,
+            Fault.WATCH_STUCK: SILENCE_S,
+        }
+        sites = [
+            Hindrance(hit_s, hit_s + lasts_s[fault] + STEPS_S, name)
+            for name, trouble in zip(self.servers, self.troubles, strict=True)
+            for fault, hit_s in trouble.last_s.items()
+            if name != HUB and fault in lasts_s
         ]
-        return [*self.away, *stuck]
+        return [*self.away, *sites]
 
     def _money_left(self) -> list[str]:
         """Whether the ledger kept its limits, and nothing is held once all has ended."""
