@@ -79,9 +79,7 @@ class Evidence:
         default_factory=dict
     )  # by job, epoch and direction, bytes over the one link
     let_go: list[str] = field(default_factory=list)
-    money: Sequence[
-        Money
-    ] = ()  # what the ledger said of the jobs' account from the last fault on, where it has a limit
+    money: Sequence[Money] = ()  # what the ledger said of the jobs' account, where it has a limit
     task_micro_yuan: int = 0
     hindrances: list[Hindrance] = field(default_factory=list)  # what of the faults lasts beyond their end
 

@@ -23,6 +23,7 @@ from simulation import Simulation, place_first
 from standing import Hindrance, Money
 from suanli.api.job import Estimate
 from suanli.base.errors import SuanliError
+from suanli.base.untrusted import mapping
 from suanli.billing.ledger import Outcome as LedgerOutcome
 from suanli.billing.ledger import Transfer
 from suanli.kube.watch import LONGEST_PAUSE_S, SILENCE_S
@@ -30,6 +31,7 @@ from suanli.ledgerstore.ledger import SqliteLedger
 from suanli.placement.snapshot import Plan, SiteView, WaitingJob
 from suanli.placement.solve import place
 from suanli.reconcile.attempts import LATE_S
+from suanli.reconcile.budget import backoff_ms
 
 SITES = ("east", "west")
 STEPS_S = 5.0  # what takes part in a step answers in so long
@@ -90,10 +92,13 @@ def evidence_of(
 ) -> Evidence:
     """The histories of a run that was told to be quiet then; `untold`: something of the hub is known by the next comparison only.
 
-    Longer than all answers take, a job stands still for a create that got none and may come true, and until another process leads.
+    Longer than all answers take, a job stands still for a create that got none and may come true, until another process leads, and
+    for as long as it rests once all its retries but one are spent.
     """
     members, settings = {name: cluster.server for name, cluster in sim.clusters.items()}, sim.settings
-    compared_s, standing_s = calm_s + settings.full_compare_s + STEPS_S, max(LATE_S, settings.lease_s) + STEPS_S
+    compared_s = calm_s + settings.full_compare_s + STEPS_S
+    retries = max([mapping(job["spec"].get("limits")).get("retries", 0) for job in sim.jobs().values()], default=0)
+    standing_s = max(LATE_S, settings.lease_s, backoff_ms(retries, settings) / 1000) + STEPS_S
     times = calm_s, compared_s, settled_s, quiet_s
     limits = standing_s, settings.retain_finished_s + standing_s, known_s
     evidence = Evidence(sim.hub, members, *times, sim.ledger(), *limits, sim.carried())
