@@ -17,6 +17,7 @@ from suanli.placement.snapshot import WaitingJob
 from suanli.reconcile.cycle import IDLE_S, Cycle
 
 TO_RUN = [Need(10, 1, ""), Need(20, 1, "east"), Need(90, 0, "")]
+CAME_FROM_WEST = [Need(10, 1, "west"), Need(20, 1, "east", frozenset({"west"})), Need(90, 0, "")]
 RAN = {"a": [(30.0, 40.0), (50.0, 90.0)]}
 RICH, POOR = Money(0, 5, {}), Money(0, 5, {"a": 3, "b": 3})
 AT_EAST = {"a": TO_RUN, "b": [Need(0, 3, "east"), Need(90, 0, "")]}
@@ -33,6 +34,7 @@ AT_NONE = {"a": [Need(10, 1, ""), Need(90, 0, "")], "b": [Need(0, 3, "east"), Ne
         (Standing({"a": TO_RUN}, RAN, [Hindrance(0, 45)]), [(45, 50)]),
         (Standing({"a": TO_RUN}, RAN, [Hindrance(0, 45, "east")]), [(10, 20), (45, 50)]),
         (Standing({"a": TO_RUN}, RAN, [Hindrance(0, 45, "west")]), [(10, 30), (40, 50)]),
+        (Standing({"a": CAME_FROM_WEST}, RAN, [Hindrance(0, 45, "west")]), [(45, 50)]),
         (Standing(AT_EAST, {**RAN, "b": [(0, 90)]}, money=[POOR], task_micro_yuan=3), [(20, 30), (40, 50)]),
         (Standing(AT_NONE, {"b": [(0, 90)]}, money=[POOR], task_micro_yuan=3), [(70, 90)]),
         (Standing(AT_NONE, {"b": [(0, 90)]}, money=[RICH], task_micro_yuan=3), [(10, 90)]),
@@ -46,6 +48,7 @@ AT_NONE = {"a": [Need(10, 1, ""), Need(90, 0, "")], "b": [Need(0, 3, "east"), Ne
         "nobody-could",
         "its-site-could-not",
         "another-site-could-not",
+        "the-site-that-it-came-from-could-not",
         "others-hold-the-money-until-it-is-placed",
         "what-is-held-for-a-job-that-has-gone",
         "nobody-holds-the-money",

@@ -187,7 +187,7 @@ class Evidence:
     @cached_property
     def standing(self) -> list[Stretch]:
         """Which jobs stood still after the last fault, and when. Sites and quotas have room for all by then."""
-        needs = {uid: [_need(seen) for seen in history] for uid, history in self.jobs.items()}
+        needs = {uid: _needs(history) for uid, history in self.jobs.items()}
         for uid, of in needs.items():
             if self.jobs[uid][-1].after is None and of[-1].site:
                 left_s = max(self.compared_s, self._left_s.get(uid, 0.0))  # who lists anew is not told what went before
@@ -639,11 +639,15 @@ def _dispatched(job: Json | None) -> tuple[str, str] | None:
     return next(((c["status"], c["reason"]) for c in conditions if c["type"] == "Dispatched"), None)
 
 
-def _need(seen: Seen) -> Need:
-    """What a job needs from then on; one that was deleted is at its site until its Job there has gone."""
-    tasks, job = _tasks_to_do(seen.after), seen.after or seen.before
-    word = None if job is None or _finished(job) else _assignment(job)
-    return Need(seen.moment_s, tasks, str(word["site"]) if word else "")
+def _needs(history: Sequence[Seen]) -> list[Need]:
+    """What a job needs from each change on; one that was deleted is at its site until its Job there has gone."""
+    found, been = list[Need](), frozenset[str]()
+    for seen in history:
+        job = seen.after or seen.before
+        word = None if job is None or _finished(job) else _assignment(job)
+        found.append(Need(seen.moment_s, _tasks_to_do(seen.after), str(word["site"]) if word else "", been))
+        been |= {found[-1].site} - {""}
+    return found
 
 
 def _holder(lease: Json | None) -> str:

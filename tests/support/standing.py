@@ -15,6 +15,7 @@ class Need:
     since_s: float
     tasks: int
     site: str  # where its attempt is; empty where it has none, or needs none any more
+    been: frozenset[str] = frozenset()  # where older ones were: what is left of them is cleared away first
 
 
 NOTHING = Need(0.0, 0, "")
@@ -22,7 +23,7 @@ NOTHING = Need(0.0, 0, "")
 
 @dataclass(frozen=True)
 class Hindrance:
-    """What of a fault lasts from one moment to another: for the attempts at a site, or for all where it names none."""
+    """What of a fault lasts from one moment to another: for jobs with attempts at a site, or for all where it names none."""
 
     from_s: float
     to_s: float
@@ -87,7 +88,9 @@ class Standing:
         need = self._need(job, moment_s)
         if not need.tasks or any(began <= moment_s < ended for began, ended in self.runs.get(job, ())):
             return False
-        if any(one.site in ("", need.site) and one.from_s <= moment_s < one.to_s for one in self.hindrances):
+        if any(
+            one.site in ("", need.site, *need.been) and one.from_s <= moment_s < one.to_s for one in self.hindrances
+        ):
             return False
         return not self._waits_for_money(job, need, moment_s)
 
