@@ -41,9 +41,9 @@ def found(
         spoil(sim)
         await sim.end()
         members = {name: cluster.server for name, cluster in sim.clusters.items()}
-        times = 0.0, settled_s, settled_s + 20
+        times = 0.0, 0.0, settled_s, settled_s + 20
         evidence = Evidence(
-            sim.hub, members, *times, sim.ledger(), most_settling_s, carried=spoil_carried(sim.carried())
+            sim.hub, members, *times, sim.ledger(), 10.0, most_settling_s, carried=spoil_carried(sim.carried())
         )
         return {text.partition(":")[0] for text in violations(evidence)}
 
@@ -115,6 +115,13 @@ def bound_the_parent(sim: Simulation) -> None:
     bound(sim, "bank", parent="trust", nominal=1)
 
 
+def try_again(sim: Simulation, times: int) -> None:
+    """As if the hub had put the job on record anew so often."""
+    for number in range(times):
+        sim.edit_status("train", {"assignment": {"site": "west", "epoch": 2 + number}})
+    sim.edit_status("train", {"assignment": {"site": "east", "epoch": 1}})
+
+
 def write(sim: Simulation, who: str, sent_s: float) -> None:
     sim.hub.requests.append(Request("PATCH", JOB, {}, range(0), who, sent_s, sent_s))
 
@@ -123,6 +130,8 @@ def write(sim: Simulation, who: str, sent_s: float) -> None:
     ("spoil", "told"),
     [
         (lambda sim: None, set()),
+        (lambda sim: try_again(sim, 1), set()),
+        (lambda sim: try_again(sim, 2), {"turned_in_circles"}),
         (run_again, {"copies_at_once", "doubled", "miscounted", "miscarried"}),
         (lambda sim: run_again(sim, 100.0), {"doubled", "miscounted", "miscarried"}),
         (put_a_stranger, {"made_without_a_word", "orphans"}),
@@ -132,7 +141,7 @@ def write(sim: Simulation, who: str, sent_s: float) -> None:
         (lambda sim: sim.edit_status("train", {"lost": [{"epoch": 1, "site": "east"}]}), {"miscounted"}),
         (run_again_though_not_given_up, {"copies_at_once", "miscounted", "miscarried"}),
         (lambda sim: forget(sim.clusters["east"].server, is_ended), {"let_go_early", "lost", "miscounted"}),
-        (lambda sim: forget(sim.hub, is_finished), {"lost", "miscounted", "stopped_without_cause"}),
+        (lambda sim: forget(sim.hub, is_finished), {"lost", "miscounted", "stood_still", "stopped_without_cause"}),
         (lambda sim: bound(sim, "bank", nominal=0), {"quota_exceeded"}),
         (lambda sim: bound(sim, "bank", nominal=1), set()),
         (lambda sim: bound(sim, "bank", parent="trust", nominal=0, borrowingLimit=1), {"quota_exceeded"}),
@@ -169,4 +178,4 @@ def test_settling_late_is_told(tmp_path: Path) -> None:
 
 
 def test_all_oracles_are_asked() -> None:
-    assert len({oracle.__name__ for oracle in ORACLES}) == len(ORACLES) == 14
+    assert len({oracle.__name__ for oracle in ORACLES}) == len(ORACLES) == 16

@@ -33,6 +33,13 @@ def test_a_seed_has_the_same_history_in_every_process() -> None:
     assert set(one.met) <= set(Fault)
 
 
+def test_jobs_that_wait_in_turn_for_the_money_of_their_account_do_not_stand_still() -> None:
+    """Seed 83659: all that users resumed at the end, and what of it fails twice, takes longer than anything else may."""
+    (one,) = outcomes([83659], 1)
+    assert one.violations == []
+    assert one.stood_s < 10 < one.settled_s
+
+
 @pytest.mark.timeout(900)
 def test_an_operator_killed_at_any_write_settles_and_loses_nothing() -> None:
     writes = crash_outcome(0, "before").writes_at_work

@@ -394,6 +394,26 @@ def test_holds_of_jobs_that_are_gone_are_released_by_the_next_life(simulate: Sim
     simulate(play)
 
 
+def test_what_is_held_for_a_job_that_went_unseen_and_is_nowhere_is_released_before_the_next_comparison_is_due(
+    simulate: Simulate,
+) -> None:
+    """Seed 47: others wait for that money."""
+
+    async def play(sim: Simulation) -> None:
+        sim.put(an_account(budget=MARCH))
+        for cluster in sim.clusters.values():
+            cluster.server.meet = lambda verb, path: Meeting(lost_before=verb == "POST" and path.endswith("/jobs"))
+        await begin(sim)
+        sim.put(lasting("gone", 900))
+        await sim.until(lambda: sim.state("gone")[0] == "Starting" and counter(sim).held_debits_micro_yuan)
+        await sim.kill()
+        sim.delete("gone")
+        await begin(sim)
+        await sim.until(nothing_held(sim), 60, every=1)
+
+    simulate(play, full_compare_s=3_000)
+
+
 def test_a_refused_assignment_gives_its_money_back(simulate: Simulate) -> None:
     async def play(sim: Simulation) -> None:
         sim.put(an_account(budget={**MARCH, "amount": "11000000"}))

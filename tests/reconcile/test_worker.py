@@ -305,3 +305,27 @@ def test_a_job_is_looked_at_when_something_happened_and_not_for_its_own_writes(
         assert looks == ["Wait", "Commit", "Create", "Create", "Wait", "Wait", "Write", "Wait"]
 
     simulate(play)
+
+
+def test_a_job_that_a_read_of_a_moment_ago_does_not_show_is_not_given_up(simulate: Simulate) -> None:
+    """Seed 313: it is there, its status was written to meanwhile, and who reads it anew is shown what was before it."""
+
+    async def play(sim: Simulation) -> None:
+        await sim.until(lambda: sim.site_condition("east") == ("True", "Ready"))
+        since_s = asyncio.get_running_loop().time()
+
+        def meet(verb: str, path: str) -> Meeting:
+            if "/computejobs/" not in path:
+                return Meeting()
+            refused = ApiError(409, "Conflict", "the object has been modified") if verb == "PATCH" else None
+            return Meeting(error=refused, stale_s=asyncio.get_running_loop().time() - since_s)
+
+        sim.hub.meet = meet
+        await asyncio.sleep(1)
+        sim.put(a_job(template=LONG))
+        await asyncio.sleep(3)
+        assert any(r.refused == 404 for r in sim.hub.requests if r.verb == "GET")
+        sim.hub.meet = lambda verb, path: Meeting()
+        await sim.until(lambda: sim.state("train")[0] == "Running", 30)
+
+    simulate(play, full_compare_s=3_600)

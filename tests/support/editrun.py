@@ -100,6 +100,7 @@ async def _whole(seed: int, plan: dict[str, Any], folder: Path, edits: list[Edit
         violations=found,
         plan=plan,
         settled_s=round(settled_s - calm_s, 1),
+        stood_s=round(max([one.lasts_s for one in evidence.standing], default=0.0), 1),
         met=dict(met),
         jobs=len(evidence.jobs),
         containers=len(evidence.containers),

@@ -5,7 +5,7 @@ Nothing here asks the operator. Moments are seconds of the loop, which no clock 
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -13,6 +13,7 @@ from typing import Any
 
 from apistore import Json
 from memoryhub import FENCE, MemoryServer, Request
+from standing import Hindrance, Money, Need, Standing, Stretch
 from suanli.api.account import ComputeAccountSpec
 from suanli.api.job import ComputeJobSpec
 from suanli.base.clock import time_or_zero
@@ -67,15 +68,20 @@ class Evidence:
     hub: MemoryServer
     members: Mapping[str, MemoryServer]
     calm_s: float  # when the last fault ended
+    compared_s: float  # when at the latest hub and members were compared since
     settled_s: float  # when everything had ended and nothing was left
     quiet_s: float  # from when on nothing had to be written
     ledger: Mapping[str, tuple[int, int]]  # by job, pods and their millicores times milliseconds
-    most_settling_s: float
+    most_standing_s: float  # of a job that nothing keeps from running
+    most_settling_s: float  # once every job has ended
     known_s: float = KNOWN_S  # after which an edit on the hub is known
     carried: Mapping[tuple[str, int, str], int] = field(
         default_factory=dict
     )  # by job, epoch and direction, bytes over the one link
     let_go: list[str] = field(default_factory=list)
+    money: Sequence[Money] = ()  # what the ledger said of the jobs' account, where it has a limit
+    task_micro_yuan: int = 0
+    hindrances: list[Hindrance] = field(default_factory=list)  # what of the faults lasts beyond their end
 
     def changes(self, server: MemoryServer, resource: str) -> list[Seen]:
         """All changes of one resource."""
@@ -177,6 +183,54 @@ class Evidence:
             for attempt in items(mapping((seen.after or {}).get("status")).get("lost")):
                 found.setdefault(attempt["epoch"], seen.moment_s)
         return found
+
+    @cached_property
+    def standing(self) -> list[Stretch]:
+        """Which jobs stood still after the last fault, and when. Sites and quotas have room for all by then."""
+        needs = {uid: _needs(history) for uid, history in self.jobs.items()}
+        for uid, of in needs.items():
+            if self.jobs[uid][-1].after is None and of[-1].site:
+                left_s = max(self.compared_s, self._left_s.get(uid, 0.0))  # who lists anew is not told what went before
+                believed_s = [h.to_s for h in self.hindrances if h.site == of[-1].site and h.from_s <= left_s]
+                of.append(Need(max([left_s, *believed_s]), 0, ""))
+        runs = defaultdict(list)
+        for c in self.containers:
+            runs[c.job_uid].append((c.begin_s, math.inf if c.end_s is None else c.end_s))
+        return list(
+            Standing(needs, runs, self.hindrances, self.leads_s, self.money, self.task_micro_yuan).stretches(
+                self.calm_s, self.settled_s
+            )
+        )
+
+    @cached_property
+    def _left_s(self) -> dict[str, float]:
+        """By job, when its last Job on a member went."""
+        found = dict[str, float]()
+        for server in self.members.values():
+            for seen in self.changes(server, JOBS):
+                if seen.after is None and seen.before is not None:
+                    uid = seen.before["metadata"]["labels"][LABEL_JOB_UID]
+                    found[uid] = max(found.get(uid, 0.0), seen.moment_s)
+        return found
+
+    @cached_property
+    def leads_s(self) -> list[float]:
+        """When another leader began."""
+        seen = self.changes(self.hub, "leases")
+        return [
+            s.moment_s for s in seen if _holder(s.after) not in ("", _holder(s.before)) and s.moment_s <= self.settled_s
+        ]
+
+    @cached_property
+    def ended_s(self) -> float:
+        """When the last job ended, or the last fault."""
+        ends = [
+            seen.moment_s
+            for history in self.jobs.values()
+            for seen in history
+            if _tasks_to_do(seen.before) and not _tasks_to_do(seen.after)
+        ]
+        return min(max([self.calm_s, *ends]), self.settled_s)
 
     def at_the_end(self) -> Iterator[Json]:
         """The ComputeJobs that the hub holds now."""
@@ -472,10 +526,7 @@ def wrote_when_idle(evidence: Evidence) -> list[str]:
 
 def wrote_without_lease(evidence: Evidence) -> list[str]:
     """F5: only who holds the lease sends writes."""
-    holders = [
-        (seen.moment_s, str((seen.after or {}).get("spec", {}).get("holderIdentity") or ""))
-        for seen in evidence.changes(evidence.hub, "leases")
-    ]
+    holders = [(seen.moment_s, _holder(seen.after)) for seen in evidence.changes(evidence.hub, "leases")]
     found = []
     for name, server in {"hub": evidence.hub, **evidence.members}.items():
         for request in server.requests:
@@ -487,10 +538,36 @@ def wrote_without_lease(evidence: Evidence) -> list[str]:
     return found
 
 
+def stood_still(evidence: Evidence) -> list[str]:
+    """When the trouble is over no job stands still for long, but while others hold the money that it needs."""
+    return [
+        f"job {one.job} stood still for {one.lasts_s:.0f} s from {one.from_s:.1f} s on: it was to run, nothing of it ran, and"
+        " nothing kept it from it"
+        for one in evidence.standing
+        if one.lasts_s > evidence.most_standing_s
+    ]
+
+
+def turned_in_circles(evidence: Evidence) -> list[str]:
+    """When the trouble is over a job is tried as often as its user allows, once more where a fault ended an attempt, and no more."""
+    found = []
+    for uid, history in evidence.jobs.items():
+        before, began = set[int](), set[int]()
+        for seen in history:
+            if word := _assignment(seen.after):
+                (before if seen.moment_s <= evidence.calm_s else began).add(word["epoch"])
+        last = next((seen.after for seen in reversed(history) if seen.after is not None), None)
+        retries, tries = mapping(mapping((last or {}).get("spec")).get("limits")).get("retries", 0), len(began - before)
+        if tries > retries + 2:
+            found.append(f"job {uid} was tried {tries} times after the last fault, and {retries} retries are allowed")
+    return found
+
+
 def settled_late(evidence: Evidence) -> list[str]:
-    """When the trouble is over, everything comes right soon."""
-    took_s = evidence.settled_s - evidence.calm_s
-    return [f"it took {took_s:.0f} s to settle"] if took_s > evidence.most_settling_s else []
+    """When the trouble is over and every job has ended, what is left of them goes soon."""
+    lasts_s = [one.to_s for one in evidence.hindrances if one.from_s <= evidence.settled_s]
+    took_s = evidence.settled_s - max([evidence.ended_s, *evidence.leads_s, *lasts_s])
+    return [f"it took {took_s:.0f} s to settle after all had ended"] if took_s > evidence.most_settling_s else []
 
 
 ORACLES: tuple[Callable[[Evidence], list[str]], ...] = (
@@ -507,6 +584,8 @@ ORACLES: tuple[Callable[[Evidence], list[str]], ...] = (
     let_go_early,
     wrote_when_idle,
     wrote_without_lease,
+    stood_still,
+    turned_in_circles,
     settled_late,
 )
 
@@ -558,6 +637,30 @@ def _assignment(job: Json | None) -> Json | None:
 def _dispatched(job: Json | None) -> tuple[str, str] | None:
     conditions = readable(((job or {}).get("status") or {}).get("conditions"))
     return next(((c["status"], c["reason"]) for c in conditions if c["type"] == "Dispatched"), None)
+
+
+def _needs(history: Sequence[Seen]) -> list[Need]:
+    """What a job needs from each change on; one that was deleted is at its site until its Job there has gone."""
+    found, been = list[Need](), frozenset[str]()
+    for seen in history:
+        job = seen.after or seen.before
+        word = None if job is None or _finished(job) else _assignment(job)
+        found.append(Need(seen.moment_s, _tasks_to_do(seen.after), str(word["site"]) if word else "", been))
+        been |= {found[-1].site} - {""}
+    return found
+
+
+def _holder(lease: Json | None) -> str:
+    return str((lease or {}).get("spec", {}).get("holderIdentity") or "")
+
+
+def _tasks_to_do(job: Json | None) -> int:
+    """Of a job that is to run and has not ended."""
+    spec = mapping((job or {}).get("spec"))
+    if job is None or _finished(job) or spec.get("desiredState") == "Suspended":
+        return 0
+    tasks = spec.get("tasks", 1)
+    return tasks if isinstance(tasks, int) else 1
 
 
 def _finished(job: Json) -> bool:

@@ -126,6 +126,7 @@ class Trouble:
 
     def __init__(self, plan: FaultPlan, name: str, server: MemoryServer, replicas: Sequence[str]) -> None:
         self.met: Counter[Fault] = Counter()
+        self.last_s: dict[Fault, float] = {}  # when each hit something last, on the loop's clock
         self._lasts_s = plan.lasts_s
         self._windows = [w for w in plan.windows if w.server == name]
         self._server = server
@@ -160,6 +161,7 @@ class Trouble:
                 and self._random.random() < window.share
             ):
                 self.met[window.fault] += 1
+                self.last_s[window.fault] = self._now_s()
                 return window.fault
         return None
 
@@ -177,6 +179,7 @@ class Trouble:
         await asyncio.sleep(self._begun_s + window.start_s - self._now_s())
         self.met[window.fault] += 1
         await act(self, window)
+        self.last_s[window.fault] = self._now_s()
 
     # --- faults of a whole server
 

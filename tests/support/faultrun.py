@@ -20,18 +20,43 @@ from faultplan import HUB, Fault, FaultPlan, Trouble, draw, one_crash
 from fenced import a_fence, put_lease
 from people import People, Routine, finished, put_road
 from simulation import Simulation, place_first
+from standing import Hindrance, Money
 from suanli.api.job import Estimate
 from suanli.base.errors import SuanliError
+from suanli.base.untrusted import mapping
+from suanli.billing.ledger import Outcome as LedgerOutcome
+from suanli.billing.ledger import Transfer
+from suanli.kube.watch import LONGEST_PAUSE_S, SILENCE_S
+from suanli.ledgerstore.ledger import SqliteLedger
 from suanli.placement.snapshot import Plan, SiteView, WaitingJob
 from suanli.placement.solve import place
+from suanli.reconcile.attempts import LATE_S
+from suanli.reconcile.budget import backoff_ms
 
 SITES = ("east", "west")
-MOST_SETTLING_S = 240.0
+STEPS_S = 5.0  # what takes part in a step answers in so long
 REST_S = 900.0
 CALM_S = 70.0  # till tenants' namespaces have been looked at once more
 QUIET_S = 45.0  # two full comparisons
 # What was not told, also long after the fault where a watch has stuck, is known from the next comparison on.
 UNTOLD = frozenset({Fault.EVENTS_LOST, Fault.WATCH_STUCK})
+# Who met them again and again lists and watches anew after a pause.
+PAUSING = frozenset(
+    {
+        Fault.CUT,
+        Fault.FLAP,
+        Fault.LOST_REQUEST,
+        Fault.LOST_ANSWER,
+        Fault.GONE,
+        Fault.TOO_MANY,
+        Fault.ERROR,
+        Fault.STALE,
+        Fault.EVENTS_EXPIRED,
+        Fault.WATCHES_END,
+        Fault.COMPACTED,
+    }
+)
+BUDGET = "budget:payer:2026"
 TASK_MICRO_YUAN, MOST_TASKS = 10_000_000, 8  # what is held for a task, and how many the budget is for at a time
 SETTINGS = {
     "probe_s": 2,
@@ -52,7 +77,7 @@ async def judged(sim: Simulation, standing_s: float = CALM_S) -> tuple[Evidence,
     """The histories after everything has ended and stood for so long, and what is wrong in them."""
     loop = asyncio.get_running_loop()
     calm_s = loop.time()
-    await sim.until(lambda: at_rest(sim), MOST_SETTLING_S, every=1.0)
+    await sim.until(lambda: at_rest(sim), REST_S, every=1.0)
     settled_s = loop.time()
     await asyncio.sleep(standing_s)
     quiet_s = loop.time()
@@ -62,10 +87,24 @@ async def judged(sim: Simulation, standing_s: float = CALM_S) -> tuple[Evidence,
     return evidence, violations(evidence)
 
 
-def evidence_of(sim: Simulation, calm_s: float, settled_s: float, quiet_s: float, known_s: float = KNOWN_S) -> Evidence:
-    """The histories of a run that was told to be quiet then."""
-    members = {name: cluster.server for name, cluster in sim.clusters.items()}
-    return Evidence(sim.hub, members, calm_s, settled_s, quiet_s, sim.ledger(), MOST_SETTLING_S, known_s, sim.carried())
+def evidence_of(
+    sim: Simulation, calm_s: float, settled_s: float, quiet_s: float, known_s: float = KNOWN_S, *, untold: bool = True
+) -> Evidence:
+    """The histories of a run that was told to be quiet then; `untold`: something of the hub is known by the next comparison only.
+
+    Longer than all answers take, a job stands still for a create that got none and may come true, until another process leads, and
+    for as long as it rests once all its retries but one are spent.
+    """
+    members, settings = {name: cluster.server for name, cluster in sim.clusters.items()}, sim.settings
+    compared_s = calm_s + settings.full_compare_s + STEPS_S
+    retries = max([mapping(job["spec"].get("limits")).get("retries", 0) for job in sim.jobs().values()], default=0)
+    standing_s = max(LATE_S, settings.lease_s, backoff_ms(retries, settings) / 1000) + STEPS_S
+    times = calm_s, compared_s, settled_s, quiet_s
+    limits = standing_s, settings.retain_finished_s + standing_s, known_s
+    evidence = Evidence(sim.hub, members, *times, sim.ledger(), *limits, sim.carried())
+    if untold:
+        evidence.hindrances.append(Hindrance(calm_s, compared_s))
+    return evidence
 
 
 class Actors(Protocol):
@@ -84,6 +123,7 @@ class Outcome:
     violations: list[str]
     plan: dict[str, Any]
     settled_s: float = 0.0  # after the last fault
+    stood_s: float = 0.0  # the longest that a job stood still then
     met: dict[str, int] = field(default_factory=dict)  # faults that hit something
     jobs: int = 0
     containers: int = 0
@@ -123,6 +163,24 @@ def _run(plan: FaultPlan, people: Callable[[Simulation], Actors]) -> Outcome:
         logging.disable(logging.NOTSET)
 
 
+class _Recorded(SqliteLedger):
+    """The operator's ledger; what stands in it after each commit is kept, since its own times are those of a clock that is set."""
+
+    def __init__(self, file: Path, money: list[Money]) -> None:
+        super().__init__(file)
+        self._money = money
+
+    def commit(self, transfers: Sequence[Transfer]) -> list[LedgerOutcome]:
+        """Raises: SuanliError."""
+        outcomes = super().commit(transfers)
+        held: Counter[str] = Counter()
+        for hold in self.open_holds("job:"):
+            held[hold.id.split(":")[1]] += hold.amount_micro_yuan
+        unspent = TASK_MICRO_YUAN * MOST_TASKS - self.balance(BUDGET).debits_micro_yuan
+        self._money.append(Money(asyncio.get_running_loop().time(), unspent, held))
+        return outcomes
+
+
 class _Run:
     def __init__(self, plan: FaultPlan, folder: Path, people: Callable[[Simulation], Actors]) -> None:
         self.plan = plan
@@ -135,7 +193,10 @@ class _Run:
         self.crashes = 0
         self.away_s: dict[tuple[int, str], float] = {(c.write, c.moment): c.away_s for c in plan.crashes}
         self.next_away_s = 1.0
+        self.away: list[Hindrance] = []
+        self.money: list[Money] = []
         if plan.budgets:
+            sim.ledger_at = lambda file: _Recorded(file, self.money)
             budget = {"amount": str(TASK_MICRO_YUAN * MOST_TASKS), "period": "Year"}
             spec = {"namespaces": ["team-a", "default"], "budget": budget, "marginPermille": 0}
             sim.put(an_object("ComputeAccount", "payer", spec))
@@ -178,6 +239,8 @@ class _Run:
             await process.life.over.wait()
             await self.sim.kill(name)
             away_s, self.next_away_s = self.next_away_s, 1.0
+            now_s = asyncio.get_running_loop().time()
+            self.away.append(Hindrance(now_s, now_s + away_s))
             await asyncio.sleep(away_s)
 
     def _place(self, waiting: Sequence[WaitingJob], sites: Sequence[SiteView], *args: Any, **kwargs: Any) -> Plan:
@@ -207,7 +270,9 @@ class _Run:
         sim = self.sim
         untold = any(window.server == HUB and window.fault in UNTOLD for window in self.plan.windows)
         known_s = KNOWN_S + (sim.settings.full_compare_s if untold else 0)
-        evidence = evidence_of(sim, calm_s, settled_s, quiet_s, known_s)
+        evidence = evidence_of(sim, calm_s, settled_s, quiet_s, known_s, untold=untold)
+        evidence.hindrances += self._hindrances()
+        evidence.money, evidence.task_micro_yuan = self.money, TASK_MICRO_YUAN
         found = [*violations(evidence), *self._money_left()]
         found += [
             f"job {gap.job_uid}: all of it was there to be read, but it is told as a gap: {gap}" for gap in sim.gaps()
@@ -224,6 +289,7 @@ class _Run:
             violations=found,
             plan=self.plan.as_json(),
             settled_s=round(settled_s - calm_s, 1),
+            stood_s=round(max([one.lasts_s for one in evidence.standing], default=0.0), 1),
             met=dict(met),
             jobs=len(evidence.jobs),
             containers=len(evidence.containers),
@@ -238,6 +304,21 @@ class _Run:
             digest=self._digest(),
         )
 
+    def _hindrances(self) -> list[Hindrance]:
+        """While no process runs, and for as long as a process may not know what is at a site."""
+        lasts_s: dict[Fault, float] = {
+            **dict.fromkeys(PAUSING, LONGEST_PAUSE_S),
+            Fault.EVENTS_LOST: self.sim.settings.full_compare_s,
+            Fault.WATCH_STUCK: SILENCE_S,
+        }
+        sites = [
+            Hindrance(hit_s, hit_s + lasts_s[fault] + STEPS_S, name)
+            for name, trouble in zip(self.servers, self.troubles, strict=True)
+            for fault, hit_s in trouble.last_s.items()
+            if name != HUB and fault in lasts_s
+        ]
+        return [*self.away, *sites]
+
     def _money_left(self) -> list[str]:
         """Whether the ledger kept its limits, and nothing is held once all has ended."""
         if not self.plan.budgets:
@@ -248,7 +329,7 @@ class _Run:
             except SuanliError as error:
                 return [f"ledger: {error}"]
             held = [hold.id for hold in ledger.open_holds("job:")]
-            sums = ledger.balance("budget:payer:2026")
+            sums = ledger.balance(BUDGET)
         wrong = [f"ledger: {id_} is held, and its job has ended" for id_ in held]
         ran = [run for run in self.sim.runs() if run.end_ms is not None and run.end_ms - run.start_ms > 1_000]
         return [*wrong, *(["ledger: jobs ran and no money was spent"] if ran and not sums.debits_micro_yuan else [])]

@@ -328,6 +328,7 @@ class Simulation:
         self.stops: Callable[[str, str, str, str], bool] = lambda name, server, verb, path: False
         self.place_all: Callable[..., Plan] = place_first
         self.connections: list[tuple[Target, MemoryClient]] = []  # all that were ever made to a member
+        self.ledger_at: Callable[[Path], SqliteLedger] = SqliteLedger
         self.ledger_trouble = ""  # why the money ledger cannot be opened
         self._folder = folder
         self._alive: dict[str, dict[str, str]] = defaultdict(dict)  # by job, by pod, the UID of its member Job
@@ -353,7 +354,7 @@ class Simulation:
         """The money ledger, of the operator and of the tests. Raises: SuanliError while `ledger_trouble` says so."""
         if self.ledger_trouble:
             raise SuanliError(Reason.LEDGER_UNUSABLE, self.ledger_trouble)
-        return SqliteLedger(self._folder / "ledger.sqlite3")
+        return self.ledger_at(self._folder / "ledger.sqlite3")
 
     # --- what people do
 

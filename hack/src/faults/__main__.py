@@ -66,6 +66,7 @@ def report(done: Sequence[Outcome], seed: int, seconds: float, *, edits: bool = 
         "crashes": sum(one.crashes for one in done),
         "leaders": sum(one.leaders for one in done),
         "settledS": {"median": settled[len(settled) // 2], "max": settled[-1]},
+        "stoodS": max([one.stood_s for one in done], default=0.0),
         "seconds": round(seconds, 1),
     }
 
@@ -131,7 +132,7 @@ def _text(result: dict[str, Any]) -> str:
         f"violations, {result['seconds']} s",
         f"{result['jobs']} jobs, {result['containers']} containers, {result['writes']} writes, {result['crashes']} "
         f"crashes, {result['leaders']} leaders; settled {result['settledS']['median']:.0f} s after the last fault, at most "
-        f"{result['settledS']['max']:.0f} s",
+        f"{result['settledS']['max']:.0f} s; a job stood still for {result['stoodS']:.0f} s at most",
         _met_text(result),
     ]
     lines += [f"seed {one['seed']}: {one['violations'][0]}; {one['replay']}" for one in result["failed"]]

@@ -124,6 +124,7 @@ class Operator:
             metrics=metrics,
             on_room=lambda: self._cycle.wake(),
             on_due=lambda uid: self._worker.queue.add(uid),
+            on_unknown=lambda: self._comparison.soon(),
             on_money=self._money_changed,
             thread=ledger_thread,
         )

@@ -94,13 +94,14 @@ class Purse:
         metrics: Metrics,
         on_room: Callable[[], None],
         on_due: Callable[[str], None],
+        on_unknown: Callable[[], None],
         on_money: Callable[[str, bool], None],
         thread: Executor | None = None,
     ) -> None:
         """`open_ledger` raises SuanliError while it cannot be used; without it no account is limited.
 
-        `on_room` is told when jobs that wait for money may be placed, `on_due` of a job that is to be looked at, `on_money` of an
-        account whose figures changed, and whether that is worth telling at once.
+        `on_room` is told when jobs that wait for money may be placed, `on_due` of a job that is to be looked at, `on_unknown`
+        when money is held for what nobody knows, `on_money` of an account whose figures changed, and whether that is worth telling at once.
         """
         self._mirror = mirror
         self._meter = meter
@@ -111,6 +112,7 @@ class Purse:
         self._metrics = metrics
         self._on_room = on_room
         self._on_due = on_due
+        self._on_unknown = on_unknown
         self._on_money = on_money
         self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="purse")
         self._ledger: Ledger | None = None
@@ -378,7 +380,10 @@ class Purse:
         """Whether an attempt certainly runs no more and its use is recorded, or will not be billed."""
         if entry is None:
             known = any(uid in member.jobs or uid in member.pods for member in self._sites.members.values())
-            return not known and self._mirror.certainly_gone(uid, self._missing.setdefault(uid, self._mirror.begun))
+            gone = self._mirror.certainly_gone(uid, self._missing.setdefault(uid, self._mirror.begun))
+            if not gone:
+                self._on_unknown()
+            return gone and not known
         if entry.finished or epoch in entry.lost:
             return True
         if entry.damage:

@@ -45,6 +45,7 @@ REASONS_PER_S = 100  # the same for other reasons: a site that comes may give al
 NEVER_SO = (400, 403, 413, 422)  # the hub will not take this write, however often it is sent
 HELD_UP_S = 30.0
 TURN_S = 0.005  # of looks, then others have theirs
+REREAD_S = 1.0  # before a job that was not read, though it may be there, is written to again
 LEAST_WAIT_S = 0.001  # the rest of a sum of fractions is no time that a clock can tell
 UNREAD = "it is gone from the site, and nobody read how long it ran"
 PLURAL = ComputeJob.kind_info.plural
@@ -419,9 +420,12 @@ class JobWorker:
         try:
             answer = await self._hub.patch(f"{self._path(entry)}/status", body)
         except ApiError as error:
-            if error.status not in (404, 409):
+            if error.status == 404:
+                self._mirror.removed(entry)
+            elif error.status == 409:
+                await self._refresh(entry)
+            else:
                 raise
-            await self._refresh(entry)
             return False
         self._mirror.apply("MODIFIED", answer)
         if answer["metadata"].get("resourceVersion") == str(version):
@@ -432,16 +436,14 @@ class JobWorker:
         return True
 
     async def _refresh(self, entry: JobEntry) -> None:
-        """The hub knows better: read it."""
+        """The hub knows better: read it. What is read may be older than what is known: that a job is gone, only a write tells."""
         try:
             answer = await self._hub.get(self._path(entry))
         except ApiError as error:
             if error.status != 404:
                 raise
-            self._mirror.removed(entry)
+            self.queue.add_later(entry.uid, REREAD_S)
             return
-        if answer["metadata"]["uid"] != entry.uid:
-            self._mirror.removed(entry)
         self._mirror.apply("MODIFIED", answer)
         self.queue.add(entry.uid)
 
