@@ -176,6 +176,38 @@ class Evidence:
                     found.append((site, labels[LABEL_JOB_UID], int(labels[LABEL_EPOCH]), seen.moment_s))
         return found
 
+    @cached_property
+    def looked_s(self) -> dict[tuple[str, int], float]:
+        """By job and epoch, when the pods of an attempt were read last before its Job, not complete, was told to go.
+
+        Nobody could know of a later end.
+        """
+        found: dict[tuple[str, int], float] = {}
+        for server in self.members.values():
+            read_s: dict[str, float] = {}
+            jobs = {seen.version: seen.before for seen in self.changes(server, JOBS)}
+            for request in server.requests:
+                if request.verb == "GET" and request.path.endswith("/pods"):
+                    read_s[request.who] = request.acted_s
+                stopped = [jobs.get(version) for version in request.versions] if request.verb == "DELETE" else []
+                for before in stopped:
+                    if before is not None and not _is_going(before) and not _is_complete(before):
+                        labels = before["metadata"]["labels"]
+                        uid, epoch = labels[LABEL_JOB_UID], int(labels[LABEL_EPOCH])
+                        looked_s = read_s.get(request.who, -math.inf)
+                        found.setdefault((uid, epoch), looked_s if request.sent_s - looked_s < LATE_S else math.inf)
+        return found
+
+    def is_known_done(self, container: Container) -> bool:
+        """Whether it succeeded, and did so before it was decided to stop it."""
+        looked_s = self.looked_s.get((container.job_uid, container.epoch), math.inf)
+        return (
+            container.succeeded
+            and not container.stopped
+            and container.end_s is not None
+            and container.end_s <= looked_s
+        )
+
     def given_up_s(self, uid: str) -> dict[int, float]:
         """By epoch, when the hub said that it gave up an attempt at a silent site."""
         found: dict[int, float] = {}
@@ -308,7 +340,7 @@ def lost(evidence: Evidence) -> list[str]:
 
 
 def doubled(evidence: Evidence) -> list[str]:
-    """Nobody's work is done twice, unless somebody interfered, or it may run at least once and was given up."""
+    """Nobody's work is done twice, unless somebody interfered, it may run at least once and was given up, or it ended as it was stopped."""
     found = []
     for uid in evidence.jobs:
         if not evidence.is_plain(uid):
@@ -317,7 +349,7 @@ def doubled(evidence: Evidence) -> list[str]:
         allowed = evidence.was_ever(uid, lambda j: mapping(j.get("spec")).get("failover") == "AtLeastOnce")
         given_up = evidence.given_up_s(uid) if allowed else {}
         epochs = {c.epoch for c in evidence.containers if c.job_uid == uid} - given_up.keys()
-        whole = [e for e in epochs if sum(c.succeeded and not c.stopped for c in _attempt(evidence, uid, e)) >= tasks]
+        whole = [epoch for epoch in epochs if sum(map(evidence.is_known_done, _attempt(evidence, uid, epoch))) >= tasks]
         if len(whole) > 1:
             found.append(f"job {uid} was done as epochs {sorted(whole)}")
     return found
@@ -666,6 +698,11 @@ def _tasks_to_do(job: Json | None) -> int:
 def _finished(job: Json) -> bool:
     conditions = readable((job.get("status") or {}).get("conditions"))
     return any(c["type"] == "Finished" and c["status"] == "True" for c in conditions)
+
+
+def _is_complete(job: Json) -> bool:
+    conditions = items(mapping(job.get("status")).get("conditions"))
+    return any(c.get("type") == "Complete" and c.get("status") == "True" for c in conditions)
 
 
 def _is_going(raw: Json) -> bool:
